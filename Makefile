@@ -1,0 +1,69 @@
+# make demo, make test, make lint: each works on a machine with only python3, pip and make.
+
+PYTHON ?= python3
+VENV   ?= .venv
+# How many processes share the tests; empty: one.
+JOBS   ?=
+# More for pytest, e.g. make test ARGS="tests/unit -x".
+ARGS   ?=
+
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check --no-input
+
+# The stamps carry the folder's name, hashed: an environment that was copied along with its
+# checkout is installed anew, else it would run the code of the old place.
+HERE  := $(shell pwd | cksum | cut -d ' ' -f 1)
+STAMP := $(VENV)/.installed-$(HERE)
+
+.PHONY: help venv install demo test lint controls clean
+
+help:
+	@echo 'make demo      charge points with and without the lock, on three real workers'
+	@echo 'make test      run all tests on real servers'
+	@echo 'make lint      ruff, mypy, pyright'
+	@echo 'make controls  take the guards away one by one: some test must fail for each'
+	@echo 'make clean     remove $(VENV) and what the tools leave behind'
+
+venv: $(VENV)/.made
+
+install: $(STAMP)-plain
+
+demo: $(STAMP)-plain
+	@sh tools/embedded_server.sh $(RUN)
+	@$(RUN) -m examples.point_charging
+
+test: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m pytest $(if $(JOBS),-n $(JOBS) --dist worksteal) $(ARGS)
+
+lint: $(STAMP)-lint
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(RUN) -m pyright --pythonpath $(RUN)
+
+controls: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) tools/controls.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+$(VENV)/.made: tools/make_venv.sh
+	@sh tools/make_venv.sh '$(PYTHON)' '$(VENV)'
+	@touch $@
+
+$(STAMP)-plain: $(VENV)/.made pyproject.toml
+	@echo 'installing into $(VENV) ...'
+	@$(PIP) install -e '.[redis]'
+	@touch $@
+
+$(STAMP)-test: $(VENV)/.made pyproject.toml
+	@echo 'installing the test tools into $(VENV) ...'
+	@$(PIP) install -e '.[redis,test]'
+	@touch $@
+
+$(STAMP)-lint: $(VENV)/.made pyproject.toml
+	@echo 'installing the lint tools into $(VENV) ...'
+	@$(PIP) install -e '.[redis,test,lint]'
+	@touch $@

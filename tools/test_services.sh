@@ -1,0 +1,36 @@
+#!/bin/sh
+# Make sure that the servers for the tests are installed: as root on Debian by itself, elsewhere by
+# saying what is missing and how to get it. Nothing is started here: the tests start their own.
+set -eu
+
+missing=''
+[ -n "${REDIS_SERVER:-}" ] || command -v redis-server >/dev/null 2>&1 || missing="redis-server"
+[ -n "${RABBITMQ_SERVER:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
+    command -v rabbitmq-server >/dev/null 2>&1 || missing="$missing rabbitmq-server"
+[ -n "$missing" ] || exit 0
+
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "installing for the tests: $missing ..."
+    # Debian starts a service that it installs, unless this policy says no.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086  # the names are words of their own
+    if apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null; then
+        exit 0
+    fi
+fi
+
+for name in $missing; do
+    case $name in
+    redis-server) how='apt-get install redis-server, or brew install redis; or set $REDIS_SERVER' ;;
+    *) how='apt-get install rabbitmq-server, or brew install rabbitmq; or set $RABBITMQ_SERVER' ;;
+    esac
+    echo "missing for the tests: $name ($how)" >&2
+done
+echo 'The tests that need it are skipped; where CI is set, they fail.' >&2
