@@ -1,0 +1,32 @@
+"""Time that nobody can set: what leases, waits and pauses are measured with.
+
+A clock is any function that returns seconds from an arbitrary start and never goes back.
+Tests pass one of their own; nothing in this package calls `time` for a decision otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["Clock", "steady"]
+
+Clock = Callable[[], float]
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
+
+
+def steady() -> float:
+    """Seconds that go on while the machine is suspended, wherever the system can tell.
+
+    `CLOCK_MONOTONIC` stands still during a suspend on Linux, so a laptop or a paused virtual
+    machine would believe in a lease that has long ended. Both clocks count from the boot: the
+    later of the two is right.
+    """
+    now = time.monotonic()
+    if _BOOTTIME is None:
+        return now
+    try:
+        return max(now, time.clock_gettime(_BOOTTIME))
+    except OSError:  # a sandbox may forbid this clock
+        return now

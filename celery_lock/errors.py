@@ -1,0 +1,93 @@
+"""What can go wrong, said with what was wrong, what is known and what to do.
+
+Every error is an `Exception` (a `BaseException` wedges a threads pool and stops a solo worker)
+and pickles with its arguments, since it crosses the pipe of a prefork pool and a result backend.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "LeaseLost",
+    "LockConfigurationError",
+    "LockConflict",
+    "LockError",
+    "LockWaitTimeout",
+    "StoreError",
+    "StoreUnavailable",
+    "UnsupportedFeature",
+    "did_you_mean",
+]
+
+
+class LockError(Exception):
+    """Anything that this package raises."""
+
+
+class LockConfigurationError(LockError):
+    """A declaration or a setting is wrong. Raised at import, at bind or as a worker starts."""
+
+
+class UnsupportedFeature(LockConfigurationError):
+    """The chosen store cannot do what the lock asks for. The message names the stores that can."""
+
+
+class LockConflict(LockError):
+    """The key is taken, and the policy was `fail()`."""
+
+    def __init__(self, key: str, holder: str | None = None) -> None:
+        """`key` is what was asked for, `holder` who has it (`None`: not known any more)."""
+        super().__init__(key, holder)
+        self.key = key
+        self.holder = holder
+
+    def __str__(self) -> str:
+        return f"lock {self.key!r} is held by {self.holder or 'somebody who has left since'}"
+
+
+class LockWaitTimeout(LockConflict):
+    """The key stayed taken for as long as the policy was ready to wait or to try again."""
+
+    def __str__(self) -> str:
+        return f"gave up waiting: {super().__str__()}"
+
+
+class LeaseLost(LockError):
+    """The lease ended under the running body: somebody else may have the key by now."""
+
+    def __init__(self, key: str, reason: str, by: str | None = None) -> None:
+        """`reason` is one word of `celery_lock.model.LossReason`, `by` who caused it, if known."""
+        super().__init__(key, reason, by)
+        self.key = key
+        self.reason = reason
+        self.by = by
+
+    def __str__(self) -> str:
+        by = f" by {self.by}" if self.by else ""
+        return f"the lease of {self.key!r} is lost ({self.reason}{by})"
+
+
+class StoreError(LockError):
+    """The store answered, and refused: a wrong password, a missing permission, garbage."""
+
+
+class StoreUnavailable(StoreError):
+    """The store gave no answer in time, or said that it cannot serve at the moment."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        """`url` comes without its password, `cause` is one sentence."""
+        super().__init__(url, cause)
+        self.url = url
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"the lock store {self.url} is not available: {self.cause}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `" (did you mean 'ttl'?)"`, or nothing where no known name is close."""
+    close: Any = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,26 @@
+"""The shapes that everything else speaks in; they decide nothing and reach nothing."""
+
+from .conflict import Conflict, Decision, Holder, OnConflict
+from .declared import Lock, OnStoreError, Scope, checked_on_store_error, checked_policy
+from .lease import Claim, Held, Lease, LossReason, ttl_to_ask
+from .store import Feature, LockStore, Outcome
+
+__all__ = [
+    "Claim",
+    "Conflict",
+    "Decision",
+    "Feature",
+    "Held",
+    "Holder",
+    "Lease",
+    "Lock",
+    "LockStore",
+    "LossReason",
+    "OnConflict",
+    "Outcome",
+    "OnStoreError",
+    "Scope",
+    "checked_on_store_error",
+    "checked_policy",
+    "ttl_to_ask",
+]

@@ -1,0 +1,151 @@
+"""The declaration that a task's author writes: frozen, checked once, does nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, fields
+from enum import Enum
+from typing import Any, Literal, Union
+
+from ..backoff import Duration, seconds
+from ..errors import LockConfigurationError, did_you_mean
+from .conflict import Decision, OnConflict
+
+__all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error", "checked_policy"]
+
+OnStoreError = Literal["requeue", "run", "fail"]
+Key = Union[str, Callable[..., str], None]
+
+
+class Scope(str, Enum):
+    """Between which two moments of a task's life the lease is held."""
+
+    WHILE_RUNNING = "while_running"
+    """The worker takes it, the body runs, the worker gives it back."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """At most one task at a time for the same key, over all workers on all machines.
+
+    Raises `LockConfigurationError` where it is written if a value makes no sense.
+
+    A lease is not a guarantee against a holder that was paused past it (see `Lease.token`), and
+    it does not make a body run exactly once: one that dies half-way runs again.
+    """
+
+    key: Key = None
+    """What is protected. `None`: the task's name and all its arguments. A template such as
+    `"order:{order_id}"`, with the task's own parameters as fields; or a function with the
+    task's parameters that returns a string. A narrower key lets more run side by side."""
+    _: KW_ONLY
+    scope: Scope | str = Scope.WHILE_RUNNING
+    """Between which moments the lease is held."""
+    ttl: Duration | None = None
+    """Seconds that a lease lives when nobody renews it; default: the setting `lock_ttl` (30).
+    Renewed every third of it while the body runs, so it does not bound the body. Longer: a lost
+    machine blocks the key for longer. Shorter: a slow network loses leases; below 5 s is rash."""
+    at_least: Duration | None = None
+    """Seconds from the acquire on during which no other task gets the key, however quick the
+    body is. Default 0. Absorbs schedules that fire the same job a little apart; longer delays
+    the next real run."""
+    at_most: Duration | None = None
+    """Seconds from the acquire on after which the lease is no longer renewed and so is lost,
+    though the body may go on. Default: the task's hard time limit and 10 s, where it has one.
+    Shorter frees the key of a hung body sooner, and cuts the protection of a slow one."""
+    on_conflict: OnConflict | None = None
+    """What is done when the key is taken: `requeue()`, `skip()`, `wait(10)`, `fail()`, or a
+    function of the `Conflict` that returns one of them. Default: the setting
+    `lock_on_conflict`, else `requeue()`."""
+    on_store_error: OnStoreError | None = None
+    """What is done when the store gives no answer: `"requeue"` sends the message again,
+    `"run"` runs without a lock, `"fail"` fails the task. Default: the setting
+    `lock_on_store_error`, else `"requeue"`."""
+    on_lost: Literal["flag"] = "flag"
+    """What is done to the body when its lease is lost: `"flag"` sets `lease.lost`, makes
+    `lease.check()` raise, and tells it in an event and a log line; the body goes on."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Lock:
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise LockConfigurationError(
+                    f"Lock has no option {name!r}{did_you_mean(name, known)}{_FALSE_FRIENDS(name)};"
+                    f" it has {', '.join(known)}"
+                )
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        if self.key is not None and not isinstance(self.key, str) and not callable(self.key):
+            raise LockConfigurationError(
+                f"Lock(key={self.key!r}) is no key; write a template such as 'order:{{order_id}}',"
+                " a function that returns a string, or nothing for all arguments"
+            )
+        put(self, "scope", _one_of(Scope, self.scope))
+        for name in ("ttl", "at_least", "at_most"):
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, seconds(value, f"Lock({name})"))
+        if self.at_least is not None and self.at_most is not None:
+            floor, ceiling = seconds(self.at_least, "at_least"), seconds(self.at_most, "at_most")
+            if ceiling < floor:
+                raise LockConfigurationError(
+                    f"Lock(at_most={ceiling:g}) is below at_least={floor:g}:"
+                    " the ceiling of the time a key stays taken must not be under its floor"
+                )
+        if self.on_conflict is not None:
+            checked_policy(self.on_conflict, "on_conflict")
+        if self.on_store_error is not None:
+            checked_on_store_error(self.on_store_error, "on_store_error")
+        if self.on_lost != "flag":
+            raise LockConfigurationError(f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag'")
+
+
+def _FALSE_FRIENDS(name: str) -> str:  # noqa: N802 (reads as the table it is)
+    """Say what a word of another library is called here."""
+    return {
+        "timeout": ", which other libraries use for the lifetime: here ttl is how long an"
+        " unrenewed lease lives, and wait(max_wait) how long somebody waits",
+        "expire": ": here it is ttl",
+        "blocking": ": here it is on_conflict=wait(max_wait)",
+        "raise_on_duplicate": ": here it is on_conflict=fail()",
+        "graceful": ": here it is on_conflict=skip()",
+    }.get(name, "")
+
+
+def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
+    try:
+        return scope(value)
+    except ValueError:
+        known = ", ".join(f"Scope.{s.name}" for s in scope)
+        raise LockConfigurationError(
+            f"Lock(scope={value!r}) is not known; this version has {known}"
+        ) from None
+
+
+def checked_policy(value: object, name: str) -> OnConflict:
+    """Return `value` if it is a policy; refuse a bare name and anything else."""
+    if isinstance(value, Decision):
+        return value
+    if isinstance(value, type):
+        if issubclass(value, Decision):
+            raise LockConfigurationError(
+                f"{name}={value.__name__} is the name of a policy, not a policy:"
+                f" write {name}={value.__name__}()"
+            )
+    elif callable(value):
+        return value
+    raise LockConfigurationError(
+        f"{name}={value!r} is no policy; write skip(), requeue(), wait(seconds), fail(),"
+        " or a function of the Conflict that returns one of them"
+    )
+
+
+def checked_on_store_error(value: object, name: str) -> OnStoreError:
+    """Return `value` if it is one of the three words."""
+    if value == "requeue" or value == "run" or value == "fail":
+        return value
+    raise LockConfigurationError(f"{name}={value!r} is not known; write 'requeue', 'run' or 'fail'")
+
+

@@ -1,0 +1,102 @@
+"""The waist: what a place must offer in which leases can live.
+
+A store never sleeps, never retries past its deadline, never decides. Each call is one atomic
+step, judged by the store's own clock. Driver errors do not leak: they become `StoreError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Protocol
+
+from .lease import Claim, Held, Lease
+
+__all__ = ["Feature", "LockStore", "Outcome"]
+
+
+class Feature(str, Enum):
+    """What a store promises beyond claims, renewals and releases."""
+
+    FENCING = "fencing"
+    """Tokens of a key only grow, over all its holders."""
+    WATCH = "watch"
+    """`watch()` returns early when a key becomes free."""
+
+
+class Outcome(Enum):
+    """The store's answer to one renewal. No answer at all is a `StoreError`: unknown, not lost."""
+
+    RENEWED = "renewed"
+    LOST = "lost"
+    """Not yours: expired, deleted, or somebody else's."""
+
+
+class LockStore(Protocol):
+    """Where leases live. `celery_lock.contract` is the suite that every store must pass."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a password: for messages and logs."""
+        ...
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it promises."""
+        ...
+
+    def acquire(self, claim: Claim) -> Lease | Held:
+        """Give the key, or say who has it.
+
+        The same holder asking again gets the same lease with the same token (its first answer
+        was lost), prolonged. A holder whose claim was undone gets nothing.
+        """
+        ...
+
+    def renew(
+        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
+    ) -> list[Outcome]:
+        """Let each lease live for so many more seconds, all in one round trip.
+
+        An expired lease is not revived. `within`: give up after so many seconds if that is
+        sooner than the store's own deadline.
+        """
+        ...
+
+    def release(self, lease: Lease) -> bool:
+        """Give the key back. Needs the proof: a stranger's lease frees nothing.
+
+        `True`: this call, or an earlier one whose answer was lost, freed it in time. `False`:
+        it was no longer held. The floor (`at_least`) goes on keeping others out.
+        """
+        ...
+
+    def undo(self, claim: Claim) -> None:
+        """Take back a claim whose answer is not known, as if it had never been made.
+
+        If it was granted the key is free again, without `at_least`; if it is still on its way
+        it will be refused.
+        """
+        ...
+
+    def watch(self, key: str, timeout: float) -> None:
+        """Return when `key` may be free, or after `timeout` seconds; only with `Feature.WATCH`.
+
+        A hint: it may return early for nothing, and the claim that follows decides.
+        """
+        ...
+
+    def peek(self, key: str) -> Held | None:
+        """Who has the key; `None`: it is free. Changes nothing."""
+        ...
+
+    def check(self) -> list[str]:
+        """Try the store once: a list of warnings for the log, empty when all is well.
+
+        Raises `StoreError` when it cannot be used at all.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up connections. The store works again at the next call."""
+        ...
