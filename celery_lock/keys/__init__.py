@@ -1,0 +1,6 @@
+"""The name of what is protected, from the arguments of a call: one key on every machine."""
+
+from .pydantic_models import find_models
+from .source import KeySource, check_declared_key, check_key, compile_key
+
+__all__ = ["KeySource", "check_declared_key", "check_key", "compile_key", "find_models"]

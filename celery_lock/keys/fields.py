@@ -1,0 +1,136 @@
+"""What a template writes for a call: each field's value, so that none can imitate another.
+
+The separators of the template, and `%`, are percent-escaped in the values. So the first
+separator after a field's start is where that field ends, and two calls have one key only if
+each of their fields has one text. (An escape counts as one character: it may have a digit in it
+that is a separator. A digest has a length of its own, and needs no end.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import LockError, did_you_mean
+from .parameters import Parameters
+from .spelling import digest, text_of
+from .template import CONTROL, LONE, Field, Template
+
+__all__ = ["template_over"]
+
+_HAS_CONTROL = re.compile(f"[{CONTROL}]")
+_MOST_NAMES = 20  # in a message
+
+
+def template_over(template: Template, parameters: Parameters) -> Callable[[Mapping[str, Any]], str]:
+    """Return what writes the key of a call, given its bound arguments.
+
+    Raises `LockConfigurationError` for a field that the task does not have.
+    """
+    last = template.literals[-1]
+    if not template.fields:
+        return lambda bound: last
+    separators = re.escape("".join(sorted(template.separators())))
+    special = re.compile(f"[%{separators}{CONTROL}{LONE}]")
+    values = [_Value(field, template, parameters, special) for field in template.fields]
+    pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
+
+    def write(bound: Mapping[str, Any]) -> str:
+        pieces: list[str] = []
+        for before, value in pairs:
+            pieces += (before, value.text(bound))
+        pieces.append(last)
+        return "".join(pieces)
+
+    return write
+
+
+class _Value:
+    """Where the value of one field is found, and how it is written."""
+
+    __slots__ = ("_field", "_name", "_open", "_parameters", "_special", "_template")
+
+    def __init__(
+        self, field: Field, template: Template, parameters: Parameters, special: re.Pattern[str]
+    ) -> None:
+        self._field = field
+        self._template = template
+        self._parameters = parameters
+        self._special = special
+        self._name = self._resolve()
+        self._open = self._name in (parameters.rest, parameters.extra)
+        if self._name == parameters.rest and field.path and not field.path[0].isdecimal():
+            raise template.wrong(
+                f"has the field {{{field.written}}} for task {parameters.task!r}, but "
+                f"*{self._name} takes numbers; write {{{field.head}[0]}}"
+            )
+
+    def _resolve(self) -> str:
+        """Return the parameter that the field names."""
+        head, has = self._field.head, self._parameters
+        if head in has.names:
+            return head
+        if head == "args" and has.rest:
+            return has.rest
+        if head == "kwargs" and has.extra:
+            return has.extra
+        hint = did_you_mean(head, has.names)
+        if has.extra and not hint:
+            hint = f" (write {{{has.extra}[{head}]}} for what **{has.extra} takes)"
+        raise self._template.wrong(
+            f"has the field {{{self._field.written}}}, but task {has.task!r} has no {head!r}"
+            f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
+        )
+
+    def text(self, bound: Mapping[str, Any]) -> str:
+        """Return what the key shows of this field."""
+        text = text_of(self._form(bound))
+        if self._field.digested:
+            return digest(text)
+        if not self._special.search(text):
+            return text
+        if _HAS_CONTROL.search(text):
+            field = self._field.written
+            raise LockError(
+                f"{self._where()}: the value of {{{field}}} has control characters; write "
+                f"{{{field}!h}} for a digest of it, or check the value before the task is sent"
+            )
+        return self._special.sub(_percent, text)
+
+    def _form(self, bound: Mapping[str, Any]) -> Any:
+        """Return the JSON form of the field's value."""
+        value, path, start = bound[self._name], self._field.path, 0
+        shown = self._name
+        if self._open and path:  # of *args and **kwargs only the item asked for needs a JSON form
+            value, shown, start = self._step(value, 0), f"{self._name}[{path[0]}]", 1
+        form = self._parameters.form(self._name, value, shown)
+        for place in range(start, len(path)):
+            form = self._step(form, place)
+        return form
+
+    def _step(self, form: Any, place: int) -> Any:
+        """Return one item of a dict or a list; never an attribute."""
+        step = self._field.path[place]
+        if isinstance(form, dict):
+            if step in form:
+                return form[step]
+            names = ", ".join(map(repr, list(form)[:_MOST_NAMES]))
+            more = ", ..." if len(form) > _MOST_NAMES else ""
+            there = f"it has {names}{more}" if form else "it is empty"
+        elif isinstance(form, (list, tuple)):
+            if step.isdecimal() and int(step) < len(form):
+                return form[int(step)]
+            there = f"it is a list of {len(form)}"
+        else:
+            there = f"it is a {type(form).__name__}, which has no items"
+        inside = self._field.head + "".join(f"[{name}]" for name in self._field.path[:place])
+        raise LockError(f"{self._where()}: {inside!r} has no item {step!r}; {there}")
+
+    def _where(self) -> str:
+        return f"task {self._parameters.task!r}, key template {self._template.text!r}"
+
+
+def _percent(found: re.Match[str]) -> str:
+    data = found.group().encode("utf-8", "surrogatepass")
+    return "".join(f"%{byte:02X}" for byte in data)

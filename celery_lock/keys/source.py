@@ -1,0 +1,157 @@
+"""What a task's key is made from: all its arguments, a template, or a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import LockConfigurationError, LockError
+from .fields import template_over
+from .function import check_function, function_name, function_over
+from .parameters import Parameters
+from .pydantic_models import Model
+from .spelling import canonical, digest
+from .template import UNPRINTABLE, Template
+
+__all__ = ["KeySource", "check_declared_key", "check_key", "compile_key"]
+
+_LONGEST = 1024  # bytes
+_HEAD = 64  # bytes of a longer key that stay readable
+_CUT = "%~"  # no template can write this, for `%` is always followed by two hex digits
+_DIGITS = 32
+
+_DIGEST_VERSION = "1"
+"""What the digest of all arguments is made of. Another number is another key for every task
+without a template, and old and new workers no longer exclude each other."""
+
+
+class KeySource:
+    """The keys of one task; made when the task is bound, asked for each message."""
+
+    __slots__ = ("_parameters", "_write", "template")
+
+    def __init__(
+        self,
+        template: str,
+        parameters: Parameters,
+        write: Callable[[Mapping[str, Any]], str],
+    ) -> None:
+        self.template = template
+        """What all keys of this task have in common, for messages and metrics: the template,
+        `"<task name>:*"` for a digest of the arguments, or the name of the key function."""
+        self._parameters = parameters
+        self._write = write
+
+    def render(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return the key of a call with these arguments.
+
+        The same call spelt otherwise (positions, names, defaults) has the same key, before and
+        after its journey through a message. A key above 1,024 bytes is its first 64 and a digest.
+
+        Raises `LockConfigurationError` where the declaration does not fit what the task gets
+        (a type without a JSON form, a function that returns no string), and `LockError` for a
+        value that cannot be used (an item that is not there, control characters, nothing).
+        """
+        key = self._write(self._parameters.bind(args, kwargs))
+        why = _unusable(key)
+        if why:
+            raise LockError(
+                f"task {self._parameters.task!r}: the key made by {self.template!r} {why}"
+            )
+        return _bounded(key)
+
+
+def check_key(key: object) -> None:
+    """Refuse a finished key, made elsewhere, that cannot be one. Raises `LockError`."""
+    if not isinstance(key, str):
+        raise LockError(f"a key must be a string, not a value of type {type(key).__name__}")
+    why = _unusable(key)
+    if why is None and len(key.encode()) > _LONGEST:
+        why = f"has more than {_LONGEST} bytes; send a digest instead"
+    if why:
+        raise LockError(f"the key {key[:_HEAD]!a} {why}")
+
+
+def check_declared_key(key: object) -> None:
+    """Refuse a key declaration that fits no task. Raises `LockConfigurationError`."""
+    if isinstance(key, str):
+        Template(key)
+    elif callable(key):
+        check_function(key)
+    elif key is not None:
+        raise LockConfigurationError(
+            f"key={key!r} is no key; write a template such as 'order:{{order_id}}', a function "
+            "of the task's parameters, or leave it out to lock on all arguments"
+        )
+
+
+def compile_key(
+    key: str | Callable[..., str] | None,
+    *,
+    task: str,
+    signature: inspect.Signature,
+    models: Mapping[str, Model] | None = None,
+) -> KeySource:
+    """Return the source of keys for the task named `task`.
+
+    `signature` is the one of the task's `run` without `self`, `models` what `find_models` says.
+    Needs no server. Raises `LockConfigurationError` for whatever can be known to be wrong
+    before the first message.
+    """
+    check_declared_key(key)
+    parameters = Parameters(task, signature, models)
+    if key is None:
+        return KeySource(f"{task}:*", parameters, _digest_over(parameters))
+    if isinstance(key, str):
+        return KeySource(key, parameters, template_over(Template(key), parameters))
+    return KeySource(function_name(key), parameters, function_over(key, parameters))
+
+
+def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any]], str]:
+    """Return what writes the task's name and a digest of the JSON form of all its arguments.
+
+    Injective: two calls have one key only if the canonical JSON of their arguments is one.
+    """
+    _check_defaults(parameters)
+    task, form = parameters.task, parameters.form
+
+    def write(bound: Mapping[str, Any]) -> str:
+        forms = {name: form(name, value) for name, value in bound.items()}
+        try:
+            text = canonical(forms)
+        except RecursionError as exc:  # (each argument had just been shallow enough)
+            raise LockError(f"task {task!r}: its arguments are nested too deep for a key") from exc
+        return f"{task}:{digest(_DIGEST_VERSION + text)}"
+
+    return write
+
+
+def _check_defaults(parameters: Parameters) -> None:
+    """Refuse a default without a JSON form now: nearly every call would fail on it."""
+    for name, parameter in parameters.signature.parameters.items():
+        if parameter.default is not parameter.empty:
+            try:
+                parameters.form(name, parameter.default)
+            except LockConfigurationError:
+                raise
+            except LockError:
+                # (a lazy string may not be ready while modules are being imported)
+                continue
+
+
+def _unusable(key: str) -> str | None:
+    if not key:
+        return "is empty; put a name in front, such as 'order:{order_id}'"
+    if UNPRINTABLE.search(key):
+        return "has control characters or lone surrogates; use a digest of such a value"
+    return None
+
+
+def _bounded(key: str) -> str:
+    fits = len(key) * 4 <= _LONGEST or len(key.encode()) <= _LONGEST
+    # A key that looks as if it had been cut is cut, so that no short key is a long one's.
+    if fits and key[-_DIGITS - len(_CUT) : -_DIGITS] != _CUT:
+        return key
+    head = key.encode()[:_HEAD].decode("utf-8", "ignore")
+    return f"{head}{_CUT}{digest(key)}"

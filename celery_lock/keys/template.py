@@ -1,0 +1,122 @@
+"""A key template as its author wrote it: parsed, and checked for what no task could mend."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass
+
+from ..errors import LockConfigurationError
+
+__all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
+
+CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""What breaks a line of a log, as the inside of a character class."""
+LONE = "\ud800-\udfff"
+"""Lone surrogates, which are no UTF-8."""
+UNPRINTABLE = re.compile(f"[{CONTROL}{LONE}]")
+
+_FIELD = re.compile(r"([^.\[\]]*)((?:\.[^.\[\]]+|\[[^\]]+\])*)")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[([^\]]+)\]")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One `{...}` of a template."""
+
+    written: str
+    """What stands between the braces, without a conversion."""
+    head: str
+    """The argument's name."""
+    path: tuple[str, ...]
+    """The items to go through from there; `.name` and `[name]` are the same."""
+    digested: bool
+    """It ends in `!h`: a digest is written instead of the value."""
+
+
+class Template:
+    """A key template such as `"order:{order[customer]}"`."""
+
+    __slots__ = ("fields", "literals", "text")
+
+    def __init__(self, text: str) -> None:
+        """Parse `text`; what is wrong with it raises `LockConfigurationError`."""
+        self.text = text
+        if not text.strip():
+            raise LockConfigurationError(
+                f"key template {text!r} is empty; write a name, or leave the key out to lock "
+                "on the task and all its arguments"
+            )
+        self.literals: list[str] = [""]  # the texts before, between and behind the fields
+        self.fields: list[Field] = []
+        self._parse()
+        self._check_literals()
+
+    def separators(self) -> set[str]:
+        """Return the characters that no value may show as they are.
+
+        Between two fields the first one of the text there, at which the earlier value ends; and
+        whatever else stands next to a field, other than letters and digits, so that
+        `"order:{id}"` cannot look like `"order:{id}:items"`.
+        """
+        found = {between[0] for between in self.literals[1:-1]}
+        before = (literal[-1:] for literal in self.literals[:-1])
+        behind = (literal[:1] for literal in self.literals[1:])
+        return found.union(char for char in (*before, *behind) if char and not char.isalnum())
+
+    def wrong(self, what: str) -> LockConfigurationError:
+        """Return the error that says what is wrong with this template."""
+        return LockConfigurationError(f"key template {self.text!r} {what}")
+
+    def _parse(self) -> None:
+        try:
+            for literal, name, spec, conversion in string.Formatter().parse(self.text):
+                self.literals[-1] += literal
+                if name is not None:
+                    self.fields.append(self._field(name, spec, conversion))
+                    self.literals.append("")
+        except ValueError as exc:
+            raise self.wrong(f"is malformed ({exc}); a brace itself is written twice") from exc
+
+    def _field(self, name: str, spec: str | None, conversion: str | None) -> Field:
+        if spec:
+            raise self.wrong(
+                f"formats {{{name}}} with {':' + spec!r}, which keys do not do; write {{{name}}}"
+            )
+        if conversion not in (None, "h"):
+            raise self.wrong(
+                f"has the conversion '!{conversion}'; only '!h' is known, which writes a digest "
+                "instead of the value"
+            )
+        found = _FIELD.fullmatch(name)
+        if found is None:
+            raise self.wrong(
+                f"has the field {{{name}}}, which cannot be read; write {{order.customer}} or "
+                "{order[customer]}"
+            )
+        head, steps = found.groups()
+        if not head or head.isdecimal():
+            raise self.wrong(
+                f"has the field {{{name}}}, which counts positions; write the parameter's name, "
+                "or {args[0]} where the task takes *args"
+            )
+        path = tuple(dotted or bracketed for dotted, bracketed in _STEP.findall(steps))
+        return Field(name, head, path, conversion == "h")
+
+    def _check_literals(self) -> None:
+        whole = "".join(self.literals)
+        found = UNPRINTABLE.search(whole)
+        if found:
+            raise self.wrong(f"has the character {found.group()!a} in it; write one that prints")
+        if self.fields and "%" in whole:
+            raise self.wrong(
+                "has a '%', which marks escaped characters in the values; "
+                "use another separator, such as ':'"
+            )
+        for place, between in enumerate(self.literals[1:-1]):
+            if not between:
+                one, two = self.fields[place : place + 2]
+                raise self.wrong(
+                    f"has nothing between {{{one.written}}} and {{{two.written}}}, so that "
+                    "'1' and '23' would be '12' and '3'; put a separator there"
+                )
