@@ -1,0 +1,189 @@
+"""Leases in the memory of one process: what every other store has to behave like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import LockConfigurationError
+from ..model import Claim, Feature, Held, Lease, Outcome
+from .space import ManualClock, Record, Space
+
+__all__ = ["MemoryStore", "open_memory"]
+
+UNDONE = 8
+"""How many undone claims a record remembers, as on Redis."""
+
+
+class MemoryStore:
+    """Leases in one process: for tests, and for the contract to be read in Python.
+
+    `space`: shared with other stores; default: one of its own, on the steady clock.
+    """
+
+    def __init__(self, space: Space | None = None, *, name: str = "", prefix: str = "") -> None:
+        self._space = Space() if space is None else space
+        self._name = name
+        self._prefix = prefix
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """`memory://`, and the name of its space."""
+        return f"memory://{self._name}"
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """All there are."""
+        return frozenset(Feature)
+
+    # -- leases ------------------------------------------------------------------------------
+
+    def acquire(self, claim: Claim) -> Lease | Held:
+        """Give the key, or say who has it."""
+        with self._space.changed:
+            now = self._space.now()
+            name = self._prefix + claim.key
+            record = self._space.record(name) or Record()
+            live = record.expiry > now
+            ttl, at_least = round(claim.ttl * 1e6), round(claim.at_least * 1e6)
+            if live and record.holder == claim.holder:  # its first answer was lost
+                record.expiry = max(record.expiry, now + ttl)
+                self._space.keep(name, record)
+                return Lease(claim.key, claim.holder, record.token)
+            kept = record.floor > now and record.resting != claim.task_id
+            if live or kept or claim.holder in record.undone:
+                floor = record.floor if kept else 0
+                return _held(claim.key, record, now, floor)
+            record.holder, record.publication = claim.holder, claim.publication
+            record.token = max(record.token + 1, now)
+            record.since, record.expiry = now, now + ttl
+            record.before = record.floor if record.floor > now else 0
+            record.floor = max(record.before, now + at_least if at_least else 0)
+            record.resting = claim.task_id
+            self._space.keep(name, record)
+            return Lease(claim.key, claim.holder, record.token)
+
+    def renew(
+        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
+    ) -> list[Outcome]:
+        """Let each lease live for so many more seconds."""
+        with self._space.changed:
+            return [self._renew(lease, ttl) for lease, ttl in renewals]
+
+    def _renew(self, lease: Lease, ttl: float) -> Outcome:
+        now = self._space.now()
+        name, record = self._of(lease)
+        if record is None or record.expiry <= now:
+            return Outcome.LOST
+        record.expiry = now + round(ttl * 1e6)
+        self._space.keep(name, record)
+        return Outcome.RENEWED
+
+    def release(self, lease: Lease) -> bool:
+        """Give the key back; `False`: it was no longer held."""
+        with self._space.changed:
+            proof = (lease.holder, lease.token)
+            known = self._space.record(self._prefix + lease.key)
+            if known is not None and known.released == proof:
+                return True
+            name, record = self._of(lease)
+            if record is None or record.expiry <= self._space.now():
+                return False
+            record.expiry, record.released = 0, proof
+            self._space.keep(name, record)
+            self._space.changed.notify_all()
+            return True
+
+    def undo(self, claim: Claim) -> None:
+        """Take back a claim whose answer is not known."""
+        with self._space.changed:
+            name = self._prefix + claim.key
+            record = self._space.record(name) or Record()
+            if claim.holder not in record.undone:
+                record.undone = (claim.holder, *record.undone)[:UNDONE]
+            if record.holder == claim.holder and record.expiry:
+                record.expiry, record.floor = 0, record.before
+            self._space.keep(name, record)
+            self._space.changed.notify_all()
+
+    def peek(self, key: str) -> Held | None:
+        """Who has the key; `None`: it is free."""
+        with self._space.changed:
+            now = self._space.now()
+            record = self._space.record(self._prefix + key)
+            if record is None or not record.taken(now):
+                return None
+            return _held(key, record, now, record.floor)
+
+    # -- waiting, and the rest ---------------------------------------------------------------
+
+    def watch(self, key: str, timeout: float) -> None:
+        """Return when `key` is free, or after `timeout` seconds of the store's clock."""
+        space = self._space
+        until = space.clock() + timeout
+        with space.changed:
+            while (left := until - space.clock()) > 0:
+                now = space.now()
+                record = space.record(self._prefix + key)
+                if record is None or not record.taken(now):
+                    return
+                self._pass(min(left, (max(record.expiry, record.floor) - now) / 1e6))
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass until something changes; the lock is let go of meanwhile."""
+        clock = self._space.clock
+        if not isinstance(clock, ManualClock):
+            self._space.changed.wait(seconds)
+        elif clock.jumps:
+            clock.move(seconds)
+        else:
+            clock.moved.wait()
+
+    def check(self) -> list[str]:
+        """Warn that nobody else can see these leases."""
+        return [
+            f"{self.url} is seen by one process alone: neither other workers nor the other"
+            " processes of a prefork pool keep to its locks. It is meant for tests"
+        ]
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def _of(self, lease: Lease) -> tuple[str, Record | None]:
+        """Return the record that the lease is a proof for, live or not."""
+        name = self._prefix + lease.key
+        record = self._space.record(name)
+        if record is not None and (record.holder, record.token) != (lease.holder, lease.token):
+            record = None
+        return name, record
+
+
+def _held(key: str, record: Record, now: int, floor: int) -> Held:
+    live = record.expiry > now
+    return Held(
+        key=key,
+        holder=record.holder,
+        since=record.since / 1e6,
+        now=now / 1e6,
+        expires_in=(max(record.expiry if live else now, floor, now) - now) / 1e6,
+        live=live,
+        publication=record.publication,
+    )
+
+
+_spaces: dict[str, Space] = {}
+
+
+def open_memory(
+    url: str, *, options: Mapping[str, Any], deadline: float, prefix: str
+) -> MemoryStore:
+    """Open `memory://` or `memory://name`: the same space for the same name in this process."""
+    if options:
+        raise LockConfigurationError(
+            f"{url} takes no options (lock_store_options has {', '.join(sorted(options))})"
+        )
+    name = url.partition("://")[2]
+    return MemoryStore(_spaces.setdefault(name, Space()), name=name, prefix=prefix)

@@ -1,0 +1,90 @@
+"""Try a server once, as a worker starts: can it be used, and what should its owner know?"""
+
+from __future__ import annotations
+
+import ssl
+from uuid import uuid4
+
+from ...errors import StoreError, StoreUnavailable
+from ...model import Claim, Lease, LockStore, Outcome
+from .refusals import code_of
+from .resp import Refused
+from .server import Server
+
+__all__ = ["checkup"]
+
+OLDEST = (6, 2)
+"""The oldest server that the tests run against."""
+
+
+def checkup(store: LockStore, server: Server) -> list[str]:
+    """Return warnings; raise `StoreError` where the server cannot be used.
+
+    What the server does not tell this user (INFO may be forbidden) is unknown, and no warning.
+    """
+    server.say("PING")
+    facts = _facts(server)
+    shown = server.address.shown
+    version = facts.get("redis_version", "")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers and numbers < OLDEST:
+        raise StoreError(
+            f"{shown} runs Redis {version}: a lock needs Redis 6.2 or later, or Valkey 7.2 or later"
+        )
+    if facts.get("role") == "slave":
+        raise StoreUnavailable(shown, "it is a replica; the URL should name the primary")
+    _play(store)
+    return _warnings(facts, server)
+
+
+def _play(store: LockStore) -> None:
+    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
+    key = f"celery-lock check {uuid4().hex}"
+    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0, watching=True)
+    lease = store.acquire(first)
+    held = store.acquire(second)
+    store.undo(second)
+    if (
+        not isinstance(lease, Lease)
+        or isinstance(held, Lease)
+        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
+        or not store.release(lease)
+        or store.peek(key) is not None
+    ):
+        raise StoreError(f"{store.url} does not keep what it is told: is it one server?")
+    store.watch(key, 0.05)  # the release has left word: this returns at once
+
+
+def _facts(server: Server) -> dict[str, str]:
+    try:
+        reply = server.say("INFO")
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, Refused) and code_of(cause) in ("NOPERM", "ERR"):
+            return {}
+        raise
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def _warnings(facts: dict[str, str], server: Server) -> list[str]:
+    shown, warnings = server.address.shown, []
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and facts.get("maxmemory", "0") != "0":
+        warnings.append(
+            f"{shown} may evict a lock when its memory is full (maxmemory-policy {policy}):"
+            " then two tasks hold one key. Set maxmemory-policy to noeviction, or give the locks"
+            " a server of their own"
+        )
+    if facts.get("cluster_enabled") == "1":
+        warnings.append(
+            f"{shown} is a node of a cluster, which is not supported: it refuses every key that"
+            " another node keeps"
+        )
+    tls = server.address.tls
+    if tls is not None and tls["ssl_cert_reqs"] != ssl.CERT_REQUIRED:
+        warnings.append(
+            f"the certificate of {shown} is not verified (ssl_cert_reqs): anybody in between"
+            " can read the password"
+        )
+    return warnings

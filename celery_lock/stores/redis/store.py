@@ -1,0 +1,189 @@
+"""Leases on one Redis or Valkey server: each call is one script and one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from ...errors import LockConfigurationError
+from ...model import Claim, Feature, Held, Lease, Outcome
+from .address import Address
+from .checkup import checkup
+from .resp import pack
+from .script import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
+from .server import Server
+
+__all__ = ["RedisStore"]
+
+_ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
+
+
+class RedisStore:
+    """Leases on one server.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://` or `redis+socket://`.
+        options: `username`, `password`, `credential_provider`, `client_name`, `ssl`; what the
+            URL says itself comes first.
+        deadline: seconds that one call may take, all in all. Longer waits for a slow server;
+            shorter requeues sooner when it does not answer.
+        prefix: what the name of every key on the server begins with. Another prefix is another
+            world of locks.
+
+    Raises `LockConfigurationError` for a URL or an option that makes no sense. Connects at the
+    first call, not before.
+    """
+
+    GRACE = 60.0
+    """Seconds that a record outlives its use. Its token is the memory that keeps tokens growing
+    when the server's clock is set back by less than this, and its marks answer a release or an
+    undo that is sent again. Longer costs memory: some 300 bytes for each key."""
+    CONNECTIONS = 10
+    """Connections of one process at most."""
+    WATCHERS = 4
+    """Of these, how many may wait for a key at a time: the quick calls need the rest."""
+    WATCH = 10.0
+    """Seconds that one `watch` lasts at most."""
+    SLICE = 1.0
+    """Seconds that a watcher blocks its connection before others have their turn."""
+    MENTION = 15.0
+    """Seconds after a claim in which a release says that the key is free. More than `WATCH`;
+    far more would leave wakes behind that nobody takes."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        deadline: float = 2.0,
+        prefix: str = "celery-lock:",
+    ) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise LockConfigurationError(
+                f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
+                " decides where a server keeps it, and that part is the lock's key"
+            )
+        self._server = Server(
+            Address.parse(url, options),
+            deadline=deadline,
+            connections=self.CONNECTIONS,
+            watchers=self.WATCHERS,
+        )
+        self._prefix = f"{prefix}1:{{"  # 1 is the layout of the record
+        self._grace = pack(_micro(self.GRACE))
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without user, password and query."""
+        return self._server.address.shown
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it promises. Tokens grow as long as the server keeps its data, or its clock."""
+        return frozenset((Feature.FENCING, Feature.WATCH))
+
+    # -- leases ------------------------------------------------------------------------------
+
+    def acquire(self, claim: Claim) -> Lease | Held:
+        """Give the key, or say who has it."""
+        packed = pack(
+            self._record(claim.key),
+            claim.holder,
+            claim.task_id,
+            _micro(claim.ttl),
+            _micro(claim.at_least),
+            claim.publication,
+            _micro(self.MENTION) if claim.watching else 0,
+        )
+        answer = self._server.run(ACQUIRE, 1, 7, packed + self._grace)
+        if isinstance(answer, int):
+            return Lease(claim.key, claim.holder, answer)
+        return _held(claim.key, answer)
+
+    def renew(
+        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
+    ) -> list[Outcome]:
+        """Let each lease live for so many more seconds, all in one round trip.
+
+        One batch blocks the server for some 10 microseconds a lease: send a hundred at a time.
+        """
+        if not renewals:
+            return []
+        operands: list[str | int] = []
+        for lease, ttl in renewals:
+            operands += (lease.holder, lease.token, _micro(ttl))
+        records = [self._record(lease.key) for lease, _ in renewals]
+        packed = pack(*records) + self._grace + pack(*operands)
+        answer = self._server.run(RENEW, len(records), 1 + len(operands), packed, within)
+        return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
+
+    def release(self, lease: Lease) -> bool:
+        """Give the key back; `False`: it was no longer held."""
+        record = self._record(lease.key)
+        packed = pack(record, record + ":w", lease.holder, lease.token)
+        return bool(self._server.run(RELEASE, 2, 3, packed + self._grace) == 1)
+
+    def undo(self, claim: Claim) -> None:
+        """Take back a claim whose answer is not known."""
+        record = self._record(claim.key)
+        packed = pack(record, record + ":w", claim.holder)
+        self._server.run(UNDO, 2, 2, packed + self._grace)
+
+    def peek(self, key: str) -> Held | None:
+        """Who has the key; `None`: it is free."""
+        answer = self._server.run(PEEK, 1, 0, pack(self._record(key)))
+        return None if answer is None else _held(key, answer)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    def watch(self, key: str, timeout: float) -> None:
+        """Return when `key` may be free, or after `timeout` seconds (10 at most).
+
+        The key must have been claimed with `watching` before: its release says so then. Of all
+        watchers of a key one is woken by a release, so it should claim even if its time is up.
+        """
+        until = monotonic() + min(timeout, self.WATCH)
+        turns, woken = self._server.turns, None
+        while woken is None and (left := until - monotonic()) > 0 and turns.take(key, left):
+            try:
+                # for BLPOP zero is for ever
+                seconds = max(min(until - monotonic(), self.SLICE), 0.001)
+                wakes = self._record(key) + ":w"
+                woken = self._server.say("BLPOP", wakes, f"{seconds:.3f}", blocks=seconds)
+            finally:
+                turns.give(key)
+
+    # -- the rest ----------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Try the server once: warnings for the log."""
+        return checkup(self, self._server)
+
+    def close(self) -> None:
+        """Give up this process's connections. The store works again at the next call."""
+        self._server.close()
+
+    def _record(self, key: str) -> str:
+        """Name the key's record so that the whole key is its hash tag."""
+        return f"{self._prefix}{key.translate(_ESCAPES)}}}"
+
+
+def _micro(seconds: float) -> int:
+    return round(seconds * 1e6)
+
+
+def _held(key: str, answer: list[Any]) -> Held:
+    holder, since, now, free, live, publication, *_ = answer
+    return Held(
+        key=key,
+        holder=holder.decode("utf-8", "surrogatepass"),
+        since=since / 1e6,
+        now=now / 1e6,
+        expires_in=(free - now) / 1e6,
+        live=live == 1,
+        publication=publication.decode("utf-8", "surrogatepass"),
+    )
