@@ -1,0 +1,64 @@
+"""The Celery signals that tell what happened to a lock.
+
+    from celery_lock.signals import lock_lost
+
+    @lock_lost.connect
+    def page_somebody(sender, fact, **_):
+        ...
+
+Each is sent with `sender`, the task, and `fact`, a frozen dataclass of `celery_lock.events`;
+connect with `sender=my_task` to hear of that task alone. A receiver runs where the fact is told:
+in the process of the body, and on the thread that renews for `lock_lost` and for the failure of a
+renewal, where a slow one delays the renewals of every other lock. One that raises is logged by
+Celery, and nothing else happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from celery.utils.dispatch import Signal
+
+from .events import Fact, Observer
+from .table import TABLE
+
+__all__ = [
+    "lock_acquired",
+    "lock_conflicted",
+    "lock_lost",
+    "lock_released",
+    "lock_store_failed",
+    "signal_observer",
+]
+
+lock_acquired = Signal(name="lock_acquired", providing_args=["fact"])
+"""A claim was granted; `fact` is an `Acquired`."""
+lock_conflicted = Signal(name="lock_conflicted", providing_args=["fact"])
+"""A claim met a holder, and the policy has decided; `fact` is a `Conflicted`."""
+lock_lost = Signal(name="lock_lost", providing_args=["fact"])
+"""A lease ended under its running body; `fact` is a `Lost`."""
+lock_released = Signal(name="lock_released", providing_args=["fact"])
+"""A key was given back; `fact` is a `Released`."""
+lock_store_failed = Signal(name="lock_store_failed", providing_args=["fact"])
+"""The store gave no answer, or refused; `fact` is a `StoreFailed`."""
+
+_SIGNALS: dict[type[Fact], Signal] = {row.fact: globals()[row.signal] for row in TABLE}
+
+
+def _task_name(fact: Fact) -> object:
+    return fact.task
+
+
+def signal_observer(sender_of: Callable[[Fact], object] = _task_name) -> Observer:
+    """Return an observer that sends the signal of each fact.
+
+    `sender_of` finds the sender: the task itself where there is an app to ask, else its name.
+    It is not called while nobody is connected.
+    """
+
+    def send(fact: Fact) -> None:
+        signal = _SIGNALS[type(fact)]
+        if signal.receivers:
+            signal.send(sender=sender_of(fact), fact=fact)
+
+    return send

@@ -1,0 +1,55 @@
+"""The steady clock: the later of two, on every system."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from celery_lock import clock
+
+
+def with_clocks(monkeypatch: pytest.MonkeyPatch, monotonic: float, boottime: object) -> None:
+    def gettime(_: int) -> float:
+        if isinstance(boottime, BaseException):
+            raise boottime
+        assert isinstance(boottime, float)
+        return boottime
+
+    clocks = SimpleNamespace(monotonic=lambda: monotonic, clock_gettime=gettime)
+    monkeypatch.setattr(clock, "time", clocks)
+    monkeypatch.setattr(clock, "_BOOTTIME", 7)
+
+
+def test_time_goes_on_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_clocks(monkeypatch, monotonic=100.0, boottime=3700.0)
+
+    assert clock.steady() == 3700.0
+
+
+def test_the_later_of_the_two_clocks_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_clocks(monkeypatch, monotonic=100.0, boottime=99.0)
+
+    assert clock.steady() == 100.0
+
+
+def test_a_sandbox_that_forbids_the_second_clock_leaves_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_clocks(monkeypatch, monotonic=100.0, boottime=PermissionError())
+
+    assert clock.steady() == 100.0
+
+
+def test_a_system_without_the_second_clock_uses_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_clocks(monkeypatch, monotonic=100.0, boottime=3700.0)
+    monkeypatch.setattr(clock, "_BOOTTIME", None)
+
+    assert clock.steady() == 100.0
+
+
+def test_the_real_one_goes_with_the_system() -> None:
+    before = time.monotonic()
+
+    assert clock.steady() >= before

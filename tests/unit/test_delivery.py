@@ -1,0 +1,115 @@
+"""Which delivery a request is: its holder, its publication, and who waits for it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+import pytest
+from celery.app.task import Context
+
+from celery_lock.message import (
+    Header,
+    in_canvas,
+    new_holder,
+    publication_of,
+    redelivered,
+)
+from celery_lock.model import Holder
+
+
+def request(**changes: Any) -> Context:
+    return Context({"id": "id-1", "hostname": "w1@host", **changes})
+
+
+def tagged(tag: Any, **changes: Any) -> Context:
+    return request(properties={"delivery_tag": tag}, **changes)
+
+
+# -- holders ---------------------------------------------------------------------------------
+
+
+def test_a_holder_says_which_task_runs_where() -> None:
+    holder = new_holder(request())
+
+    assert (holder.task_id, holder.node, holder.pid) == ("id-1", "w1@host", os.getpid())
+
+
+def test_each_delivery_is_somebody_else() -> None:
+    same = request()
+
+    assert len({str(new_holder(same)) for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("id", ["id-1", "nightly#2024#1", "#", "with space"])
+@pytest.mark.parametrize("hostname", ["w1@host", "w#1@host", None, ""])
+def test_a_holder_can_be_read_back_whatever_it_is_called(id: str, hostname: str | None) -> None:
+    holder = new_holder(request(id=id, hostname=hostname))
+
+    assert Holder.parse(str(holder)) == holder
+    assert holder.task_id == id
+
+
+# -- publications ----------------------------------------------------------------------------
+
+
+def test_on_redis_a_publication_is_its_tag_which_a_redelivery_keeps() -> None:
+    tag = str(uuid.uuid4())
+    first = tagged(tag, delivery_info={"redelivered": False})
+    again = tagged(tag, delivery_info={"redelivered": True})
+
+    assert publication_of(first, Header()) == publication_of(again, Header()) == tag
+
+
+@pytest.mark.parametrize("tag", [1, 17, "17", None, ""])
+def test_a_counter_of_the_channel_names_no_publication(tag: Any) -> None:
+    assert publication_of(tagged(tag), Header()) == "id-1.0.0"
+
+
+def test_without_properties_it_is_the_task_and_its_attempt() -> None:
+    assert publication_of(request(), Header()) == "id-1.0.0"
+
+
+def test_a_retry_and_a_replacement_are_publications_of_their_own() -> None:
+    requests = (request(), request(retries=1), request(replaced_task_nesting=1))
+
+    assert len({publication_of(each, Header()) for each in requests}) == 3
+
+
+def test_a_message_that_we_sent_again_is_still_the_first_publication() -> None:
+    header = Header(publication="tag-1")
+
+    assert publication_of(tagged("tag-2"), header) == "tag-1"
+
+
+# -- what else a message says ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("info", "again"),
+    [(None, False), ({}, False), ({"redelivered": None}, False), ({"redelivered": True}, True)],
+)
+def test_the_broker_says_whether_it_delivered_a_message_before(info: Any, again: bool) -> None:
+    assert redelivered(request(delivery_info=info)) is again
+
+
+def test_a_header_does_not_say_so() -> None:
+    """Kombu leaves one behind, which would stay on every copy of the message."""
+    assert not redelivered(request(redelivered=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "waited_for"),
+    [
+        ({}, False),
+        ({"chain": []}, False),
+        ({"chain": [{"task": "next"}]}, True),
+        ({"chord": {"task": "body"}}, True),
+        ({"group": "g-1"}, True),
+        ({"callbacks": [{"task": "next"}]}, True),
+        ({"errbacks": [{"task": "sorry"}]}, False),
+    ],
+)
+def test_somebody_waits_for_a_part_of_a_canvas(change: dict[str, Any], waited_for: bool) -> None:
+    assert in_canvas(request(**change)) is waited_for

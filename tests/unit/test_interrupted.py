@@ -1,0 +1,117 @@
+"""A time limit or a stop may fall between any two steps: no key stays taken, no lock is left held.
+
+Python runs a signal's handler as a function is entered and as a call to C has returned. That is
+where a profiler is called too, so one that raises stands in for the signal: at each such moment
+of a whole delivery in turn.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery.app.trace import build_tracer
+
+import celery_lock
+from celery_lock import Lock, requeue, wait
+
+from .engine import Engine, deliver, locked
+
+PACKAGE = Path(celery_lock.__file__).parent
+OURS = str(PACKAGE)
+STORES = str(PACKAGE / "stores")
+THREADING = threading.__file__
+
+
+class Stop:
+    """Raises at one moment, counted from 1; `hit` says whether it came to that."""
+
+    def __init__(self, moment: int, error: BaseException) -> None:
+        self.left = moment
+        self.error = error
+        self.hit = False
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event in ("call", "c_return") and self._is_ours(frame):
+            self.left -= 1
+            if self.left == 0:
+                self.hit = True
+                sys.setprofile(None)
+                raise self.error
+
+    def _is_ours(self, frame: FrameType | None) -> bool:
+        """In the engine, or in a lock that the engine takes; not inside a store."""
+        where = frame.f_code.co_filename if frame else ""
+        if where == THREADING and frame:
+            return self._is_ours(frame.f_back)
+        return where.startswith(OURS) and not where.startswith(STORES)
+
+
+def stopped(moment: int, error: BaseException, run: Callable[[], Any]) -> bool:
+    stop = Stop(moment, error)
+    sys.setprofile(stop)
+    try:
+        run()
+    except type(error):
+        pass
+    finally:
+        sys.setprofile(None)
+    return stop.hit
+
+
+def is_free(lock: Any) -> bool:
+    """Another thread can take it."""
+    free: list[bool] = []
+
+    def take() -> None:
+        free.append(lock.acquire(blocking=False))
+        if free[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return free[0]
+
+
+def body() -> None:
+    """Do nothing."""
+
+
+STORIES: dict[str, tuple[Lock, Callable[[Engine], Any]]] = {
+    "a free key": (Lock("k"), lambda engine: None),
+    "a wait": (Lock("k", on_conflict=wait(60)), lambda engine: engine.hold(ttl=0.5)),
+    "a requeue": (Lock("k", on_conflict=requeue()), lambda engine: engine.hold(ttl=0.5)),
+}
+
+
+@pytest.mark.parametrize("error", [SoftTimeLimitExceeded(), SystemExit(1)], ids=["limit", "stop"])
+@pytest.mark.parametrize("story", STORIES)
+def test_at_no_moment_of_a_delivery_does_a_stop_leave_the_key_taken(
+    story: str, error: BaseException
+) -> None:
+    lock, begin = STORIES[story]
+    app = Engine().app()
+    task = locked(app, lock, name="t")(body)
+    task.__trace__ = build_tracer(task.name, task, app=app)
+    moment = 0
+    hit = True
+    while hit:
+        moment += 1
+        engine = Engine()
+        engine.install(app)
+        begin(engine)
+
+        hit = stopped(moment, error, lambda: deliver(task))
+
+        assert is_free(engine.keeper._changed), moment
+        engine.settle()
+        assert len(engine.keeper) == 0, moment
+        assert engine.holder_of() is None, moment
+    assert moment > 50  # the delivery went on to its end, and had many moments

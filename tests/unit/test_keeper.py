@@ -1,0 +1,571 @@
+"""The keeper: renewals in time, losses told once, debts paid; by hand, and with its threads."""
+
+from __future__ import annotations
+
+import gc
+import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from celery_lock.clock import Clock, steady
+from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.keeper import BATCH, Keeper
+from celery_lock.model import Claim, Lease, Outcome
+from celery_lock.stores.memory import MemoryStore
+from celery_lock.stores.space import ManualClock, Space
+
+from .engine import Engine, lose_answer, refuse
+from .forking import holds_in_a_child
+
+DOWN = StoreUnavailable("memory://", "no answer")
+PATIENCE = 10.0
+"""Seconds after which a thread that should have done something counts as hung."""
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+class Kept:
+    """A lease in the keeper's hands, and what its holder is told."""
+
+    def __init__(self, engine: Engine, key: str = "k", ttl: float = 30.0, **options: Any) -> None:
+        at_most = options.pop("at_most", None)
+        sent = engine.clock()
+        self.lease = engine.hold(key, task_id="id-1", ttl=ttl, **options)
+        self.lease.arm(engine.clock, sent, ttl, at_most)
+        self.lost: list[str] = []
+        self.failed: list[Exception] = []
+        engine.keeper.keep(self.lease, ttl, self.lost.append, self.failed.append)
+
+
+# -- renewals --------------------------------------------------------------------------------
+
+
+def test_a_lease_is_renewed_every_third_of_its_ttl(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+
+    assert engine.keeper.renew() == engine.clock() + 10
+    engine.clock.move(10)
+    assert engine.keeper.renew() == engine.clock() + 10
+
+    assert engine.store.calls.count("renew") == 1
+    assert kept.lease.remaining() > 29
+
+
+def test_a_body_of_ten_ttls_keeps_its_key(engine: Engine) -> None:
+    kept = Kept(engine, ttl=3)
+
+    engine.move(30)
+
+    assert not kept.lease.lost
+    assert kept.lost == kept.failed == []
+    assert engine.holder_of() == "id-1"
+
+
+def test_all_leases_are_renewed_in_batches(engine: Engine) -> None:
+    for number in range(2 * BATCH + 50):
+        Kept(engine, f"k{number}")
+    engine.clock.move(10)
+
+    engine.keeper.renew()
+
+    assert engine.store.calls.count("renew") == 3
+
+
+def test_what_is_not_due_is_left_alone(engine: Engine) -> None:
+    Kept(engine, "short", ttl=3)
+    Kept(engine, "long", ttl=30)
+    engine.clock.move(1)
+
+    engine.keeper.renew()
+
+    assert [lease.key for lease, _ in engine.store.renewals] == ["short"]
+
+
+def test_a_renewal_leaves_time_for_another_try(engine: Engine) -> None:
+    Kept(engine, "short", ttl=3)
+    Kept(engine, "long", ttl=30)
+    engine.clock.move(10)
+    # the short one has been lost by now: it is no reason to hurry
+    engine.keeper.renew()
+    assert engine.store.within == pytest.approx(5)
+
+    Kept(engine, "short again", ttl=3)
+    engine.clock.move(1)
+    engine.keeper.renew()
+    assert engine.store.within == pytest.approx(0.5)
+
+
+def test_a_slow_acquire_does_not_cost_the_lease_its_first_renewal(engine: Engine) -> None:
+    lease = engine.hold(ttl=3)
+    sent = engine.clock()
+    engine.clock.move(2.5)
+    lease.arm(engine.clock, sent, 3)
+    engine.keeper.keep(lease, 3, lambda reason: None, lambda error: None)
+
+    engine.move(10)
+
+    assert not lease.lost
+
+
+def test_a_lease_near_its_ceiling_is_renewed_up_to_it_and_no_more(engine: Engine) -> None:
+    kept = Kept(engine, ttl=3, at_most=5)
+
+    engine.move(4.9)
+    assert kept.lost == []
+    renewals = engine.store.calls.count("renew")
+    engine.move(20)
+
+    assert kept.lost == ["at_most"]
+    assert engine.store.calls.count("renew") == renewals
+    assert engine.holder_of() is None
+
+
+def test_a_dropped_lease_is_renewed_no_more(engine: Engine) -> None:
+    kept = Kept(engine, ttl=3)
+
+    engine.keeper.drop(kept.lease)
+    engine.move(5)
+
+    assert len(engine.keeper) == 0
+    assert engine.store.calls.count("renew") == 0
+    assert kept.lost == []
+
+
+def test_dropping_what_is_not_there_is_nothing(engine: Engine) -> None:
+    engine.keeper.drop(Lease("k", "h", 1))
+    engine.keeper.forget("nobody")
+
+    assert not engine.keeper.keeps("nobody")
+
+
+# -- no answer -------------------------------------------------------------------------------
+
+
+def test_a_renewal_without_an_answer_is_tried_again_soon(engine: Engine) -> None:
+    kept = Kept(engine, ttl=12)
+    engine.store.instead["renew"] = refuse(DOWN)
+    engine.clock.move(4)
+
+    assert engine.keeper.renew() == engine.clock() + 1
+    assert not kept.lease.lost
+    engine.store.instead.clear()
+    engine.clock.move(1)
+    engine.keeper.renew()
+
+    assert kept.lease.remaining() > 11
+    assert kept.failed == [DOWN]
+    assert kept.lost == []
+
+
+def test_one_of_a_batch_is_told_that_it_got_no_answer(engine: Engine) -> None:
+    leases = [Kept(engine, f"k{number}") for number in range(5)]
+    engine.store.instead["renew"] = refuse(DOWN)
+    engine.clock.move(10)
+
+    engine.keeper.renew()
+
+    assert sum(len(kept.failed) for kept in leases) == 1
+
+
+def test_without_any_answer_a_lease_is_lost_at_its_deadline_and_not_before(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.store.instead["renew"] = refuse(DOWN)
+    deadline = kept.lease.deadline
+
+    engine.move(deadline - engine.clock() - 0.01)
+    assert kept.lost == []
+    engine.move(0.02)
+
+    assert kept.lost == ["expired"]
+    assert len(engine.keeper) == 0
+
+
+def test_a_lost_lease_is_not_renewed_though_the_store_would(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.clock.move(29.9)
+
+    engine.keeper.renew()
+
+    assert kept.lease.lost
+    assert engine.store.calls.count("renew") == 0
+
+
+def test_an_answer_after_the_deadline_revives_nothing(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.clock.move(10)
+
+    def slow(call: Callable[[], Any]) -> Any:
+        outcomes = call()
+        engine.clock.move(25)
+        return outcomes
+
+    engine.store.instead["renew"] = slow
+    engine.keeper.renew()
+    engine.keeper.tell_losses()
+
+    assert kept.lost == ["expired"]
+    assert kept.lease.lost
+
+
+def test_a_renewal_whose_answer_was_lost_costs_nothing(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.store.instead["renew"] = lose_answer(DOWN)
+    engine.move(12)
+    engine.store.instead.clear()
+
+    engine.move(100)
+
+    assert kept.lost == []
+    assert not kept.lease.lost
+
+
+@pytest.mark.parametrize("garbage", [None, False, 0, "renewed"])
+def test_an_outcome_that_is_none_neither_renews_nor_loses(engine: Engine, garbage: Any) -> None:
+    kept = Kept(engine, ttl=30)
+    deadline = kept.lease.deadline
+    engine.store.instead["renew"] = lambda call: [garbage]
+    engine.clock.move(10)
+
+    again = engine.keeper.renew()
+
+    assert kept.lease.deadline == deadline
+    assert kept.lost == []
+    assert again > engine.clock()
+
+
+# -- losses ----------------------------------------------------------------------------------
+
+
+def test_a_lease_that_the_store_gave_away_is_lost_at_once(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.free(kept.lease)
+    engine.hold(task_id="thief")
+    engine.clock.move(10)
+
+    engine.keeper.renew()
+
+    assert kept.lost == ["taken"]
+    assert kept.lease.lost
+    assert engine.holder_of() == "thief"
+
+
+def test_one_lost_lease_of_a_batch_leaves_the_others(engine: Engine) -> None:
+    first, second, third = (Kept(engine, key) for key in "abc")
+    engine.free(second.lease)
+    engine.clock.move(10)
+
+    engine.keeper.renew()
+
+    assert (first.lost, second.lost, third.lost) == ([], ["taken"], [])
+    assert len(engine.keeper) == 2
+
+
+def test_a_loss_is_told_once(engine: Engine) -> None:
+    kept = Kept(engine, ttl=3)
+    engine.clock.move(5)
+
+    engine.keeper.tell_losses()
+    engine.keeper.tell_losses()
+    engine.keeper.renew()
+
+    assert kept.lost == ["expired"]
+
+
+def test_a_lease_released_while_its_renewal_was_under_way_is_not_lost(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.clock.move(10)
+
+    def overtaken(call: Callable[[], Any]) -> Any:
+        engine.keeper.drop(kept.lease)
+        engine.free(kept.lease)
+        return call()
+
+    engine.store.instead["renew"] = overtaken
+    engine.keeper.renew()
+
+    assert kept.lost == []
+
+
+def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.clock.move(10)
+
+    def overtaken(call: Callable[[], Any]) -> Any:
+        outcomes = call()
+        engine.keeper.drop(kept.lease)
+        kept.lease.lose("released")
+        return outcomes
+
+    engine.store.instead["renew"] = overtaken
+    engine.keeper.renew()
+
+    assert kept.lease.lost
+    assert kept.lost == []
+    assert len(engine.keeper) == 0
+
+
+def test_the_next_loss_is_known(engine: Engine) -> None:
+    assert engine.keeper.tell_losses() == math.inf
+    first = Kept(engine, "a", ttl=30)
+    second = Kept(engine, "b", ttl=5)
+
+    assert engine.keeper.tell_losses() == second.lease.deadline < first.lease.deadline
+
+
+# -- debts -----------------------------------------------------------------------------------
+
+
+def test_a_debt_is_paid_at_once(engine: Engine) -> None:
+    paid: list[float] = []
+    engine.keeper.owe(lambda: paid.append(engine.clock()), for_=30)
+
+    engine.keeper.renew()
+    engine.move(5)
+
+    assert paid == [1000.0]
+
+
+def test_a_debt_that_cannot_be_paid_is_tried_every_second_until_nobody_needs_it(
+    engine: Engine,
+) -> None:
+    tries: list[float] = []
+
+    def pay() -> None:
+        tries.append(engine.clock() - 1000.0)
+        raise DOWN
+
+    engine.keeper.owe(pay, for_=3)
+    for _ in range(8):
+        engine.keeper.renew()
+        engine.clock.move(1)
+
+    assert tries == [0, 1, 2]
+    assert engine.keeper.renew() == math.inf
+
+
+@pytest.mark.parametrize("error", [DOWN, StoreError("no"), TypeError("garbage")])
+def test_a_debt_that_cannot_be_paid_holds_up_no_other(
+    engine: Engine, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    paid: list[int] = []
+
+    def pay() -> None:
+        raise error
+
+    engine.keeper.owe(pay, for_=3)
+    engine.keeper.owe(lambda: paid.append(2), for_=3)
+    for _ in range(5):
+        engine.keeper.renew()
+        engine.clock.move(1)
+
+    assert paid == [2]
+    assert engine.keeper.renew() == math.inf
+    assert ("garbage" in caplog.text) is isinstance(error, TypeError)
+
+
+def test_leases_come_before_debts(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.keeper.owe(lambda: engine.clock.move(100), for_=3)
+    engine.clock.move(10)
+    left: list[float] = []
+    engine.store.instead["renew"] = lambda call: left.append(kept.lease.remaining()) or call()
+
+    engine.keeper.renew()
+
+    assert left[0] > 0
+
+
+# -- a fork ----------------------------------------------------------------------------------
+
+
+def test_a_forked_child_keeps_nothing_of_its_parents(engine: Engine) -> None:
+    kept = Kept(engine, ttl=30)
+    engine.keeper.owe(lambda: None, for_=30)
+
+    def nothing_is_kept() -> bool:
+        engine.clock.move(10)
+        return len(engine.keeper) == 0 and engine.keeper.renew() == math.inf
+
+    assert holds_in_a_child(nothing_is_kept)
+    engine.move(40)
+    assert not kept.lease.lost
+
+
+def test_a_child_can_use_a_keeper_whose_lock_was_held_as_it_was_forked(engine: Engine) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        with engine.keeper._changed:
+            entered.set()
+            leave.wait(PATIENCE)
+
+    thread = threading.Thread(target=hold_the_lock)
+    thread.start()
+    entered.wait(PATIENCE)
+
+    def works() -> bool:
+        engine.keeper.owe(lambda: None, for_=1)
+        return engine.keeper.renew() == math.inf
+
+    try:
+        assert holds_in_a_child(works)
+    finally:
+        leave.set()
+        thread.join()
+
+
+# -- its threads -----------------------------------------------------------------------------
+#
+# They wait in real time, and look at the test's clock when they wake: a slow machine makes these
+# tests slow, and never wrong.
+
+
+class Signalled(MemoryStore):
+    """A store that tells of each renewal, and may be made to hang."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(Space(clock))
+        self.renewed = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.hangs = threading.Event()
+        self.raises: Exception | None = None
+
+    def renew(
+        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
+    ) -> list[Outcome]:
+        if not self.go_on.is_set():
+            self.hangs.set()
+            self.go_on.wait(PATIENCE)
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise error
+        outcomes = super().renew(renewals, within=within)
+        self.renewed.release()
+        return outcomes
+
+
+class Running:
+    """A keeper with its threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.store = Signalled(clock)
+        self.keeper = Keeper(self.store, clock=clock)
+
+    def keep(self, ttl: float, key: str = "k", on_lost: Callable[[str], object] = str) -> Lease:
+        sent = self.clock()
+        lease = self.store.acquire(Claim(key, "id-1#w#1#n", ttl))
+        assert isinstance(lease, Lease)
+        lease.arm(self.clock, sent, ttl)
+        self.keeper.keep(lease, ttl, lambda reason: void(on_lost(reason)), void)
+        return lease
+
+
+def void(anything: object) -> None:
+    """Take no notice."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1000.0)
+
+
+@pytest.fixture
+def running(clock: ManualClock) -> Iterator[Running]:
+    running = Running(clock)
+    yield running
+    running.store.go_on.set()
+
+
+def test_what_is_due_is_renewed_by_itself(running: Running, clock: ManualClock) -> None:
+    lease = running.keep(0.03)
+    clock.move(0.015)
+
+    assert running.store.renewed.acquire(timeout=PATIENCE)
+    assert not lease.lost
+
+
+def test_a_shorter_lease_is_renewed_though_the_threads_await_a_longer_one(
+    running: Running, clock: ManualClock
+) -> None:
+    running.keep(3600, "long")
+    running.keep(0.03, "short")
+    clock.move(0.015)
+
+    assert running.store.renewed.acquire(timeout=PATIENCE)
+
+
+def test_a_loss_is_told_while_the_store_hangs() -> None:
+    running = Running(steady)
+    running.store.go_on.clear()
+    told = threading.Event()
+    when: list[float] = []
+
+    def lost(reason: str) -> None:
+        when.append(steady())
+        told.set()
+
+    try:
+        lease = running.keep(0.1, on_lost=lost)
+
+        assert told.wait(PATIENCE)
+        assert not running.store.go_on.is_set()
+        assert when[0] >= lease.deadline
+    finally:
+        running.store.go_on.set()
+
+
+def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
+    running: Running, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged = threading.Event()
+    monkeypatch.setattr("celery_lock.keeper.logger.exception", lambda *args: logged.set())
+    running.store.raises = ValueError("garbage")
+    running.keep(0.03)
+    clock.move(0.015)
+
+    assert logged.wait(PATIENCE)
+    running.keep(0.03, "another")
+    clock.move(0.015)
+
+    assert running.store.renewed.acquire(timeout=PATIENCE)
+
+
+def test_there_are_two_threads_for_any_number_of_leases(running: Running) -> None:
+    before = threading.active_count()
+
+    for number in range(20):
+        running.keep(60, f"k{number}")
+
+    assert threading.active_count() <= before + 2
+
+
+def test_a_child_starts_threads_of_its_own(running: Running, clock: ManualClock) -> None:
+    parents = running.keep(60)
+
+    def renews() -> bool:
+        running.keep(0.03, "child's")
+        clock.move(0.015)
+        return running.store.renewed.acquire(timeout=4) and len(running.keeper) == 1
+
+    assert holds_in_a_child(renews)
+    assert not parents.lost
+    assert len(running.keeper) == 1
+
+
+def test_a_keeper_that_never_kept_anything_leaves_nothing_behind(clock: ManualClock) -> None:
+    before = threading.active_count()
+
+    keeper = weakref.ref(Keeper(Signalled(clock), clock=clock))
+    gc.collect()
+
+    assert threading.active_count() == before
+    assert keeper() is None
