@@ -1,0 +1,30 @@
+"""Locks for Celery tasks: a task that declares one runs once at a time for each key."""
+
+from __future__ import annotations
+
+from .backoff import constant, exponential
+from .errors import LeaseLost, LockConfigurationError, LockConflict, LockError, StoreError
+from .model import Conflict, Lease, Lock, Scope
+from .policies import fail, is_skipped, requeue, skip, wait
+from .task import LockedTask, current_lease
+
+__all__ = [
+    "Conflict",
+    "Lease",
+    "LeaseLost",
+    "Lock",
+    "LockConfigurationError",
+    "LockConflict",
+    "LockError",
+    "LockedTask",
+    "Scope",
+    "StoreError",
+    "constant",
+    "current_lease",
+    "exponential",
+    "fail",
+    "is_skipped",
+    "requeue",
+    "skip",
+    "wait",
+]

@@ -1,0 +1,88 @@
+"""A lease ends by its holder's release or by its time; nobody else can end it."""
+
+from __future__ import annotations
+
+from ..model import Lease, LockStore
+from .ground import Ground
+
+__all__ = ["Ending"]
+
+
+class Ending(Ground):
+    """Releases and expiry."""
+
+    def test_a_release_frees_the_key(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key))
+
+        assert store.release(lease) is True
+
+        self.granted(store, self.a_claim(key))
+
+    def test_a_strangers_release_frees_nothing(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key))
+        stranger = Lease(key, self.a_claim(key).holder, lease.token)
+
+        assert store.release(stranger) is False
+
+        assert self.refused(store, self.a_claim(key)).holder == lease.holder
+
+    def test_a_release_with_another_token_frees_nothing(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key))
+
+        assert store.release(Lease(key, lease.holder, lease.token + 1)) is False
+        assert store.release(Lease(key, lease.holder, lease.token - 1)) is False
+
+        assert self.refused(store, self.a_claim(key)).holder == lease.holder
+
+    def test_a_release_of_a_key_that_nobody_has_frees_nothing(
+        self, store: LockStore, key: str
+    ) -> None:
+        assert store.release(Lease(key, "nobody", 1)) is False
+
+        assert store.peek(key) is None
+
+    def test_releasing_twice_says_yes_twice(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key))
+
+        assert store.release(lease) is True
+        assert store.release(lease) is True
+
+    def test_a_repeated_release_does_not_free_the_next_holder(
+        self, store: LockStore, key: str
+    ) -> None:
+        first = self.granted(store, self.a_claim(key))
+        store.release(first)
+        second = self.granted(store, self.a_claim(key))
+
+        assert store.release(first) is True
+
+        assert self.refused(store, self.a_claim(key)).holder == second.holder
+
+    def test_an_unrenewed_lease_ends(self, store: LockStore, key: str) -> None:
+        self.expired(store, key)
+
+        assert store.peek(key) is None
+        self.granted(store, self.a_claim(key))
+
+    def test_a_lease_does_not_end_before_its_time(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key, ttl=30))
+
+        self.elapse(self.short)
+
+        assert self.refused(store, self.a_claim(key)).holder == lease.holder
+
+    def test_the_release_of_an_ended_lease_says_no(self, store: LockStore, key: str) -> None:
+        _, lease = self.expired(store, key)
+
+        assert store.release(lease) is False
+        assert store.release(lease) is False
+
+    def test_the_release_of_an_ended_lease_does_not_free_the_next_holder(
+        self, store: LockStore, key: str
+    ) -> None:
+        _, lease = self.expired(store, key)
+        second = self.granted(store, self.a_claim(key))
+
+        assert store.release(lease) is False
+
+        assert self.refused(store, self.a_claim(key)).holder == second.holder

@@ -1,0 +1,119 @@
+"""`at_least` keeps other tasks out from the acquire on, however the holder ends."""
+
+from __future__ import annotations
+
+from ..model import LockStore
+from .ground import Ground
+
+__all__ = ["Floors"]
+
+
+class Floors(Ground):
+    """The floor under the time that a key stays taken."""
+
+    def test_a_floor_keeps_other_tasks_out_after_the_release(
+        self, store: LockStore, key: str
+    ) -> None:
+        claim = self.a_claim(key, at_least=30)
+        lease = self.granted(store, claim)
+
+        assert store.release(lease) is True
+
+        held = self.refused(store, self.a_claim(key))
+        assert held.holder == claim.holder
+        assert not held.live
+        assert 20 < held.expires_in <= 30
+
+    def test_a_floor_is_seen_by_a_look_at_the_key(self, store: LockStore, key: str) -> None:
+        claim = self.a_claim(key, at_least=30)
+        store.release(self.granted(store, claim))
+
+        held = store.peek(key)
+
+        assert held is not None
+        assert (held.holder, held.live) == (claim.holder, False)
+        assert 20 < held.expires_in <= 30
+
+    def test_the_task_that_set_a_floor_passes_it(self, store: LockStore, key: str) -> None:
+        first = self.granted(store, self.a_claim(key, task="job", at_least=30))
+        store.release(first)
+
+        again = self.granted(store, self.a_claim(key, task="job"))
+
+        assert again.holder != first.holder
+
+    def test_passing_a_floor_does_not_remove_it(self, store: LockStore, key: str) -> None:
+        store.release(self.granted(store, self.a_claim(key, task="job", at_least=30)))
+        again = self.granted(store, self.a_claim(key, task="job"))
+
+        store.release(again)
+
+        assert not self.refused(store, self.a_claim(key)).live
+        self.granted(store, self.a_claim(key, task="job"))
+
+    def test_a_floor_does_not_let_its_task_in_while_it_runs(
+        self, store: LockStore, key: str
+    ) -> None:
+        first = self.granted(store, self.a_claim(key, task="job", at_least=30))
+
+        held = self.refused(store, self.a_claim(key, task="job"))
+
+        assert held.holder == first.holder
+        assert held.live
+
+    def test_a_floor_ends(self, store: LockStore, key: str) -> None:
+        store.release(self.granted(store, self.a_claim(key, at_least=self.short)))
+
+        self.elapse(self.short * 1.5)
+
+        assert store.peek(key) is None
+        self.granted(store, self.a_claim(key))
+
+    def test_a_lease_longer_than_its_floor_is_not_cut(self, store: LockStore, key: str) -> None:
+        lease = self.granted(store, self.a_claim(key, ttl=30, at_least=self.short))
+
+        self.elapse(self.short * 1.5)
+
+        held = self.refused(store, self.a_claim(key))
+        assert held.live
+        assert store.release(lease)
+        assert store.peek(key) is None
+
+    def test_a_crashed_holder_leaves_its_floor(self, store: LockStore, key: str) -> None:
+        claim, _ = self.expired(store, key, at_least=30)
+
+        held = self.refused(store, self.a_claim(key))
+
+        assert held.holder == claim.holder
+        assert not held.live
+        assert held.expires_in > 20
+
+    def test_an_undone_claim_leaves_no_floor(self, store: LockStore, key: str) -> None:
+        claim = self.a_claim(key, at_least=30)
+        self.granted(store, claim)
+
+        store.undo(claim)
+
+        self.granted(store, self.a_claim(key))
+
+    def test_an_undone_claim_leaves_the_floor_that_stood_before_it(
+        self, store: LockStore, key: str
+    ) -> None:
+        store.release(self.granted(store, self.a_claim(key, task="job", at_least=30)))
+        again = self.a_claim(key, task="job", at_least=90)
+        self.granted(store, again)
+
+        store.undo(again)
+
+        held = self.refused(store, self.a_claim(key))
+        assert not held.live
+        assert 20 < held.expires_in <= 30
+        self.granted(store, self.a_claim(key, task="job"))
+
+    def test_a_key_that_is_free_again_has_no_old_floor(self, store: LockStore, key: str) -> None:
+        store.release(self.granted(store, self.a_claim(key, at_least=self.short)))
+        self.elapse(self.short * 1.5)
+
+        store.release(self.granted(store, self.a_claim(key)))
+
+        self.granted(store, self.a_claim(key))

@@ -1,0 +1,89 @@
+"""What the tests of a store stand on: how to open one, how to let time pass, how to claim."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from uuid import uuid4
+
+import pytest
+
+from ..model import Claim, Feature, Held, Lease, LockStore
+
+__all__ = ["Ground"]
+
+_numbers = count(1)
+
+
+class Ground:
+    """A subclass overrides `open_store`, and `elapse` where its clock can be moved."""
+
+    short = 0.05
+    """Seconds of a lease that a test lets expire. Longer where the store counts in seconds."""
+
+    def open_store(self, prefix: str) -> LockStore:
+        """Return a new store on the server under test, with this prefix for its keys."""
+        raise NotImplementedError
+
+    def elapse(self, seconds: float) -> None:
+        """Let so much time pass by the store's clock."""
+        time.sleep(seconds)
+
+    @pytest.fixture
+    def store(self) -> Iterator[LockStore]:
+        """A store for one test."""
+        store = self.open_store("contract:")
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def key(self) -> str:
+        """A key that nobody else has ever used."""
+        return f"order:{uuid4().hex}"
+
+    # -- the words of the tests --------------------------------------------------------------
+
+    def a_claim(
+        self,
+        key: str,
+        *,
+        task: str | None = None,
+        ttl: float = 30.0,
+        at_least: float = 0.0,
+        watching: bool = False,
+    ) -> Claim:
+        """A claim by a new delivery; of a new task, unless one is named."""
+        number = next(_numbers)
+        return Claim(
+            key,
+            f"{task or f'task-{number}'}#node@host#4711#{number:08x}",
+            ttl,
+            at_least=at_least,
+            publication=f"publication-{number}",
+            watching=watching,
+        )
+
+    def granted(self, store: LockStore, claim: Claim) -> Lease:
+        """Claim, and expect a lease."""
+        answer = store.acquire(claim)
+        assert isinstance(answer, Lease), f"refused: {answer}"
+        return answer
+
+    def refused(self, store: LockStore, claim: Claim) -> Held:
+        """Claim, and expect to be told who has the key."""
+        answer = store.acquire(claim)
+        assert isinstance(answer, Held), f"granted: {answer}"
+        return answer
+
+    def expired(self, store: LockStore, key: str, **options: float) -> tuple[Claim, Lease]:
+        """Return a claim and its lease, which has ended unrenewed."""
+        claim = self.a_claim(key, ttl=self.short, **options)  # type: ignore[arg-type]  # floats
+        lease = self.granted(store, claim)
+        self.elapse(self.short * 1.5)
+        return claim, lease
+
+    def need(self, store: LockStore, feature: Feature) -> None:
+        """Skip the test if the store does not promise this."""
+        if feature not in store.features:
+            pytest.skip(f"{store.url} does not promise {feature.value}")

@@ -1,0 +1,43 @@
+"""Which delivery of which publication a request is."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+from ..model import Holder
+from .header import Header
+
+__all__ = ["in_canvas", "new_holder", "publication_of", "redelivered"]
+
+
+def new_holder(request: Any) -> Holder:
+    """Return a holder of its own for this delivery: a copy of the message is somebody else."""
+    node = str(request.hostname or "").replace("#", "_")
+    return Holder(str(request.id), node, os.getpid(), uuid.uuid4().hex)
+
+
+def publication_of(request: Any, header: Header) -> str:
+    """Name the act of publishing; a redelivered copy has the same one.
+
+    Redis and kombu's other virtual transports give each publication a tag that a redelivery
+    keeps. AMQP has a counter of the channel instead, which says nothing: there it is the task
+    id with what tells Celery's own publications of one id apart.
+    """
+    if header.publication is not None:
+        return header.publication
+    tag = (request.properties or {}).get("delivery_tag")
+    if isinstance(tag, str) and tag and not tag.isdigit():
+        return tag
+    return f"{request.id}.{request.replaced_task_nesting or 0}.{request.retries or 0}"
+
+
+def redelivered(request: Any) -> bool:
+    """The broker says that it delivered this message before."""
+    return bool((request.delivery_info or {}).get("redelivered"))
+
+
+def in_canvas(request: Any) -> bool:
+    """Somebody waits for this task: it is part of a canvas, or has a callback."""
+    return bool(request.chain or request.chord or request.group or request.callbacks)

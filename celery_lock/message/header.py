@@ -1,0 +1,96 @@
+"""The one header of ours: `celery_lock`, a dict that any language can write and read.
+
+`{"v": 1, "key": "order:7"}` is enough to name the key. What we add when we send a message again
+is kept by it through every hop; fields that we do not know are kept as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import LockError
+
+__all__ = ["HEADER", "Header"]
+
+HEADER = "celery_lock"
+VERSION = 1
+_OWN = ("v", "key", "publication", "attempt", "first_conflict", "outages", "retries", "nesting")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a message says about its lock."""
+
+    key: str | None = None
+    """Never recomputed once a message carries one."""
+    publication: str | None = None
+    """The act of publishing that this message goes back to."""
+    attempt: int = 0
+    """Conflicts met so far."""
+    first_conflict: float | None = None
+    """When the first was met: seconds since 1970 by the store's clock."""
+    outages: int = 0
+    """How often it was sent again because the store gave no answer."""
+    retries: int = 0
+    nesting: int = 0
+    """`request.retries` and `replaced_task_nesting` for which all this was written. Celery copies
+    headers into a retry and a replacement: those are publications of their own."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, headers: Mapping[str, Any] | None, *, retries: int, nesting: int) -> Header:
+        """Read the header of a request; an empty one if there is none, or it is out of date.
+
+        Raises `LockError` for a header that is no header of ours: to ignore it could lock
+        another key than its sender meant.
+        """
+        raw = (headers or {}).get(HEADER)
+        fresh = cls(retries=retries, nesting=nesting)
+        if raw is None:
+            return fresh
+        if not isinstance(raw, Mapping):
+            raise LockError(
+                f"the message header {HEADER} is {type(raw).__name__}, not a dict;"
+                ' send {"v": 1, "key": "..."} or nothing'
+            )
+        header = cls(
+            key=_field(raw, "key", str, None),
+            publication=_field(raw, "publication", str, None),
+            attempt=_field(raw, "attempt", int, 0),
+            first_conflict=_field(raw, "first_conflict", (int, float), None),
+            outages=_field(raw, "outages", int, 0),
+            retries=_field(raw, "retries", int, 0),
+            nesting=_field(raw, "nesting", int, 0),
+            extra={name: value for name, value in raw.items() if name not in _OWN},
+        )
+        if (header.retries, header.nesting) != (retries, nesting):
+            return fresh
+        return header
+
+    def write(self) -> dict[str, Any]:
+        """Return the form that travels; what is not known is left out."""
+        own = {name: getattr(self, name) for name in _OWN if name != "v"}
+        return {
+            **self.extra,
+            "v": VERSION,
+            **{name: value for name, value in own.items() if value is not None},
+        }
+
+    def conflicted(self, now: float) -> Header:
+        """Count one more conflict, met at `now` by the store's clock."""
+        first = now if self.first_conflict is None else self.first_conflict
+        return replace(self, attempt=self.attempt + 1, first_conflict=first)
+
+
+def _field(raw: Mapping[str, Any], name: str, type_: Any, default: Any) -> Any:
+    value = raw.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, type_) or isinstance(value, bool) or value == "":
+        raise LockError(
+            f"the field {name!r} of the message header {HEADER} is {value!r},"
+            f" which is no {getattr(type_, '__name__', 'number')}; send it right or leave it out"
+        )
+    return value

@@ -1,0 +1,107 @@
+"""What a worker does for its locks besides running tasks: checks at the start, and knowing a stop.
+
+Installed by the first locked task that is bound to an app, so there is nothing to configure.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import weakref
+from typing import Any
+
+from celery import bootsteps, signals
+from celery.worker import state
+
+from .errors import LockConfigurationError, StoreError
+from .per_app import locks_of
+from .policies import wait
+
+__all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "install", "stopping"]
+
+logger = logging.getLogger("celery_lock")
+
+_consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+# One byte that the main process writes and its children read: a child of a prefork pool is not
+# told of a warm shutdown. An anonymous map is shared over a fork, without a lock that a killed
+# process could leave held.
+_stopping = mmap.mmap(-1, 1)
+
+
+def install(app: Any) -> None:
+    """Add our steps to the workers of `app`; more than once is once."""
+    app.steps["worker"].add(WorkerStep)
+    app.steps["consumer"].add(ConsumerStep)
+
+
+def stopping() -> bool:
+    """The worker that this process belongs to has been asked to stop."""
+    # an exit status, so 0 is a stop as well
+    told: tuple[Any, ...] = (state.should_stop, state.should_terminate)
+    return _stopping[0] == 1 or any(status is not None and status is not False for status in told)
+
+
+def consumer_of(app: Any) -> Any:
+    """Return the kombu consumer of this process's worker, `None` where there is none."""
+    consumer = _consumers.get(app)
+    return None if consumer is None else consumer.task_consumer
+
+
+class WorkerStep(bootsteps.StartStopStep):
+    """Look at the store once, before the pool is made."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        pool = f"{worker.pool_cls.__module__}"
+        if "eventlet" in pool:
+            raise LockConfigurationError(
+                "celery_lock does not support the eventlet pool;"
+                " use prefork, threads, gevent or solo"
+            )
+        _stopping[0] = 0
+        signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
+        locks = locks_of(worker.app)
+        if not locks.bound:
+            return
+        locks.in_worker(events=bool(worker.task_events))
+        store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
+        try:
+            for warning in store.check():
+                logger.warning("the lock store %s: %s", store.url, warning)
+        except StoreError as error:
+            logger.warning(
+                "%s; the worker starts all the same, and its locked tasks follow on_store_error"
+                " until the store answers",
+                error,
+            )
+        finally:
+            store.close()  # the pool forks next: no child may share a connection
+        if "solo" in pool:
+            _warn_of_waits(locks.bound)
+
+
+class ConsumerStep(bootsteps.StartStopStep):
+    """Remember the consumer: it knows from which queue a message came."""
+
+    requires = ("celery.worker.consumer:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        _consumers[consumer.app] = consumer
+
+
+def _on_shutting_down(**_: Any) -> None:
+    _stopping[0] = 1
+
+
+def _warn_of_waits(bound: Any) -> None:
+    for task, terms in bound.items():
+        if isinstance(terms.on_conflict, wait):
+            logger.warning(
+                "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
+                " else meanwhile, not even answer the broker; requeue() leaves it free",
+                task,
+                terms.on_conflict.limit,
+            )
