@@ -1,0 +1,1 @@
+"""Programs that show the plugin at work; each folder stands alone."""

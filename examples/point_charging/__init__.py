@@ -1,0 +1,1 @@
+"""Point charging: what a missing lock costs, played with real workers, and then with a lock."""

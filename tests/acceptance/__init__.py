@@ -1,0 +1,1 @@
+"""What a user does: reads the README, types its commands, copies its code."""

@@ -1,0 +1,115 @@
+"""The pages under docs keep their word: each block of code is run, each link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.blocks import (
+    PROGRAM,
+    ROOT,
+    Block,
+    blocks_of,
+    check_other,
+    commands,
+    pages,
+    python_files,
+    run_python,
+)
+
+pytestmark = pytest.mark.acceptance
+
+BEFORE = """
+import celery
+app = celery.Celery("page", broker="memory://", backend="cache+memory://")
+app.set_current()
+app.conf.task_always_eager = True
+"""
+"""What a page may take as given."""
+
+STAND_INS = {
+    "prometheus_client/__init__.py": "",
+    "prometheus_client/core.py": """
+class CounterMetricFamily:
+    def __init__(self, name, documentation, labels=()): self.labels = labels
+    def add_metric(self, labels, value): assert len(labels) == len(self.labels)
+class REGISTRY:
+    @staticmethod
+    def register(collector): print(*collector.collect())
+""",
+}
+"""Other people's libraries that pages show and tests do not install: as little as is used."""
+
+DOCS = [page for page in pages() if page.name != "README.md"]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def is_run(page: Path) -> bool:
+    return any(block.language == "python" for block in blocks_of(page))
+
+
+@pytest.mark.parametrize("page", [page for page in DOCS if is_run(page)], ids=name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    files = {**STAND_INS, **python_files(blocks_of(page))}
+    for file, text in files.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    if PROGRAM in files:
+        start = f"{BEFORE}\nexec(compile(open({PROGRAM!r}).read(), {name(page)!r}, 'exec'))"
+        run_python(tmp_path, "-c", start)
+    for file in files:
+        if file.startswith("test_"):
+            run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", file)
+        elif file not in STAND_INS and file != PROGRAM:
+            run_python(tmp_path, "-c", f"import {file.removesuffix('.py').replace('/', '.')}")
+
+
+@pytest.mark.parametrize("page", DOCS, ids=name)
+def test_every_block_of_a_page_is_of_a_kind_that_is_checked(page: Path) -> None:
+    for block in blocks_of(page):
+        check_other(block)
+
+
+def test_pages_give_no_commands_but_those_of_the_readme() -> None:
+    """Those are run as they are typed; another one needs a test of its own first."""
+    known = set(commands(blocks_of(ROOT / "README.md")))
+
+    for page in DOCS:
+        assert set(commands(blocks_of(page))) <= known, name(page)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    text = re.sub(r"(?s)```.*?```", "", page.read_text(encoding="utf-8"))
+
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{name(page)} links to {target}"
+        if anchor:
+            assert anchor in headings(file), f"{name(page)} links to {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as the usual renderers name them."""
+    found = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
+
+
+def test_a_block_is_read_with_its_place_and_its_file() -> None:
+    page = ROOT / "README.md"
+    lines = page.read_text(encoding="utf-8").split("\n")
+
+    for block in blocks_of(page):
+        assert isinstance(block, Block)
+        assert lines[block.line - 1] == block.text.split("\n")[0]
+        assert lines[block.line - 2].startswith("```")

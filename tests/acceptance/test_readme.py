@@ -1,0 +1,228 @@
+"""The README keeps its word: its commands as they are typed, its code as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+
+from celery_lock import Lease, LockConflict, is_skipped
+from celery_lock.keys.spelling import digest
+from celery_lock.model import Claim
+from celery_lock.stores import open_store
+from tests.acceptance.blocks import (
+    ROOT,
+    blocks_of,
+    check_other,
+    commands,
+    python_files,
+    run_python,
+)
+from tests.house import own_files
+from tests.services import missing
+from tests.services.fixtures import WorkerFactory
+
+pytestmark = pytest.mark.acceptance
+
+README = blocks_of(ROOT / "README.md")
+FILES = python_files(README)
+
+
+# -- the code --------------------------------------------------------------------------------
+
+
+def test_every_block_belongs_to_a_file_that_is_run_here() -> None:
+    for block in README:
+        check_other(block)
+
+    assert set(FILES) == {"shop.py", "test_shop.py"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with the README's files and the database that they speak of."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with sqlite3.connect(tmp_path / "shop.db") as db:
+        db.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, points INTEGER)")
+        db.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, label TEXT, token INTEGER)")
+        db.executemany("INSERT INTO users VALUES (?, ?)", [(1, 1000), (2, 1000)])
+        db.execute("INSERT INTO orders VALUES (7, '', 0)")
+    db.close()
+    return tmp_path
+
+
+def rows(shop: Path, query: str) -> list[tuple[object, ...]]:
+    db = sqlite3.connect(shop / "shop.db")
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+def test_the_test_in_the_readme_passes(shop: Path) -> None:
+    out = run_python(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
+
+    assert "1 passed" in out
+
+
+@pytest.fixture
+def client(shop: Path, redis_url: str, worker_factory: WorkerFactory) -> Iterator[Celery]:
+    """An app that sends tasks by name to two workers that run shop.py."""
+    env = {"PYTHONPATH": os.pathsep.join([str(shop), str(ROOT)])}
+    started = [
+        worker_factory("shop", ready=False, broker=redis_url, backend=redis_url, env=env)
+        for _ in range(2)
+    ]
+    for worker in started:
+        worker.wait_ready()
+    app = Celery("client", broker=redis_url, backend=redis_url, set_as_current=False)
+    yield app
+    app.close()
+
+
+def send(client: Celery, task: str, *args: object) -> AsyncResult[object]:
+    return client.send_task(f"shop.{task}", args)
+
+
+def test_the_tasks_in_the_readme_do_what_it_says(shop: Path, client: Celery) -> None:
+    charges = [send(client, "charge_point", 1 + n % 2, 5) for n in range(20)]
+    first = send(client, "nightly_report")
+    assert first.get(timeout=30) is None
+    second = send(client, "nightly_report")
+    others = [
+        send(client, "reindex", 3),
+        send(client, "count_stock", "a"),
+        send(client, "import_file", "/a"),
+        send(client, "send_mail", 1),
+        send(client, "ship", 7),
+    ]
+
+    # at_least keeps the next report out, though the first one has long ended
+    assert second.get(timeout=30) == {"skipped": "nightly-report", "held_by": first.id}
+    assert [result.get(timeout=30) for result in others] == [None] * 5
+    assert [result.get(timeout=60) for result in charges] == [None] * 20
+    assert rows(shop, "SELECT points FROM users ORDER BY id") == [(950,), (950,)]
+    (label, token), *_ = rows(shop, "SELECT label, token FROM orders")
+    assert label == "a label for 7"
+    assert isinstance(token, int)
+    assert token > 0
+
+
+def test_a_holder_that_comes_too_late_changes_nothing(shop: Path, client: Celery) -> None:
+    db = sqlite3.connect(shop / "shop.db")
+    with db:  # somebody with a later token was there already
+        db.execute("UPDATE orders SET label = 'theirs', token = ?", (2**62,))
+    db.close()
+
+    send(client, "ship", 7).get(timeout=30)
+
+    assert rows(shop, "SELECT label FROM orders") == [("theirs",)]
+
+
+def test_each_policy_in_the_readme_does_what_it_says(client: Celery, redis_url: str) -> None:
+    store = open_store(redis_url)
+    keys = ("nightly-report", f"import:{digest('/a')}", "stock:a", "mail:1", "points:1")
+    leases = [store.acquire(Claim(key, "somebody#there#1#x", ttl=60)) for key in keys]
+    assert all(isinstance(lease, Lease) for lease in leases)
+
+    skipped = send(client, "nightly_report")
+    failed = send(client, "import_file", "/a")
+    others = [
+        send(client, "count_stock", "a"),
+        send(client, "send_mail", 1),
+        send(client, "charge_point", 1, 5),
+    ]
+
+    assert is_skipped(skipped.get(timeout=30))
+    with pytest.raises(LockConflict, match="somebody"):
+        failed.get(timeout=30)
+    assert not any(result.ready() for result in others)
+    for lease in leases:
+        assert isinstance(lease, Lease)
+        store.release(lease)
+    assert [result.get(timeout=30) for result in others] == [None] * 3
+    store.close()
+
+
+# -- the commands ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clean copy of this checkout, as a clone would be."""
+    for file in own_files():
+        copy = tmp_path / "clone" / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    return tmp_path / "clone"
+
+
+def typed(command: str, folder: Path, *, path: Path | None = None) -> str:
+    """Run a command line as a user's shell does; return what it printed."""
+    strangers = ("CELERY_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "MAKE", "CI")
+    env = {name: v for name, v in os.environ.items() if not name.startswith(strangers)}
+    if path is not None:
+        env["PATH"] = os.pathsep.join([str(path), env.get("PATH", "")])
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    if re.search(
+        "No matching distribution|Temporary failure in name|NewConnectionError", done.stdout
+    ):
+        missing("a package index", "pip needs one to install what the README says")
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_every_command_of_the_readme_is_typed_here() -> None:
+    assert commands(README) == ["pip install '.[redis]'", "make demo", "make test"]
+
+
+@pytest.mark.timeout(300)
+def test_pip_installs_a_package_that_works_without_the_checkout(
+    checkout: Path, tmp_path: Path
+) -> None:
+    run_python(tmp_path, "-m", "venv", "env")
+    bin_ = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+
+    typed("pip install '.[redis]'", checkout, path=bin_)
+
+    shutil.rmtree(checkout)
+    out = typed(
+        "python -c 'import celery_lock, redis; from celery_lock.stores import open_store;"
+        ' print(open_store("redis://localhost:1/0").url, celery_lock.__file__)\'',
+        tmp_path,
+        path=bin_,
+    )
+    assert out.startswith("redis://localhost:1/0 ")
+    assert str(tmp_path / "env") in out
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_shows_that_no_charge_is_lost(checkout: Path) -> None:
+    typed("make demo", checkout)
+
+
+def test_make_test_runs_all_tests(checkout: Path) -> None:
+    """Which is what runs this one; so it is only asked what it would do."""
+    said = typed("make -n test", checkout)
+
+    assert "-m pytest" in said
+    assert not re.search(r"pytest .*(tests/|-k|-m )", said), "all of them"

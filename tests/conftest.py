@@ -1,0 +1,100 @@
+"""The ground of the tests, and how to stand on it.
+
+Servers (each test gets an empty one; loopback, ports from the kernel, dead with pytest):
+    redis_url       URL of the session's Redis, emptied before the test. Do not kill that server.
+    valkey_url      the same with Valkey out of its wheel (Python 3.10: Redis 6.2, see redis_62_url)
+    redis_62_url    the same with the oldest Redis we promise to work with
+    fresh_redis     a RedisServer of the test's own, to kill, pause, restart; also on a socket file
+    redis_factory   `redis_factory(password=..., users=..., tls=..., appendonly=True, args=[...])`:
+                    a started RedisServer with those options; all end with the test
+    certificates    `Certificates` for `redis_factory(tls=certificates)`
+    rabbit_url      URL of a virtual host of the test's own on the session's RabbitMQ
+    rabbit_server   that RabbitMQ itself (5 s to start, once); `url_for`, `new_vhost`
+    fresh_rabbit    a RabbitServer that the test may kill, pause, restart; "/" is empty and its own
+    proxy_factory   `proxy_factory(server.port)`: a Proxy, which delays, swallows, drops replies,
+                    loses one reply, cuts, refuses; `server.url_for(port=proxy.port)` goes through
+
+Workers:
+    worker_factory  `worker_factory("tests.integration.apps.points", broker=url, backend=url,
+                    pool="gevent", concurrency=10)`: a started, ready Worker; all end with the test,
+                    and their logs are in the report of a test that fails
+
+pytest-celery's fixtures (`celery_setup` and its family) are explained in integration/conftest.py.
+A test carries the mark of its room: `pytest -m "not integration"` is quick.
+When all is over nobody may be left: a process that outlives the tests fails the run.
+A program that is missing skips the test at home and fails it where CI is set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from tests.services.fixtures import (  # noqa: F401  (pytest finds fixtures by their names here)
+    WORKERS,
+    certificates,
+    fresh_rabbit,
+    fresh_redis,
+    proxy_factory,
+    rabbit_server,
+    rabbit_url,
+    redis_62_binary,
+    redis_62_server,
+    redis_62_url,
+    redis_binary,
+    redis_factory,
+    redis_server,
+    redis_url,
+    shared_rabbit,
+    valkey_binary,
+    valkey_server,
+    valkey_url,
+    worker_factory,
+)
+from tests.services.survivors import end_survivors, mark_this_run
+
+LEFT = pytest.StashKey[list[str]]()
+"""What outlived the tests in the processes of pytest-xdist."""
+
+ROOMS = ("unit", "contract", "property", "integration", "acceptance", "typing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    mark_this_run()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        room = next((part for part in item.path.parts if part in ROOMS), None)
+        if room:
+            item.add_marker(room)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for worker in item.stash.get(WORKERS, []):
+            report.sections.append((f"log of {worker.hostname}", worker.process.tail(200)))
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left = [*end_survivors(), *session.config.stash.get(LEFT, [])]
+    if left and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = left  # pytest-xdist looks at no other exit status
+    elif left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\nprocesses outlived the tests and were killed:", *left, sep="\n", file=sys.stderr)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    left = getattr(node, "workeroutput", {}).get("left", [])
+    node.config.stash.setdefault(LEFT, []).extend(left)

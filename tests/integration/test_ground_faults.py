@@ -1,0 +1,178 @@
+"""The ground can break things to order: wires, servers, whole process groups."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.services import Certificates, Process, RedisServer, WaitedTooLong, find_redis
+from tests.services.fixtures import ProxyFactory, RedisFactory
+
+
+@pytest.fixture
+def behind(fresh_redis: RedisServer, proxy_factory: ProxyFactory):
+    proxy = proxy_factory(fresh_redis.port)
+    client = redis.Redis(port=proxy.port, socket_timeout=1, retry=None, protocol=2)
+    with client:
+        client.set("counter", 0)
+        yield proxy, client
+
+
+def test_a_lost_reply_leaves_the_work_done(behind) -> None:
+    proxy, client = behind
+
+    proxy.lose_reply(b"INCR")
+    with pytest.raises(redis.ConnectionError):
+        client.incr("counter")
+    proxy.wait_lost()
+
+    assert client.get("counter") == b"1"
+
+
+def test_a_wire_that_drops_replies_still_carries_requests(behind, fresh_redis) -> None:
+    proxy, client = behind
+
+    proxy.drop_replies()
+    with pytest.raises(redis.TimeoutError):
+        client.incr("counter")
+
+    with fresh_redis.client() as direct:
+        assert direct.get("counter") == b"1"
+
+
+def test_a_black_hole_carries_nothing_until_it_is_healed(behind) -> None:
+    proxy, client = behind
+
+    proxy.swallow()
+    with pytest.raises(redis.TimeoutError):
+        client.incr("counter")
+    proxy.forward()
+
+    assert client.get("counter") == b"0"
+
+
+def test_a_slow_wire_is_slow_in_each_direction(behind) -> None:
+    proxy, client = behind
+
+    proxy.delay = 0.1
+    began = time.monotonic()
+    client.ping()
+
+    assert time.monotonic() - began >= 0.2
+
+
+def test_a_cut_wire_resets_who_is_connected_and_welcomes_others(behind) -> None:
+    proxy, client = behind
+    with socket.create_connection((proxy.host, proxy.port)) as connected:
+        connected.sendall(b"PING\r\n")
+        assert connected.recv(64) == b"+PONG\r\n"
+
+        proxy.cut()
+
+        with pytest.raises(ConnectionResetError):
+            connected.recv(64)
+    assert client.ping()
+
+
+def test_a_refusing_wire_lets_nobody_in(behind) -> None:
+    proxy, client = behind
+
+    proxy.refuse()
+    with pytest.raises(redis.ConnectionError):
+        client.ping()
+    proxy.forward()
+
+    assert client.ping()
+
+
+def test_a_frozen_server_answers_when_it_goes_on(fresh_redis: RedisServer) -> None:
+    with fresh_redis.client(socket_timeout=0.2, retry=None) as client:
+        fresh_redis.pause()
+        with pytest.raises(redis.TimeoutError):
+            client.ping()
+        fresh_redis.resume()
+
+        assert client.ping()
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_only_a_server_with_a_file_remembers_after_kill_9(
+    redis_factory: RedisFactory, on_disk: bool
+) -> None:
+    server = redis_factory(appendonly=on_disk)
+    with server.client() as client:
+        client.set("key", "value")
+    port = server.port
+
+    server.kill()
+    server.start()
+
+    assert server.port == port
+    with server.client() as client:
+        assert client.exists("key") == on_disk
+
+
+def test_servers_speak_tls_ask_for_passwords_and_listen_on_files(
+    redis_factory: RedisFactory, certificates: Certificates
+) -> None:
+    odd = "p@ss:/w rd#%?"
+    servers = [
+        redis_factory(tls=certificates),
+        redis_factory(tls=certificates, tls_clients=True),
+        redis_factory(password=odd, unix_socket=True),
+    ]
+
+    for url in [*(server.url for server in servers), servers[-1].unix_url]:
+        with redis.Redis.from_url(url) as client:
+            assert client.ping(), url
+    with (
+        redis.Redis(port=servers[-1].port, retry=None) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.ping()
+
+
+def test_an_acl_user_may_do_what_its_rules_say(redis_factory: RedisFactory) -> None:
+    server = redis_factory(users={"alice": "on >secret ~mine:* +@all"})
+
+    with redis.Redis.from_url(server.url_for(user="alice", password="secret")) as alice:
+        assert alice.set("mine:1", 1)
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            alice.set("yours:1", 1)
+
+
+def test_a_server_with_a_taken_port_takes_another(
+    redis_factory: RedisFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = redis_factory().port
+    ports = iter([taken, taken, 0])
+    free_port = "tests.services.redis_server.free_port"
+    real = sys.modules["tests.services.ports"].free_port
+    monkeypatch.setattr(free_port, lambda: next(ports) or real())
+
+    with RedisServer(find_redis() or "", tmp_path / "late") as late:
+        assert late.port != taken
+
+
+def test_a_server_that_cannot_start_says_why(redis_factory: RedisFactory) -> None:
+    with pytest.raises(WaitedTooLong, match="no-such-option"):
+        redis_factory(args=["--no-such-option", "1"])
+
+
+def test_the_end_of_a_process_is_the_end_of_its_group(tmp_path: Path) -> None:
+    script = "import subprocess, sys, time; subprocess.Popen(['sleep', '100']);print('up')"
+    process = Process(
+        [sys.executable, "-uc", script + "; time.sleep(100)"], cwd=tmp_path, log=tmp_path / "log"
+    )
+    process.start()
+    process.wait_for_log("up")
+    assert len(process.members()) == 2
+
+    process.stop()
+
+    assert process.members() == []

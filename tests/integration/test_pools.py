@@ -1,0 +1,256 @@
+"""A key is kept for as long as its body runs, in every pool; and what the body sees of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import celery
+import pytest
+
+from celery_lock import LeaseLost, LockConflict
+from tests.integration.apps import pool_app
+from tests.integration.apps.history import History
+from tests.integration.apps.pool_app import BODY, TTL
+from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
+    Keys,
+    keys_at,
+    module_redis,
+    module_worker_factory,
+    shared_logs,
+)
+from tests.services import RedisServer, Worker, wait_for
+from tests.services.fixtures import WorkerFactory
+from tests.services.worker import Pool
+
+APP = "tests.integration.apps.pool_app"
+SLOTS: dict[Pool, int] = {"prefork": 2, "threads": 32, "solo": 1, "gevent": 200}
+QUICK = 15
+
+
+@dataclass
+class Ground:
+    """A worker of one pool with a database of its own."""
+
+    pool: Pool
+    app: celery.Celery
+    worker: Worker
+    history: History
+    keys: Keys
+
+    def send(self, name: str, *args: Any, **options: Any) -> Any:
+        return self.app.tasks[f"pool.{name}"].apply_async(args, **options)
+
+    def delete(self, pattern: str) -> None:
+        """What somebody may do by hand."""
+        with self.app.connection_for_write() as connection:
+            client = connection.channel().client
+            found = client.keys(f"celery-lock:*{pattern}*")
+            assert found, f"there is no key like {pattern}"
+            client.delete(*found)
+
+    def unacknowledged(self, result: Any) -> bool:
+        """Whether the broker still keeps the message."""
+        with self.app.connection_for_write() as connection:
+            return any(result.id.encode() in m for m in connection.channel().client.hvals("unacked"))
+
+
+@dataclass
+class LongBody:
+    """What was seen of a key while its body ran."""
+
+    over: bool = False
+    looks: int = 0
+    seen_free: int = 0
+    tokens: list[int] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def grounds(
+    module_redis: RedisServer,  # noqa: F811
+    module_worker_factory: WorkerFactory,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Ground]]:
+    folder = tmp_path_factory.mktemp("history")
+    made = {}
+    for db, (pool, slots) in enumerate(SLOTS.items()):
+        url, history = module_redis.url_for(db), History(folder / pool)
+        worker = module_worker_factory(
+            APP,
+            ready=False,
+            broker=url,
+            backend=url,
+            pool=pool,
+            concurrency=slots,
+            env=history.env,
+            args=["--prefetch-multiplier=1"],
+        )
+        app = pool_app.make_app(broker_url=url, result_backend=url)
+        made[pool] = Ground(pool, app, worker, history, Keys(url))
+    for ground in made.values():
+        ground.worker.wait_ready()
+    yield made
+    for ground in made.values():
+        ground.keys.close()
+        ground.app.close()
+
+
+@pytest.fixture(params=SLOTS)
+def ground(grounds: dict[str, Ground], request: pytest.FixtureRequest) -> Ground:
+    return grounds[request.param]
+
+
+@pytest.fixture(scope="module")
+def long_bodies(grounds: dict[str, Ground]) -> dict[str, LongBody]:
+    """Two messages with one key in each pool; all pools at once, since they take many seconds."""
+    results = {
+        pool: [ground.send("hold", "long", BODY), ground.send("hold", "long", 0.0)]
+        for pool, ground in grounds.items()
+    }
+    bodies = {pool: LongBody() for pool in grounds}
+    for ground in grounds.values():
+        ground.history.wait("start", "long")
+    until = time.monotonic() + BODY + 15
+    while (on := [p for p in grounds if not bodies[p].over]) and time.monotonic() < until:
+        for pool in on:
+            ground, body = grounds[pool], bodies[pool]
+            held = ground.keys.holder("hold:long")
+            body.over = bool(ground.history.lines("end", "long"))  # looked at after the key
+            if not body.over:
+                body.looks += 1
+                body.seen_free += held is None
+    for pool, body in bodies.items():
+        body.tokens = [result.get(timeout=QUICK) for result in results[pool]]
+    return bodies
+
+
+# -- renewal ------------------------------------------------------------------------------------
+
+
+def test_a_body_that_runs_ten_times_its_ttl_keeps_its_key(
+    ground: Ground, long_bodies: dict[str, LongBody]
+) -> None:
+    body = long_bodies[ground.pool]
+    first, end, second, _ = ground.history.lines(job="long")
+
+    assert body.looks > 10
+    assert body.seen_free == 0
+    assert end["at"] - first["at"] >= 10 * TTL
+    assert (end["what"], end["lost"]) == ("end", False)
+    assert (second["what"], ground.history.overlaps("long")) == ("start", [])
+    assert first["token"] < second["token"]
+    assert body.tokens == [first["token"], second["token"]]
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_many_leases_of_a_process_need_no_thread_each(
+    grounds: dict[str, Ground], pool: str
+) -> None:
+    ground, count = grounds[pool], SLOTS[cast(Pool, pool)]
+
+    sent = [ground.send("together", job, count) for job in range(count)]
+
+    # 200 results come as fast as two cores can send them; the bodies check that they kept theirs
+    threads = {name for result in sent for name in result.get(timeout=40)}
+    assert threads == {"celery-lock-clock", "celery-lock-renewal"}
+
+
+def test_children_renew_though_the_main_process_used_the_lock_before_the_fork(
+    module_redis: RedisServer,  # noqa: F811
+    worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    url, history = module_redis.url_for(10), History(tmp_path_factory.mktemp("touched") / "told")
+    worker_factory(
+        "tests.integration.apps.pool_touched",
+        broker=url,
+        backend=url,
+        concurrency=2,
+        args=["--max-tasks-per-child=1"],
+        env=history.env,
+    )
+    # a child of the first generation, and those after it, forked while the parent renews
+    with pool_app.make_app(broker_url=url, result_backend=url) as app, keys_at(url) as keys:
+        hold = app.tasks["pool.hold"]
+        for generation in range(3):
+            job = f"generation {generation}"
+            sent = [hold.delay(job, 4 * TTL), hold.delay(job, 0.0)]
+            first, second = (result.get(timeout=QUICK) for result in sent)
+            assert first != second
+            assert keys.holder("touched:when ready"), "the main process kept its own as well"
+            assert keys.holder("touched:at import")
+
+    assert history.overlaps() == []
+    assert not [line for line in history.lines("end") if line["lost"]]
+    assert not history.lines("lost")
+    assert len({line["pid"] for line in history.lines("start")}) == 6
+
+
+# -- what the body sees -------------------------------------------------------------------------
+
+
+def test_a_body_sees_its_lease(ground: Ground) -> None:
+    before = ground.send("look", "a").get(timeout=QUICK)
+    seen = ground.send("look", "a").get(timeout=QUICK)
+
+    assert seen["key"] == "look:a"
+    assert seen["holder"].startswith(f"{seen['id']}#{seen['node']}#{seen['pid']}#")
+    assert seen["token"] > before["token"]
+    assert seen["current"]
+    assert not seen["lost"]
+    assert 25 < seen["remaining"] <= 30
+    assert ground.keys.holder("look:a") is None
+
+
+def test_a_body_learns_that_its_key_was_deleted_by_hand(ground: Ground) -> None:
+    result = ground.send("until_lost", "by hand")
+    ground.history.wait("start", "by hand")
+
+    ground.delete("deleted:by hand")
+
+    assert result.get(timeout=QUICK) == {
+        "lost": True,
+        "remaining": 0.0,
+        "said": "LeaseLost('deleted:by hand', 'taken', None)",
+    }
+    # told on the thread that renews, where Celery knows of no request
+    (lost,) = ground.history.wait("lost", "deleted:by hand")
+    assert (lost["task_id"], lost["reason"]) == (result.id, "taken")
+    assert (lost["sender"], lost["thread"]) == ("pool.until_lost", "celery-lock-renewal")
+
+
+def test_a_lost_lease_fails_the_body_that_checks_and_the_message_is_acknowledged(
+    ground: Ground,
+) -> None:
+    result = ground.send("checks", "to fail")
+    ground.history.wait("start", "to fail")
+
+    ground.delete("deleted:to fail")
+
+    with pytest.raises(LeaseLost) as raised:
+        result.get(timeout=QUICK)
+    assert (raised.value.key, raised.value.reason) == ("deleted:to fail", "taken")
+    assert result.state == "FAILURE"
+    wait_for(lambda: not ground.unacknowledged(result), "the acknowledgement")
+    assert ground.send("look", "and it goes on").get(timeout=QUICK)
+
+
+def test_a_conflict_arrives_whole_at_the_caller(ground: Ground) -> None:
+    ground.keys.take("hold:foreign", task_id="somebody-else")
+
+    with pytest.raises(LockConflict) as raised:
+        ground.send("refused", "foreign").get(timeout=QUICK)
+
+    ground.keys.give_back("hold:foreign")
+    assert (raised.value.key, raised.value.holder) == ("hold:foreign", "somebody-else")
+    assert str(raised.value) == "lock 'hold:foreign' is held by somebody-else"
+
+
+def test_a_task_may_call_itself(ground: Ground) -> None:
+    tokens = ground.send("again", 2).get(timeout=QUICK)
+
+    assert len(tokens) == 3
+    assert len(set(tokens)) == 1
+    assert ground.keys.holder("again") is None

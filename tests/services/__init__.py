@@ -1,0 +1,42 @@
+"""Real servers and workers as processes of the test: the ground that everything else stands on.
+
+Fixtures that hand them out ready-made are described at the top of tests/conftest.py.
+"""
+
+from tests.services.binaries import (
+    find_rabbit,
+    find_redis,
+    find_redis_62,
+    find_valkey,
+    in_ci,
+    missing,
+)
+from tests.services.certificates import Certificates, make_certificates
+from tests.services.ports import free_port
+from tests.services.process import Process
+from tests.services.proxy import Proxy
+from tests.services.rabbit_server import RabbitServer
+from tests.services.redis_server import RedisServer
+from tests.services.shared_rabbit import SharedRabbit
+from tests.services.waiting import WaitedTooLong, wait_for
+from tests.services.worker import Worker
+
+__all__ = [
+    "Certificates",
+    "Process",
+    "Proxy",
+    "RabbitServer",
+    "RedisServer",
+    "SharedRabbit",
+    "WaitedTooLong",
+    "Worker",
+    "find_rabbit",
+    "find_redis",
+    "find_redis_62",
+    "find_valkey",
+    "free_port",
+    "in_ci",
+    "make_certificates",
+    "missing",
+    "wait_for",
+]

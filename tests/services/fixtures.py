@@ -1,0 +1,165 @@
+"""The fixtures that hand out servers and workers; tests/conftest.py tells how to use each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.binaries import (
+    GET_REDIS,
+    GET_REDIS_62,
+    GET_WHEEL,
+    find_redis,
+    find_redis_62,
+    find_valkey,
+    missing,
+)
+from tests.services.certificates import Certificates, make_certificates
+from tests.services.proxy import Proxy
+from tests.services.rabbit_server import RabbitServer
+from tests.services.redis_server import RedisServer
+from tests.services.shared_rabbit import SharedRabbit
+from tests.services.worker import Worker
+
+RedisFactory = Callable[..., RedisServer]
+WorkerFactory = Callable[..., Worker]
+ProxyFactory = Callable[[int], Proxy]
+
+
+@pytest.fixture(scope="session")
+def redis_binary() -> str:
+    return find_redis() or missing("redis-server", GET_REDIS)
+
+
+@pytest.fixture(scope="session")
+def valkey_binary() -> str:
+    return find_valkey() or find_redis_62() or missing("Valkey", GET_WHEEL)
+
+
+@pytest.fixture(scope="session")
+def redis_62_binary() -> str:
+    return find_redis_62() or missing("Redis 6.2", GET_REDIS_62)
+
+
+@pytest.fixture(scope="session")
+def redis_server(
+    redis_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with RedisServer(redis_binary, tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server(
+    valkey_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with RedisServer(valkey_binary, tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_62_server(
+    redis_62_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with RedisServer(redis_62_binary, tmp_path_factory.mktemp("redis62")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    return _emptied(redis_server)
+
+
+@pytest.fixture
+def valkey_url(valkey_server: RedisServer) -> str:
+    return _emptied(valkey_server)
+
+
+@pytest.fixture
+def redis_62_url(redis_62_server: RedisServer) -> str:
+    return _emptied(redis_62_server)
+
+
+@pytest.fixture
+def fresh_redis(redis_binary: str, tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(redis_binary, tmp_path / "redis", unix_socket=True) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_factory(redis_binary: str, tmp_path: Path) -> Iterator[RedisFactory]:
+    with ExitStack() as stack:
+        numbers = iter(range(1, 1000))
+
+        def start(*, binary: str = redis_binary, **options: Any) -> RedisServer:
+            folder = tmp_path / f"redis-{next(numbers)}"
+            return stack.enter_context(RedisServer(binary, folder, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRabbit]:
+    shared = SharedRabbit(tmp_path_factory.mktemp("rabbit"))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def rabbit_server(shared_rabbit: SharedRabbit) -> RabbitServer:
+    return shared_rabbit.running()
+
+
+@pytest.fixture
+def rabbit_url(rabbit_server: RabbitServer) -> Iterator[str]:
+    vhost = rabbit_server.new_vhost()
+    yield rabbit_server.url_for(vhost)
+    if rabbit_server.alive():
+        rabbit_server.delete_vhost(vhost)
+
+
+@pytest.fixture
+def fresh_rabbit(shared_rabbit: SharedRabbit) -> Iterator[RabbitServer]:
+    server = shared_rabbit.lend()
+    yield server
+    shared_rabbit.give_back(server)
+
+
+@pytest.fixture
+def proxy_factory() -> Iterator[ProxyFactory]:
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(Proxy(port))
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def worker_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerFactory]:
+    with ExitStack() as stack:
+
+        def start(app: str, *, ready: bool = True, **options: Any) -> Worker:
+            worker = Worker(app, tmp_path, **options)
+            stack.callback(worker.process.kill)  # a warm shutdown takes Celery seconds
+            request.node.stash.setdefault(WORKERS, []).append(worker)
+            return worker.start(ready=ready)
+
+        yield start
+
+
+WORKERS = pytest.StashKey[list[Worker]]()
+"""The workers of a test: their logs go into its report if it fails."""
+
+
+def _emptied(server: RedisServer) -> str:
+    if not server.alive():  # a test that kills takes `fresh_redis`; do not let one spoil the rest
+        server.start()
+    with server.client() as client:
+        client.flushall()
+    return server.url

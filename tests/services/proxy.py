@@ -1,0 +1,200 @@
+"""A faulty wire: a TCP proxy between a client and a server which loses what it is told to lose."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tests.services.ports import LOOPBACK
+
+T = TypeVar("T")
+
+_RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: closing resets the connection instead of ending it politely."""
+
+
+class Proxy:
+    """Listens on a loopback port and passes bytes to `host:port`, until told otherwise.
+
+    A mode counts from the next bytes on, for living and new connections alike; `forward()` ends
+    it. What was swallowed stays lost, so a client has to connect again: `cut()` makes it.
+    """
+
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self.target = (host, port)
+        self.host = LOOPBACK
+        self.delay = 0.0
+        """Seconds that every piece waits, in each direction."""
+        self.connections = 0
+        """How many connections were accepted so far."""
+        self._drop_requests = False
+        self._drop_replies = False
+        self._refusing = False
+        self._losing: bytes | None = None
+        self._lost = threading.Event()
+        self._wires: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
+        self._listener = socket.create_server((self.host, 0))
+        self._listener.setblocking(False)
+        self.port: int = self._listener.getsockname()[1]
+        # One thread owns all sockets: a socket that another thread reads cannot be reset.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self._acceptor = self._run(self._start())
+
+    # -- what it does to the bytes --------------------------------------------------------------
+
+    def forward(self) -> None:
+        """Pass everything on at once again."""
+        self._drop_requests = self._drop_replies = self._refusing = False
+        self._losing = None
+        self.delay = 0.0
+
+    def swallow(self) -> None:
+        """Accept connections and bytes, pass nothing on in either direction: a black hole."""
+        self._drop_requests = self._drop_replies = True
+
+    def drop_replies(self) -> None:
+        """Pass requests on, lose every reply: the server acts and the client never hears of it."""
+        self._drop_requests, self._drop_replies = False, True
+
+    def lose_reply(self, to: bytes) -> None:
+        """Lose the reply to the next request that contains `to`, and reset that connection then.
+
+        The server has done its work when the client sees the broken connection. `wait_lost()`
+        waits for it; further requests pass.
+        """
+        self._lost.clear()
+        self._losing = to
+
+    def wait_lost(self, timeout: float = 10.0) -> None:
+        """Wait until the reply named by `lose_reply` is lost. Raises AssertionError."""
+        assert self._lost.wait(timeout), f"no request with {self._losing!r} came in {timeout:g} s"
+
+    def refuse(self) -> None:
+        """Reset living connections and every new one: a server that is gone."""
+        self._refusing = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset (RST) the living connections; new ones are welcome."""
+        self._run(self._cut())
+
+    def close(self) -> None:
+        """Close the port and all connections. Further calls do nothing."""
+        if self._loop.is_closed():
+            return
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- inside: on the proxy's own thread --------------------------------------------------------
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    async def _start(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._accept())
+
+    async def _accept(self) -> None:
+        while True:
+            client, _ = await self._loop.sock_accept(self._listener)
+            self.connections += 1
+            server = socket.socket()
+            task = asyncio.create_task(self._wire(client, server))
+            self._wires[task] = (client, server)
+
+    async def _wire(self, client: socket.socket, server: socket.socket) -> None:
+        doomed = asyncio.Event()  # set when the next reply of this connection is to be lost
+        task = asyncio.current_task()
+        assert task is not None
+        clean = False
+        try:
+            for end in (client, server):
+                end.setblocking(False)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self._refusing:
+                await self._loop.sock_connect(server, self.target)
+                directions = [
+                    asyncio.create_task(self._requests(client, server, doomed)),
+                    asyncio.create_task(self._replies(client, server, doomed)),
+                ]
+                try:
+                    done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                    clean = all(one.exception() is None and one.result() for one in done)
+                finally:
+                    for direction in directions:
+                        direction.cancel()
+                    await asyncio.gather(*directions, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            clean = False
+        finally:
+            self._wires.pop(task, None)
+            for end in (client, server):
+                _close(end, reset=not clean)
+
+    async def _requests(
+        self, client: socket.socket, server: socket.socket, doomed: asyncio.Event
+    ) -> bool:
+        while piece := await self._loop.sock_recv(client, 65536):
+            await self._wait()
+            if self._drop_requests:
+                continue
+            if self._losing is not None and self._losing in piece:
+                self._losing = None
+                doomed.set()
+            await self._loop.sock_sendall(server, piece)
+        return True
+
+    async def _replies(
+        self, client: socket.socket, server: socket.socket, doomed: asyncio.Event
+    ) -> bool:
+        while piece := await self._loop.sock_recv(server, 65536):
+            await self._wait()
+            if doomed.is_set():
+                self._lost.set()
+                return False
+            if not self._drop_replies:
+                await self._loop.sock_sendall(client, piece)
+        return True
+
+    async def _wait(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+
+    async def _cut(self) -> None:
+        wires = list(self._wires)
+        for wire in wires:
+            wire.cancel()
+        await asyncio.gather(*wires, return_exceptions=True)
+
+    async def _close(self) -> None:
+        self._acceptor.cancel()
+        await asyncio.gather(self._acceptor, return_exceptions=True)
+        await self._cut()
+        self._listener.close()
+
+
+def _close(end: socket.socket, *, reset: bool) -> None:
+    if reset:
+        with contextlib.suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    end.close()

@@ -1,0 +1,257 @@
+"""A RabbitMQ broker as a process of the test, with an Erlang port mapper of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from tests.services.binaries import GET_RABBIT, find_erlang
+from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.process import Process
+from tests.services.waiting import WaitedTooLong, wait_for
+
+_vhosts = itertools.count(1)
+
+ERLANG_FLAGS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+"""Two schedulers that do not spin while idle: the tests need the processors themselves."""
+
+
+class RabbitServer:
+    """One broker, which needs 5 to 16 s to start: share it, and take a virtual host for each test.
+
+    Args:
+        binary: `find_rabbit()`.
+        directory: its folder: database, cookie, configuration, log.
+    """
+
+    def __init__(self, binary: str, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        epmd, self._erl_call = find_erlang("epmd"), find_erlang("erl_call")
+        if epmd is None or self._erl_call is None:
+            raise FileNotFoundError(f"RabbitMQ without Erlang's epmd and erl_call: {GET_RABBIT}")
+        self.binary = binary
+        self.directory = directory
+        self.host = LOOPBACK
+        self.port = 0
+        self._cookie = secrets.token_hex(16)
+        self._distribution_port = 0
+        # In the foreground and known to us: RabbitMQ would start a daemon that outlives it.
+        self._epmd = Process([epmd], cwd=directory, log=directory / "epmd.log")
+        slim = self._slim_home()
+        script = str(slim / "sbin" / "rabbitmq-server") if slim else binary
+        self.process = Process([script], cwd=directory, log=directory / "rabbit.log")
+        self._write_files()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> RabbitServer:
+        """Start it and wait until it takes connections; on a further call at the port it had."""
+        for attempt in range(TRIES):
+            port, known = self.port or free_port(), self.port
+            try:
+                epmd_port = self._start_epmd()
+                self._distribution_port = free_port()
+                self.process.env = self._environment(port, epmd_port)
+                self.process.start()
+                self.port = port
+                self.wait_ready()
+                return self
+            except WaitedTooLong:
+                said = self.process.logs(since_start=True) + self._epmd.logs(since_start=True)
+                self.kill()
+                self.port = known
+                if "eaddrinuse" not in said.lower().replace(" ", "") or attempt == TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def stop(self) -> None:
+        """End it politely (SIGTERM), its port mapper after it. Durable things stay on disk."""
+        self.process.stop(timeout=20)
+        self._epmd.stop()
+
+    def kill(self) -> None:
+        """kill -9: clients see a reset connection, then refused ones."""
+        self.process.kill()
+        self._epmd.kill()
+
+    def restart(self) -> RabbitServer:
+        """Stop it if it runs, and start it at the same port with the same folder."""
+        self.stop()
+        return self.start()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP)."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Let a frozen broker go on."""
+        self.process.resume()
+
+    def alive(self) -> bool:
+        """Whether the broker runs."""
+        return self.process.alive()
+
+    def logs(self) -> str:
+        """All that it wrote, over restarts."""
+        return self.process.logs()
+
+    def wait_ready(self, timeout: float = 90.0) -> None:
+        """Wait until it says that it is up and greets a client."""
+        self.process.wait_for_log("Server startup complete", timeout, since_start=True)
+        wait_for(self._greets, "RabbitMQ's greeting", explain=self.process.tail)
+
+    def __enter__(self) -> RabbitServer:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    # -- addresses ----------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The virtual host "/"."""
+        return self.url_for("/")
+
+    def url_for(self, vhost: str, *, port: int | None = None) -> str:
+        """A virtual host of this broker, at its own port or another (a `Proxy`'s)."""
+        return f"amqp://guest:guest@{self.host}:{port or self.port}/{quote(vhost, safe='')}"
+
+    def new_vhost(self) -> str:
+        """Make an empty virtual host (some 50 ms) and return its name."""
+        vhost = f"test-{next(_vhosts)}"
+        self._add_vhost(vhost)
+        return vhost
+
+    def delete_vhost(self, vhost: str) -> None:
+        """Delete a virtual host with all its queues; connections to it are closed."""
+        self._evaluate(f'rabbit_vhost:delete(<<"{vhost}">>, <<"tests">>).')
+
+    def trace(self, vhost: str) -> None:
+        """Have all that is published in a virtual host copied to its exchange amq.rabbitmq.trace,
+        from now on, with routing key `publish.<exchange>`."""
+        self._evaluate(f'rabbit_trace:start(<<"{vhost}">>), ok.')
+
+    def empty(self) -> None:
+        """Make the virtual host "/" as good as new."""
+        self.delete_vhost("/")
+        self._add_vhost("/")
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _add_vhost(self, vhost: str) -> None:
+        self._evaluate(
+            f'rabbit_vhost:add(<<"{vhost}">>, <<"tests">>),'
+            f'rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"{vhost}">>,'
+            ' <<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
+        )
+
+    def _evaluate(self, expressions: str) -> None:
+        # rabbitmqctl would take two seconds for what Erlang's own caller does in milliseconds.
+        assert self._erl_call is not None
+        address = f"{self.host}:{self._distribution_port}"
+        done = subprocess.run(
+            [self._erl_call, "-c", self._cookie, "-address", address, "-e"],
+            input=expressions + "\n",
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if done.stdout != "{ok, ok}":
+            said = done.stdout + done.stderr
+            raise RuntimeError(f"RabbitMQ did not take {expressions!r}, but said {said!r}")
+
+    def _start_epmd(self) -> int:
+        self._epmd.stop()
+        port = free_port()
+        self._epmd.argv[1:] = ["-port", str(port), "-address", self.host]
+        self._epmd.start()
+
+        def listens() -> bool:
+            if not self._epmd.alive():
+                raise WaitedTooLong(f"epmd died: {self._epmd.tail()}")
+            with socket.socket() as probe:
+                return probe.connect_ex((self.host, port)) == 0
+
+        wait_for(listens, "epmd")
+        return port
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2.0) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(connection.recv(1))
+        except OSError:
+            return False
+
+    def _write_files(self) -> None:
+        cookie = self.directory / ".erlang.cookie"
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+        (self.directory / "enabled_plugins").write_text("[].\n")
+        (self.directory / "rabbitmq.conf").write_text("log.console = true\nlog.file = false\n")
+
+    def _slim_home(self) -> Path | None:
+        # Erlang looks for each of a thousand modules in the folder of each plugin, enabled or not.
+        # A home with only what the broker itself is made of starts in a fraction of the time.
+        home = Path(self.binary).resolve().parent.parent
+        slim = self.directory / "home"
+        if not (home / "sbin" / "rabbitmq-env").exists() or not (home / "plugins").exists():
+            return None
+        shutil.copytree(home / "sbin", slim / "sbin", symlinks=True, dirs_exist_ok=True)
+        (slim / "plugins").mkdir(exist_ok=True)
+        for library in _needed(home / "plugins", "rabbit"):
+            link = slim / "plugins" / library.name
+            if not link.exists():
+                link.symlink_to(library)
+        return slim
+
+    def _environment(self, port: int, epmd_port: int) -> dict[str, str]:
+        here = self.directory
+        return {
+            **os.environ,
+            "HOME": str(here),
+            "RUNNING_UNDER_SYSTEMD": "yes",  # exec the broker: no shell in between to outlive
+            "RABBITMQ_NODENAME": f"rabbit{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": self.host,
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": self.host,
+            "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(here / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(here / "rabbit.pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_FLAGS,
+        }
+
+
+def _needed(plugins: Path, root: str) -> set[Path]:
+    """The folders of an Erlang application and of all that it says it needs."""
+    described = {app.stem: app for app in plugins.glob("*/ebin/*.app")}
+    wanted, found = [root], set[Path]()
+    while wanted:
+        app = described.get(wanted.pop())  # what is not there is Erlang's own
+        if app is None or app.parent.parent in found:
+            continue
+        found.add(app.parent.parent)
+        listed = re.search(r"{applications,\s*\[(.*?)\]", app.read_text(), re.DOTALL)
+        wanted += re.findall(r"\w+", listed[1]) if listed else []
+    return found

@@ -1,0 +1,54 @@
+"""One RabbitMQ for the whole session, started when first needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.services.binaries import GET_RABBIT, find_rabbit, missing
+from tests.services.rabbit_server import RabbitServer
+
+
+class SharedRabbit:
+    """Lends one broker to one borrower at a time; more at once get brokers of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._servers: list[RabbitServer] = []
+        self._lent: list[RabbitServer] = []
+
+    def running(self) -> RabbitServer:
+        """The session's broker, started (again) if it does not run. Skips or fails without one."""
+        if not self._servers:
+            self._add()
+        return _awake(self._servers[0])
+
+    def lend(self) -> RabbitServer:
+        """A broker whose virtual host "/" is empty and the borrower's alone, to kill at will."""
+        free = [server for server in self._servers if server not in self._lent]
+        server = _awake(free[0] if free else self._add())
+        server.empty()
+        self._lent.append(server)
+        return server
+
+    def give_back(self, server: RabbitServer) -> None:
+        """Take a lent broker back, in whatever state it is."""
+        self._lent.remove(server)
+
+    def close(self) -> None:
+        """End all brokers."""
+        for server in self._servers:
+            server.kill()
+
+    def _add(self) -> RabbitServer:
+        binary = find_rabbit() or missing("RabbitMQ", GET_RABBIT)
+        server = RabbitServer(binary, self._directory / f"rabbit-{len(self._servers) + 1}")
+        self._servers.append(server)
+        return server
+
+
+def _awake(server: RabbitServer) -> RabbitServer:
+    if server.alive():
+        server.resume()
+    else:
+        server.start()
+    return server

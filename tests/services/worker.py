@@ -1,0 +1,165 @@
+"""A real Celery worker as a process of the test: any pool, signals, logs, children."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import psutil
+
+from tests.services.process import Process
+from tests.services.waiting import wait_for
+
+Pool = Literal["prefork", "threads", "solo", "gevent"]
+
+_numbers = itertools.count(1)
+
+
+class Worker:
+    """`celery -A app worker` in a process group of its own.
+
+    Args:
+        app: what `celery -A` takes, e.g. `"tests.integration.apps.points"` or `"points:app"`.
+        directory: where it runs (first on the import path) and where its log is.
+        broker, backend: URLs; given as CELERY_BROKER_URL and CELERY_RESULT_BACKEND, which Celery
+            reads unless the app names its own.
+        pool, concurrency: as Celery's; solo has one slot whatever is said.
+        queues: what it consumes from; default: the app's own.
+        args: further options of `celery worker`.
+        env: further variables for the process.
+        loglevel: INFO or DEBUG; below INFO Celery does not say that it is ready.
+        python: the interpreter, e.g. of another virtual environment.
+        quick: no mingle and no gossip: two seconds faster, and no test needs them.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        directory: Path,
+        *,
+        broker: str | None = None,
+        backend: str | None = None,
+        pool: Pool = "prefork",
+        concurrency: int = 2,
+        queues: Sequence[str] = (),
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        loglevel: Literal["INFO", "DEBUG"] = "INFO",
+        python: str = sys.executable,
+        quick: bool = True,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.name = f"w{next(_numbers)}"
+        self.hostname = f"{self.name}@test-{os.getpid()}"
+        """The node name, as `inspect(destination=[...])` and events spell it."""
+        argv = [python, "-m", "celery", "-A", app, "worker", f"--loglevel={loglevel}"]
+        argv += ["--pool", pool, "--concurrency", str(concurrency), "--hostname", self.hostname]
+        if quick:
+            argv += ["--without-mingle", "--without-gossip"]
+        if queues:
+            argv += ["--queues", ",".join(queues)]
+        self.process = Process(
+            [*argv, *args],
+            cwd=directory,
+            log=directory / f"{self.name}.log",
+            env=_environment(directory, broker, backend, env or {}),
+        )
+
+    def start(self, *, ready: bool = True, timeout: float = 30.0) -> Worker:
+        """Start it; with `ready`, wait until it consumes. It may be started again after its end."""
+        self.process.start()
+        if ready:
+            self.wait_ready(timeout)
+        return self
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Wait for this start's `ready.`; Celery says it when it consumes and its pool is up."""
+        self.process.wait_for_log(re.escape(self.hostname) + r" ready\.", timeout, since_start=True)
+
+    def stop(self, timeout: float = 15.0) -> int | None:
+        """Warm shutdown (SIGTERM), after `timeout` seconds SIGKILL for all; return the status.
+
+        It takes one to three seconds; once in a while billiard waits 30 s for a prefork child that
+        thinks its last message was not read (`_ensure_messages_consumed`), and is killed here.
+        """
+        return self.process.stop(timeout)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the main process alone. Children outlive its kill -9 for a while, as in
+        life; `stop()` ends them."""
+        self.process.signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait()
+
+    def pause(self) -> None:
+        """Freeze the main process and its children (SIGSTOP)."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Let frozen processes go on (SIGCONT)."""
+        self.process.resume()
+
+    @property
+    def pid(self) -> int:
+        """The main process."""
+        return self.process.pid
+
+    def alive(self) -> bool:
+        """Whether the main process runs."""
+        return self.process.alive()
+
+    def children(self) -> list[int]:
+        """The pool's processes (prefork); zombies and Python's resource tracker do not count."""
+        return [pid for pid in self.process.members() if pid != self.pid and _is_pool_child(pid)]
+
+    def wait_for_children(self, count: int, timeout: float = 15.0) -> list[int]:
+        """Wait until the pool has exactly `count` processes, and return them."""
+        wait_for(lambda: len(self.children()) == count, f"{count} pool processes", timeout=timeout)
+        return self.children()
+
+    def logs(self) -> str:
+        """All that it wrote, over restarts."""
+        return self.process.logs()
+
+    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+        """Wait until the log matches the regular expression (`^` and `$` match at lines)."""
+        return self.process.wait_for_log(pattern, timeout)
+
+    def __enter__(self) -> Worker:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _environment(
+    directory: Path, broker: str | None, backend: str | None, more: Mapping[str, str]
+) -> dict[str, str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("CELERY_")}
+    path = [str(directory), *filter(None, [env.get("PYTHONPATH")])]
+    env |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"}
+    if broker is not None:
+        env["CELERY_BROKER_URL"] = broker
+    if backend is not None:
+        env["CELERY_RESULT_BACKEND"] = backend
+    return env | dict(more)
+
+
+def _is_pool_child(pid: int) -> bool:
+    try:
+        return "resource_tracker" not in " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False

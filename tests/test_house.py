@@ -1,0 +1,305 @@
+"""The house itself is tested: who may import whom, sizes, names, words, and what import touches."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+import celery_lock
+from tests.house import (
+    PACKAGE,
+    ROOT,
+    arrows,
+    definitions,
+    files,
+    imports,
+    module,
+    own_files,
+    ring,
+    room,
+    scripts,
+    tree,
+    where,
+)
+
+FLOORS: tuple[set[str], ...] = (
+    {"errors", "backoff", "clock"},
+    {"model", "keys"},
+    {"events", "policies", "stores", "contract"},
+    {"keeper", "settings", "table", "log_words", "logs", "signals", "metrics", "task_events"},
+    {"locker"},
+    {"message"},
+    {"terms", "observing", "per_app", "binding", "worker", "request", "run", "task"},
+    {"testing", "celery_lock"},  # the last one is `__init__`: the face
+)
+"""Rooms by floor. A room is a file or a folder of the package; imports only point down."""
+
+WITHOUT_CELERY = 4
+"""The highest floor that knows nothing of Celery."""
+MAY_KNOW = {
+    "signals": "celery.utils.dispatch",  # a signal that looks like Celery's own
+    "keys/spelling.py": "kombu.utils.json",  # keys agree with what a message does to a value
+}
+"""Exceptions to that: plain tools, which need no app, no broker and no worker."""
+
+DRIVERS = {"redis": "stores", "pydantic": "keys", "django": ""}
+"""In which room a driver, or another optional package, may be imported at all."""
+
+PUBLIC = [
+    "Conflict", "Lease", "LeaseLost", "Lock", "LockConfigurationError", "LockConflict",
+    "LockError", "LockedTask", "Scope", "StoreError", "constant", "current_lease", "exponential",
+    "fail", "is_skipped", "requeue", "skip", "wait",
+]  # fmt: skip
+"""The public names. One more is a decision, not an accident."""
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room(name) in rooms)
+
+
+# -- imports point down ----------------------------------------------------------------------
+
+
+def test_every_file_has_a_floor() -> None:
+    rooms = {room(module(file)) for file in files()}
+
+    assert not rooms - set().union(*FLOORS), "put the new room on a floor of FLOORS"
+
+
+def test_no_import_points_up() -> None:
+    up = [
+        f"{name} (floor {floor(name)}) imports {target} (floor {floor(target)})"
+        for name, targets in arrows().items()
+        for target in targets
+        if floor(target) > floor(name)
+    ]
+
+    assert up == []
+
+
+def test_no_files_import_each_other_in_a_ring() -> None:
+    assert ring(arrows()) == []
+
+
+def test_no_rooms_import_each_other_in_a_ring() -> None:
+    graph: dict[str, set[str]] = {room(name): set() for name in arrows()}
+    for name, targets in arrows().items():
+        graph[room(name)] |= {room(target) for target in targets} - {room(name)}
+
+    assert ring(graph) == []
+
+
+def test_the_engine_knows_nothing_of_celery() -> None:
+    known = [
+        f"{where(file)} imports {source}"
+        for file in files()
+        if floor(module(file)) <= WITHOUT_CELERY
+        for source, _ in imports(file)
+        if source.split(".")[0] in ("celery", "kombu", "billiard")
+        and source not in (MAY_KNOW.get(where(file)), MAY_KNOW.get(room(module(file))))
+    ]
+
+    assert known == []
+
+
+def test_a_driver_is_imported_in_its_own_room_only() -> None:
+    strangers = [
+        f"{where(file)} imports {source}"
+        for file in files()
+        for source, _ in imports(file)
+        if source.split(".")[0] in DRIVERS and room(module(file)) != DRIVERS[source.split(".")[0]]
+    ]
+
+    assert strangers == []
+
+
+def test_policies_have_nothing_to_act_with() -> None:
+    tools = {source for source, _ in imports(PACKAGE / "policies.py")}
+
+    assert {t for t in tools if not t.startswith("celery_lock.")} <= {
+        "__future__",
+        "collections.abc",
+        "dataclasses",
+        "enum",
+        "typing",
+    }
+
+
+# -- the four laws and the nevers ------------------------------------------------------------
+
+
+def test_stores_never_sleep() -> None:
+    sleeping = [
+        f"{where(file)}:{node.lineno}"
+        for file in files()
+        if room(module(file)) == "stores"
+        for node in ast.walk(tree(file))
+        if (isinstance(node, ast.Attribute) and node.attr == "sleep")
+        or (isinstance(node, ast.Name) and node.id == "sleep")
+    ]
+
+    assert sleeping == []
+
+
+def test_only_the_task_raises_celerys_control_flow_exceptions() -> None:
+    control_flow = {"Ignore", "Reject", "Retry"}
+    imported = {
+        where(file)
+        for file in files()
+        for source, name in imports(file)
+        if source.startswith("celery.") and name in control_flow
+    }
+
+    assert imported == {"task.py"}
+
+
+def test_no_setting_is_read_in_a_way_that_changes_or_misses_it() -> None:
+    wrong = []
+    for file in files():
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.Attribute) and node.attr == "add_defaults":
+                wrong.append(f"{where(file)}:{node.lineno} calls add_defaults")
+            if isinstance(node, ast.Compare) and any(
+                isinstance(op, (ast.In, ast.NotIn)) and ast.unparse(right).endswith("conf")
+                for op, right in zip(node.ops, node.comparators, strict=True)
+            ):
+                wrong.append(f"{where(file)}:{node.lineno} asks whether a name is in the conf")
+
+    assert wrong == []
+
+
+def test_no_key_is_deleted_without_proof() -> None:
+    command = re.compile(r"""['"](DEL|UNLINK|GETDEL|FLUSHDB|FLUSHALL)['"]""", re.IGNORECASE)
+    bare = [where(file) for file in scripts() if command.search(file.read_text(encoding="utf-8"))]
+    bare += [
+        f"{where(file)}:{node.lineno}"
+        for file in files()
+        if room(module(file)) == "stores"
+        for node in ast.walk(tree(file))
+        if (isinstance(node, ast.Attribute) and node.attr in ("delete", "unlink", "getdel"))
+        or (isinstance(node, ast.Constant) and command.fullmatch(repr(node.value)))
+    ]
+
+    assert bare == []
+
+
+# -- files and words -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", files(), ids=where)
+def test_a_file_says_its_one_reason_in_its_first_line(file: Path) -> None:
+    first = file.read_text(encoding="utf-8").split("\n", 1)[0]
+    said = (ast.get_docstring(tree(file)) or "").split("\n\n")[0]
+
+    assert first.startswith('"""')
+    assert "\n" not in said, "one line"
+    assert said.endswith((".", "?"))
+    assert not re.search(r"[.!?] ", said), "one sentence"
+
+
+@pytest.mark.parametrize("file", scripts(), ids=where)
+def test_a_script_begins_with_what_it_takes_and_answers(file: Path) -> None:
+    head = re.match(r"(--.*\n)+", file.read_text(encoding="utf-8"))
+
+    assert head
+    for word in ("KEYS", "ARGV", "Answers"):
+        assert re.search(rf"^-- {word}\b", head.group(), re.MULTILINE), f"{word} is not named"
+
+
+def test_files_are_small() -> None:
+    lengths = {where(file): len(file.read_text(encoding="utf-8").splitlines()) for file in files()}
+
+    assert {name: n for name, n in lengths.items() if n > 300} == {}
+    assert statistics.median(lengths.values()) < 130
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_public_names_are_those_that_were_decided() -> None:
+    assert sorted(celery_lock.__all__) == sorted(PUBLIC)
+    assert all(hasattr(celery_lock, name) for name in PUBLIC)
+
+
+def test_every_public_class_and_function_says_what_it_is() -> None:
+    silent = [
+        f"{where(file)}: {node.name}"
+        for file in files()
+        for node in tree(file).body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+    ]
+
+    assert silent == []
+
+
+def test_every_public_method_of_a_public_class_says_what_it_does() -> None:
+    silent = [
+        f"{name}.{method}"
+        for name in PUBLIC
+        if isinstance(shown := getattr(celery_lock, name), type)
+        for method, value in vars(shown).items()
+        if not method.startswith("_")
+        and (callable(value) or isinstance(value, (classmethod, property)))
+        and not isinstance(value, type)
+        and not any(getattr(vars(parent).get(method), "__doc__", None) for parent in shown.__mro__)
+    ]
+
+    assert silent == []
+
+
+def test_no_class_is_named_after_nothing() -> None:
+    empty = re.compile(r"(Manager|Helper|Utils?|Base)")
+    named = [
+        f"{where(file)}: {node.name}"
+        for file in files()
+        for node in definitions(file)
+        if isinstance(node, ast.ClassDef) and empty.search(node.name)
+    ]
+
+    assert named == []
+
+
+def test_timeout_is_no_word_of_ours() -> None:
+    """Libraries use it for the lifetime and for the waiting: here these are ttl and max_wait."""
+    used = [
+        f"{where(file)}: {node.name}"
+        for file in files()
+        for node in definitions(file)
+        if not isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        if room(module(file)) not in ("stores", "contract") and node.name != "watch"
+        for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if "timeout" in arg.arg
+    ]
+
+    assert used == []
+
+
+def test_what_is_written_for_machines_is_ascii() -> None:
+    odd = [where(f) for f in (*files(), *scripts()) if not f.read_text(encoding="utf-8").isascii()]
+
+    assert odd == []
+
+
+# The patterns are written so that they do not find themselves.
+ELSEWHERE = re.compile(
+    r"/wor[k]/|/tmp/(?:tea[m]|scratc[h])|/opt/(?:whee[l]|pyp[i])|/hom[e]/\w|/roo[t]/"
+    r"|\bissu[e]s? ?#?\d|\bDESIG[N]\.md|\bBRIE[F]\.md|pypi\.or[g]|pythonhosted\.or[g]",
+    re.IGNORECASE,
+)
+
+
+def test_no_file_speaks_of_the_place_where_it_was_written() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {match.group()}"
+        for file in own_files()
+        if (match := ELSEWHERE.search(file.read_text(encoding="utf-8", errors="replace")))
+    ]
+
+    assert found == []

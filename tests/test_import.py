@@ -1,0 +1,141 @@
+"""Importing the package: what it touches, what it pulls in, and which errors it then has."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from celery.utils.serialization import get_pickleable_exception
+
+from celery_lock.errors import LockError
+from tests.house import ROOT, files, module
+
+
+def python(script: str) -> str:
+    """Run a script in a fresh interpreter; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_touches_nothing_that_one_system_lacks() -> None:
+    """Every module is imported on a system made as poor as Windows, and poorer."""
+    ours = [module(file) for file in files()]
+
+    python(
+        f"""
+        import sys
+        import celery.worker.request, celery.contrib.django.task, kombu, redis, pytest
+        # (all that is not ours is in; it takes care of itself)
+        import mmap, os, select, signal, socket, threading, time
+
+        for place, names in {{
+            os: "fork forkpty register_at_fork getuid geteuid getgid getpgid getpgrp setsid killpg"
+                " sysconf uname getloadavg sched_getaffinity mkfifo wait3 wait4 WNOHANG",
+            signal: "SIGUSR1 SIGUSR2 SIGALRM SIGKILL SIGCHLD SIGQUIT SIGHUP SIGSTOP SIGCONT"
+                " pthread_kill setitimer alarm pause sigwait siginterrupt",
+            time: "CLOCK_BOOTTIME CLOCK_MONOTONIC clock_gettime clock_gettime_ns tzset",
+            mmap: "MAP_SHARED MAP_PRIVATE MAP_ANON MAP_ANONYMOUS PROT_READ PROT_WRITE",
+            socket: "AF_UNIX socketpair SO_REUSEPORT",
+            select: "poll epoll kqueue",
+        }}.items():
+            for name in names.split():
+                if hasattr(place, name):
+                    delattr(place, name)
+        for name in ("resource", "fcntl", "pwd", "grp", "termios", "pty", "posix"):
+            sys.modules[name] = None
+
+        import importlib
+        for name in {ours!r}:
+            importlib.import_module(name)
+        """
+    )
+
+
+def test_importing_brings_nothing_that_celery_has_not_brought() -> None:
+    """No driver, no framework: a store imports its own when it is opened."""
+    out = python(
+        """
+        import sys
+        import celery, celery.worker
+        from celery import Celery, Task, shared_task
+
+        before = set(sys.modules)
+        import celery_lock
+
+        print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+        """
+    )
+
+    assert set(out.split()) - set(sys.stdlib_module_names) <= {"celery_lock", "kombu", "_uuid"}
+
+
+def test_a_process_that_only_sends_tasks_loads_no_store_and_starts_no_thread() -> None:
+    out = python(
+        """
+        import sys, threading
+        import celery, celery_lock
+
+        app = celery.Celery("shop", broker="memory://")
+        app.conf.lock_store = "redis://nowhere.invalid"
+
+        @app.task(base=celery_lock.LockedTask)
+        def charge(user_id): ...
+
+        charge.delay(7)
+        print(threading.active_count())
+        print(*[name for name in sys.modules if name.startswith("celery_lock.stores.redis.")])
+        print(*[name for name in sys.modules if name == "celery_lock.stores.memory"])
+        print(*[name for name in sys.modules if name == "celery.worker.request"])
+        """
+    )
+
+    assert out.split() == ["1"]
+
+
+def errors() -> list[type[LockError]]:
+    """Every error of the package, wherever it is defined."""
+    for file in files():
+        importlib.import_module(module(file))
+    found: list[type[LockError]] = [LockError]
+    for kind in found:
+        found += [k for k in kind.__subclasses__() if k.__module__.startswith("celery_lock")]
+    return found
+
+
+@pytest.mark.parametrize("kind", errors(), ids=lambda kind: kind.__name__)
+def test_an_error_travels_with_its_arguments(kind: type[LockError]) -> None:
+    """Over the pipe of a prefork pool, and into a result backend."""
+    own = kind.__init__ is not Exception.__init__
+    named = [*inspect.signature(kind).parameters] if own else ["what was wrong"]
+    error = kind(*(f"<{name}>" for name in named))
+
+    for again in (
+        *(pickle.loads(pickle.dumps(error, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)),
+        copy.copy(error),
+    ):
+        assert type(again) is kind
+        assert str(again) == str(error)
+        assert again.args == error.args
+        assert vars(again) == vars(error)
+    assert get_pickleable_exception(error) is error
+
+
+@pytest.mark.parametrize("kind", errors(), ids=lambda kind: kind.__name__)
+def test_an_error_is_an_exception_that_except_clauses_catch(kind: type[LockError]) -> None:
+    """A BaseException wedges a threads pool and stops a solo worker."""
+    assert issubclass(kind, Exception)

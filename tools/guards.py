@@ -1,0 +1,484 @@
+"""The guards of the package: what protects a promise, and which tests must miss it.
+
+`old` is the exact text of the guard, found once in `file`; `new` is what stands there without it.
+`tests` are what pytest is given. A test file is enough: the first failure ends the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["GUARDS", "Guard"]
+
+UNIT = "tests/unit/test_"
+MEMORY = "tests/contract/test_stores.py::TestMemory"
+REDIS = "tests/contract/test_stores.py::TestRedis"
+FAULTS = "tests/contract/test_redis_faults.py"
+RECORDS = "tests/contract/test_records.py"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One guard, and how to take it away."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+STORES = (
+    Guard(
+        "release: the holder is compared (Redis)",
+        "stores/lua/release.lua",
+        "if holder ~= ARGV[1] or token ~= ARGV[2] or",
+        "if token ~= ARGV[2] or",
+        (REDIS,),
+    ),
+    Guard(
+        "release: the token is compared (Redis)",
+        "stores/lua/release.lua",
+        "if holder ~= ARGV[1] or token ~= ARGV[2] or",
+        "if holder ~= ARGV[1] or",
+        (REDIS,),
+    ),
+    Guard(
+        "holder and token are compared (memory)",
+        "stores/memory.py",
+        "(record.holder, record.token) != (lease.holder, lease.token)",
+        "False",
+        (MEMORY,),
+    ),
+    Guard(
+        "the token is compared (memory)",
+        "stores/memory.py",
+        "(record.holder, record.token) != (lease.holder, lease.token)",
+        "record.holder != lease.holder",
+        (MEMORY,),
+    ),
+    Guard(
+        "renew: holder is compared (Redis)",
+        "stores/lua/renew.lua",
+        "fields[1] == holder and fields[2] == token",
+        "fields[2] == token",
+        (REDIS,),
+    ),
+    Guard(
+        "renew: token is compared (Redis)",
+        "stores/lua/renew.lua",
+        "fields[1] == holder and fields[2] == token",
+        "fields[1] == holder",
+        (REDIS,),
+    ),
+    Guard(
+        "renew: an expired lease is not revived (Redis)",
+        "stores/lua/renew.lua",
+        "\n      and tonumber(fields[3]) > now then",
+        " then",
+        (REDIS,),
+    ),
+    Guard(
+        "renew: an expired lease is not revived (memory)",
+        "stores/memory.py",
+        "if record is None or record.expiry <= now:\n            return Outcome.LOST",
+        "if record is None:\n            return Outcome.LOST",
+        (MEMORY,),
+    ),
+    Guard(
+        "acquire: asking again is the same lease (Redis)",
+        "stores/lua/acquire.lua",
+        "if live and holder == ARGV[1] then",
+        "if false then",
+        (REDIS,),
+    ),
+    Guard(
+        "acquire: asking again is the same lease (memory)",
+        "stores/memory.py",
+        "if live and record.holder == claim.holder:",
+        "if False:",
+        (MEMORY,),
+    ),
+    Guard(
+        "release: a second one, its answer lost, is yes (Redis)",
+        "stores/lua/release.lua",
+        "if released == proof then",
+        "if false then",
+        (REDIS,),
+    ),
+    Guard(
+        "release: a second one, its answer lost, is yes (memory)",
+        "stores/memory.py",
+        "if known is not None and known.released == proof:",
+        "if False:",
+        (MEMORY,),
+    ),
+    Guard(
+        "undo: a claim that arrives later is refused (Redis)",
+        "stores/lua/acquire.lua",
+        " or (undone and undone:find('\\n' .. ARGV[1] .. '\\n', 1, true))",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "undo: a claim that arrives later is refused (memory)",
+        "stores/memory.py",
+        " or claim.holder in record.undone:",
+        ":",
+        (MEMORY,),
+    ),
+    Guard(
+        "undo: the floor before is put back (Redis)",
+        "stores/lua/undo.lua",
+        "  last = tonumber(before) or 0\n",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "the token grows (Redis)",
+        "stores/lua/acquire.lua",
+        "token = math.max(token + 1, now)",
+        "token = math.max(token, 1)",
+        (REDIS,),
+    ),
+    Guard(
+        "the token grows though the clock goes back (memory)",
+        "stores/memory.py",
+        "record.token = max(record.token + 1, now)",
+        "record.token = now",
+        (MEMORY,),
+    ),
+    Guard(
+        "at_least keeps others out (Redis)",
+        "stores/lua/acquire.lua",
+        "local kept = floor > now and resting ~= ARGV[2]",
+        "local kept = false",
+        (REDIS,),
+    ),
+    Guard(
+        "at_least lets its own task in (Redis)",
+        "stores/lua/acquire.lua",
+        "local kept = floor > now and resting ~= ARGV[2]",
+        "local kept = floor > now",
+        (REDIS,),
+    ),
+    Guard(
+        "at_least keeps others out (memory)",
+        "stores/memory.py",
+        "kept = record.floor > now and record.resting != claim.task_id",
+        "kept = False",
+        (MEMORY,),
+    ),
+    Guard(
+        "a key has an expiry on the server, after a claim",
+        "stores/lua/acquire.lua",
+        "redis.call('PEXPIRE', KEYS[1], int:format(math.ceil(rest / 1000)))\nreturn token",
+        "return token",
+        (RECORDS,),
+    ),
+)
+
+STORES += (
+    Guard(
+        "a key has an expiry on the server, after a renewal",
+        "stores/lua/renew.lua",
+        "math.max(expiry, tonumber(fields[4]) or 0) - now",
+        "0",
+        (RECORDS,),
+    ),
+    Guard(
+        "a key has an expiry on the server, after an undo",
+        "stores/lua/undo.lua",
+        "redis.call('PEXPIRE', KEYS[1], rest) -- the record may be new\n",
+        "",
+        (RECORDS,),
+    ),
+)
+
+LEASES = (
+    Guard(
+        "a lease ends at its deadline by the holder's clock",
+        "model/lease.py",
+        "if self._reason is None and self._clock() >= self._deadline:",
+        "if False:",
+        (UNIT + "lease.py",),
+    ),
+    Guard(
+        "a lease ends here before it ends in the store",
+        "model/lease.py",
+        "deadline = sent + ttl * (1 - DRIFT) - MARGIN",
+        "deadline = sent + ttl",
+        (UNIT + "lease.py",),
+    ),
+    Guard(
+        "a lost lease is never revived",
+        "model/lease.py",
+        "if self.reason is not None:\n            return False\n        self._deadline",
+        "self._deadline",
+        (UNIT + "lease.py",),
+    ),
+    Guard(
+        "at_most is a ceiling",
+        "model/lease.py",
+        "self._ceiling = sent + at_most",
+        "pass",
+        (UNIT + "lease.py",),
+    ),
+    Guard(
+        "the clock goes on in a suspend",
+        "clock.py",
+        "return max(now, time.clock_gettime(_BOOTTIME))",
+        "return now",
+        (UNIT + "clock.py",),
+    ),
+    Guard(
+        "the keeper renews",
+        "keeper.py",
+        "self._renew_batch(due[i : i + BATCH])",
+        "pass",
+        (UNIT + "keeper.py",),
+    ),
+    Guard(
+        "a renewal that overtook a release is no loss",
+        "keeper.py",
+        "if ours:",
+        "if True:",
+        (UNIT + "keeper.py",),
+    ),
+    Guard(
+        "a forked child keeps nothing of its parent's",
+        "keeper.py",
+        "os.register_at_fork(after_in_child=_after_fork)",
+        "pass",
+        (UNIT + "keeper.py",),
+    ),
+    Guard(
+        "a failure of the keeper itself is survived",
+        "keeper.py",
+        "except Exception:  # what goes on here is what keeps leases alive",
+        "except MemoryError:",
+        (UNIT + "keeper.py",),
+    ),
+    Guard(
+        "a claim without an answer is taken back",
+        "locker.py",
+        "self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)",
+        "pass",
+        (UNIT + "locker.py",),
+    ),
+    Guard(
+        "a release without an answer is tried again",
+        "locker.py",
+        """        except StoreError as error:
+            self.keeper.owe(lambda: self.store.release(lease), for_=grant.claim.ttl)""",
+        "        except StoreError as error:",
+        (UNIT + "locker.py",),
+    ),
+    Guard(
+        "an observer hurts nobody",
+        "events.py",
+        "except Exception:",
+        "except MemoryError:",
+        (UNIT + "locker.py", UNIT + "signals.py"),
+    ),
+)
+
+DECLARED = (
+    Guard(
+        "values in a key are percent-escaped",
+        "keys/fields.py",
+        "return self._special.sub(_percent, text)",
+        "return text",
+        (UNIT + "key_template.py",),
+    ),
+    Guard(
+        "arguments are normalised as by a JSON message",
+        "keys/spelling.py",
+        "return _read(_write(value))",
+        "return value",
+        (UNIT + "keys.py", UNIT + "arguments.py"),
+    ),
+    Guard(
+        "defaults are filled in",
+        "keys/parameters.py",
+        "bound = self._defaults.copy()",
+        "bound = dict.fromkeys(self._defaults)",
+        (UNIT + "keys.py", UNIT + "arguments.py"),
+    ),
+    Guard(
+        "a long key is cut with a digest of all of it",
+        "keys/source.py",
+        "{digest(key)}",
+        "",
+        (UNIT + "keys.py", UNIT + "key_template.py"),
+    ),
+    Guard(
+        "a misspelt setting is an error",
+        "settings.py",
+        "close = _closest(meant, known)",
+        "close = None",
+        (UNIT + "settings.py",),
+    ),
+    Guard(
+        "an unknown option of a Lock is named",
+        "model/declared.py",
+        "if name not in known:",
+        "if False:",
+        (UNIT + "lock.py",),
+    ),
+    Guard(
+        "a bare policy name is refused",
+        "model/declared.py",
+        "if issubclass(value, Decision):",
+        "if False:",
+        (UNIT + "lock.py",),
+    ),
+    Guard(
+        "a policy that answers nonsense fails visibly",
+        "policies.py",
+        "if isinstance(answer, (fail, skip, wait, requeue)):\n        return answer",
+        "return answer  # type: ignore",
+        (UNIT + "policies.py",),
+    ),
+)
+
+MESSAGES = (
+    Guard(
+        "each delivery is a holder of its own (nonce)",
+        "message/delivery.py",
+        "uuid.uuid4().hex",
+        '"0"',
+        (UNIT + "delivery.py",),
+    ),
+    Guard(
+        "a pause is bounded by the visibility timeout",
+        "message/pauses.py",
+        "delay = min(delay, visibility / 4, _LONGEST)",
+        "pass",
+        (UNIT + "pauses.py",),
+    ),
+    Guard(
+        "the header of an earlier attempt does not count",
+        "message/header.py",
+        "if (header.retries, header.nesting) != (retries, nesting):",
+        "if False:",
+        (UNIT + "header.py",),
+    ),
+    Guard(
+        "the broker's `redelivered` is not sent on",
+        "message/sending.py",
+        '_NOT_HEADERS = ("redelivered", ',
+        "_NOT_HEADERS = (",
+        (UNIT + "message.py",),
+    ),
+    Guard(
+        "a body that kombu decompressed is compressed again",
+        "message/sending.py",
+        'compression = headers.pop("compression", None)',
+        "compression = None",
+        (UNIT + "message.py",),
+    ),
+    Guard(
+        "what cannot be sent is known (confirms)",
+        "message/sending.py",
+        '"confirm_publish": True,',
+        '"confirm_publish": False,',
+        (UNIT + "message.py",),
+    ),
+)
+
+TASKS = (
+    Guard(
+        "the key is given back, whatever happened",
+        "task.py",
+        """            try:
+                run.end()
+            except BaseException""",
+        """            try:
+                pass
+            except BaseException""",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "nothing is published in eager mode",
+        "run.py",
+        "if isinstance(decision, requeue) and not self._request.is_eager:",
+        "if isinstance(decision, requeue):",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "a body that calls its own task has the key",
+        "task.py",
+        "if terms is None or request.called_directly or Run.of(request) is not None:",
+        "if terms is None or request.called_directly:",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "a direct call takes no lock",
+        "task.py",
+        "if terms is None or request.called_directly or Run.of(request) is not None:",
+        "if terms is None or Run.of(request) is not None:",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "a copy of a running message is never dropped",
+        "run.py",
+        "return conflict.holder.task_id == conflict.task_id and not self._request.is_eager",
+        "return False",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "a key that a message carries is not made anew",
+        "run.py",
+        "if given is not None:",
+        "if False:",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "a class that hides our __call__ is warned of",
+        "task.py",
+        "warn_if_hidden(cls, name, LockedTask)",
+        "pass",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "coroutines and generators are refused",
+        "binding.py",
+        "if is_one(body):",
+        "if False:",
+        (UNIT + "task.py",),
+    ),
+    Guard(
+        "two tasks with one template agree on the ttl",
+        "per_app.py",
+        "if mine != theirs:",
+        "if False:",
+        (UNIT + "task.py",),
+    ),
+)
+
+SERVER = (
+    Guard(
+        "a call to Redis has a deadline",
+        "stores/redis/server.py",
+        "seconds = self.deadline if within is None else min(within, self.deadline)",
+        "seconds = 15.0",
+        (FAULTS,),
+    ),
+    Guard(
+        "a forked child opens connections of its own",
+        "stores/redis/server.py",
+        "pid = os.getpid()\n        own = self._own.get(pid)",
+        "pid = 0\n        own = self._own.get(pid)",
+        (FAULTS,),
+    ),
+    Guard(
+        "no password is shown",
+        "stores/redacted.py",
+        "rest.rpartition('@')[2]",
+        "rest",
+        (FAULTS,),
+    ),
+)
+
+GUARDS: tuple[Guard, ...] = (*STORES, *LEASES, *DECLARED, *MESSAGES, *TASKS, *SERVER)
