@@ -54,7 +54,7 @@ def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock
     given = cls.lock
     if isinstance(given, Lock):
         owner = next(klass for klass in cls.__mro__ if "lock" in vars(klass))
-        if owner in default.__mro__ and not _names_its_base(cls, locked_task, default):
+        if owner in default.__mro__:
             raise LockConfigurationError(
                 f"{owner.__name__} declares a lock and is the app's default task class, so task"
                 f" {name} and all others would be locked; declare the lock on the tasks that"
@@ -95,7 +95,8 @@ def terms_of(cls: Any, name: str, lock: Lock, locks: AppLocks) -> Terms:
             raise LockConfigurationError(
                 f"the body of task {name} takes no argument at all, but is bound: it needs self"
             )
-        signature = signature.replace(parameters=parameters[1:])
+        if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:  # that is self too
+            signature = signature.replace(parameters=parameters[1:])
     on_conflict = lock.on_conflict or settings.on_conflict or requeue()
     if isinstance(on_conflict, wait) and on_conflict.limit > LONG_WAIT:
         warnings.warn(

@@ -73,8 +73,12 @@ class Keeper:
     def _begin(self) -> None:
         self._kept: dict[Lease, _Kept] = {}
         self._debts: list[_Debt] = []
-        self._changed = threading.Condition()
+        # taken by itself, not through the condition, whose methods are Python: a time limit that
+        # fell between its taking and its body would leave it taken for ever
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._wakes = {"clock": -math.inf, "renewal": -math.inf}
+        self._ahead = {"clock": math.inf, "renewal": math.inf}
         self._running: list[threading.Thread] = []
         self._pid = os.getpid()
 
@@ -86,32 +90,35 @@ class Keeper:
         `on_lost` is told once; `on_failed` of each renewal without an answer, but for one lease
         of a batch only.
         """
-        with self._changed:
+        with self._lock:
             now = self._clock()
             # a slow answer has used up much of the time: half of what is left is soon enough
             due = min(now + ttl / 3, (now + lease.deadline) / 2)
             self._kept[lease] = _Kept(lease, ttl, on_lost, on_failed, due)
+            ahead = self._ahead
+            ahead["clock"] = min(ahead["clock"], lease.deadline - now)
+            ahead["renewal"] = min(ahead["renewal"], due - now)
             self._need(clock=lease.deadline, renewal=due)
 
     def drop(self, lease: Lease) -> None:
         """Renew it no more; a loss of it is not told any more."""
-        with self._changed:
+        with self._lock:
             self._kept.pop(lease, None)
 
     def forget(self, holder: str) -> None:
         """Drop the lease of a holder that never came to know of it."""
-        with self._changed:
+        with self._lock:
             for lease in [lease for lease in self._kept if lease.holder == holder]:
                 del self._kept[lease]
 
     def keeps(self, holder: str) -> bool:
         """This process renews a lease of that holder."""
-        with self._changed:
+        with self._lock:
             return any(lease.holder == holder for lease in self._kept)
 
     def owe(self, pay: Callable[[], object], *, for_: float) -> None:
         """Call `pay` once a second until it does not raise a `StoreError`, for `for_` seconds."""
-        with self._changed:
+        with self._lock:
             now = self._clock()
             self._debts.append(_Debt(pay, now, now + for_))
             self._need(renewal=now)
@@ -124,7 +131,7 @@ class Keeper:
     def tell_losses(self) -> float:
         """Tell every lease whose deadline has passed; return when the next one will."""
         now = self._clock()
-        with self._changed:
+        with self._lock:
             over = [kept for kept in self._kept.values() if kept.lease.reason is not None]
             for kept in over:
                 del self._kept[kept.lease]
@@ -136,14 +143,14 @@ class Keeper:
     def renew(self) -> float:
         """Renew what is due and pay what is owed; return when there is more to do."""
         now = self._clock()
-        with self._changed:
+        with self._lock:
             due = [kept for kept in self._kept.values() if kept.due <= now]
             debts = [debt for debt in self._debts if debt.due <= now]
         for i in range(0, len(due), BATCH):
             self._renew_batch(due[i : i + BATCH])
         for debt in debts:
             self._pay(debt)
-        with self._changed:
+        with self._lock:
             return min(
                 min((kept.due for kept in self._kept.values()), default=math.inf),
                 min((debt.due for debt in self._debts), default=math.inf),
@@ -168,7 +175,7 @@ class Keeper:
         for kept, (lease, ttl), outcome in zip(batch, asked, outcomes, strict=True):
             if outcome is Outcome.LOST:
                 # a release may have overtaken this renewal: what was dropped is not lost
-                with self._changed:
+                with self._lock:
                     ours = self._kept.pop(lease, None) is not None
                 if ours:
                     self._lose(kept, "taken")
@@ -191,7 +198,7 @@ class Keeper:
             debt.due = self._clock() + 1.0
             if debt.due < debt.until:
                 return
-        with self._changed:
+        with self._lock:
             self._debts.remove(debt)
 
     # -- threads -----------------------------------------------------------------------------
@@ -220,18 +227,23 @@ class Keeper:
             thread.start()
 
     def _run(self, name: str, step: Callable[[], float]) -> None:
-        changed, running = self._changed, self._running
+        lock, changed, running = self._lock, self._changed, self._running
         while self._running is running:
-            with changed:
+            with lock:
                 self._wakes[name] = math.inf  # what comes while the step runs is seen below
             try:
                 next_time = step()
             except Exception:  # what goes on here is what keeps leases alive
                 logger.exception("the %s thread failed and goes on", name)
                 next_time = self._clock() + 1.0
-            with changed:
+            with lock:
+                now = self._clock()
+                # Short bodies leave no lease behind, and each next claim would have to wake a
+                # thread that sleeps for ever: while claims come it looks as soon as one needs it.
+                next_time = min(next_time, now + self._ahead[name])
+                self._ahead[name] = math.inf
                 self._wakes[name] = min(self._wakes[name], next_time)
-                pause = self._wakes[name] - self._clock()
+                pause = self._wakes[name] - now
                 if pause > 0:
                     # at most a minute: a clock that goes on in a suspend does not wake a wait
                     changed.wait(min(pause, 60.0))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from .backoff import exponential
@@ -31,6 +32,7 @@ class Grant:
     claim: Claim
     subject: Subject
     sent: float
+    pid: int = field(default_factory=os.getpid)
 
 
 class Locker:
@@ -148,6 +150,8 @@ class Locker:
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
         """
+        if grant.pid != os.getpid():
+            return  # a child that the body forked: the key is its parent's
         lease = grant.lease
         self.keeper.drop(lease)
         reason = lease.reason

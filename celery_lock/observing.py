@@ -18,7 +18,7 @@ from .settings import Settings
 from .signals import signal_observer
 from .task_events import event_observer
 
-__all__ = ["EventPost", "observers_of"]
+__all__ = ["EventPost", "last_words", "observers_of"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -38,6 +38,16 @@ def observers_of(app: Any, settings: Settings, *, events: bool) -> Observers:
     return observers
 
 
+def last_words() -> None:
+    """Say what is still to be said as this process ends.
+
+    For a process that `atexit` does not see: the children of a prefork pool leave without it.
+    """
+    log_lines.flush()
+    for post in list(_posts):
+        post._flush()
+
+
 class EventPost:
     """Sends events from a thread of its own, so that no task and no lease waits for the broker.
 
@@ -50,6 +60,7 @@ class EventPost:
     def __init__(self, app: Any) -> None:
         self._app = weakref.ref(app)
         self._begin()
+        _posts.add(self)
         atexit.register(self._flush)
 
     def _begin(self) -> None:
@@ -91,3 +102,6 @@ class EventPost:
             if self._thread is None or time.monotonic() > until:
                 return
             time.sleep(0.01)
+
+
+_posts: weakref.WeakSet[EventPost] = weakref.WeakSet()

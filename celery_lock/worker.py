@@ -14,6 +14,7 @@ from celery import bootsteps, signals
 from celery.worker import state
 
 from .errors import LockConfigurationError, StoreError
+from .observing import last_words
 from .per_app import locks_of
 from .policies import wait
 
@@ -63,6 +64,7 @@ class WorkerStep(bootsteps.StartStopStep):
             )
         _stopping[0] = 0
         signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
+        signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
         locks = locks_of(worker.app)
         if not locks.bound:
             return
@@ -94,6 +96,10 @@ class ConsumerStep(bootsteps.StartStopStep):
 
 def _on_shutting_down(**_: Any) -> None:
     _stopping[0] = 1
+
+
+def _on_child_leaving(**_: Any) -> None:
+    last_words()
 
 
 def _warn_of_waits(bound: Any) -> None:

@@ -33,6 +33,7 @@ from typing import Any
 
 import pytest
 
+from tests.apart import forget_local_tasks
 from tests.services.fixtures import (  # noqa: F401  (pytest finds fixtures by their names here)
     WORKERS,
     certificates,
@@ -71,6 +72,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         room = next((part for part in item.path.parts if part in ROOMS), None)
         if room:
             item.add_marker(room)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    forget_local_tasks()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import celery_lock
 from tests.house import (
     PACKAGE,
     ROOT,
@@ -222,6 +221,8 @@ def test_the_readme_is_short() -> None:
 
 
 def test_the_public_names_are_those_that_were_decided() -> None:
+    import celery_lock  # here: a house with a ring can be read, but not entered
+
     assert sorted(celery_lock.__all__) == sorted(PUBLIC)
     assert all(hasattr(celery_lock, name) for name in PUBLIC)
 
@@ -240,6 +241,8 @@ def test_every_public_class_and_function_says_what_it_is() -> None:
 
 
 def test_every_public_method_of_a_public_class_says_what_it_does() -> None:
+    import celery_lock
+
     silent = [
         f"{name}.{method}"
         for name in PUBLIC

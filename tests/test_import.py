@@ -21,7 +21,7 @@ from tests.house import ROOT, files, module
 def python(script: str) -> str:
     """Run a script in a fresh interpreter; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(script)],
+        [sys.executable, "-c", textwrap.dedent(script)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

@@ -12,9 +12,11 @@ found, or when its tests are gone or fail without the patch too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ("celery_lock", "tests", "examples", "pyproject.toml", "README.md", "docs", "Makefile")
 HANGS = 240
 """Seconds after which a run is ended from outside; a single test ends itself after 60."""
+
+
+RUNNING: set[subprocess.Popen[str]] = set()
+"""Each leads a process group of its own, which ends with this program."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,22 @@ def run_tests(copy: Path, tests: Iterable[str], *, stop: bool) -> tuple[int, str
         text=True,
         start_new_session=True,
     )
+    RUNNING.add(process)
     try:
         out, _ = process.communicate(timeout=HANGS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
+        end(process)
         out, _ = process.communicate()
         return -1, out
+    finally:
+        RUNNING.discard(process)
     return process.returncode, out
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a run with all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def gone(guard: Guard) -> str:
@@ -114,9 +129,9 @@ def take_away(guard: Guard, copy: Path) -> Verdict:
     finally:
         file.write_text(text, encoding="utf-8")
     seconds = time.monotonic() - began
-    failed = re.findall(r"^(?:FAILED|ERROR) (?:\S*/)?(\S+?)(?:\[.*)?(?: - .*)?$", out, re.M)
+    failed = re.findall(r"^(?:FAILED|ERROR) ([^[\s]+)", out, re.MULTILINE)
     if status == 1 and failed:
-        return Verdict(guard, noticed_by=failed[0], seconds=seconds)
+        return Verdict(guard, noticed_by=failed[0].rpartition("/")[2], seconds=seconds)
     if status in (-1, 1):  # pytest-timeout ended the process, or we did
         return Verdict(guard, noticed_by="a test that hung", seconds=seconds)
     if status == 0:
@@ -175,21 +190,26 @@ def main(argv: list[str] | None = None) -> int:
             print(f"  {guard.name}: {said} ({verdict.seconds:.1f} s)", flush=True)
             return verdict
 
-        with ThreadPoolExecutor(options.jobs) as pool:
+        pool = ThreadPoolExecutor(options.jobs)
+        try:
             verdicts = list(pool.map(one, chosen))
+        finally:  # on Ctrl-C as well
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(RUNNING):
+                end(process)
+            pool.shutdown()
     return report(verdicts, time.monotonic() - began)
 
 
 def report(verdicts: list[Verdict], seconds: float) -> int:
     """Print the table; return the exit status."""
     wrong = [verdict for verdict in verdicts if verdict.wrong]
-    print(f"\n{'guard':48} {'in':28} noticed by")
-    print("-" * 118)
+    wide = max(len(verdict.guard.name) for verdict in verdicts)
+    print(f"\n{'guard':{wide}}  noticed by")
+    print("-" * (wide + 60))
     for verdict in verdicts:
-        print(
-            f"{verdict.guard.name:48} {verdict.guard.file:28} {verdict.wrong or verdict.noticed_by}"
-        )
-    print("-" * 118)
+        print(f"{verdict.guard.name:{wide}}  {verdict.wrong or verdict.noticed_by}")
+    print("-" * (wide + 60))
     print(
         f"{len(verdicts) - len(wrong)} of {len(verdicts)} guards are missed when they are gone,"
         f" {seconds:.0f} s"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 __all__ = ["GUARDS", "Guard"]
 
 UNIT = "tests/unit/test_"
+SAME = "tests/integration/test_requeue.py::test_a_message_sent_again_is_the_same_message"
 MEMORY = "tests/contract/test_stores.py::TestMemory"
 REDIS = "tests/contract/test_stores.py::TestRedis"
 FAULTS = "tests/contract/test_redis_faults.py"
@@ -283,12 +284,47 @@ LEASES = (
     ),
 )
 
+LEASES += (
+    Guard(
+        "a stop that falls into a claim takes it back",
+        "locker.py",
+        """        except BaseException:
+            # a time limit, a shutdown or Ctrl-C fell into the call
+            self._undo(claim)
+            raise""",
+        """        except ArithmeticError:
+            raise""",
+        (UNIT + "locker.py",),
+    ),
+    Guard(
+        "a waiter asks again though nobody wakes it",
+        "locker.py",
+        "LOOK_AGAIN = 1.0",
+        "LOOK_AGAIN = 1e6",
+        (UNIT + "locker.py",),
+    ),
+)
+
 DECLARED = (
     Guard(
         "values in a key are percent-escaped",
         "keys/fields.py",
         "return self._special.sub(_percent, text)",
         "return text",
+        (UNIT + "key_template.py",),
+    ),
+    Guard(
+        "a field with !h shows a digest, not the value",
+        "keys/fields.py",
+        "if self._field.digested:",
+        "if False:",
+        (UNIT + "key_template.py",),
+    ),
+    Guard(
+        "two fields of a template have something between them",
+        "keys/template.py",
+        "            if not between:",
+        "            if False:",
         (UNIT + "key_template.py",),
     ),
     Guard(
@@ -369,21 +405,14 @@ MESSAGES = (
         "message/sending.py",
         '_NOT_HEADERS = ("redelivered", ',
         "_NOT_HEADERS = (",
-        (UNIT + "message.py",),
+        (SAME + "[redis-on the way]",),
     ),
     Guard(
         "a body that kombu decompressed is compressed again",
         "message/sending.py",
         'compression = headers.pop("compression", None)',
         "compression = None",
-        (UNIT + "message.py",),
-    ),
-    Guard(
-        "what cannot be sent is known (confirms)",
-        "message/sending.py",
-        '"confirm_publish": True,',
-        '"confirm_publish": False,',
-        (UNIT + "message.py",),
+        (SAME + "[redis-json, gzip]",),
     ),
 )
 
@@ -397,63 +426,110 @@ TASKS = (
         """            try:
                 pass
             except BaseException""",
-        (UNIT + "task.py",),
+        (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "nothing is published in eager mode",
         "run.py",
         "if isinstance(decision, requeue) and not self._request.is_eager:",
         "if isinstance(decision, requeue):",
-        (UNIT + "task.py",),
+        (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a body that calls its own task has the key",
         "task.py",
         "if terms is None or request.called_directly or Run.of(request) is not None:",
         "if terms is None or request.called_directly:",
-        (UNIT + "task.py",),
+        (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a direct call takes no lock",
         "task.py",
         "if terms is None or request.called_directly or Run.of(request) is not None:",
         "if terms is None or Run.of(request) is not None:",
-        (UNIT + "task.py",),
+        (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a copy of a running message is never dropped",
         "run.py",
         "return conflict.holder.task_id == conflict.task_id and not self._request.is_eager",
         "return False",
-        (UNIT + "task.py",),
+        (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a key that a message carries is not made anew",
         "run.py",
         "if given is not None:",
         "if False:",
+        (UNIT + "task.py", UNIT + "run.py"),
+    ),
+    Guard(
+        "a retry waits for its own first attempt",
+        "run.py",
+        "if isinstance(answer, Held) and self._is_own_attempt(answer):",
+        "if False:",
+        (UNIT + "run.py",),
+    ),
+    Guard(
+        "an eager wait does not wait for itself",
+        "run.py",
+        "if self._request.is_eager and self._is_mine(held):",
+        "if False:",
         (UNIT + "task.py",),
+    ),
+    Guard(
+        "a stop that falls into the release frees the key all the same",
+        "task.py",
+        """            except BaseException:  # a time limit or a stop fell into it: that comes once
+                run.end()
+                raise""",
+        """            except BaseException:
+                raise""",
+        (UNIT + "interrupted.py",),
+    ),
+    Guard(
+        "the only copy of a message is kept in its slot",
+        "task.py",
+        """            run.pause(_BETWEEN_TRIES(run.unsent))
+            return
+""",
+        "            raise\n",
+        (UNIT + "run.py",),
+    ),
+    Guard(
+        "the hard time limit is a ceiling",
+        "run.py",
+        "return None if not hard else float(hard) + 10.0",
+        "return None",
+        (UNIT + "run.py",),
+    ),
+    Guard(
+        "a user's own Request class is kept under ours",
+        "task.py",
+        "        _keep_users_request(cls)\n",
+        "",
+        (UNIT + "binding.py",),
     ),
     Guard(
         "a class that hides our __call__ is warned of",
         "task.py",
         "warn_if_hidden(cls, name, LockedTask)",
         "pass",
-        (UNIT + "task.py",),
+        (UNIT + "binding.py",),
     ),
     Guard(
         "coroutines and generators are refused",
         "binding.py",
         "if is_one(body):",
         "if False:",
-        (UNIT + "task.py",),
+        (UNIT + "binding.py",),
     ),
     Guard(
         "two tasks with one template agree on the ttl",
         "per_app.py",
         "if mine != theirs:",
         "if False:",
-        (UNIT + "task.py",),
+        (UNIT + "binding.py",),
     ),
 )
 
@@ -462,22 +538,36 @@ SERVER = (
         "a call to Redis has a deadline",
         "stores/redis/server.py",
         "seconds = self.deadline if within is None else min(within, self.deadline)",
-        "seconds = 15.0",
-        (FAULTS,),
+        "seconds = 5.0",
+        (FAULTS + "::test_a_hung_server_is_given_up_at_the_deadline",),
+    ),
+    Guard(
+        "a renewal may be given less time",
+        "stores/redis/server.py",
+        "seconds = self.deadline if within is None else min(within, self.deadline)",
+        "seconds = self.deadline",
+        (FAULTS + "::test_a_renewal_may_be_given_less_time",),
     ),
     Guard(
         "a forked child opens connections of its own",
         "stores/redis/server.py",
         "pid = os.getpid()\n        own = self._own.get(pid)",
         "pid = 0\n        own = self._own.get(pid)",
-        (FAULTS,),
+        ("tests/contract/test_redis_sharing.py",),
     ),
     Guard(
-        "no password is shown",
+        "a server is shown without its password",
+        "stores/redis/address.py",
+        "shown=shown,",
+        "shown=url,",
+        (FAULTS + "::test_a_server_that_is_gone_is_named_without_its_password",),
+    ),
+    Guard(
+        "a URL of Celery's is shown without its password",
         "stores/redacted.py",
-        "rest.rpartition('@')[2]",
-        "rest",
-        (FAULTS,),
+        'login, _, server = rest.rpartition("@")',
+        'login, server = "", rest',
+        (UNIT + "store_urls.py",),
     ),
 )
 

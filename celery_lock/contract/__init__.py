@@ -21,7 +21,5 @@ from .watching import Watching
 __all__ = ["StoreContract"]
 
 
-class StoreContract(
-    Granting, Ending, Renewing, Undoing, Floors, Tokens, Watching, Ground
-):
+class StoreContract(Granting, Ending, Renewing, Undoing, Floors, Tokens, Watching, Ground):
     """All that a store must do. A subclass says how one is opened; see `Ground`."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Union
 
 from ..backoff import Duration, seconds
 from ..errors import LockConfigurationError, did_you_mean
+from ..keys import check_declared_key
 from .conflict import Decision, OnConflict
 
 __all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error", "checked_policy"]
@@ -77,11 +78,7 @@ class Lock:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        if self.key is not None and not isinstance(self.key, str) and not callable(self.key):
-            raise LockConfigurationError(
-                f"Lock(key={self.key!r}) is no key; write a template such as 'order:{{order_id}}',"
-                " a function that returns a string, or nothing for all arguments"
-            )
+        check_declared_key(self.key)
         put(self, "scope", _one_of(Scope, self.scope))
         for name in ("ttl", "at_least", "at_most"):
             value = getattr(self, name)

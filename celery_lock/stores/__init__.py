@@ -91,8 +91,9 @@ def _entered(scheme: str) -> EntryPoint:
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if scheme not in others:
         known = (*_BUILT_IN, *sorted(others))
+        hint = " (Valkey: redis://)" if scheme == "valkey" else did_you_mean(scheme, known)
         raise LockConfigurationError(
-            f"no store knows '{scheme}://'{did_you_mean(scheme, known)}: known are"
+            f"no store knows '{scheme}://'{hint}: known are"
             f" {', '.join(known)}; a package can add one under the entry-point group {GROUP}"
         )
     return others[scheme]

@@ -11,4 +11,7 @@ def redacted(url: str) -> str:
     if not found:  # no URL: perhaps a name, perhaps a password
         return repr(url) if url.isidentifier() else "a text that is no URL"
     # the last @, since a password may have one that ought to be written %40
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
+    login, _, server = rest.rpartition("@")
+    if "?" in login:  # a ? in a password, or an @ in a query: nobody can tell
+        return f"{scheme}://..."
+    return f"{scheme}://{server.partition('?')[0].partition('#')[0]}"

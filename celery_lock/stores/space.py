@@ -11,9 +11,6 @@ from ..clock import Clock, steady
 
 __all__ = ["ManualClock", "Record", "Space"]
 
-GRACE = 60_000_000
-"""Microseconds that a record outlives its use, as on Redis."""
-
 
 class ManualClock:
     """Time that stands still until a test moves it; a move wakes whoever watches a key.
@@ -40,9 +37,18 @@ class ManualClock:
 class Space:
     """What several stores of one process share: a clock, and the records."""
 
-    def __init__(self, clock: Clock = steady, *, epoch: float | None = None) -> None:
-        """`epoch`: seconds from 1970 to the clock's zero; default: as the system's clock says."""
+    def __init__(
+        self, clock: Clock = steady, *, epoch: float | None = None, grace: float = 60.0
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            clock: in seconds.
+            epoch: seconds from 1970 to the clock's zero; default: as the system's clock says.
+            grace: seconds that a record outlives its use, as on Redis.
+        """
         self.clock = clock
+        self._grace = round(grace * 1e6)
         self.epoch = time.time() - clock() if epoch is None else epoch
         self.records: dict[str, Record] = {}
         first = clock.moved if isinstance(clock, ManualClock) else threading.Condition()
@@ -72,7 +78,7 @@ class Space:
     def keep(self, name: str, record: Record) -> None:
         """Remember a record for as long as it is of use."""
         now = self.now()
-        record.until = max(record.expiry, record.floor, now) + GRACE
+        record.until = max(record.expiry, record.floor, now) + self._grace
         if name not in self.records and len(self.records) % 1024 == 1023:
             self._forget()
         self.records[name] = record

@@ -26,7 +26,7 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-def ttls(server: redis.Redis) -> dict[bytes, int]:
+def ttls(server: redis.Redis) -> dict[str | bytes, int]:
     """Milliseconds that each key of the server still lives; -1: for ever."""
     return {key: server.pttl(key) for key in server.keys("*")}
 

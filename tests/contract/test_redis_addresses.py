@@ -70,7 +70,7 @@ def test_a_certificate_for_another_name_is_refused(
     server = redis_factory(tls=nameless)
     store = open_redis(f"{bare(server, 'localhost')}?ssl_ca_certs={nameless.ca}")
 
-    with pytest.raises(StoreError, match="was not accepted .*'localhost'"):
+    with pytest.raises(StoreError, match=r"was not accepted .*'localhost'"):
         store.acquire(claim_of())
 
 
@@ -122,7 +122,7 @@ def test_a_missing_file_of_tls_is_said_so(secure: RedisServer, open_redis: OpenS
 def test_tls_to_a_plain_port_is_said_so(redis_server: RedisServer, open_redis: OpenStore) -> None:
     store = open_redis(redis_server.url.replace("redis://", "rediss://"), deadline=0.5)
 
-    with pytest.raises(StoreUnavailable, match="no TLS handshake .* is that a TLS port"):
+    with pytest.raises(StoreUnavailable, match=r"no TLS handshake .* is that a TLS port"):
         store.check()
 
 

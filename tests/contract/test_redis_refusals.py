@@ -128,6 +128,20 @@ def test_a_missing_permission_shows_at_the_check(
     assert "does not permit" in said[0]
 
 
+def test_a_server_that_repeats_the_login_is_not_quoted(open_redis: OpenStore) -> None:
+    echo = b"-ERR unknown command 'AUTH', with args beginning with: 's3cret'\r\n"
+    with FakeServer(always(echo)) as server:
+        store = open_redis(server.url.replace("redis://", f"redis://:{SECRET}@"))
+
+        with pytest.raises(StoreError) as raised:
+            store.check()
+
+    assert "unknown command 'AUTH', with args beginning with: '***'" in str(raised.value)
+    assert SECRET not in repr(raised.value.__cause__)
+    assert raised.value.__cause__ is not None
+    assert raised.value.__cause__.__cause__ is None
+
+
 def test_a_database_that_the_server_does_not_have_is_said_so(
     guarded: RedisServer, open_redis: OpenStore
 ) -> None:

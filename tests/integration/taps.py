@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import kombu
+import redis
 
 from tests.services import RabbitServer, RedisServer, wait_for
 
@@ -74,6 +76,11 @@ class Tap:
         self._read()
         return [copy for copy in self._copies if copy.task_id == task_id]
 
+    def everything(self) -> list[Copy]:
+        """All copies of all messages so far."""
+        self._read()
+        return list(self._copies)
+
     def wait_for(self, task_id: str, count: int, timeout: float = 20.0) -> list[Copy]:
         """Wait until so many copies have reached the broker, and return all."""
         return wait_for(
@@ -95,13 +102,22 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 class RedisTap(Tap):
     """Sees what is pushed on any list of a server."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, client: redis.Redis) -> None:
         super().__init__()
+        self._client = client
+        self._echo = ""
         self._thread = threading.Thread(target=self._listen, args=[connection], daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        """The thread does it."""
+        # what the server has done before this echo has been heard when the echo is
+        mark = uuid.uuid4().hex
+        self._client.echo(mark)
+        wait_for(lambda: self._echo == mark, "the tap's own echo", poll=0.001)
+
+    def close(self) -> None:
+        """Wait for the thread; its connection is closed."""
+        self._thread.join(5)
 
     def _listen(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection.makefile("rb") as lines:
@@ -110,8 +126,13 @@ class RedisTap(Tap):
 
     def _take(self, line: str) -> None:
         # +1700000000.123456 [0 127.0.0.1:40000] "LPUSH" "queue" "{...}", escaped as in Python
-        command, *words = (_unescaped(word) for word in _QUOTED.findall(line))
-        if command.upper() not in ("LPUSH", "RPUSH") or not words[-1].startswith("{"):
+        command, *quoted = _QUOTED.findall(line)
+        if command.upper() not in ('"ECHO"', '"LPUSH"', '"RPUSH"'):
+            return
+        words = [_unescaped(word) for word in quoted]
+        if command.upper() == '"ECHO"':
+            self._echo = words[0]
+        if not words[-1].startswith("{"):
             return
         message = json.loads(words[-1])
         if "body" not in message or "pidbox" in words[0]:
@@ -127,7 +148,7 @@ class RedisTap(Tap):
 
 def _unescaped(quoted: str) -> str:
     # not ast.literal_eval: two threads must not parse at once (CPython 3.11)
-    return quoted[1:-1].encode().decode("unicode_escape").encode("latin-1").decode()
+    return quoted[1:-1].encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
 
 
 @contextmanager
@@ -136,10 +157,11 @@ def tap_redis(server: RedisServer) -> Iterator[Tap]:
     with socket.create_connection((server.host, server.port)) as connection:
         connection.sendall(b"MONITOR\r\n")
         assert connection.recv(5) == b"+OK\r\n"
-        tap = RedisTap(connection)
-        yield tap
+        with server.client() as client:
+            tap = RedisTap(connection, client)
+            yield tap
         connection.shutdown(socket.SHUT_RDWR)
-        tap._thread.join(5)
+        tap.close()
 
 
 # -- RabbitMQ -----------------------------------------------------------------------------------

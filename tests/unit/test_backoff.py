@@ -23,9 +23,7 @@ def lowest(low: float, high: float) -> float:
 # -- durations -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "number"), [(3, 3.0), (0.5, 0.5), (timedelta(minutes=2), 120.0)]
-)
+@pytest.mark.parametrize(("value", "number"), [(3, 3.0), (0.5, 0.5), (timedelta(minutes=2), 120.0)])
 def test_a_duration_is_seconds_or_a_timedelta(value: Any, number: float) -> None:
     found = seconds(value, "ttl")
 

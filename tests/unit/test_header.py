@@ -81,9 +81,7 @@ def test_a_conflict_counts_and_remembers_when_the_first_one_was() -> None:
 
 
 @pytest.mark.parametrize(("retries", "nesting"), [(1, 0), (0, 1), (2, 2)])
-def test_what_was_written_for_an_earlier_attempt_does_not_count(
-    retries: int, nesting: int
-) -> None:
+def test_what_was_written_for_an_earlier_attempt_does_not_count(retries: int, nesting: int) -> None:
     written = Header("k", "tag-1", 5, 100.0, 2).write()
 
     assert read(written, retries=retries, nesting=nesting) == Header(
@@ -122,7 +120,7 @@ def test_a_counting_field_of_another_type_is_named(field: str, value: Any) -> No
 
 @pytest.mark.parametrize("value", ["", "5", True, [5]])
 def test_a_time_of_another_type_is_named(value: Any) -> None:
-    with pytest.raises(LockError, match="field 'first_conflict' .* is no number"):
+    with pytest.raises(LockError, match=r"field 'first_conflict' .* is no number"):
         read({"v": 1, "first_conflict": value})
 
 

@@ -15,6 +15,7 @@ from celery_lock.model import Feature, Held, Lease
 from celery_lock.stores.memory import MemoryStore
 
 from .engine import SUBJECT, Engine, lose_answer, refuse
+from .forking import holds_in_a_child
 
 DOWN = StoreUnavailable("memory://", "no answer")
 STOPS = (SoftTimeLimitExceeded(), KeyboardInterrupt(), SystemExit(1), MemoryError())
@@ -270,6 +271,18 @@ def test_a_strangers_release_frees_nothing(engine: Engine) -> None:
     assert engine.holder_of() == "other"
 
 
+def test_a_child_that_the_body_forked_gives_nothing_back(engine: Engine) -> None:
+    grant = engine.take()
+
+    def gives_nothing_back() -> bool:
+        engine.locker.release(grant)
+        return "release" not in engine.store.calls
+
+    assert holds_in_a_child(gives_nothing_back)
+    engine.move(100)
+    assert not grant.lease.lost
+
+
 def test_a_lease_that_ended_a_moment_ago_is_told_as_lost_once_and_not_in_time(
     engine: Engine,
 ) -> None:
@@ -301,7 +314,12 @@ def test_a_renewal_without_an_answer_is_told_with_the_task_it_was_for(engine: En
     engine.move(10.5)
 
     told = engine.told(StoreFailed)[0]
-    assert (told.task_id, told.call, told.answer, told.url) == ("id-1", "renew", "retry", "memory://")
+    assert (told.task_id, told.call, told.answer, told.url) == (
+        "id-1",
+        "renew",
+        "retry",
+        "memory://",
+    )
 
 
 # -- a wait ----------------------------------------------------------------------------------

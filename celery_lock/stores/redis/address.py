@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +93,8 @@ class Address:
         if path is None:
             scheme = "redis" if tls is None else "rediss"
             shown = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{db}"
+        elif not hasattr(socket, "AF_UNIX"):
+            raise LockConfigurationError("this system has no socket files: use redis://")
         elif not path:
             raise LockConfigurationError(
                 "the URL of the lock store has no path: write unix:///run/redis.sock?db=0"

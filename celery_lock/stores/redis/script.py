@@ -11,12 +11,11 @@ __all__ = ["ACQUIRE", "PEEK", "RELEASE", "RENEW", "UNDO", "Script"]
 
 
 class Script:
-    """One file of `stores/lua`."""
+    """The text of one of `stores/lua`."""
 
     __slots__ = ("_by_digest", "_by_text", "name")
 
-    def __init__(self, name: str) -> None:
-        text = (files("celery_lock.stores") / "lua" / f"{name}.lua").read_bytes()
+    def __init__(self, name: str, text: bytes) -> None:
         digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
         self.name = name
         self._by_digest = pack("EVALSHA", digest)
@@ -28,4 +27,12 @@ class Script:
         return b"*%d\r\n%b%b%b" % (3 + keys + operands, head, pack(keys), packed)
 
 
-ACQUIRE, RELEASE, RENEW, UNDO, PEEK = map(Script, ("acquire", "release", "renew", "undo", "peek"))
+def _read(name: str) -> Script:
+    return Script(name, (files("celery_lock.stores") / "lua" / f"{name}.lua").read_bytes())
+
+
+ACQUIRE = _read("acquire")
+RELEASE = _read("release")
+RENEW = _read("renew")
+UNDO = _read("undo")
+PEEK = _read("peek")

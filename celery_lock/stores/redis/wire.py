@@ -71,29 +71,36 @@ class Wire:
         self._connection, sock = dial(self._address, ends)
         line = Line(sock, ends)
         reader = Reader(line)
-        greeting = self._greeting()
+        login = self._login()
+        greeting = self._greeting(login)
         if greeting:
             line.send(b"".join(greeting))
             try:
                 for _ in greeting:
                     reader.read()
-            except Refused:
+            except Refused as refused:
                 self.close()
-                raise
+                secret = login[-1] if login else ""
+                if not secret:
+                    raise
+                # a server that knows no AUTH repeats what it was sent
+                raise Refused(str(refused).replace(secret, "***")) from None
         self._line, self._reader = line, reader
         return line, reader
 
-    def _greeting(self) -> list[bytes]:
-        address = self._address
-        login = address.login
-        if address.credential_provider is not None:
-            try:
-                login = tuple(address.credential_provider.get_credentials())
-            except Exception as error:  # somebody else's code, which may ask a service
-                raise NoCredentials from error
+    def _login(self) -> tuple[str, ...]:
+        provider = self._address.credential_provider
+        if provider is None:
+            return self._address.login
+        try:
+            return tuple(provider.get_credentials())
+        except Exception as error:  # somebody else's code, which may ask a service
+            raise NoCredentials from error
+
+    def _greeting(self, login: tuple[str, ...]) -> list[bytes]:
         greeting = [command("AUTH", *login)] if login else []
-        if address.client_name:
-            greeting.append(command("CLIENT", "SETNAME", address.client_name))
-        if address.db:
-            greeting.append(command("SELECT", address.db))
+        if self._address.client_name:
+            greeting.append(command("CLIENT", "SETNAME", self._address.client_name))
+        if self._address.db:
+            greeting.append(command("SELECT", self._address.db))
         return greeting

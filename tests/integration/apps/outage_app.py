@@ -14,7 +14,7 @@ from celery_lock.signals import lock_store_failed
 from tests.integration.apps.history import tell
 from tests.services import wait_for
 
-BODY = 0.1
+BODY = 0.2
 DEADLINE = 0.4
 GATE = "TEST_GATE"
 """A file: bodies that wait for it go on once it exists."""
@@ -47,15 +47,24 @@ def make_app(**conf: Any) -> Celery:
         body("plain", job)
         return "ran"
 
-    @app.task(name="outage.locked", shared=False, base=LockedTask,
-              lock=Lock("locked:{key}", ttl=5, on_conflict=requeue(constant(0.2))))
+    @app.task(
+        name="outage.locked",
+        shared=False,
+        base=LockedTask,
+        lock=Lock("locked:{key}", ttl=5, on_conflict=requeue(constant(0.2))),
+    )
     def locked(job: int, key: int) -> str:
         """The same with a lock, which some share."""
         body("locked", job)
         return "ran"
 
-    @app.task(name="outage.runs", shared=False, bind=True, base=LockedTask,
-              lock=Lock("runs", on_store_error="run"))
+    @app.task(
+        name="outage.runs",
+        shared=False,
+        bind=True,
+        base=LockedTask,
+        lock=Lock("runs", on_store_error="run"),
+    )
     def runs(self: Any) -> str:
         """Runs in any case, and knows it."""
         try:
@@ -63,14 +72,23 @@ def make_app(**conf: Any) -> Celery:
         except LockError as error:
             return f"unlocked: {error}"
 
-    @app.task(name="outage.fails", shared=False, base=LockedTask,
-              lock=Lock("fails", on_store_error="fail"))
+    @app.task(
+        name="outage.fails",
+        shared=False,
+        base=LockedTask,
+        lock=Lock("fails", on_store_error="fail"),
+    )
     def fails() -> str:
         """Fails at once."""
         return "ran"
 
-    @app.task(name="outage.gated", shared=False, bind=True, base=LockedTask,
-              lock=Lock("gated:{job}", ttl=120))
+    @app.task(
+        name="outage.gated",
+        shared=False,
+        bind=True,
+        base=LockedTask,
+        lock=Lock("gated:{job}", ttl=120),
+    )
     def gated(self: Any, job: str) -> str:
         """A body that lasts until the test says."""
         tell("start", job)

@@ -33,10 +33,21 @@ _here: set[Any] = set()
 def make_app(**conf: Any) -> Celery:
     """One app for the worker (by environment) and one for the test that sends."""
     app = Celery("pool", set_as_current=False)
-    app.conf.update(broker_connection_retry_on_startup=True, task_acks_late=True, **conf)
+    app.conf.update(
+        broker_connection_retry_on_startup=True,
+        task_acks_late=True,
+        # with kombu's ten, 200 greenlets that acknowledge at once break the worker's connection
+        broker_transport_options={"max_connections": 500},
+        **conf,
+    )
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.hold",
-              lock=Lock("hold:{job}", ttl=TTL, on_conflict=AGAIN))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.hold",
+        lock=Lock("hold:{job}", ttl=TTL, on_conflict=AGAIN),
+    )
     def hold(self: Any, job: str, seconds: float) -> int:
         """Keep the key for many times its ttl."""
         token = self.lease.token
@@ -48,8 +59,13 @@ def make_app(**conf: Any) -> Celery:
         tell("end", job, token=token, lost=self.lease.lost)
         return token
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.together",
-              lock=Lock("together:{job}", ttl=TTL))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.together",
+        lock=Lock("together:{job}", ttl=TTL),
+    )
     def together(self: Any, job: int, count: int) -> list[str]:
         """Wait, in one process, until so many are here, and then for two ttl more."""
         _here.add(job)
@@ -77,8 +93,13 @@ def make_app(**conf: Any) -> Celery:
             "pid": os.getpid(),
         }
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.until_lost",
-              lock=Lock("deleted:{job}", ttl=TTL))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.until_lost",
+        lock=Lock("deleted:{job}", ttl=TTL),
+    )
     def until_lost(self: Any, job: str) -> dict[str, Any]:
         """Go on until the lease is lost, and see what it says then."""
         tell("start", job)
@@ -91,8 +112,13 @@ def make_app(**conf: Any) -> Celery:
             said = repr(error)
         return {"lost": self.lease.lost, "remaining": self.lease.remaining(), "said": said}
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.checks",
-              lock=Lock("deleted:{job}", ttl=TTL))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.checks",
+        lock=Lock("deleted:{job}", ttl=TTL),
+    )
     def checks(self: Any, job: str) -> None:
         """Do what a careful body does."""
         tell("start", job)
@@ -101,13 +127,23 @@ def make_app(**conf: Any) -> Celery:
             self.lease.check()
             time.sleep(0.01)
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.refused",
-              lock=Lock("hold:{job}", ttl=TTL, on_conflict=fail()))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.refused",
+        lock=Lock("hold:{job}", ttl=TTL, on_conflict=fail()),
+    )
     def refused(self: Any, job: str) -> None:
         """Never runs beside `hold`."""
 
-    @app.task(bind=True, shared=False, base=LockedTask, name="pool.again",
-              lock=Lock("again", ttl=TTL, on_conflict=fail()))
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="pool.again",
+        lock=Lock("again", ttl=TTL, on_conflict=fail()),
+    )
     def again(self: Any, depth: int) -> list[int]:
         """A body that calls its own task."""
         below = again(depth - 1) if depth else []
@@ -115,8 +151,14 @@ def make_app(**conf: Any) -> Celery:
 
     @lock_lost.connect(weak=False)
     def _(sender: Any, fact: Any, **_: Any) -> None:
-        tell("lost", fact.key, task_id=fact.task_id, reason=fact.reason,
-             sender=getattr(sender, "name", None), thread=threading.current_thread().name)
+        tell(
+            "lost",
+            fact.key,
+            task_id=fact.task_id,
+            reason=fact.reason,
+            sender=getattr(sender, "name", None),
+            thread=threading.current_thread().name,
+        )
 
     return app
 

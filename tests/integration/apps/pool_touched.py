@@ -22,7 +22,11 @@ app.finalize()
 
 def _touch(name: str) -> None:
     claim = Claim(key=f"touched:{name}", holder=f"main#node#{os.getpid()}#{name}", ttl=pool_app.TTL)
-    tell("touched", name, token=locks_of(app).locker.claim(claim, Subject("main", name, name)).lease.token)
+    tell(
+        "touched",
+        name,
+        token=locks_of(app).locker.claim(claim, Subject("main", name, name)).lease.token,
+    )
 
 
 _touch("at import")

@@ -1,0 +1,97 @@
+"""Who takes a key and gives it back: our store and engine, and other libraries' locks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import redis_lock
+from celery_once.backends.redis import Redis as OnceBackend
+from celery_singleton.backends.redis import RedisBackend as SingletonBackend
+
+from celery_lock.events import Observers, Subject
+from celery_lock.locker import Grant, Locker
+from celery_lock.logs import log_lines
+from celery_lock.metrics import counters
+from celery_lock.model import Claim, Lease
+from celery_lock.signals import signal_observer
+from celery_lock.stores import open_store
+
+from .server import Server
+
+__all__ = ["LOCKER", "ONCE", "OTHER", "PINGS", "REDIS_PY", "SINGLETON", "STORE", "Taker", "takers"]
+
+PINGS = "two PINGs on a raw socket"
+STORE = "celery_lock, the store"
+LOCKER = "celery_lock, the engine"
+REDIS_PY = "redis-py Lock"
+OTHER = "python-redis-lock"
+ONCE = "celery-once, its backend"
+SINGLETON = "celery-singleton, its backend"
+
+TTL = 30
+"""Seconds, for all of them."""
+
+Taker = Callable[[str], Callable[[], object]]
+"""Takes a key, and returns what gives it back."""
+
+
+def takers(server: Server) -> dict[str, Taker]:
+    """Return every library's way to take a key of `server` and to give it back."""
+    client = server.client()
+    once = OnceBackend({"url": server.url})
+    once._redis = client  # its own is one for all the servers of a process
+    singleton = SingletonBackend(server.url)
+    subject = Subject("bench", "id", "bench:{n}")
+    store = open_store(server.url)
+    locker = Locker(
+        open_store(server.url), observers=Observers(log_lines, counters, signal_observer())
+    )
+
+    def by_store(key: str) -> Callable[[], object]:
+        lease = store.acquire(_claim(key))
+        assert isinstance(lease, Lease)
+        return lambda: store.release(lease)
+
+    def by_locker(key: str) -> Callable[[], object]:
+        grant = locker.claim(_claim(key), subject)
+        assert isinstance(grant, Grant)
+        return lambda: locker.release(grant)
+
+    def by_redis_py(key: str) -> Callable[[], object]:
+        lock = client.lock(key, timeout=TTL)
+        assert lock.acquire()
+        return lock.release
+
+    def by_other(key: str) -> Callable[[], object]:
+        lock: Any = redis_lock.Lock(client, key, expire=TTL)
+        assert lock.acquire()
+        return lambda: lock.release()
+
+    def by_once(key: str) -> Callable[[], object]:
+        once.raise_or_lock(key, timeout=TTL)
+        return lambda: once.clear_lock(key)
+
+    def by_singleton(key: str) -> Callable[[], object]:
+        assert singleton.lock(key, str(uuid4()), expiry=TTL)
+        return lambda: singleton.unlock(key)
+
+    return {
+        STORE: by_store,
+        LOCKER: by_locker,
+        REDIS_PY: by_redis_py,
+        OTHER: by_other,
+        ONCE: by_once,
+        SINGLETON: by_singleton,
+    }
+
+
+_NUMBERS: Iterator[int] = count()
+
+
+def _claim(key: str) -> Claim:
+    """Return a claim as a worker makes it, but for the time that a new uuid takes."""
+    holder = f"6f2d5c1e-7a34-4b51-9d0e-{next(_NUMBERS):012x}#celery@worker-1#4711#0123456789abcdef"
+    return Claim(key, holder, float(TTL), 0.0, "b7e9a8c2-3d14-4f6a-8e5b-9c0d1e2f3a4b")

@@ -1,0 +1,67 @@
+"""Take a key and give it back, uncontended: how long that is, in round trips of a raw socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from .contenders import PINGS, Taker, takers
+from .machine import CLIENT, on_cpus
+from .results import Row, Section, column
+from .rounds import in_turns, seconds_each
+from .server import Server
+from .sizes import Sizes
+
+__all__ = ["COLUMN", "NAME", "cycle_of", "measure", "two_pings"]
+
+NAME = "cycle"
+COLUMN = "microseconds"
+
+_PING = b"*1\r\n$4\r\nPING\r\n"
+
+
+def measure(server: Server, sizes: Sizes) -> Section:
+    """Measure everybody in turns, each cycle with a key of its own."""
+    calls: dict[str, Callable[[], object]] = {PINGS: two_pings(server)}
+    calls |= {name: cycle_of(taker) for name, taker in takers(server).items()}
+    with on_cpus(CLIENT):
+        series = in_turns(
+            {
+                name: lambda call=call: seconds_each(call, sizes.cycles)  # type: ignore[misc]
+                for name, call in calls.items()
+            },
+            sizes.cycle_rounds,
+        )
+    cells = column(series, PINGS, scale=1e6)
+    return Section(
+        NAME,
+        "Acquire and release",
+        "One client takes a free key and gives it back; the server and the client have a processor"
+        f" each. Ratios are to {PINGS}, which is as fast as two round trips can be. The engine is"
+        " the store together with the keeper, the counters and the rest of what a worker does.",
+        PINGS,
+        [Row(name, {COLUMN: cell}) for name, cell in cells.items()],
+    )
+
+
+def two_pings(server: Server) -> Callable[[], object]:
+    """Return two round trips with nothing around them."""
+    sock = server.socket()
+
+    def call() -> None:
+        for _ in range(2):
+            sock.sendall(_PING)
+            sock.recv(64)
+
+    return call
+
+
+def cycle_of(take: Taker) -> Callable[[], object]:
+    """Return what takes a key that nobody had before, and gives it back."""
+    numbers = count()
+    prefix = f"bench:{id(take):x}"
+
+    def call() -> None:
+        take(f"{prefix}:{next(numbers)}")()
+
+    return call

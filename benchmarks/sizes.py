@@ -1,0 +1,54 @@
+"""How long a run is: the full one, whose numbers are kept, and a quick one for development."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "Sizes"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything is done. More narrows the medians and takes longer."""
+
+    cycle_rounds: int
+    cycles: int
+    """Acquire and release, so many times in a row."""
+    task_rounds: int
+    tasks: int
+    """Tasks that are published, and then run, in a row; times the rounds: 10,000 in a full run."""
+    pools: tuple[str, ...]
+    leases: tuple[int, ...]
+    renewals: int
+    """How often all the leases are renewed."""
+    other_keys: tuple[int, int]
+    """In the store beside the locks: few, many."""
+    connections: tuple[int, int]
+    growth_rounds: int
+
+
+FULL = Sizes(
+    cycle_rounds=100,
+    cycles=100,
+    task_rounds=20,
+    tasks=500,
+    pools=("prefork", "threads"),
+    leases=(1, 100, 1_000, 10_000),
+    renewals=20,
+    other_keys=(1_000, 1_000_000),
+    connections=(1, 1_000),
+    growth_rounds=100,
+)
+
+QUICK = Sizes(
+    cycle_rounds=20,
+    cycles=25,
+    task_rounds=5,
+    tasks=100,
+    pools=("prefork", "threads"),
+    leases=(1, 100, 1_000),
+    renewals=3,
+    other_keys=(1_000, 100_000),
+    connections=(1, 200),
+    growth_rounds=20,
+)

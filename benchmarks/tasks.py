@@ -1,0 +1,108 @@
+"""The Celery app of the worker that is measured: one empty task for every way to lock it."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import Any
+
+import redis
+from celery import Celery
+from celery_once import QueueOnce
+from celery_singleton import Singleton
+
+from celery_lock import Lock, LockedTask
+
+__all__ = [
+    "DIGEST",
+    "FILLED",
+    "MARKS",
+    "ONCE",
+    "PLAIN",
+    "QUEUE",
+    "REDIS_PY",
+    "SINGLETON",
+    "TASKS",
+    "TEMPLATE",
+    "app",
+    "mark",
+]
+
+PLAIN = "plain task"
+TEMPLATE = "LockedTask, template"
+DIGEST = "LockedTask, all arguments"
+REDIS_PY = "redis-py Lock in the body"
+ONCE = "celery-once"
+SINGLETON = "celery-singleton"
+
+QUEUE = "bench"
+"""What the worker listens to."""
+FILLED = "bench-filled"
+"""Where the messages lie until they become the queue, all at once."""
+MARKS = "bench-marks"
+"""A list of times, by the clock that all processes of the machine share."""
+
+URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379/0")
+
+app = Celery("bench", broker=URL, set_as_current=False)
+app.conf.update(
+    task_ignore_result=True,
+    task_default_queue=QUEUE,
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+    ONCE={"backend": "celery_once.backends.Redis", "settings": {"url": URL}},
+)
+
+
+@cache
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(URL)
+
+
+@app.task(shared=False)
+def mark() -> None:
+    """Say what time it is."""
+    _client().rpush(MARKS, time.monotonic_ns())
+
+
+@app.task(shared=False)
+def plain(n: int) -> None:
+    """No lock."""
+
+
+@app.task(shared=False, base=LockedTask, lock=Lock("bench:{n}"))
+def template(n: int) -> None:
+    """Our lock, its key a template."""
+
+
+@app.task(shared=False, base=LockedTask)
+def digest(n: int) -> None:
+    """Our lock, its key a digest of the arguments."""
+
+
+@app.task(shared=False)
+def redis_py(n: int) -> None:
+    """A plain task whose body takes redis-py's lock."""
+    with _client().lock(f"bench:redis-py:{n}", timeout=30):
+        pass
+
+
+@app.task(shared=False, base=QueueOnce)
+def once(n: int) -> None:
+    """celery-once: the publisher takes the lock."""
+
+
+@app.task(shared=False, base=Singleton, lock_expiry=3600)
+def singleton(n: int) -> None:
+    """celery-singleton: the publisher takes the lock."""
+
+
+TASKS: dict[str, Any] = {
+    PLAIN: plain,
+    TEMPLATE: template,
+    DIGEST: digest,
+    REDIS_PY: redis_py,
+    ONCE: once,
+    SINGLETON: singleton,
+}

@@ -1,0 +1,73 @@
+"""`python -m examples.fencing`: pauses a worker past its lease, without the token and with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from examples.ground import Ground, play
+
+from .app import app, charge, charge_without_token
+from .books import Books, Write
+from .provider import Provider
+
+USER = 1
+BALANCE = 1000
+PAUSED, OTHER = 100, 10
+"""What is charged by the process that is paused, and by another one meanwhile."""
+RIGHT = BALANCE - PAUSED - OTHER
+
+
+def story(ground: Ground) -> bool:
+    app.conf.update(broker_url=ground.url, result_backend=ground.url)
+    books = Books(ground.folder / "books.sqlite")
+    books.create()
+    ground.workers("examples.fencing.app", "A", "B", FENCING_FOLDER=str(ground.folder))
+    print(f"{BALANCE} points; {PAUSED} and {OTHER} are charged at once, so {RIGHT} should be left.")
+    print(f"Who charges {PAUSED} is stopped after it has read, for longer than its lease of 2 s.")
+
+    without = charge_both(ground, books, charge_without_token)
+    wrong = tell("Without the token", books, without)
+    fenced = charge_both(ground, books, charge)
+    right = tell("With the token in the WHERE clause", books, fenced)
+
+    refused = [write for write in fenced if not write.accepted]
+    return wrong == BALANCE - PAUSED and right == RIGHT and len(refused) == 1
+
+
+def charge_both(ground: Ground, books: Books, task: Any) -> list[Write]:
+    """Charge twice, the first time by a process that is paused; return who wrote what."""
+    provider = Provider(ground.folder)
+    provider.forget()
+    books.begin(USER, BALANCE)
+
+    paused = task.delay(USER, PAUSED)
+    process = ground.wait_for("the first charge", lambda: provider.waiting(PAUSED))
+    os.kill(process, signal.SIGSTOP)
+    try:
+        provider.answer(OTHER)
+        ground.results(task.delay(USER, OTHER))  # runs when the lease of the first has ended
+        provider.answer(PAUSED)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    ground.results(paused)
+    return books.writes()
+
+
+def tell(title: str, books: Books, writes: list[Write]) -> int:
+    """Print what happened, and return what is left."""
+    print(f"\n{title}:")
+    late = min(write.token for write in writes)  # the first lease was that of the paused one
+    for write in writes:
+        who = "paused process" if write.token == late else "another lease"
+        done = f"writes {write.after}" if write.accepted else f"writes {write.after}: REFUSED"
+        print(f"  token {write.token}, {who:14}: has read {write.before:4}, {done}")
+    left = books.balance(USER)
+    print(f"  left: {left}, " + ("right" if left == RIGHT else f"{left - RIGHT} points too many"))
+    return left
+
+
+if __name__ == "__main__":
+    sys.exit(play(story))

@@ -1,0 +1,97 @@
+"""Quorum queues, delayed delivery and redelivery: what only RabbitMQ has."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import celery
+import pytest
+
+from tests.integration.apps import quorum_app
+from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
+    Keys,
+    VirtualHost,
+    keys_at,
+    module_redis,
+    module_vhost,
+    module_worker_factory,
+    sending,
+    shared_logs,
+)
+from tests.integration.taps import Tap, tap_rabbit
+from tests.services import RedisServer, Worker, wait_for
+from tests.services.fixtures import WorkerFactory
+
+
+@dataclass
+class Place:
+    """A virtual host, a worker on its quorum queue, and the store of its keys."""
+
+    app: celery.Celery
+    tap: Tap
+    keys: Keys
+    worker: Worker
+
+
+@pytest.fixture(scope="module")
+def place(
+    module_redis: RedisServer, module_vhost: VirtualHost, module_worker_factory: WorkerFactory
+) -> Iterator[Place]:
+    url, store = module_vhost.url, module_redis.url
+    worker = module_worker_factory(
+        "tests.integration.apps.quorum_app", broker=url, backend=store, concurrency=1
+    )
+    with sending(quorum_app.make_app(broker_url=url, result_backend=store)) as app:
+        with keys_at(store) as keys, tap_rabbit(module_vhost.server, module_vhost.name) as tap:
+            yield Place(app, tap, keys, worker)
+
+
+def test_a_pause_in_a_quorum_queue_has_whole_seconds(place: Place) -> None:
+    with place.keys.held("whole"):
+        sent = place.app.tasks["quorum.body"].delay("whole")
+        _, again = place.tap.wait_for(sent.id, 2)[:2]
+
+    assert sent.get(timeout=20)[0] == 0
+    pause = datetime.datetime.fromisoformat(again.headers["eta"]).timestamp() - again.seen
+    assert 0.1 < pause <= 1.0
+
+
+def test_a_delayed_message_comes_back_without_its_delay(place: Place) -> None:
+    with place.keys.held("delayed"):
+        sent = place.app.tasks["quorum.body"].apply_async(["delayed"], countdown=1)
+        first, *later = place.tap.wait_for(sent.id, 3)
+
+    assert first.parts["exchange"].startswith("celery_delayed")
+    assert {tuple(copy.parts["queues"]) for copy in later} == {("quorum",)}
+    assert {copy.parts["exchange"] for copy in later} == {""}
+    assert sent.get(timeout=20) == [0, ["celery_lock"]]
+
+
+def test_more_messages_wait_than_a_worker_may_prefetch(place: Place) -> None:
+    task = place.app.tasks["quorum.body"]
+
+    with place.keys.held("many"):
+        waiting = [task.delay("many") for _ in range(6)]
+        for one in waiting:
+            place.tap.wait_for(one.id, 2)
+
+    assert [one.get(timeout=20)[0] for one in waiting] == [0] * 6
+
+
+def test_the_count_of_deliveries_is_no_header_of_a_message_sent_again(place: Place) -> None:
+    sent = place.app.tasks["quorum.late"].delay("killed", 60)
+    place.worker.wait_for_log(r"Task quorum\.late\[\S+\] received")
+    wait_for(lambda: place.keys.holder("killed"), "the body's start")
+
+    place.worker.kill()
+    place.worker.process.kill()  # its child too, which would go on for a while
+    wait_for(lambda: not place.keys.holder("killed"), "the end of the dead one's lease")
+    with place.keys.held("killed"):
+        place.worker.start()
+        _, again = place.tap.wait_for(sent.id, 2)[:2]
+
+    assert "celery_lock" in again.headers
+    assert "x-delivery-count" not in again.headers
+    assert sent.get(timeout=20) == [False, ["celery_lock"]]

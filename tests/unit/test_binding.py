@@ -1,0 +1,580 @@
+"""A Lock meets its task: which tasks are locked, with what, and each mistake told at import."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import Celery, Task, shared_task
+from celery._state import _on_app_finalizers
+from celery.worker.request import Request
+
+from celery_lock import (
+    Lock,
+    LockConfigurationError,
+    LockedTask,
+    requeue,
+    skip,
+    wait,
+)
+from celery_lock.binding import LONG_WAIT
+from celery_lock.per_app import AppLocks, locks_of
+from celery_lock.request import LockedRequest, RawMessageMixin
+from celery_lock.terms import Terms
+
+from .engine import locked
+
+MISTAKE = LockConfigurationError
+
+
+def an_app(**options: Any) -> Celery:
+    return Celery("shop", broker="memory://", set_as_current=False, **options)
+
+
+def body(user_id: int, amount: int = 0) -> None:
+    """Do nothing."""
+
+
+def terms(task: Any) -> Terms | None:
+    found: Terms | None = task._lock_terms
+    return found
+
+
+def key(task: Any, *args: Any, **kwargs: Any) -> str:
+    bound = terms(task)
+    assert bound is not None
+    return bound.key.render(args, kwargs)
+
+
+@pytest.fixture
+def app() -> Celery:
+    return an_app()
+
+
+# -- which tasks are locked ------------------------------------------------------------------
+
+
+def test_a_task_that_names_locked_task_is_locked_on_its_name_and_arguments(app: Celery) -> None:
+    task = locked(app, name="charge")(body)
+
+    assert key(task, 7).startswith("charge:")
+    assert key(task, 7) == key(task, user_id=7, amount=0) != key(task, 8)
+
+
+def test_a_task_that_names_a_subclass_is_locked(app: Celery) -> None:
+    class Audited(LockedTask):
+        pass
+
+    assert terms(locked(app, base=Audited, name="t")(body)) is not None
+
+
+def test_a_declared_lock_is_the_one(app: Celery) -> None:
+    task = locked(app, Lock("user:{user_id}", ttl=5), name="t")(body)
+
+    assert key(task, 7) == "user:7"
+
+
+def test_a_lock_is_inherited(app: Celery) -> None:
+    class ByUser(LockedTask):
+        lock = Lock("user:{user_id}")
+
+    task = locked(app, base=ByUser, name="t")(body)
+
+    assert key(task, 7) == "user:7"
+
+
+def test_an_inherited_lock_can_be_replaced_and_switched_off(app: Celery) -> None:
+    class ByUser(LockedTask):
+        lock = Lock("user:{user_id}")
+
+    other = locked(app, Lock("other"), base=ByUser, name="a")(body)
+    none = locked(app, base=ByUser, name="b", lock=None)(body)
+
+    assert key(other, 7) == "other"
+    assert terms(none) is None
+
+
+def test_a_task_without_a_lock_is_as_celerys_own(app: Celery) -> None:
+    task = locked(app, name="t", lock=None)(body)
+
+    assert terms(task) is None
+    assert locks_of(app).bound == {}
+
+
+def test_as_the_default_class_it_locks_only_what_declares_a_lock() -> None:
+    app = an_app(task_cls=LockedTask)
+    app.finalize()
+    plain = app.task(name="plain", shared=False, lazy=False)(body)
+    declared = app.task(name="declared", shared=False, lazy=False, lock=Lock("k"))(body)
+    named = app.task(name="named", shared=False, lazy=False, base=LockedTask)(body)
+
+    assert {name for name, task in app.tasks.items() if terms(task)} == {"declared", "named"}
+    assert isinstance(plain, LockedTask)
+    assert key(declared, 7) == "k"
+    assert key(named, 7).startswith("named:")
+
+
+def test_celerys_own_tasks_are_left_alone() -> None:
+    app = an_app(task_cls=LockedTask)
+    app.finalize()
+
+    assert "celery.chord_unlock" in app.tasks
+    assert [name for name, task in app.tasks.items() if terms(task)] == []
+
+
+def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_celerys_own_tasks() -> None:
+    class ByUser(LockedTask):
+        lock = Lock("user:{user_id}")
+
+    with pytest.raises(MISTAKE, match="ByUser declares a lock and is the app's default task class"):
+        an_app(task_cls=ByUser).finalize()
+
+
+def test_the_default_class_may_be_named_by_a_task() -> None:
+    class Mine(LockedTask):
+        pass
+
+    app = an_app(task_cls=Mine)
+    task = locked(app, base=Mine, name="t")(body)
+    app.finalize()
+
+    assert [name for name, each in app.tasks.items() if terms(each)] == [task.name]
+
+
+def test_an_annotation_declares_a_lock_and_switches_it_off() -> None:
+    app = an_app(task_cls=LockedTask)
+    app.conf.task_annotations = {"a": {"lock": Lock("annotated")}, "b": {"lock": None}}
+    a = app.task(name="a", shared=False, lazy=False)(body)
+    b = app.task(name="b", shared=False, lazy=False, lock=Lock("k"))(body)
+
+    assert key(a, 7) == "annotated"
+    assert terms(b) is None
+
+
+def test_a_shared_task_is_locked_in_every_app() -> None:
+    before = set(_on_app_finalizers)
+    try:
+        proxy = shared_task(base=LockedTask, name="shared.t", lock=Lock("user:{user_id}"))(body)
+        apps = [an_app(), an_app()]
+        for app in apps:
+            app.finalize()
+
+        tasks = [app.tasks["shared.t"] for app in apps]
+    finally:
+        _on_app_finalizers.intersection_update(before)
+
+    assert proxy is not None
+    assert [key(task, 7) for task in tasks] == ["user:7", "user:7"]
+    assert tasks[0] is not tasks[1]
+
+
+def test_a_class_based_task_is_locked(app: Celery) -> None:
+    class Charge(LockedTask):
+        name = "charge"
+        lock = Lock("user:{user_id}")
+
+        def run(self, user_id: int, amount: int = 0) -> None:
+            """Do nothing."""
+
+    assert key(app.register_task(Charge()), 7, amount=5) == "user:7"
+
+
+def test_a_class_based_task_that_celery_names_is_locked(app: Celery) -> None:
+    class Charge(LockedTask):
+        def run(self, user_id: int) -> None:
+            """Do nothing."""
+
+    task = app.register_task(Charge())
+
+    assert task.name.endswith(".Charge")
+    assert key(task, 7).startswith(f"{task.name}:")
+    assert list(locks_of(app).bound) == [task.name]
+
+
+def test_a_base_class_that_is_no_task_needs_no_fitting_lock(app: Celery) -> None:
+    class ByUser(LockedTask):
+        lock = Lock("user:{user_id}")
+
+    ByUser.bind(app)
+
+    assert terms(ByUser) is None
+
+
+def test_self_is_no_part_of_the_key(app: Celery) -> None:
+    def bound(self: Any, user_id: int) -> None:
+        """Do nothing."""
+
+    task = locked(app, Lock("user:{user_id}"), name="t", bind=True)(bound)
+    digest = locked(app, name="d", bind=True)(bound)
+
+    assert key(task, 7) == key(task, user_id=7) == "user:7"
+    assert key(digest, 7) == key(digest, user_id=7)
+
+
+def test_binding_twice_changes_nothing(app: Celery) -> None:
+    task = locked(app, Lock("user:{user_id}"), name="t")(body)
+    request = type(task).Request
+
+    task.bind(app)
+    app.finalize()
+
+    assert key(task, 7) == "user:7"
+    assert type(task).Request is request
+
+
+def test_retries_of_its_own_leave_the_key_as_it_is(app: Celery) -> None:
+    """Celery wraps `run` for `autoretry_for`, after the task was bound."""
+    task = locked(app, Lock("user:{user_id}"), name="t", autoretry_for=(OSError,))(body)
+    app.finalize()
+
+    assert key(task, 7) == "user:7"
+
+
+def test_a_key_function_is_called_without_the_task(app: Celery) -> None:
+    """A function among a task's options becomes a method; one inside a Lock does not."""
+
+    class Charge(LockedTask):
+        name = "charge"
+        lock = Lock(lambda user_id, amount: f"user:{user_id}", on_conflict=lambda c: skip())
+
+        def run(self, user_id: int, amount: int = 0) -> None:
+            """Do nothing."""
+
+    assert key(app.register_task(Charge()), 7) == "user:7"
+
+
+def test_binding_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise AssertionError("nobody asked for a lease")
+
+    monkeypatch.setattr(AppLocks, "open_store", refuse)
+    app = Celery("shop", broker="redis://nowhere.invalid:1", set_as_current=False)
+
+    assert key(locked(app, Lock("user:{user_id}"), name="t")(body), 7) == "user:7"
+    app.finalize()
+
+
+def test_an_app_that_nobody_uses_any_more_goes_away() -> None:
+    def make() -> weakref.ref[Celery]:
+        app = an_app()
+        locked(app, Lock("k"), name="t")(body)
+        return weakref.ref(app)
+
+    gone = make()
+    gc.collect(1)
+
+    assert gone() is None
+
+
+# -- what a lock becomes ---------------------------------------------------------------------
+
+
+def test_what_a_lock_leaves_open_comes_from_the_settings() -> None:
+    class Config:
+        lock_ttl = 12
+        lock_on_conflict = skip()
+        lock_on_store_error = "run"
+
+    app = an_app()
+    app.config_from_object(Config)
+    task = locked(app, Lock("k"), name="t")(body)
+
+    bound = terms(task)
+    assert bound is not None
+    assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (12, skip(), "run")
+    assert (bound.at_least, bound.at_most) == (0, None)
+
+
+def test_what_a_lock_says_wins_over_the_settings() -> None:
+    app = an_app()
+    app.conf.update(lock_ttl=12, lock_on_conflict=skip(), lock_on_store_error="run")
+    lock = Lock("k", ttl=5, on_conflict=wait(3), on_store_error="fail", at_least=1, at_most=60)
+
+    bound = terms(locked(app, lock, name="t")(body))
+
+    assert bound is not None
+    assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (5, wait(3), "fail")
+    assert (bound.at_least, bound.at_most) == (1, 60)
+
+
+def test_without_any_word_it_is_sent_again(app: Celery) -> None:
+    bound = terms(locked(app, name="t")(body))
+
+    assert bound is not None
+    assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (30, requeue(), "requeue")
+
+
+def test_a_wrong_setting_is_told_as_the_first_task_is_bound() -> None:
+    app = an_app()
+    app.conf.lock_ttl = -1
+
+    with pytest.raises(MISTAKE, match="lock_ttl=-1 must be more than zero"):
+        locked(app, name="t")(body)
+
+
+# -- the request class -----------------------------------------------------------------------
+
+
+def test_a_locked_tasks_messages_are_ours(app: Celery) -> None:
+    task = locked(app, name="t")(body)
+
+    assert task.Request == "celery_lock.request:LockedRequest"
+    assert issubclass(LockedRequest, RawMessageMixin)
+
+
+@pytest.mark.parametrize("as_name", [True, False])
+def test_a_users_own_request_class_is_kept_under_ours(app: Celery, as_name: bool) -> None:
+    class Theirs(LockedTask):
+        Request: Any = f"{__name__}:UsersRequest" if as_name else UsersRequest
+
+    task = locked(app, base=Theirs, name="t")(body)
+
+    assert issubclass(task.Request, RawMessageMixin)
+    assert issubclass(task.Request, UsersRequest)
+    assert task.Request.__mro__.index(RawMessageMixin) < task.Request.__mro__.index(UsersRequest)
+
+
+class UsersRequest(Request):
+    """A user's own."""
+
+
+# -- mistakes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("user:{user_id}", r'task t: lock=.* is no Lock; write lock=Lock\("user:{user_id}"\)'),
+        (True, r"lock=True is no Lock; write lock=Lock\(\)"),
+        (Lock, r"is no Lock; write lock=Lock\(\)"),
+        (skip(), r"is no Lock"),
+        ([Lock("a"), Lock("b")], r"is no Lock"),
+    ],
+)
+def test_what_is_no_lock_is_refused(app: Celery, given: Any, said: str) -> None:
+    with pytest.raises(MISTAKE, match=said):
+        locked(app, name="t", lock=given)(body)
+
+
+def test_a_field_that_the_task_does_not_have_is_refused_with_those_it_has(app: Celery) -> None:
+    with pytest.raises(MISTAKE, match=r"\{usr_id\}.*task 't' has.*user_id") as caught:
+        locked(app, Lock("user:{usr_id}"), name="t")(body)
+
+    assert "amount" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["lock_key", "lock_ttl", "on_conflict", "on_store_error", "at_least", "at_most"]
+)
+def test_an_option_of_the_lock_beside_it_is_refused(app: Celery, option: str) -> None:
+    said = option.removeprefix("lock_")
+    with pytest.raises(
+        MISTAKE, match=rf"'{option}', which nobody reads; write lock=Lock\(..., {said}="
+    ):
+        locked(app, name="t", **{option: 5})(body)
+
+
+def test_a_method_that_sounds_like_an_option_is_none(app: Celery) -> None:
+    class Charge(LockedTask):
+        name = "charge"
+
+        def run(self, user_id: int) -> None:
+            """Do nothing."""
+
+        def lock_key(self) -> str:
+            return "mine"
+
+    assert terms(app.register_task(Charge())) is not None
+
+
+def coroutine() -> Callable[..., Any]:
+    async def work(user_id: int) -> None:
+        """Do nothing."""
+
+    return work
+
+
+def generator() -> Callable[..., Any]:
+    def work(user_id: int) -> Iterator[int]:
+        yield user_id
+
+    return work
+
+
+def asynchronous_generator() -> Callable[..., Any]:
+    async def work(user_id: int) -> Any:
+        yield user_id
+
+    return work
+
+
+DEFERRED = [
+    (coroutine(), "a coroutine function"),
+    (generator(), "a generator function"),
+    (asynchronous_generator(), "an async generator"),
+]
+
+
+@pytest.mark.parametrize(("work", "kind"), DEFERRED)
+def test_a_body_that_runs_after_its_call_is_refused(
+    app: Celery, work: Callable[..., Any], kind: str
+) -> None:
+    with pytest.raises(MISTAKE, match=f"body of task t is {kind}.*make it a plain function"):
+        locked(app, name="t")(work)
+
+
+@pytest.mark.parametrize(("work", "kind"), DEFERRED)
+def test_a_body_that_runs_after_its_call_is_refused_in_a_class_too(
+    app: Celery, work: Callable[..., Any], kind: str
+) -> None:
+    charge = type("Charge", (LockedTask,), {"name": "charge", "run": work})
+
+    with pytest.raises(MISTAKE, match=f"body of task charge is {kind}"):
+        app.register_task(charge())
+
+
+def test_a_coroutine_that_a_decorator_runs_to_its_end_is_fine(app: Celery) -> None:
+    def run_to_the_end(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            return asyncio.run(function(*args, **kwargs))
+
+        return inner
+
+    task = locked(app, Lock("user:{user_id}"), name="t")(run_to_the_end(coroutine()))
+
+    assert key(task, 7) == "user:7"
+
+
+def test_a_coroutine_behind_pydantic_is_refused(app: Celery) -> None:
+    pytest.importorskip("pydantic")
+
+    with pytest.raises(MISTAKE, match="body of task t is a coroutine function"):
+        locked(app, name="t", pydantic=True)(coroutine())
+
+
+def test_a_bound_body_without_self_is_refused(app: Celery) -> None:
+    def nothing() -> None:
+        """Do nothing."""
+
+    with pytest.raises(MISTAKE, match="body of task t takes no argument at all.*needs self"):
+        locked(app, name="t", bind=True)(nothing)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (Lock("k", ttl=5), Lock("k", ttl=6), "tasks b and a share the lock 'k' but not its ttl"),
+        (Lock("k"), Lock("k", ttl=5), r"ttl: 5\.0 against 30\.0; give both the same, or two"),
+    ],
+)
+def test_one_template_with_two_times_is_refused_with_both_names(
+    app: Celery, first: Lock, second: Lock, said: str
+) -> None:
+    locked(app, first, name="a")(body)
+
+    with pytest.raises(MISTAKE, match=said):
+        locked(app, second, name="b")(body)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Lock("k", ttl=30), Lock("k")),
+        (Lock("k", on_conflict=skip(), at_least=5), Lock("k", at_most=60)),
+        (Lock("a", ttl=5), Lock("b", ttl=6)),
+        (Lock(ttl=5), Lock(ttl=6)),
+        (Lock(lambda user_id, amount: "k", ttl=5), Lock(lambda user_id, amount: "k", ttl=6)),
+    ],
+)
+def test_what_does_not_contradict_is_one_shared_lock(
+    app: Celery, first: Lock, second: Lock
+) -> None:
+    one = locked(app, first, name="a")(body)
+    other = locked(app, second, name="b")(body)
+
+    assert terms(one) is not None
+    assert terms(other) is not None
+
+
+def test_two_apps_may_contradict_each_other() -> None:
+    assert terms(locked(an_app(), Lock("k", ttl=5), name="a")(body)) is not None
+    assert terms(locked(an_app(), Lock("k", ttl=6), name="b")(body)) is not None
+
+
+# -- warnings --------------------------------------------------------------------------------
+
+
+def test_a_long_wait_is_warned_of(app: Celery) -> None:
+    with pytest.warns(UserWarning, match=r"task t waits for its lock for up to 31 s.*requeue\(\)"):
+        locked(app, Lock("k", on_conflict=wait(LONG_WAIT + 1)), name="t")(body)
+
+
+def test_a_short_wait_is_not_warned_of(app: Celery) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locked(app, Lock("k", on_conflict=wait(LONG_WAIT)), name="t")(body)
+
+
+class RunsAtOnce(Task):  # type: ignore[type-arg]
+    """A base of somebody else's whose call goes straight to the body."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+class HandsOn(Task):  # type: ignore[type-arg]
+    """A base of somebody else's that calls what comes after it."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **kwargs)
+
+
+def mixed(*bases: type) -> type:
+    return type("Mixed", bases, {"abstract": True})
+
+
+def test_a_base_that_hides_our_call_is_warned_of(app: Celery) -> None:
+    with pytest.warns(
+        UserWarning, match=r"task t is not locked: RunsAtOnce\.__call__ stands before"
+    ):
+        locked(app, base=mixed(RunsAtOnce, LockedTask), name="t")(body)
+
+
+def test_a_task_class_that_hides_our_call_is_warned_of(app: Celery) -> None:
+    class Charge(LockedTask):
+        name = "charge"
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.run(*args, **kwargs)
+
+        def run(self) -> None:
+            """Do nothing."""
+
+    with pytest.warns(UserWarning, match=r"task charge is not locked: Charge\.__call__"):
+        app.register_task(Charge())
+
+
+@pytest.mark.parametrize(
+    "bases", [(LockedTask, RunsAtOnce), (HandsOn, LockedTask), (LockedTask, HandsOn)]
+)
+def test_a_base_that_hides_nothing_is_not_warned_of(app: Celery, bases: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locked(app, base=mixed(*bases), name="t")(body)
+
+
+def test_without_a_lock_nobody_is_warned(app: Celery) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locked(app, base=mixed(RunsAtOnce, LockedTask), name="t", lock=None)(body)

@@ -1,0 +1,196 @@
+"""What the memory store has beyond the contract: spaces, and a clock that a test moves."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from celery_lock.model import Claim, Held, Lease
+from celery_lock.stores import open_store
+from celery_lock.stores.memory import MemoryStore
+from celery_lock.stores.space import ManualClock, Space
+
+pytestmark = pytest.mark.unit
+
+FIRST = Claim("order:7", "task-1#node@a#1#0a", 30.0)
+SECOND = Claim("order:7", "task-2#node@b#2#0b", 30.0)
+
+
+def on(clock: ManualClock) -> MemoryStore:
+    return MemoryStore(Space(clock, epoch=1_000_000.0))
+
+
+def started(target: object) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+# -- time ------------------------------------------------------------------------------------
+
+
+def test_a_lease_ends_exactly_when_the_clock_says_so() -> None:
+    clock = ManualClock()
+    store = on(clock)
+    store.acquire(FIRST)
+
+    clock.move(29.999)
+    assert isinstance(store.acquire(SECOND), Held)
+
+    clock.move(0.001)
+    assert isinstance(store.acquire(SECOND), Lease)
+
+
+def test_the_times_of_a_refusal_are_the_stores() -> None:
+    clock = ManualClock(start=500.0)
+    store = on(clock)
+    store.acquire(FIRST)
+    clock.move(12.5)
+
+    held = store.acquire(SECOND)
+
+    assert held == Held(
+        key="order:7",
+        holder=FIRST.holder,
+        since=1_000_500.0,
+        now=1_000_512.5,
+        expires_in=17.5,
+        live=True,
+    )
+
+
+def test_a_clock_that_steps_back_makes_no_token_smaller() -> None:
+    clock = ManualClock()
+    store = on(clock)
+    first = store.acquire(FIRST)
+    assert isinstance(first, Lease)
+    store.release(first)
+
+    clock.move(-50)
+    second = store.acquire(SECOND)
+
+    assert isinstance(second, Lease)
+    assert second.token == first.token + 1
+
+
+def test_what_is_long_over_is_forgotten_and_tokens_grow_all_the_same() -> None:
+    clock = ManualClock()
+    space = Space(clock)
+    store = MemoryStore(space)
+    first = store.acquire(FIRST)
+    assert isinstance(first, Lease)
+
+    clock.move(30 + 60)
+    assert store.peek("order:7") is None
+
+    assert space.records == {}
+    second = store.acquire(SECOND)
+    assert isinstance(second, Lease)
+    assert second.token > first.token
+
+
+def test_many_forgotten_keys_take_no_memory() -> None:
+    clock = ManualClock()
+    space = Space(clock)
+    store = MemoryStore(space)
+
+    for number in range(5000):
+        store.acquire(Claim(f"order:{number}", FIRST.holder, 1.0))
+        clock.move(1.0)
+
+    assert len(space.records) < 1100
+
+
+# -- watching, without a second of real waiting ------------------------------------------------
+
+
+def test_a_moved_clock_ends_a_watch() -> None:
+    clock = ManualClock()
+    store = on(clock)
+    store.acquire(FIRST)
+    watcher = started(lambda: store.watch("order:7", 10.0))
+
+    for _ in range(1000):
+        clock.move(1.0)
+        watcher.join(0.005)
+        if not watcher.is_alive():
+            break
+
+    assert not watcher.is_alive()
+
+
+def test_a_watch_ends_when_the_lease_does() -> None:
+    clock = ManualClock(jumps=True)
+    store = on(clock)
+    store.acquire(FIRST)
+
+    store.watch("order:7", 100.0)
+
+    assert clock() == pytest.approx(30.0)
+    assert isinstance(store.acquire(SECOND), Lease)
+
+
+def test_a_jumping_clock_is_moved_by_the_watcher_itself() -> None:
+    clock = ManualClock(jumps=True)
+    store = on(clock)
+    store.acquire(FIRST)
+
+    store.watch("order:7", 10.0)
+
+    assert clock() == pytest.approx(10.0)
+    assert store.peek("order:7") is not None
+
+
+def test_a_watch_of_a_free_key_returns_at_once() -> None:
+    clock = ManualClock()
+
+    on(clock).watch("order:7", 10.0)
+
+    assert clock() == 0.0
+
+
+def test_a_release_under_a_floor_does_not_end_a_watch() -> None:
+    clock = ManualClock(jumps=True)
+    store = on(clock)
+    lease = store.acquire(Claim("order:7", FIRST.holder, 30.0, at_least=20.0))
+    assert isinstance(lease, Lease)
+    store.release(lease)
+
+    store.watch("order:7", 100.0)
+
+    assert clock() == pytest.approx(20.0)
+
+
+# -- spaces ----------------------------------------------------------------------------------
+
+
+def test_stores_of_one_url_share_their_leases() -> None:
+    one, other = open_store("memory://shared"), open_store("memory://shared")
+
+    lease = one.acquire(FIRST)
+
+    assert isinstance(lease, Lease)
+    assert isinstance(other.acquire(SECOND), Held)
+    assert other.release(lease)
+
+
+def test_stores_of_different_names_or_prefixes_do_not_meet() -> None:
+    stores = [
+        open_store("memory://left"),
+        open_store("memory://right"),
+        open_store("memory://right", prefix="another:"),
+    ]
+
+    assert all(isinstance(store.acquire(FIRST), Lease) for store in stores)
+
+
+def test_two_stores_made_directly_do_not_meet() -> None:
+    assert isinstance(MemoryStore().acquire(FIRST), Lease)
+    assert isinstance(MemoryStore().acquire(SECOND), Lease)
+
+
+def test_the_check_says_that_nobody_else_sees_the_locks() -> None:
+    [warning] = open_store("memory://").check()
+
+    assert "one process alone" in warning

@@ -1,0 +1,189 @@
+"""Sending a message again: what goes out, and what is done when the broker does not take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Celery
+from kombu.exceptions import OperationalError
+from kombu.transport.memory import Channel
+
+from celery_lock import LockError
+from celery_lock.message import HEADER, Header, Sender, Unsent
+from celery_lock.message.raw import RawMessage
+
+from .forking import holds_in_a_child
+
+HEADERS = {"id": "id-1", "task": "charge", "lang": "py", "x-tenant": {"name": "a"}}
+
+
+@pytest.fixture
+def app() -> Iterator[Celery]:
+    yield Celery("shop", broker="memory://", set_as_current=False)
+    Channel.queues.clear()
+
+
+def raw(queue: str | None = "fast", **changes: Any) -> RawMessage:
+    values: dict[str, Any] = {
+        "body": b"[[7], {}, {}]",
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "headers": HEADERS,
+        "properties": {"correlation_id": "id-1", "reply_to": "r-1", "priority": 3},
+        "queue": queue,
+    }
+    return RawMessage(**{**values, **changes})
+
+
+def taken(app: Celery, queue: str = "fast") -> Any:
+    """Take the next message of a queue as a worker would."""
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue(queue).get_nowait()
+        message.ack()
+        return message
+
+
+class Producer:
+    """Raises what it is told to, once for each."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors, self.published, self.collected = list(errors), 0, 0
+        self.connection = self
+
+    def publish(self, *args: Any, **options: Any) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.published += 1
+
+    def collect(self, **options: Any) -> None:
+        self.collected += 1
+
+
+def sender_with(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, producer: Producer
+) -> tuple[Sender, list[int]]:
+    sender, connects = Sender(app), []
+
+    def connect() -> Producer:
+        connects.append(1)
+        return producer
+
+    monkeypatch.setattr(sender, "_connect", connect)
+    return sender, connects
+
+
+# -- what goes out ---------------------------------------------------------------------------
+
+
+def test_the_very_same_message_goes_to_the_queue_it_came_from(app: Celery) -> None:
+    Sender(app).send(raw(), Header(key="k", attempt=1), delay=0)
+
+    message = taken(app)
+    assert message.body in (b"[[7], {}, {}]", "[[7], {}, {}]")
+    assert (message.content_type, message.content_encoding) == ("application/json", "utf-8")
+    assert message.properties["correlation_id"] == "id-1"
+    assert message.properties["reply_to"] == "r-1"
+    assert message.properties["priority"] == 3
+    assert {name: message.headers[name] for name in HEADERS} == HEADERS
+    assert message.headers[HEADER]["key"] == "k"
+    assert message.headers[HEADER]["attempt"] == 1
+
+
+@pytest.mark.parametrize("name", ["redelivered", "x-delivery-count", "x-death", "x-first-death-queue"])
+def test_what_a_broker_wrote_on_the_way_stays_behind(app: Celery, name: str) -> None:
+    Sender(app).send(raw(headers={**HEADERS, name: 1}), Header(), delay=0)
+
+    assert name not in taken(app).headers
+
+
+def test_a_pause_is_when_the_message_is_due(app: Celery) -> None:
+    before = datetime.now(timezone.utc)
+    Sender(app).send(raw(headers={**HEADERS, "eta": "2020-01-01T00:00:00"}), Header(), delay=60)
+
+    due = datetime.fromisoformat(taken(app).headers["eta"])
+    assert timedelta(0) <= due - before - timedelta(seconds=60) < timedelta(seconds=10)
+
+
+def test_without_a_pause_an_old_time_is_forgotten(app: Celery) -> None:
+    Sender(app).send(raw(headers={**HEADERS, "eta": "2020-01-01T00:00:00"}), Header(), delay=0)
+
+    assert taken(app).headers["eta"] is None
+
+
+def test_a_message_without_a_queue_to_go_back_to_is_not_sent(app: Celery) -> None:
+    with pytest.raises(LockError, match=r"exchange that leads to no queue.*use skip\(\)"):
+        Sender(app).send(raw(queue=None), Header(), delay=0)
+
+
+# -- the broker does not take it -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionResetError(), OSError()])
+def test_an_idle_connection_that_died_is_no_outage(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    producer = Producer(error)
+    sender, connects = sender_with(app, monkeypatch, producer)
+
+    sender.send(raw(), Header(), delay=0)
+
+    assert (producer.published, producer.collected, len(connects)) == (1, 1, 2)
+
+
+def test_two_failures_in_a_row_are_an_outage(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender, _ = sender_with(app, monkeypatch, Producer(OSError("one"), OSError("two")))
+
+    with pytest.raises(Unsent, match="the broker did not take the message: two"):
+        sender.send(raw(), Header(), delay=0)
+
+
+def test_after_an_outage_it_sends_again(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = Producer(OSError("one"), OSError("two"))
+    sender, _ = sender_with(app, monkeypatch, producer)
+    with pytest.raises(Unsent):
+        sender.send(raw(), Header(), delay=0)
+
+    sender.send(raw(), Header(), delay=0)
+
+    assert producer.published == 1
+
+
+@pytest.mark.parametrize("stop", [SoftTimeLimitExceeded(), SystemExit()], ids=repr)
+def test_a_connection_that_a_stop_fell_into_is_not_used_again(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    """It is in the middle of a call: what it reads next would be the answer to that one."""
+    producer = Producer(stop)
+    sender, connects = sender_with(app, monkeypatch, producer)
+    with pytest.raises(type(stop)):
+        sender.send(raw(), Header(), delay=0)
+
+    sender.send(raw(), Header(), delay=0)
+
+    assert (producer.collected, len(connects)) == (1, 2)
+
+
+def test_one_connection_serves_many_messages(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender, connects = sender_with(app, monkeypatch, Producer())
+
+    for _ in range(5):
+        sender.send(raw(), Header(), delay=0)
+
+    assert len(connects) == 1
+
+
+def test_a_child_opens_a_connection_of_its_own(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, connects = sender_with(app, monkeypatch, Producer())
+    sender.send(raw(), Header(), delay=0)
+
+    def connects_anew() -> bool:
+        sender.send(raw(), Header(), delay=0)
+        return len(connects) == 2
+
+    assert holds_in_a_child(connects_anew)

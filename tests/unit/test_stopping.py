@@ -1,0 +1,39 @@
+"""Knowing that the worker has been asked to stop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.worker import state
+
+from celery_lock import worker
+
+
+@pytest.fixture(autouse=True)
+def _nobody_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_stopping", bytearray(1))
+    monkeypatch.setattr(state, "should_stop", None)
+    monkeypatch.setattr(state, "should_terminate", None)
+
+
+def test_a_worker_that_works_is_not_stopping() -> None:
+    assert not worker.stopping()
+
+
+@pytest.mark.parametrize("name", ["should_stop", "should_terminate"])
+@pytest.mark.parametrize(
+    ("status", "stops"), [(0, True), (1, True), (True, True), (False, False), (None, False)]
+)
+def test_an_exit_status_is_a_stop_and_zero_is_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, status: Any, stops: bool
+) -> None:
+    monkeypatch.setattr(state, name, status)
+
+    assert worker.stopping() is stops
+
+
+def test_a_child_learns_of_a_stop_from_its_parent() -> None:
+    worker._on_shutting_down(sender="w1@host", sig="SIGTERM", how="Warm", exitcode=0)
+
+    assert worker.stopping()
