@@ -15,12 +15,13 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check --no-input
 HERE  := $(shell pwd | cksum | cut -d ' ' -f 1)
 STAMP := $(VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test lint controls clean
+.PHONY: help venv install demo test lint docs controls clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
 	@echo 'make test      run all tests on real servers'
 	@echo 'make lint      ruff, mypy, pyright'
+	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
@@ -41,6 +42,10 @@ lint: $(STAMP)-lint
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(RUN) -m pyright --pythonpath $(RUN)
+
+docs: $(STAMP)-docs
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo 'the documentation is in build/site/index.html'
 
 controls: $(STAMP)-test
 	@sh tools/test_services.sh
@@ -66,4 +71,9 @@ $(STAMP)-test: $(VENV)/.made pyproject.toml
 $(STAMP)-lint: $(VENV)/.made pyproject.toml
 	@echo 'installing the lint tools into $(VENV) ...'
 	@$(PIP) install -e '.[redis,test,lint]'
+	@touch $@
+
+$(STAMP)-docs: $(VENV)/.made pyproject.toml
+	@echo 'installing the documentation tools into $(VENV) ...'
+	@$(PIP) install -e '.[docs]'
 	@touch $@

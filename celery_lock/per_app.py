@@ -32,6 +32,7 @@ class AppLocks:
         self.sender = Sender(app)
         self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
         self._engine: dict[str, Locker] = {}
+        self._stand_in: Locker | None = None
 
     def _observers(self, app: Any, *, events: bool) -> Observers:
         return observers_of(app, self.settings, events=events)
@@ -46,6 +47,8 @@ class AppLocks:
     @property
     def locker(self) -> Locker:
         """The engine. Raises `LockConfigurationError` when there is no store for it."""
+        if self._stand_in is not None:
+            return self._stand_in
         locker = self._engine.get("locker")
         if locker is None:
             made = Locker(self.open_store(), observers=self.observers)
@@ -54,7 +57,9 @@ class AppLocks:
         return locker
 
     def open_store(self) -> LockStore:
-        """Return the store that the settings name."""
+        """Return the store that the settings name, or that a test has put in its place."""
+        if self._stand_in is not None:
+            return self._stand_in.store
         app, settings = self._app(), self.settings
         if app is None:  # pragma: no cover - nobody can ask once the app is gone
             raise LockConfigurationError("the Celery app of this lock is gone")
@@ -67,10 +72,11 @@ class AppLocks:
         )
 
     def swap(self, locker: Locker | None) -> Locker | None:
-        """Put another engine in place, and return the one that was there: for tests."""
-        before = self._engine.pop("locker", None)
-        if locker is not None:
-            self._engine["locker"] = locker
+        """Let another engine stand in, and return the one that did so before: for tests.
+
+        It stays for a worker that a test starts in its own process; `None`: the real one again.
+        """
+        before, self._stand_in = self._stand_in, locker
         return before
 
     def register(self, task: str, terms: Terms) -> None:

@@ -1,8 +1,7 @@
 """What the other examples stand on: a server of their own, workers, and an end for all of them.
 
-    def story(ground: Ground) -> bool: ...       # whether it went as the example says
-
-    sys.exit(play(story))
+A story is a function that is given a `Ground` and returns whether all went as the example says;
+`sys.exit(play(story))` plays it.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,9 +37,7 @@ class Ground:
         self._server = server
         self._children: dict[str, Child] = {}
 
-    def start(
-        self, name: str, argv: Sequence[str], *, cwd: Path = ROOT, **env: str
-    ) -> Child:
+    def start(self, name: str, argv: Sequence[str], *, cwd: Path = ROOT, **env: str) -> Child:
         """Start `celery *argv` as a process with the server as its broker and result backend."""
         child = Child(
             [sys.executable, "-m", "celery", *argv],
@@ -59,7 +57,7 @@ class Ground:
             argv += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle"]
             self.start(name, argv, cwd=cwd, **env)
         for name in names:
-            self.wait_for(f"worker {name}", lambda child=self._children[name]: child.says(" ready."))
+            self.wait_for(f"worker {name}", partial(self._children[name].says, " ready."))
 
     def wait_for(self, what: str, probe: Callable[[], Any]) -> Any:
         """Call `probe` until it answers something true, and return that.
@@ -89,11 +87,13 @@ class Ground:
     def environment(self) -> Mapping[str, str]:
         """What a process needs to know."""
         return {
-            **os.environ,
+            **{name: v for name, v in os.environ.items() if not name.startswith("CELERY_")},
             "CELERY_BROKER_URL": self.url,
             "CELERY_RESULT_BACKEND": self.url,
             # a killed worker leaves its temporary files: there they go with all the rest
             "TMPDIR": str(self.folder),
+            # also where the package is not installed, and in another working directory
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
 
     def end(self) -> None:

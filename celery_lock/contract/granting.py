@@ -14,6 +14,7 @@ __all__ = ["Granting"]
 ODD_KEYS = [
     "with space",
     "{braces}",
+    "%7Bbraces%7D",
     "}{",
     "100%",
     "100%25",

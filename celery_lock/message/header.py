@@ -46,7 +46,9 @@ class Header:
         Raises `LockError` for a header that is no header of ours: to ignore it could lock
         another key than its sender meant.
         """
-        raw = (headers or {}).get(HEADER)
+        raw = headers.get(HEADER) if headers else None
+        if raw is None and not retries and not nesting:
+            return _FIRST  # frozen, and the usual case
         fresh = cls(retries=retries, nesting=nesting)
         if raw is None:
             return fresh
@@ -82,6 +84,10 @@ class Header:
         """Count one more conflict, met at `now` by the store's clock."""
         first = now if self.first_conflict is None else self.first_conflict
         return replace(self, attempt=self.attempt + 1, first_conflict=first)
+
+
+_FIRST = Header()
+"""Of a first attempt that nobody has told anything yet."""
 
 
 def _field(raw: Mapping[str, Any], name: str, type_: Any, default: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
-__all__ = ["Conflict", "Decision", "Holder", "OnConflict"]
+__all__ = ["Conflict", "Decision", "Holder", "OnConflict", "task_id_of"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Holder:
         if len(parts) == 4 and parts[2].isdigit():
             return cls(parts[0], parts[1], int(parts[2]), parts[3], since)
         return cls(text, since=since)
+
+
+def task_id_of(holder: str) -> str:
+    """Return the task id alone of a written holder: each claim asks for it."""
+    parts = holder.rsplit("#", 3)
+    return parts[0] if len(parts) == 4 and parts[2].isdigit() else holder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..clock import Clock, steady
 from ..errors import LeaseLost
-from .conflict import Holder
+from .conflict import task_id_of
 
 __all__ = ["DRIFT", "MARGIN", "Claim", "Held", "Lease", "LossReason", "ttl_to_ask"]
 
@@ -41,7 +41,7 @@ class Claim:
     @property
     def task_id(self) -> str:
         """The task that asks; `at_least` never stands in the way of the one that set it."""
-        return Holder.parse(self.holder).task_id
+        return task_id_of(self.holder)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,10 @@ class Books:
         """Return all attempts to write, in their order."""
         with self._connection() as connection:
             query = "SELECT pid, token, before, after, accepted FROM writes ORDER BY rowid"
-            return [Write(*row[:4], bool(row[4])) for row in connection.execute(query)]
+            return [
+                Write(pid, token, before, after, bool(accepted))
+                for pid, token, before, after, accepted in connection.execute(query)
+            ]
 
     def _write(self, statement: str, user_id: int, before: int, after: int, token: int) -> bool:
         with self._connection() as connection:

@@ -463,7 +463,7 @@ def test_a_bound_body_without_self_is_refused(app: Celery) -> None:
     def nothing() -> None:
         """Do nothing."""
 
-    with pytest.raises(MISTAKE, match="body of task t takes no argument at all.*needs self"):
+    with pytest.raises(MISTAKE, match=r"body of task t takes no argument at all.*needs self"):
         locked(app, name="t", bind=True)(nothing)
 
 

@@ -18,6 +18,8 @@ from celery_lock.message import (
 )
 from celery_lock.model import Holder
 
+from .forking import holds_in_a_child
+
 
 def request(**changes: Any) -> Context:
     return Context({"id": "id-1", "hostname": "w1@host", **changes})
@@ -40,6 +42,13 @@ def test_each_delivery_is_somebody_else() -> None:
     same = request()
 
     assert len({str(new_holder(same)) for _ in range(100)}) == 100
+
+
+def test_a_forked_child_never_has_a_holder_of_its_parents() -> None:
+    """Nor one that its parent will have: task id and node are the same, and a pid comes again."""
+    ours = {new_holder(request()).nonce[:16] for _ in range(3)}
+
+    assert holds_in_a_child(lambda: new_holder(request()).nonce[:16] not in ours)
 
 
 @pytest.mark.parametrize("id", ["id-1", "nightly#2024#1", "#", "with space"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from celery_lock import LeaseLost
@@ -189,8 +187,9 @@ def test_what_another_program_wrote_is_taken_as_a_task_id(text: str) -> None:
     assert Holder.parse(text, since=5.0) == Holder(text, since=5.0)
 
 
-@pytest.mark.parametrize("task_id", ["id-1", "an#id"])
-def test_a_claim_knows_whose_it_is(task_id: str) -> None:
-    options: dict[str, Any] = {"key": "k", "ttl": 5}
-
-    assert Claim(holder=str(Holder(task_id, "w", 1, "ab")), **options).task_id == task_id
+@pytest.mark.parametrize(
+    "text",
+    [*(str(Holder(each, "w", 1, "ab")) for each in ("id-1", "an#id", "#", "")), "x", "a#b#c#d", ""],
+)
+def test_a_claim_knows_whose_it_is(text: str) -> None:
+    assert Claim("k", text, 5).task_id == Holder.parse(text).task_id

@@ -93,7 +93,9 @@ def test_the_very_same_message_goes_to_the_queue_it_came_from(app: Celery) -> No
     assert message.headers[HEADER]["attempt"] == 1
 
 
-@pytest.mark.parametrize("name", ["redelivered", "x-delivery-count", "x-death", "x-first-death-queue"])
+@pytest.mark.parametrize(
+    "name", ["redelivered", "x-delivery-count", "x-death", "x-first-death-queue"]
+)
 def test_what_a_broker_wrote_on_the_way_stays_behind(app: Celery, name: str) -> None:
     Sender(app).send(raw(headers={**HEADERS, name: 1}), Header(), delay=0)
 

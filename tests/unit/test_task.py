@@ -587,6 +587,27 @@ def test_a_celery_task_is_skipped_only_once_its_key_is_taken(app: Celery, engine
     assert len(engine.told(Conflicted)) == 1
 
 
+def test_a_worker_that_a_test_starts_keeps_the_engine_that_the_test_put_in_place(
+    app: Celery, engine: Engine
+) -> None:
+    locks = locks_of(app)
+
+    locks.in_worker(events=False)
+
+    assert locks.locker is engine.locker
+    assert locks.open_store() is engine.store
+
+
+def test_a_stand_in_gives_way_to_the_one_before_it(app: Celery, engine: Engine) -> None:
+    locks, other = locks_of(app), Engine()
+
+    before = locks.swap(other.locker)
+    assert locks.locker is other.locker
+    locks.swap(before)
+
+    assert before is locks.locker is engine.locker
+
+
 def test_an_app_without_a_store_says_so_when_the_first_task_runs(engine: Engine) -> None:
     app = engine.app()
     locks_of(app).swap(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -90,16 +91,15 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        packed = pack(
-            self._record(claim.key),
-            claim.holder,
-            claim.task_id,
-            _micro(claim.ttl),
-            _micro(claim.at_least),
-            claim.publication,
-            _micro(self.MENTION) if claim.watching else 0,
+        packed = (
+            pack(self._record(claim.key), claim.holder, claim.task_id),
+            _packed_micro(claim.ttl),
+            _packed_micro(claim.at_least),
+            pack(claim.publication),
+            _packed_micro(self.MENTION if claim.watching else 0.0),
+            self._grace,
         )
-        answer = self._server.run(ACQUIRE, 1, 7, packed + self._grace)
+        answer = self._server.run(ACQUIRE, 1, 7, b"".join(packed))
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
         return _held(claim.key, answer)
@@ -174,6 +174,11 @@ class RedisStore:
 
 def _micro(seconds: float) -> int:
     return round(seconds * 1e6)
+
+
+@lru_cache(maxsize=256)  # a process has few different times, and asks for them with each claim
+def _packed_micro(seconds: float) -> bytes:
+    return pack(_micro(seconds))
 
 
 def _held(key: str, answer: list[Any]) -> Held:

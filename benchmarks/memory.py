@@ -1,0 +1,52 @@
+"""How many bytes of the server a lock takes: while it is held, and after it was given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .contenders import LOCKER, REDIS_PY, takers
+from .results import Row, Section, column
+from .server import Server
+
+__all__ = ["GIVEN_BACK", "HELD", "NAME", "measure"]
+
+NAME = "memory"
+HELD = "bytes, held"
+GIVEN_BACK = "bytes, given back"
+
+_KEYS = 100
+
+
+def measure(server: Server) -> Section:
+    """Let everybody take some keys, and add up what the server says that they use."""
+    held: dict[str, list[float]] = {}
+    given_back: dict[str, list[float]] = {}
+    with server.client() as client:
+        for name, take in takers(server).items():
+            if name == LOCKER:  # it has the store's own records
+                continue
+            client.flushall()
+            gives: list[Callable[[], object]] = [
+                take(f"user:point:{100_000 + number}") for number in range(_KEYS)
+            ]
+            held[name] = [_used(client) / _KEYS]
+            for give in gives:
+                give()
+            given_back[name] = [_used(client) / _KEYS]
+        client.flushall()
+    cells, after = column(held, REDIS_PY), column(given_back, None)
+    return Section(
+        NAME,
+        "Memory",
+        "By MEMORY USAGE, the name of the key included; the key has 17 characters, the holder is a"
+        " task id with a worker's name. Ratios are to redis-py's Lock. After it was given back our"
+        " record stays for 60 s: it keeps the tokens growing, and answers a release that is sent"
+        " again.",
+        REDIS_PY,
+        [Row(name, {HELD: cells[name], GIVEN_BACK: after[name]}) for name in cells],
+    )
+
+
+def _used(client: Any) -> float:
+    return float(sum(client.memory_usage(key, samples=0) for key in client.scan_iter(count=1000)))

@@ -1,0 +1,123 @@
+"""Renew many leases at once: round trips, time, and for how long the server does nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import redis
+
+from celery_lock.clock import steady
+from celery_lock.events import Subject
+from celery_lock.keeper import Keeper
+from celery_lock.locker import Grant, Locker
+from celery_lock.model import Claim
+from celery_lock.stores import open_store
+
+from .machine import CLIENT, on_cpus
+from .results import Row, Section, column
+from .server import Server
+from .sizes import Sizes
+
+__all__ = ["LONGEST", "NAME", "TIME", "TRIPS", "measure", "name_of"]
+
+NAME = "renewal"
+TRIPS = "round trips"
+TIME = "milliseconds"
+BLOCKED = "server busy, milliseconds"
+LONGEST = "longest command, milliseconds"
+
+TTL = 600.0
+
+_SLOW = "slowlog-log-slower-than"
+_FROM = 20
+"""Microseconds from which on the server writes a command down: a batch takes longer than that."""
+
+
+def name_of(leases: int) -> str:
+    """Return the row's name."""
+    return "1 lease" if leases == 1 else f"{leases:,} leases"
+
+
+def measure(server: Server, sizes: Sizes) -> Section:
+    """Let a keeper renew all its leases, a few times over, for each number of them."""
+    series: dict[str, dict[str, list[float]]] = {
+        title: {} for title in (TRIPS, TIME, BLOCKED, LONGEST)
+    }
+    with server.client() as client, on_cpus(CLIENT):
+        for leases in sizes.leases:
+            client.flushall()
+            renew = _keeper_of(server, leases)
+            renew()  # connections are opened, and the script is sent
+            found = [_renewed(client, renew) for _ in range(sizes.renewals)]
+            for place, title in enumerate(series):
+                series[title][name_of(leases)] = [each[place] for each in found]
+        client.flushall()
+    base = name_of(sizes.leases[0])
+    columns = {title: column(values, base) for title, values in series.items()}
+    return Section(
+        NAME,
+        "Renewal",
+        "All leases of a process are due at once. The server is busy for as long as it needs for"
+        " all of them; in between, other clients have their turn, so the longest command is what"
+        " they may have to wait for. Ratios are to one lease.",
+        base,
+        [
+            Row(name, {title: columns[title][name] for title in columns})
+            for name in map(name_of, sizes.leases)
+        ],
+    )
+
+
+def _keeper_of(server: Server, leases: int) -> Callable[[], object]:
+    """Claim so many leases, and return what lets a third of their ttl pass and renews them."""
+    passed = 0.0
+
+    def clock() -> float:
+        return steady() + passed
+
+    store = open_store(server.url)
+    keeper = Keeper(store, clock=clock, threads=False)
+    locker = Locker(store, clock=clock, keeper=keeper)
+    subject = Subject("bench", "id", "bench:{n}")
+    for number in range(leases):
+        holder = f"6f2d5c1e-7a34-4b51-9d0e-{number:012x}#celery@worker-1#4711#0123456789abcdef"
+        got = locker.claim(Claim(f"bench:{number}", holder, TTL), subject)
+        assert isinstance(got, Grant)
+
+    def renew() -> None:
+        nonlocal passed
+        passed += TTL / 3 + 1
+        keeper.renew()
+        assert len(keeper) == leases
+
+    return renew
+
+
+def _renewed(client: Any, renew: Callable[[], object]) -> tuple[float, float, float, float]:
+    """Renew twice: once as it is, and once while the server writes down its slow commands."""
+    client.config_resetstat()
+    began = perf_counter()
+    renew()
+    took = perf_counter() - began
+    done = client.info("commandstats")["cmdstat_evalsha"]
+    trips, busy = done["calls"], done["usec"] / 1e3
+    if trips == 1:
+        return trips, took * 1e3, busy, busy
+    client.slowlog_reset()
+    before = client.config_get(_SLOW)[_SLOW]
+    client.config_set(_SLOW, _FROM)
+    try:
+        renew()
+    finally:
+        client.config_set(_SLOW, before)
+    longest = max(_longest(client), busy / trips)
+    return trips, took * 1e3, busy, longest
+
+
+def _longest(client: redis.Redis) -> float:
+    """Return the milliseconds of the slowest script that the server wrote down; 0 for none."""
+    entries: Any = client.slowlog_get(2000)
+    scripts = [each["duration"] for each in entries if each["command"].startswith(b"EVALSHA")]
+    return max(scripts, default=0) / 1e3

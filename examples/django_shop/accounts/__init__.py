@@ -1,0 +1,1 @@
+"""The app: accounts with points, and what is charged to them."""

@@ -1,0 +1,1 @@
+"""Worker configuration: settings only, for one's own tasks and for other people's."""

@@ -1,0 +1,51 @@
+"""The site: every page is in its menu and says what its thing does not do; every name is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import celery_lock
+from celery_lock import errors, signals
+from tests.acceptance.blocks import ROOT, pages
+
+DOCS = [page for page in pages() if page.is_relative_to(ROOT / "docs")]
+WRITTEN_FOR_USERS = [page for page in DOCS if page.parent.name != "decisions"]
+HOW_TO = [page for page in DOCS if page.parent.name == "how-to"]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
+def test_every_page_is_in_the_menu_once() -> None:
+    menu = re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    assert sorted(menu) == sorted(map(name, DOCS))
+
+
+@pytest.mark.parametrize("page", WRITTEN_FOR_USERS, ids=name)
+def test_every_page_ends_with_what_its_thing_does_not_do(page: Path) -> None:
+    last = re.split(r"(?m)^## ", page.read_text(encoding="utf-8"))[-1]
+
+    assert re.match(r"This does not \.\.\.\n\n- ", last)
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=name)
+def test_a_how_to_page_is_read_in_two_minutes(page: Path) -> None:
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line]
+
+    assert 30 <= len(lines) <= 60
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    shown = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    rooms = {errors: "celery_lock.errors", signals: "celery_lock.signals"}
+    public = {f"celery_lock.{name}" for name in celery_lock.__all__ if not hasattr(errors, name)}
+
+    missing = {each for each in public if not re.search(rf"(?m)^::: {re.escape(each)}$", shown)}
+
+    assert missing == set()
+    assert all(f"::: {room}\n" in shown for room in rooms.values())
