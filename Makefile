@@ -44,7 +44,7 @@ lint: $(STAMP)-lint
 	@$(RUN) -m pyright --pythonpath $(RUN)
 
 docs: $(STAMP)-docs
-	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict # --quiet would not see the warnings
 	@echo 'the documentation is in build/site/index.html'
 
 controls: $(STAMP)-test

@@ -19,17 +19,10 @@ from celery_lock.model import Claim, Lease
 from celery_lock.signals import signal_observer
 from celery_lock.stores import open_store
 
+from . import names
 from .server import Server
 
-__all__ = ["LOCKER", "ONCE", "OTHER", "PINGS", "REDIS_PY", "SINGLETON", "STORE", "Taker", "takers"]
-
-PINGS = "two PINGs on a raw socket"
-STORE = "celery_lock, the store"
-LOCKER = "celery_lock, the engine"
-REDIS_PY = "redis-py Lock"
-OTHER = "python-redis-lock"
-ONCE = "celery-once, its backend"
-SINGLETON = "celery-singleton, its backend"
+__all__ = ["Taker", "takers"]
 
 TTL = 30
 """Seconds, for all of them."""
@@ -79,12 +72,12 @@ def takers(server: Server) -> dict[str, Taker]:
         return lambda: singleton.unlock(key)
 
     return {
-        STORE: by_store,
-        LOCKER: by_locker,
-        REDIS_PY: by_redis_py,
-        OTHER: by_other,
-        ONCE: by_once,
-        SINGLETON: by_singleton,
+        names.STORE: by_store,
+        names.ENGINE: by_locker,
+        names.REDIS_PY_LOCK: by_redis_py,
+        names.PYTHON_REDIS_LOCK: by_other,
+        names.ONCE_BACKEND: by_once,
+        names.SINGLETON_BACKEND: by_singleton,
     }
 
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
-from .contenders import PINGS, Taker, takers
+from . import names
+from .contenders import Taker, takers
 from .machine import CLIENT, on_cpus
 from .results import Row, Section, column
 from .rounds import in_turns, seconds_each
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["COLUMN", "NAME", "cycle_of", "measure", "two_pings"]
-
-NAME = "cycle"
-COLUMN = "microseconds"
+__all__ = ["cycle_of", "measure"]
 
 _PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 def measure(server: Server, sizes: Sizes) -> Section:
     """Measure everybody in turns, each cycle with a key of its own."""
-    calls: dict[str, Callable[[], object]] = {PINGS: two_pings(server)}
+    calls: dict[str, Callable[[], object]] = {names.PINGS: _two_pings(server)}
     calls |= {name: cycle_of(taker) for name, taker in takers(server).items()}
     with on_cpus(CLIENT):
         series = in_turns(
@@ -32,19 +30,19 @@ def measure(server: Server, sizes: Sizes) -> Section:
             },
             sizes.cycle_rounds,
         )
-    cells = column(series, PINGS, scale=1e6)
+    cells = column(series, names.PINGS, scale=1e6)
     return Section(
-        NAME,
+        names.CYCLE,
         "Acquire and release",
         "One client takes a free key and gives it back; the server and the client have a processor"
-        f" each. Ratios are to {PINGS}, which is as fast as two round trips can be. The engine is"
+        f" each. Ratios are to {names.PINGS}, which is as fast as two round trips can be. The engine is"
         " the store together with the keeper, the counters and the rest of what a worker does.",
-        PINGS,
-        [Row(name, {COLUMN: cell}) for name, cell in cells.items()],
+        names.PINGS,
+        [Row(name, {names.MICROSECONDS: cell}) for name, cell in cells.items()],
     )
 
 
-def two_pings(server: Server) -> Callable[[], object]:
+def _two_pings(server: Server) -> Callable[[], object]:
     """Return two round trips with nothing around them."""
     sock = server.socket()
 

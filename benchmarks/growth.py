@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .contenders import STORE, takers
-from .cycles import COLUMN, cycle_of
+from . import names
+from .contenders import takers
+from .cycles import cycle_of
 from .machine import CLIENT, on_cpus
 from .processes import BenchError
 from .results import Row, Section, column
@@ -18,9 +19,7 @@ from .rounds import in_turns, seconds_each
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["NAME", "measure", "name_of"]
-
-NAME = "growth"
+__all__ = ["measure"]
 
 _FILL = """
 for i = ARGV[1], ARGV[2] do
@@ -28,12 +27,6 @@ for i = ARGV[1], ARGV[2] do
 end
 """
 _STEP = 10_000
-
-
-def name_of(keys: int, connections: int) -> str:
-    """Return the row's name."""
-    others = "1 connection" if connections == 1 else f"{connections:,} connections"
-    return f"{keys:,} other keys, {others}"
 
 
 def measure(sizes: Sizes, directory: Path) -> Section:
@@ -47,7 +40,7 @@ def measure(sizes: Sizes, directory: Path) -> Section:
             _fill(client, keys)
             for _ in range(connections - 1):  # the one that measures counts too
                 stack.enter_context(_waiting(server))
-            calls[name_of(keys, connections)] = cycle_of(takers(server)[STORE])
+            calls[names.size(keys, connections)] = cycle_of(takers(server)[names.STORE])
         with on_cpus(CLIENT):
             series = in_turns(
                 {
@@ -56,15 +49,15 @@ def measure(sizes: Sizes, directory: Path) -> Section:
                 },
                 sizes.growth_rounds,
             )
-    base = name_of(sizes.other_keys[0], sizes.connections[0])
+    base = names.size(sizes.other_keys[0], sizes.connections[0])
     cells = column(series, base, scale=1e6)
     return Section(
-        NAME,
+        names.GROWTH,
         "Growth",
         "The same cycle, on servers that hold few and many other keys, with few and many other"
         " clients that wait for a message as idle workers do. Ratios are to the smallest.",
         base,
-        [Row(name, {COLUMN: cell}) for name, cell in cells.items()],
+        [Row(name, {names.MICROSECONDS: cell}) for name, cell in cells.items()],
     )
 
 

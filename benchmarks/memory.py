@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .contenders import LOCKER, REDIS_PY, takers
+from . import names
+from .contenders import takers
 from .results import Row, Section, column
 from .server import Server
 
-__all__ = ["GIVEN_BACK", "HELD", "NAME", "measure"]
-
-NAME = "memory"
-HELD = "bytes, held"
-GIVEN_BACK = "bytes, given back"
+__all__ = ["measure"]
 
 _KEYS = 100
 
@@ -24,7 +21,7 @@ def measure(server: Server) -> Section:
     given_back: dict[str, list[float]] = {}
     with server.client() as client:
         for name, take in takers(server).items():
-            if name == LOCKER:  # it has the store's own records
+            if name == names.ENGINE:  # it has the store's own records
                 continue
             client.flushall()
             gives: list[Callable[[], object]] = [
@@ -35,16 +32,16 @@ def measure(server: Server) -> Section:
                 give()
             given_back[name] = [_used(client) / _KEYS]
         client.flushall()
-    cells, after = column(held, REDIS_PY), column(given_back, None)
+    cells, after = column(held, names.REDIS_PY_LOCK), column(given_back, None)
     return Section(
-        NAME,
+        names.MEMORY,
         "Memory",
         "By MEMORY USAGE, the name of the key included; the key has 17 characters, the holder is a"
         " task id with a worker's name. Ratios are to redis-py's Lock. After it was given back our"
         " record stays for 60 s: it keeps the tokens growing, and answers a release that is sent"
         " again.",
-        REDIS_PY,
-        [Row(name, {HELD: cells[name], GIVEN_BACK: after[name]}) for name in cells],
+        names.REDIS_PY_LOCK,
+        [Row(name, {names.HELD: cells[name], names.GIVEN_BACK: after[name]}) for name in cells],
     )
 
 

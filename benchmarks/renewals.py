@@ -15,18 +15,13 @@ from celery_lock.locker import Grant, Locker
 from celery_lock.model import Claim
 from celery_lock.stores import open_store
 
+from . import names
 from .machine import CLIENT, on_cpus
 from .results import Row, Section, column
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["LONGEST", "NAME", "TIME", "TRIPS", "measure", "name_of"]
-
-NAME = "renewal"
-TRIPS = "round trips"
-TIME = "milliseconds"
-BLOCKED = "server busy, milliseconds"
-LONGEST = "longest command, milliseconds"
+__all__ = ["measure"]
 
 TTL = 600.0
 
@@ -35,15 +30,10 @@ _FROM = 20
 """Microseconds from which on the server writes a command down: a batch takes longer than that."""
 
 
-def name_of(leases: int) -> str:
-    """Return the row's name."""
-    return "1 lease" if leases == 1 else f"{leases:,} leases"
-
-
 def measure(server: Server, sizes: Sizes) -> Section:
     """Let a keeper renew all its leases, a few times over, for each number of them."""
     series: dict[str, dict[str, list[float]]] = {
-        title: {} for title in (TRIPS, TIME, BLOCKED, LONGEST)
+        title: {} for title in (names.TRIPS, names.MILLISECONDS, names.BUSY, names.LONGEST)
     }
     with server.client() as client, on_cpus(CLIENT):
         for leases in sizes.leases:
@@ -52,12 +42,12 @@ def measure(server: Server, sizes: Sizes) -> Section:
             renew()  # connections are opened, and the script is sent
             found = [_renewed(client, renew) for _ in range(sizes.renewals)]
             for place, title in enumerate(series):
-                series[title][name_of(leases)] = [each[place] for each in found]
+                series[title][names.leases(leases)] = [each[place] for each in found]
         client.flushall()
-    base = name_of(sizes.leases[0])
+    base = names.leases(sizes.leases[0])
     columns = {title: column(values, base) for title, values in series.items()}
     return Section(
-        NAME,
+        names.RENEWAL,
         "Renewal",
         "All leases of a process are due at once. The server is busy for as long as it needs for"
         " all of them; in between, other clients have their turn, so the longest command is what"
@@ -65,7 +55,7 @@ def measure(server: Server, sizes: Sizes) -> Section:
         base,
         [
             Row(name, {title: columns[title][name] for title in columns})
-            for name in map(name_of, sizes.leases)
+            for name in map(names.leases, sizes.leases)
         ],
     )
 

@@ -10,9 +10,7 @@ from time import perf_counter
 __all__ = ["in_turns", "seconds_each"]
 
 
-def in_turns(
-    contenders: Mapping[str, Callable[[], float]], rounds: int
-) -> dict[str, list[float]]:
+def in_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Ask each contender for a number once a round; return the numbers by name, round by round.
 
     The first round is thrown away: connections are opened in it, and scripts are sent.

@@ -46,6 +46,13 @@ class Server:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
+    def version(self) -> str:
+        """Return the server's name and version."""
+        with self.client() as client:
+            facts: Any = client.info("server")
+        name = str(facts.get("server_name") or "redis").capitalize()
+        return f"{name} {facts.get('valkey_version') or facts['redis_version']}"
+
     def __enter__(self) -> Server:
         for _ in range(_TRIES):  # somebody else can take a port that was free a moment ago
             self.port = _free_port()

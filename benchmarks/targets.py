@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import contenders, cycles, renewals, tasknames, throughput
-from .results import Results
-from .sizes import Sizes
+from . import names
+from .results import Cell, Results
 
-__all__ = ["Verdict", "verdicts"]
+__all__ = ["CYCLE", "CYCLE_OF_REDIS_PY", "PUBLISHING", "WORKER", "Verdict", "verdicts"]
+
+CYCLE = 1.8
+"""Of two raw PINGs, at most."""
+CYCLE_OF_REDIS_PY = 0.75
+"""Of redis-py's Lock, at most."""
+WORKER = 0.97
+"""Of a plain task's throughput, at least."""
+PUBLISHING = 0.98
+"""The same: publishing does nothing for a lock, and this much is the measuring's own."""
 
 
 @dataclass(frozen=True)
@@ -21,5 +28,47 @@ class Verdict:
     found: float
     met: bool
 
-    def __str__(self) -> str:
-        return f"{'met   ' if self.met else 'MISSED'}  {self.target}: {self.found:.3g}"
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Judge the medians of a run."""
+    return [*_of_cycle(results), *_of_renewal(results), *_of_throughput(results)]
+
+
+def _of_cycle(results: Results) -> Iterator[Verdict]:
+    cycle = results.section(names.CYCLE)
+    ours = _ratio(cycle.row(names.STORE).cells[names.MICROSECONDS])
+    theirs = _ratio(cycle.row(names.REDIS_PY_LOCK).cells[names.MICROSECONDS])
+    yield _at_most(f"acquire and release, of {names.PINGS}", ours, CYCLE)
+    yield _at_most(
+        f"acquire and release, of {names.REDIS_PY_LOCK}", ours / theirs, CYCLE_OF_REDIS_PY
+    )
+
+
+def _of_renewal(results: Results) -> Iterator[Verdict]:
+    for row in results.section(names.RENEWAL).rows:
+        leases = int(row.name.split()[0].replace(",", ""))
+        trips = row.cells[names.TRIPS].value.median
+        yield _at_most(f"round trips to renew {row.name}", trips, 1 + leases / 100)
+
+
+def _of_throughput(results: Results) -> Iterator[Verdict]:
+    for section in results.sections:
+        if not section.name.startswith(names.throughput("")):
+            continue
+        for name in (names.TEMPLATE, names.DIGEST):
+            cells, what = section.row(name).cells, f"{section.title}: {name}"
+            yield _at_least(f"{what}, worker", _ratio(cells[names.WORKER]), WORKER)
+            yield _at_least(f"{what}, publisher", _ratio(cells[names.PUBLISHER]), PUBLISHING)
+
+
+def _ratio(cell: Cell) -> float:
+    assert cell.ratio is not None
+    return cell.ratio.median
+
+
+def _at_most(what: str, found: float, limit: float) -> Verdict:
+    return Verdict(f"{what}: at most {limit:g}", found, found <= limit)
+
+
+def _at_least(what: str, found: float, limit: float) -> Verdict:
+    return Verdict(f"{what}: at least {limit:g}", found, found >= limit)

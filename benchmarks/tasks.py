@@ -14,27 +14,9 @@ from celery_singleton import Singleton
 
 from celery_lock import Lock, LockedTask
 
-__all__ = [
-    "DIGEST",
-    "FILLED",
-    "MARKS",
-    "ONCE",
-    "PLAIN",
-    "QUEUE",
-    "REDIS_PY",
-    "SINGLETON",
-    "TASKS",
-    "TEMPLATE",
-    "app",
-    "mark",
-]
+from . import names
 
-PLAIN = "plain task"
-TEMPLATE = "LockedTask, template"
-DIGEST = "LockedTask, all arguments"
-REDIS_PY = "redis-py Lock in the body"
-ONCE = "celery-once"
-SINGLETON = "celery-singleton"
+__all__ = ["FILLED", "MARKS", "QUEUE", "TASKS", "URL", "app", "mark"]
 
 QUEUE = "bench"
 """What the worker listens to."""
@@ -99,10 +81,10 @@ def singleton(n: int) -> None:
 
 
 TASKS: dict[str, Any] = {
-    PLAIN: plain,
-    TEMPLATE: template,
-    DIGEST: digest,
-    REDIS_PY: redis_py,
-    ONCE: once,
-    SINGLETON: singleton,
+    names.PLAIN: plain,
+    names.TEMPLATE: template,
+    names.DIGEST: digest,
+    names.REDIS_PY: redis_py,
+    names.ONCE: once,
+    names.SINGLETON: singleton,
 }

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import redis
 
+from . import names
 from .machine import CLIENT, on_cpus
 from .processor import used
 from .processes import BenchError, Child
@@ -21,22 +22,13 @@ from .rounds import in_turns
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["PUBLISHER", "WORKER", "measure", "name_of"]
-
-WORKER = "worker, tasks/s"
-PUBLISHER = "publisher, tasks/s"
-PROCESSOR = "worker, microseconds of processor time each"
+__all__ = ["measure"]
 
 SLOTS = 2
 """Child processes, or threads, of the worker."""
 
 _STARTING = 60.0
 _RUNNING = 120.0
-
-
-def name_of(pool: str) -> str:
-    """Return the section's name."""
-    return f"throughput-{pool}"
 
 
 def measure(server: Server, sizes: Sizes, pool: str, directory: Path) -> Section:
@@ -69,19 +61,19 @@ def measure(server: Server, sizes: Sizes, pool: str, directory: Path) -> Section
 
         run = in_turns({name: _turn_of(turn, name) for name in tasks.TASKS}, sizes.task_rounds)
     columns = {
-        WORKER: column(run, tasks.PLAIN),
-        PUBLISHER: column(_counted(published), tasks.PLAIN),
+        names.WORKER: column(run, names.PLAIN),
+        names.PUBLISHER: column(_counted(published), names.PLAIN),
     }
-    if spent[tasks.PLAIN]:
-        columns[PROCESSOR] = column(_counted(spent), tasks.PLAIN, scale=1e6)
+    if spent[names.PLAIN]:
+        columns[names.PROCESSOR] = column(_counted(spent), names.PLAIN, scale=1e6)
     return Section(
-        name_of(pool),
+        names.throughput(pool),
         f"Throughput, pool {pool}",
         f"{sizes.tasks * sizes.task_rounds:,} empty tasks of each kind, published and then run by"
         f" one worker with {SLOTS} slots; broker and locks are on one server. Ratios are to a plain"
         " task. celery-once and celery-singleton take their lock as they publish, and none when"
         " the task runs.",
-        tasks.PLAIN,
+        names.PLAIN,
         [
             Row(name, {title: cells[name] for title, cells in columns.items()})
             for name in tasks.TASKS

@@ -27,6 +27,7 @@ class AppLocks:
     def __init__(self, app: Any) -> None:
         self._app = weakref.ref(app)
         self.settings = Settings.read(app.conf)
+        self.time_limit: float | None = None
         self.bound: dict[str, Terms] = {}
         """What each locked task's lock has become, by the task's name."""
         self.sender = Sender(app)
@@ -37,8 +38,12 @@ class AppLocks:
     def _observers(self, app: Any, *, events: bool) -> Observers:
         return observers_of(app, self.settings, events=events)
 
-    def in_worker(self, *, events: bool) -> None:
-        """This process is a worker's, or will be forked from it; `events`: it sends them."""
+    def in_worker(self, *, events: bool, time_limit: float | None = None) -> None:
+        """This process is a worker's, or will be forked from it.
+
+        `events`: it sends them. `time_limit`: seconds, its own for tasks that have none.
+        """
+        self.time_limit = time_limit
         app = self._app()
         if app is not None:
             self.observers = self._observers(app, events=events)

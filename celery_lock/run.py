@@ -276,5 +276,5 @@ class Run:
         if self._terms.at_most is not None:
             return self._terms.at_most
         limits = self._request.timelimit or (None, None)
-        hard = limits[0] or self._task.time_limit
+        hard = limits[0] or self._task.time_limit or self._locks.time_limit
         return None if not hard else float(hard) + 10.0

@@ -68,7 +68,7 @@ class WorkerStep(bootsteps.StartStopStep):
         locks = locks_of(worker.app)
         if not locks.bound:
             return
-        locks.in_worker(events=bool(worker.task_events))
+        locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         try:
             for warning in store.check():

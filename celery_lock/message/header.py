@@ -16,7 +16,17 @@ __all__ = ["HEADER", "Header"]
 
 HEADER = "celery_lock"
 VERSION = 1
-_OWN = ("v", "key", "publication", "attempt", "first_conflict", "outages", "retries", "nesting")
+_OWN = (
+    "v",
+    "key",
+    "given",
+    "publication",
+    "attempt",
+    "first_conflict",
+    "outages",
+    "retries",
+    "nesting",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class Header:
     """`request.retries` and `replaced_task_nesting` for which all this was written. Celery copies
     headers into a retry and a replacement: those are publications of their own."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    given: bool = False
+    """Its sender named the key: it holds for the retries of the task as well."""
 
     @classmethod
     def read(cls, headers: Mapping[str, Any] | None, *, retries: int, nesting: int) -> Header:
@@ -59,6 +71,7 @@ class Header:
             )
         header = cls(
             key=_field(raw, "key", str, None),
+            given=raw.get("given") is True,
             publication=_field(raw, "publication", str, None),
             attempt=_field(raw, "attempt", int, 0),
             first_conflict=_field(raw, "first_conflict", (int, float), None),
@@ -67,9 +80,13 @@ class Header:
             nesting=_field(raw, "nesting", int, 0),
             extra={name: value for name, value in raw.items() if name not in _OWN},
         )
-        if (header.retries, header.nesting) != (retries, nesting):
-            return fresh
-        return header
+        if "retries" not in raw and "nesting" not in raw:  # its sender's, not written by us
+            header = replace(header, given=header.key is not None, retries=retries)
+        if header.nesting == nesting and header.retries == retries:
+            return header
+        if header.nesting == nesting and header.given:
+            return replace(fresh, key=header.key, given=True, extra=header.extra)
+        return fresh
 
     def write(self) -> dict[str, Any]:
         """Return the form that travels; what is not known is left out."""
@@ -77,7 +94,8 @@ class Header:
         return {
             **self.extra,
             "v": VERSION,
-            **{name: value for name, value in own.items() if value is not None},
+            # (`given` is written where it is true; the zeros of the others count)
+            **{n: value for n, value in own.items() if value is not None and value is not False},
         }
 
     def conflicted(self, now: float) -> Header:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from enum import Enum
 from typing import Any, Literal, Union
 
-from ..backoff import Duration, seconds
+from ..backoff import Backoff, Duration, seconds
 from ..errors import LockConfigurationError, did_you_mean
 from ..keys import check_declared_key
 from .conflict import Decision, OnConflict
@@ -76,6 +77,9 @@ class Lock:
                 )
         return super().__new__(cls)
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        _warn_if_unread(owner)
+
     def __post_init__(self) -> None:
         put = object.__setattr__
         check_declared_key(self.key)
@@ -121,6 +125,16 @@ def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
         ) from None
 
 
+def _warn_if_unread(owner: type) -> None:
+    """Warn of a lock on a Celery task that has nothing to do with locks: nobody would read it."""
+    if hasattr(owner, "apply_async") and not hasattr(owner, "_lock_terms"):
+        warnings.warn(
+            f"task {getattr(owner, 'name', None) or owner.__name__} declares a lock that nobody"
+            " reads: write @app.task(base=LockedTask, lock=Lock(...))",
+            stacklevel=2,
+        )
+
+
 def checked_policy(value: object, name: str) -> OnConflict:
     """Return `value` if it is a policy; refuse a bare name and anything else."""
     if isinstance(value, Decision):
@@ -131,7 +145,7 @@ def checked_policy(value: object, name: str) -> OnConflict:
                 f"{name}={value.__name__} is the name of a policy, not a policy:"
                 f" write {name}={value.__name__}()"
             )
-    elif callable(value):
+    elif callable(value) and not isinstance(value, Backoff):
         return value
     raise LockConfigurationError(
         f"{name}={value!r} is no policy; write skip(), requeue(), wait(seconds), fail(),"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
-CREATE TABLE points (user_id INTEGER PRIMARY KEY, balance INTEGER NOT NULL);
-CREATE TABLE history (
+CREATE TABLE IF NOT EXISTS points (user_id INTEGER PRIMARY KEY, balance INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS history (
     charge_id INTEGER, user_id INTEGER, server TEXT, start REAL, "end" REAL,
     before INTEGER, after INTEGER, token INTEGER, receipt TEXT
 );
@@ -43,7 +43,7 @@ class Points:
         self.path = path
 
     def create(self) -> None:
-        """Make the tables in a new file."""
+        """Make the tables where there are none."""
         with self._connection() as connection:
             connection.executescript(_TABLES)
 
@@ -54,6 +54,12 @@ class Points:
             connection.execute("DELETE FROM history")
             rows = [(user_id, balance) for user_id in users]
             connection.executemany("INSERT INTO points VALUES (?, ?)", rows)
+
+    def add(self, users: Iterable[int], balance: int) -> None:
+        """Give this balance to those of these users who are new."""
+        with self._connection() as connection:
+            rows = [(user_id, balance) for user_id in users]
+            connection.executemany("INSERT OR IGNORE INTO points VALUES (?, ?)", rows)
 
     def balance(self, user_id: int) -> int:
         """Read one balance."""

@@ -49,6 +49,9 @@ for app in list(_state._get_active_apps()):
 """
 """Binds the tasks of a file, so that a lock which cannot be is found."""
 
+PLAIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""A page's own tests need nothing but pytest; other plug-ins take seconds to load."""
+
 DOCS = [page for page in pages() if page.name != "README.md"]
 TYPED = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
 """The pages whose commands are typed by tests of their own."""
@@ -75,7 +78,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         run_python(tmp_path, "-c", start)
     for file in files:
         if file.startswith("test_"):
-            run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", file)
+            run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", file, env=PLAIN)
         elif file not in STAND_INS and file != PROGRAM:
             module = file.removesuffix(".py").replace("/", ".")
             run_python(tmp_path, "-c", f"import {module}\n{BIND}")

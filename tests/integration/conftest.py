@@ -26,12 +26,15 @@ and what else pytest-celery has do what they say.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import pytest_celery.vendors.redis.backend.api as redis_backend
 import pytest_docker_tools.wrappers.container
+from celery.result import AsyncResult
 from pytest_celery import (
     CELERY_RABBITMQ_BROKER,
     CELERY_REDIS_BACKEND,
@@ -65,6 +68,22 @@ if not REAL_DOCKER:
     @pytest.fixture
     def default_worker_utils_module() -> ModuleType:
         return inside
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _asleep() -> Iterator[None]:
+    """Lets pytest-celery look for results among all objects without waking lazy ones.
+
+    It asks `isinstance` of each object there is; Django's settings answer that with an error where
+    no project is configured.
+    """
+
+    def results() -> list[AsyncResult]:
+        return [thing for thing in gc.get_objects() if issubclass(type(thing), AsyncResult)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_backend, "gc", SimpleNamespace(collect=gc.collect, get_objects=results))
+        yield
 
 
 # Lists, where pytest-celery has sets: their order is the same in each process.

@@ -74,9 +74,8 @@ def _shared(module: pytest.Item) -> list[Worker]:
 
 
 @pytest.fixture(autouse=True)
-def shared_logs(request: pytest.FixtureRequest) -> Iterator[None]:
+def shared_logs(request: pytest.FixtureRequest) -> None:
     """The logs of the module's workers are in the report of a test that fails."""
-    yield
     module = request.node.getparent(pytest.Module)
     request.node.stash.setdefault(WORKERS, []).extend(_shared(module))
 

@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -87,7 +86,7 @@ class Tap:
             lambda: len(found := self.copies(task_id)) >= count and found,
             f"{count} copies of the message of task {task_id}",
             timeout=timeout,
-            explain=lambda: str(Counter(copy.task_id for copy in self._copies)),
+            explain=lambda: str([c for c in self._copies if c.task_id == task_id]),
         )
 
     def _read(self) -> None:

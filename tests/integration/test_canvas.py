@@ -73,11 +73,11 @@ CANVASES: dict[str, Callable[[Kit], Any]] = {
     ),
     "link": lambda k: k.add(1, 2).on_error(k.note_error()).set(link=[k.note()]),
     "links of a chain": lambda k: chain(k.add(1).set(link=[k.note()]), k.add(2)),
-    "locked callback": lambda k: k.plain("double", 1).set(
-        link=[k.add(5).set(link=[k.note()])]
-    ),
+    "locked callback": lambda k: k.plain("double", 1).set(link=[k.add(5).set(link=[k.note()])]),
     "locked errback": lambda k: k.plain("broken").on_error(k.errback()),
-    "chord whose body has a link": lambda k: chord([k.add(1), k.add(2)], k.total().set(link=[k.note()])),
+    "chord whose body has a link": lambda k: chord(
+        [k.add(1), k.add(2)], k.total().set(link=[k.note()])
+    ),
     "errback of a chord": lambda k: chord([k.add(1), k.plain("broken")], k.total()).on_error(
         k.note_error()
     ),
@@ -180,9 +180,13 @@ def _seen_below(result: Any) -> Any:
 def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
     url = module_redis.url
     worker = module_worker_factory(APP, broker=url, backend=url, concurrency=4)
-    with sending(canvas_app.make_app(broker_url=url, result_backend=url)) as app:
-        with keys_at(url) as keys, tap_redis(module_redis) as tap, module_redis.client() as redis:
-            yield Place(app, tap, keys, worker, redis)
+    with (
+        sending(canvas_app.make_app(broker_url=url, result_backend=url)) as app,
+        keys_at(url) as keys,
+        tap_redis(module_redis) as tap,
+        module_redis.client() as redis,
+    ):
+        yield Place(app, tap, keys, worker, redis)
 
 
 def _without_kind(seen: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -256,7 +260,7 @@ def _values(seen: Any) -> Any:
 
 
 def test_who_takes_the_place_of_a_task_does_not_meet_its_key(place: Place) -> None:
-    result = place.app.tasks["canvas.requeue.replace"].delay(1)
+    result = place.app.tasks["canvas.requeue.replace_slowly"].delay(1)
 
     assert result.get(timeout=20) == 2
     assert not [copy for copy in place.tap.copies(result.id) if "celery_lock" in copy.headers]

@@ -73,9 +73,13 @@ class Place:
 def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
     url = module_redis.url
     worker = module_worker_factory(APP, broker=url, backend=url, concurrency=4)
-    with sending(policy_app.make_app(broker_url=url, result_backend=url)) as app:
-        with keys_at(url) as keys, tap_redis(module_redis) as tap, module_redis.client() as redis:
-            yield Place(app, tap, keys, worker, redis, url)
+    with (
+        sending(policy_app.make_app(broker_url=url, result_backend=url)) as app,
+        keys_at(url) as keys,
+        tap_redis(module_redis) as tap,
+        module_redis.client() as redis,
+    ):
+        yield Place(app, tap, keys, worker, redis, url)
 
 
 @pytest.fixture
@@ -234,9 +238,7 @@ def test_a_task_that_expires_while_it_waits_is_revoked_for_all_to_see(
 def test_those_who_wait_in_the_queue_leave_the_worker_to_others(
     place: Place, key: str, worker_factory: WorkerFactory
 ) -> None:
-    worker_factory(
-        APP, broker=place.url, backend=place.url, queues=["waiting", "other"]
-    )
+    worker_factory(APP, broker=place.url, backend=place.url, queues=["waiting", "other"])
 
     with ExitStack() as taken:
         keys = [f"{key}-{number}" for number in range(200)]
@@ -287,7 +289,9 @@ def test_a_policy_function_may_ask_whether_somebody_waits_for_the_task(
 ) -> None:
     with place.keys.held(key):
         alone = place.send("canvas_only", key)
-        linked = place.send("canvas_only", key, link=place.app.signature("policy.plain", immutable=True))
+        linked = place.send(
+            "canvas_only", key, link=place.app.signature("policy.plain", immutable=True)
+        )
         place.sent_again(linked)
 
         assert is_skipped(alone.get(timeout=20))
@@ -361,9 +365,13 @@ def short(
     def start() -> Worker:
         return worker_factory(APP, broker=server.url, backend=server.url, env=SHORT)
 
-    with sending(policy_app.make_app(broker_url=server.url, result_backend=server.url)) as app:
-        with keys_at(server.url) as keys, tap_redis(server) as tap, server.client() as redis:
-            yield Place(app, tap, keys, start(), redis, server.url), start
+    with (
+        sending(policy_app.make_app(broker_url=server.url, result_backend=server.url)) as app,
+        keys_at(server.url) as keys,
+        tap_redis(server) as tap,
+        server.client() as redis,
+    ):
+        yield Place(app, tap, keys, start(), redis, server.url), start
 
 
 def test_no_pause_is_so_long_that_the_broker_gives_the_message_to_another(short: Any) -> None:
@@ -387,8 +395,10 @@ def test_a_redelivered_copy_is_never_dropped_whatever_the_policy_says(short: Any
     runs = ("gate1:runs", "gate2:runs")
     wait_for(lambda: place.redis.mget(runs) == [b"1", b"1"], "the start of both bodies")
     wait_for(
-        lambda: place.redis.zcount("unacked_index", 0, time.time() - VISIBILITY)
-        or place.tap.copies(done.id)[1:],
+        lambda: (
+            place.redis.zcount("unacked_index", 0, time.time() - VISIBILITY)
+            or place.tap.copies(done.id)[1:]
+        ),
         "the visibility time-out",
     )
 
@@ -427,7 +437,10 @@ def test_in_eager_mode_nothing_is_sent_and_the_conflict_is_raised(
     fresh_redis: RedisServer, policy: str
 ) -> None:
     conf = {"broker_url": fresh_redis.url, "result_backend": fresh_redis.url}
-    with policy_app.make_app(**conf, task_always_eager=True) as app, keys_at(fresh_redis.url) as keys:
+    with (
+        policy_app.make_app(**conf, task_always_eager=True) as app,
+        keys_at(fresh_redis.url) as keys,
+    ):
         keys.take("k", task_id="nightly")
         result = app.tasks[f"policy.{policy}"].delay("k")
 
@@ -439,7 +452,10 @@ def test_in_eager_mode_nothing_is_sent_and_the_conflict_is_raised(
 
 def test_in_eager_mode_the_other_policies_do_what_they_always_do(fresh_redis: RedisServer) -> None:
     conf = {"broker_url": fresh_redis.url, "result_backend": fresh_redis.url}
-    with policy_app.make_app(**conf, task_always_eager=True) as app, keys_at(fresh_redis.url) as keys:
+    with (
+        policy_app.make_app(**conf, task_always_eager=True) as app,
+        keys_at(fresh_redis.url) as keys,
+    ):
         keys.take("k", task_id="nightly")
         ran = {name: app.tasks[f"policy.{name}"].delay("k") for name in ("skip", "wait_then_fail")}
 

@@ -43,9 +43,12 @@ def place(
     worker = module_worker_factory(
         "tests.integration.apps.quorum_app", broker=url, backend=store, concurrency=1
     )
-    with sending(quorum_app.make_app(broker_url=url, result_backend=store)) as app:
-        with keys_at(store) as keys, tap_rabbit(module_vhost.server, module_vhost.name) as tap:
-            yield Place(app, tap, keys, worker)
+    with (
+        sending(quorum_app.make_app(broker_url=url, result_backend=store)) as app,
+        keys_at(store) as keys,
+        tap_rabbit(module_vhost.server, module_vhost.name) as tap,
+    ):
+        yield Place(app, tap, keys, worker)
 
 
 def test_a_pause_in_a_quorum_queue_has_whole_seconds(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,6 +33,7 @@ from tests.services.fixtures import WorkerFactory
 
 HOPS = 2
 APP = "tests.integration.apps.raw_app"
+OF_REDIS = {"priority_steps": [0, 2, 4, 6, 8], "sep": ":", "global_keyprefix": "shop:"}
 PICKLE = {"C_FORCE_ROOT": "true"}  # where tests run as root, Celery wants to be sure
 
 # -- what may differ ----------------------------------------------------------------------------
@@ -113,8 +115,9 @@ def _stamped(app: celery.Celery) -> list[str]:
 
 
 def _in_protocol_1(app: celery.Celery) -> list[str]:
-    urls = {"broker": app.conf.broker_url, "backend": app.conf.result_backend}
-    with celery.Celery("old", **urls, set_as_current=False, task_protocol=1) as old:
+    with celery.Celery("old", set_as_current=False, task_protocol=1) as old:
+        for name in ("broker_url", "broker_transport_options", "result_backend"):
+            old.conf[name] = app.conf[name]
         return [old.send_task("raw.record", ARGS, KWARGS, queue="raw").id]
 
 
@@ -211,10 +214,15 @@ class Hops:
 @pytest.fixture(scope="module")
 def on_redis(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
     url = module_redis.url
-    worker = module_worker_factory(APP, broker=url, backend=url, env=PICKLE)
-    with sending(raw_app.make_app(broker_url=url, result_backend=url)) as app:
-        with keys_at(url) as keys, tap_redis(module_redis) as tap:
-            yield Place(app, tap, keys, worker)
+    env = PICKLE | {raw_app.TRANSPORT: json.dumps(OF_REDIS)}
+    worker = module_worker_factory(APP, broker=url, backend=url, env=env)
+    conf = {"broker_url": url, "result_backend": url, "broker_transport_options": OF_REDIS}
+    with (
+        sending(raw_app.make_app(**conf)) as app,
+        keys_at(url) as keys,
+        tap_redis(module_redis) as tap,
+    ):
+        yield Place(app, tap, keys, worker)
 
 
 @pytest.fixture(scope="module")
@@ -223,9 +231,12 @@ def on_rabbit(
 ) -> Iterator[Place]:
     url, store = module_vhost.url, module_redis.url_for(1)
     worker = module_worker_factory(APP, broker=url, backend=store, env=PICKLE)
-    with sending(raw_app.make_app(broker_url=url, result_backend=store)) as app:
-        with keys_at(store) as keys, tap_rabbit(module_vhost.server, module_vhost.name) as tap:
-            yield Place(app, tap, keys, worker)
+    with (
+        sending(raw_app.make_app(broker_url=url, result_backend=store)) as app,
+        keys_at(store) as keys,
+        tap_rabbit(module_vhost.server, module_vhost.name) as tap,
+    ):
+        yield Place(app, tap, keys, worker)
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbit"])
@@ -286,7 +297,7 @@ def test_fields_of_our_header_that_we_do_not_know_are_kept(hops: Hops, case: str
 
 def test_the_eta_is_our_pause(hops: Hops) -> None:
     for copies in hops.copies.values():
-        for first, *later in copies:
+        for _, *later in copies:
             for copy in later:
                 eta = datetime.datetime.fromisoformat(copy.headers["eta"])
                 assert eta.timestamp() - copy.seen <= PAUSE
@@ -331,7 +342,7 @@ def test_a_message_goes_back_to_the_queue_it_came_from(
     way |= {"properties.delivery_info.exchange", "properties.delivery_info.routing_key"}
     for copy in later:
         assert not set(differences(first, copy)) - OURS - TRANSPORT[broker] - way
-        assert copy.parts.get("queue", copy.parts.get("queues")) in (queue, [queue])
+        assert copy.parts.get("queue", copy.parts.get("queues")) in (f"shop:{queue}", [queue])
 
 
 @pytest.mark.parametrize(

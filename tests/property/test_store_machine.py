@@ -153,8 +153,8 @@ def test_random_plays_on_redis(redis_url: str) -> None:
 
 # -- the Lua against the Python --------------------------------------------------------------
 
-FROM_THE_CLOCK = b"local time = redis.call('TIME')\nlocal now = time[1] * 1000000 + time[2]\n"
-FROM_A_KEY = b"local now = tonumber(redis.call('GET', 'now'))\n"
+FROM_THE_CLOCK = "local time = redis.call('TIME')\nlocal now = time[1] * 1000000 + time[2]\n"
+FROM_A_KEY = "local now = tonumber(redis.call('GET', 'now'))\n"
 
 
 class Agreement(RuleBasedStateMachine):
@@ -242,7 +242,7 @@ def test_the_scripts_and_the_memory_store_agree(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("acquire", "release", "renew", "undo", "peek"):
-        text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_bytes()
+        text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
         assert FROM_THE_CLOCK in text
         timed = Script(name, text.replace(FROM_THE_CLOCK, FROM_A_KEY))
         monkeypatch.setattr(redis_verbs, name.upper(), timed)

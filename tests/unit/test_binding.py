@@ -578,3 +578,24 @@ def test_without_a_lock_nobody_is_warned(app: Celery) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         locked(app, base=mixed(RunsAtOnce, LockedTask), name="t", lock=None)(body)
+
+
+def test_a_lock_on_a_task_without_the_base_class_is_warned_of() -> None:
+    """Nobody would read it, and nothing would be locked."""
+    app = Celery("plain", broker="memory://")
+
+    with pytest.warns(UserWarning, match="base=LockedTask"):
+
+        @app.task(lock=Lock("order:{order_id}"))
+        def ship(order_id: int) -> None: ...
+
+        app.finalize()
+
+
+def test_a_lock_on_a_mixin_class_is_not_warned_of() -> None:
+    """It is read by the task that has the class, and LockedTask, among its bases."""
+
+    class Orders:
+        lock = Lock("order:{order_id}")
+
+    assert Orders.lock.key == "order:{order_id}"

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from celery_lock import Lock, LockConfigurationError, Scope, fail, requeue, skip, wait
+from celery_lock import (
+    Lock,
+    LockConfigurationError,
+    Scope,
+    exponential,
+    fail,
+    requeue,
+    skip,
+    wait,
+)
 
 DURATIONS = ("ttl", "at_least", "at_most")
 POLICIES = (skip, requeue, wait, fail)
@@ -149,3 +158,9 @@ def test_an_unknown_scope_is_refused_with_those_there_are(scope: Any) -> None:
 def test_a_key_of_another_type_is_refused(key: Any) -> None:
     with pytest.raises(LockConfigurationError, match="is no key; write a template"):
         Lock(key)
+
+
+def test_a_backoff_is_no_policy() -> None:
+    """It is callable, so that it would be taken for a function of the Conflict."""
+    with pytest.raises(LockConfigurationError, match="is no policy"):
+        Lock("x", on_conflict=exponential())  # type: ignore[arg-type]

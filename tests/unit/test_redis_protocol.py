@@ -32,7 +32,7 @@ def read(data: bytes, size: int = 1_000_000) -> Reply:
 
 
 def test_a_command_is_packed_by_its_bytes() -> None:
-    assert command("GET", "k\u00e4se", 7, b"\0\r\n") == (
+    assert command("GET", "k\u00e4se", 7, "\0\r\n") == (
         b"*4\r\n$3\r\nGET\r\n$5\r\nk\xc3\xa4se\r\n$1\r\n7\r\n$3\r\n\0\r\n\r\n"
     )
 
@@ -99,10 +99,10 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 @pytest.mark.parametrize("script", [ACQUIRE, RELEASE, RENEW, UNDO, PEEK])
 def test_a_script_is_sent_by_its_digest_or_in_full(script: object) -> None:
     name: str = script.name  # type: ignore[attr-defined]
-    text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_bytes()
-    digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
+    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     packed = pack("record", "operand")
 
     assert script.call(1, 1, packed) == command("EVALSHA", digest, 1, "record", "operand")  # type: ignore[attr-defined]
-    full = script.call(1, 1, packed, in_full=True)  # type: ignore[attr-defined]
+    full = script.call_in_full(1, 1, packed)  # type: ignore[attr-defined]
     assert full == command("EVAL", text, 1, "record", "operand")

@@ -865,7 +865,6 @@ def test_a_store_is_asked_for_what_the_lock_says(
     assert (claim.publication, claim.watching) == ("tag-1", False)
 
 
-@pytest.mark.xfail(reason="a retry looks like an attempt of its own, and drops the whole header")
 def test_a_key_named_by_another_language_holds_for_the_retries_of_its_task(
     engine: Engine,
 ) -> None:

@@ -30,17 +30,19 @@ class Source(Protocol):
     def receive(self) -> bytes: ...
 
 
-def pack(*parts: bytes | str | int) -> bytes:
+def pack(*parts: str | int) -> bytes:
     """Return parts of a command as they go over the wire, without the count before them."""
-    out = []
+    packed = ""
     for part in parts:
-        if not isinstance(part, bytes):
-            part = str(part).encode("utf-8", "surrogatepass")
-        out.append(b"$%d\r\n%b\r\n" % (len(part), part))
-    return b"".join(out)
+        text = str(part)
+        packed += f"${len(text)}\r\n{text}\r\n"
+    if packed.isascii():  # nearly always, and then the lengths are right
+        return packed.encode()
+    encoded = [str(part).encode("utf-8", "surrogatepass") for part in parts]
+    return b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
 
 
-def command(*parts: bytes | str | int) -> bytes:
+def command(*parts: str | int) -> bytes:
     """Return a whole command."""
     return b"*%d\r\n%b" % (len(parts), pack(*parts))
 

@@ -13,22 +13,34 @@ __all__ = ["ACQUIRE", "PEEK", "RELEASE", "RENEW", "UNDO", "Script"]
 class Script:
     """The text of one of `stores/lua`."""
 
-    __slots__ = ("_by_digest", "_by_text", "name")
+    __slots__ = ("_by_digest", "_by_text", "_heads", "name")
 
-    def __init__(self, name: str, text: bytes) -> None:
-        digest = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    def __init__(self, name: str, text: str) -> None:
+        digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.name = name
         self._by_digest = pack("EVALSHA", digest)
         self._by_text = pack("EVAL", text)
+        self._heads: dict[tuple[int, int], bytes] = {}
 
-    def call(self, keys: int, operands: int, packed: bytes, *, in_full: bool = False) -> bytes:
+    def call(self, keys: int, operands: int, packed: bytes) -> bytes:
         """Return the command; `packed` holds its keys and then so many other arguments."""
-        head = self._by_text if in_full else self._by_digest
-        return b"*%d\r\n%b%b%b" % (3 + keys + operands, head, pack(keys), packed)
+        head = self._heads.get((keys, operands))
+        if head is None:
+            head = _head(self._by_digest, keys, operands)
+            self._heads[keys, operands] = head
+        return head + packed
+
+    def call_in_full(self, keys: int, operands: int, packed: bytes) -> bytes:
+        """Return the command with the whole text, which the server then remembers."""
+        return _head(self._by_text, keys, operands) + packed
+
+
+def _head(said: bytes, keys: int, operands: int) -> bytes:
+    return b"*%d\r\n%b%b" % (3 + keys + operands, said, pack(keys))
 
 
 def _read(name: str) -> Script:
-    return Script(name, (files("celery_lock.stores") / "lua" / f"{name}.lua").read_bytes())
+    return Script(name, (files("celery_lock.stores") / "lua" / f"{name}.lua").read_text("utf-8"))
 
 
 ACQUIRE = _read("acquire")

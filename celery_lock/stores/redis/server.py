@@ -43,13 +43,13 @@ class Server:
                 if code_of(refused) != "NOSCRIPT":
                     raise
                 # the server is new, or has been told to forget; this time it remembers
-                return wire.exchange(script.call(keys, operands, packed, in_full=True), ends)
+                return wire.exchange(script.call_in_full(keys, operands, packed), ends)
             finally:
                 pool.give(wire)
         except TROUBLE as error:
             raise translated(error, self.address, seconds) from error
 
-    def say(self, *parts: bytes | str | int, blocks: float = 0.0) -> Reply:
+    def say(self, *parts: str | int, blocks: float = 0.0) -> Reply:
         """Send one command, which the server may answer `blocks` seconds late on purpose."""
         seconds = self.deadline + blocks
         ends = monotonic() + seconds

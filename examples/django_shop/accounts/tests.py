@@ -31,7 +31,7 @@ class TakePoints(TestCase):
         self.take()
         self.take()
 
-        assert self.points() == 70)
+        assert self.points() == 70
 
     def test_a_holder_that_comes_too_late_changes_nothing(self) -> None:
         Account.objects.update(token=2**62)  # a later lease has written
@@ -39,9 +39,9 @@ class TakePoints(TestCase):
         with self.assertRaises(MaxRetriesExceededError):  # noqa: PT027  (Django's runner)
             self.take()
 
-        self.charge.refresh_from_db(
-        assert self.points() == 100)
-        self.assertFalse(self.charge.done
+        self.charge.refresh_from_db()
+        assert self.points() == 100
+        assert not self.charge.done
 
     def test_the_key_is_the_accounts(self) -> None:
         with memory_locks(app) as locks:

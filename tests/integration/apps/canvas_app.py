@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery import Celery
@@ -78,6 +79,14 @@ def _twins(app: Celery, kind: str, options: dict[str, Any]) -> None:
     def replace(self: Any, number: int) -> Any:
         """Its place is taken by a task with the same key."""
         raise self.replace(app.signature(f"canvas.{kind}.add", args=(number, 1)))
+
+    @app.task(name=f"canvas.{kind}.replace_slowly", **options)
+    def replace_slowly(self: Any, number: int) -> Any:
+        """The one that takes its place is there before it has ended."""
+        try:
+            raise self.replace(app.signature(f"canvas.{kind}.add", args=(number, 1)))
+        finally:
+            time.sleep(0.3)
 
     @app.task(name=f"canvas.{kind}.replace_by_group", **options)
     def replace_by_group(self: Any, number: int) -> Any:

@@ -23,7 +23,8 @@ from tests.integration.apps.history import tell
 
 TTL = 1.5
 BODY = 10 * TTL
-TOGETHER = 2 * TTL
+TOGETHER = 3.0
+"""A longer ttl: the greenlets of one process have its processor in turn, the renewing one too."""
 AGAIN = requeue(constant(0.2))
 
 _all_here = threading.Event()
@@ -64,15 +65,15 @@ def make_app(**conf: Any) -> Celery:
         shared=False,
         base=LockedTask,
         name="pool.together",
-        lock=Lock("together:{job}", ttl=TTL),
+        lock=Lock("together:{job}", ttl=TOGETHER),
     )
     def together(self: Any, job: int, count: int) -> list[str]:
-        """Wait, in one process, until so many are here, and then for two ttl more."""
+        """Wait, in one process, until so many are here, and then for longer than a ttl."""
         _here.add(job)
         if len(_here) >= count:
             _all_here.set()
         assert _all_here.wait(20), f"only {len(_here)} came together"
-        time.sleep(TOGETHER)
+        time.sleep(1.5 * TOGETHER)
         self.lease.check()
         return sorted(t.name for t in threading.enumerate() if t.name.startswith("celery-lock"))
 

@@ -39,7 +39,9 @@ def make_app(**conf: Any) -> Celery:
     def body(self: Any, key: str) -> list[Any]:
         return [self.request.retries, sorted(self.request.headers or {})]
 
-    @app.task(bind=True, base=LockedTask, name="quorum.late", acks_late=True, lock=lock, shared=False)
+    @app.task(
+        bind=True, base=LockedTask, name="quorum.late", acks_late=True, lock=lock, shared=False
+    )
     def late(self: Any, key: str, seconds: float) -> list[Any]:
         redelivered = self.request.delivery_info["redelivered"]
         time.sleep(0 if "celery_lock" in (self.request.headers or {}) else seconds)

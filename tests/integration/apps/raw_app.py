@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 from celery import Celery
@@ -19,9 +21,14 @@ WEATHER = Exchange("weather", type="topic")
 EVERYBODY = Exchange("everybody", type="fanout")
 
 
+TRANSPORT = "RAW_TRANSPORT_OPTIONS"
+"""The variable with the broker's transport options, as JSON."""
+
+
 def make_app(**conf: Any) -> Celery:
     """One app for the worker (by environment) and one for the test that sends."""
     app = Celery("raw", set_as_current=False)
+    app.conf.broker_transport_options = json.loads(os.environ.get(TRANSPORT, "{}"))
     app.conf.update(
         accept_content=["json", "pickle", "msgpack"],
         broker_connection_retry_on_startup=True,

@@ -10,8 +10,10 @@ from celery import Celery
 
 from celery_lock import Lock, LockedTask, wait
 
-for name in os.environ.get("TEST_WITHOUT", "").split():
-    sys.modules[name] = None  # type: ignore[assignment]  # as if it were not installed
+for package in os.environ.get("TEST_WITHOUT", "").split():
+    # as if it were not installed, though some plugin of Celery's may have it already
+    for module in (package, *(m for m in sys.modules if m.startswith(f"{package}."))):
+        sys.modules[module] = None  # type: ignore[assignment]
 
 app = Celery("start")
 app.conf.update(

@@ -8,6 +8,12 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 
+def _key() -> models.BigAutoField:
+    return models.BigAutoField(
+        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+    )
+
+
 class Migration(migrations.Migration):
     """Makes both tables."""
 

@@ -1,0 +1,61 @@
+"""What sections, rows and columns are called: in the results, in the table and in the targets."""
+
+from __future__ import annotations
+
+# -- sections --------------------------------------------------------------------------------
+
+CYCLE = "cycle"
+RENEWAL = "renewal"
+MEMORY = "memory"
+GROWTH = "growth"
+
+
+def throughput(pool: str) -> str:
+    """Return the name of a pool's section."""
+    return f"throughput-{pool}"
+
+
+# -- rows ------------------------------------------------------------------------------------
+
+PINGS = "two PINGs on a raw socket"
+STORE = "celery_lock, the store"
+ENGINE = "celery_lock, the engine"
+REDIS_PY_LOCK = "redis-py Lock"
+PYTHON_REDIS_LOCK = "python-redis-lock"
+ONCE_BACKEND = "celery-once, its backend"
+SINGLETON_BACKEND = "celery-singleton, its backend"
+
+PLAIN = "plain task"
+TEMPLATE = "LockedTask, a template as key"
+DIGEST = "LockedTask, all arguments as key"
+REDIS_PY = "redis-py Lock in the body"
+ONCE = "celery-once"
+SINGLETON = "celery-singleton"
+
+
+def leases(number: int) -> str:
+    """Return the name of a row of the renewals."""
+    return "1 lease" if number == 1 else f"{number:,} leases"
+
+
+def size(keys: int, connections: int) -> str:
+    """Return the name of a row of the growth."""
+    clients = "1 connection" if connections == 1 else f"{connections:,} connections"
+    return f"{keys:,} other keys, {clients}"
+
+
+# -- columns ---------------------------------------------------------------------------------
+
+MICROSECONDS = "microseconds"
+
+WORKER = "worker, tasks/s"
+PUBLISHER = "publisher, tasks/s"
+PROCESSOR = "worker, processor time of a task, microseconds"
+
+TRIPS = "round trips"
+MILLISECONDS = "milliseconds"
+BUSY = "server busy, milliseconds"
+LONGEST = "longest command, milliseconds"
+
+HELD = "bytes, held"
+GIVEN_BACK = "bytes, given back"

@@ -1,0 +1,97 @@
+"""The page of numbers in the documentation, written from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .arithmetic import Spread
+from .results import Cell, Results, Section
+from .targets import Verdict, verdicts
+
+__all__ = ["FILE", "page", "table", "targets_table", "write"]
+
+FILE = Path(__file__).parents[1] / "docs" / "reference" / "numbers.md"
+
+_HEAD = """\
+# Numbers
+
+`make bench` prints these on any machine with a Redis or Valkey server, and writes this page.
+
+Everything on it was measured in one run on one machine, in turns: each row a little in every round,
+each round in another order. A number is the median of the rounds; in brackets is where all but the
+lowest and the highest tenth of them lie. A ratio is taken round by round, so read the ratios: they
+hold on another machine, the times do not.
+
+What they are not: the server was on the same machine, so a network adds its own time to each round
+trip, ours and theirs; and an empty task is the worst case there is, since any work in the body makes
+a lock's share smaller.
+
+Measured on {processor} ({system}), Python {python}, {server}, {packages}.
+"""
+
+_MEASURED_BY = ("processor", "system", "python", "server")
+
+
+def write(results: Results, file: Path = FILE) -> None:
+    """Write the page."""
+    file.write_text(page(results), encoding="utf-8")
+
+
+def page(results: Results) -> str:
+    """Return the whole page."""
+    machine = results.machine
+    packages = ", ".join(f"{k} {v}" for k, v in machine.items() if k not in _MEASURED_BY)
+    parts = [_HEAD.format(**machine, packages=packages)]
+    for section in results.sections:
+        parts.append(f"## {section.title}\n\n{section.about}\n\n{table(section)}\n")
+    parts.append(f"## Targets\n\nBy the medians.\n\n{targets_table(verdicts(results))}\n")
+    return "\n".join(parts)
+
+
+def table(section: Section) -> str:
+    """Return a section's rows."""
+    titles = list(section.rows[0].cells)
+    head, lines = [""], []
+    for title in titles:
+        head.append(title)
+        if section.rows[0].cells[title].ratio is not None:
+            head.append("ratio")
+    for row in section.rows:
+        texts = [row.name]
+        for title in titles:
+            texts += _texts(row.cells[title])
+        lines.append(texts)
+    return _markdown(head, lines)
+
+
+def targets_table(judged: Sequence[Verdict]) -> str:
+    """Return the targets and what was found."""
+    return _markdown(
+        ["target", "found", ""],
+        [[each.target, f"{each.found:.3g}", "met" if each.met else "missed"] for each in judged],
+    )
+
+
+def _texts(cell: Cell) -> list[str]:
+    texts = [_spread(cell.value, _number)]
+    if cell.ratio is not None:
+        texts.append(_spread(cell.ratio, lambda value: f"{value:,.2f}"))
+    return texts
+
+
+def _spread(found: Spread, write: Callable[[float], str]) -> str:
+    middle, low, high = map(write, (found.median, found.low, found.high))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def _number(value: float) -> str:
+    """Write three figures or so."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

@@ -1,0 +1,287 @@
+"""Each example runs by itself, on real workers, and shows what its README says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from examples.fencing import books
+from examples.scheduled_job.__main__ import tell as tell_slots
+from tests.acceptance.blocks import ROOT, run_python
+from tests.acceptance.postgres_server import PostgresServer, can_run
+from tests.services import wait_for
+from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
+
+EXAMPLES = ROOT / "examples"
+FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
+
+
+class Example:
+    """One run of an example. A variable in its environment marks all that it starts."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        program = find_redis() or find_valkey() or missing("a Redis or Valkey server", GET_REDIS)
+        strangers = ("CELERY_BROKER", "CELERY_RESULT", "PYTEST_", "DJANGO_")
+        self._mark = uuid.uuid4().hex
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"examples.{name}"],
+            cwd=ROOT,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith(strangers)},
+                "REDIS_SERVER": program,
+                "TMPDIR": str(folder),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "EXAMPLE_TEST": self._mark,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def outcome(self) -> tuple[int, str]:
+        """Wait for its end; return its status and all that it said."""
+        said, _ = self.process.communicate(timeout=100)
+        return self.process.returncode, said
+
+    def running(self) -> list[psutil.Process]:
+        """The living processes that it has started, itself too."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def assert_nothing_is_left(self) -> None:
+        """Fail if a process or a file outlives it."""
+        wait_for(lambda: not self.running(), "the end of all it started", timeout=5)
+        assert [path.name for path in self.folder.iterdir()] == []
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            # a Redis overwrites its environment with its title, but works in the example's folder
+            at_home = self.folder in Path(process.cwd()).parents
+            return at_home or process.environ().get("EXAMPLE_TEST") == self._mark
+        except psutil.Error:  # it has ended, or is somebody else's
+            return False
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Example]]:
+    """Starts an example; what is left of it ends with the test."""
+    started: list[Example] = []
+
+    def start(name: str) -> Example:
+        started.append(example := Example(name, tmp_path))
+        return example
+
+    yield start
+    for example in started:
+        for process in example.running():
+            process.kill()
+        example.process.communicate()
+
+
+# -- what each one shows ---------------------------------------------------------------------
+
+SHOWN = {
+    "custom_policy": (
+        r"alone: +sent again twice, then \{'skipped': 'catalogue:7'",
+        r"chained: waited until the holder was done, and then: 700 articles",
+    ),
+    "django_shop": (
+        r"account 1: 790 points, expected 790",
+        r"account 2: 775 points, expected 775",
+    ),
+    "fencing": (
+        r"Without the token:(.|\n)*another lease : has read 1000, writes 990\n"
+        r".*paused process: has read 1000, writes 900\n  left: 900, 10 points too many",
+        r"With the token in the WHERE clause:(.|\n)*writes 990\n"
+        r".*paused process: has read 1000, writes 900: REFUSED\n"
+        r".*has read  990, writes 890\n  left: 890, right",
+    ),
+    "scheduled_job": (r"(\d\d:\d\d:\d\d( +\+\d\.\d\d s){2}   1: of the \w+ beat\n){3}",),
+    "worker_configuration": (
+        r"  list 7: list 7 has its newsletter\n  list 7: \{'skipped': 'newsletter:7', .*\n"
+        r"  list 8: list 8 has its newsletter",
+        r"key 'report:2030-01-31', 1\d\.\d s left of 20 s",
+        r"cat\.png\.small",
+    ),
+}
+"""What must be in the output; `point_charging` has tests of its own in test_demo.py."""
+
+
+def test_every_example_is_run_here() -> None:
+    assert sorted([*SHOWN, "point_charging"]) == FOLDERS
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_an_example_shows_what_it_says_and_leaves_nothing(
+    name: str, start: Callable[[str], Example]
+) -> None:
+    example = start(name)
+
+    status, said = example.outcome()
+
+    assert status == 0, said
+    for pattern in SHOWN[name]:
+        assert re.search(pattern, said), said
+    example.assert_nothing_is_left()
+
+
+def test_ctrl_c_ends_a_process_that_is_paused_too(start: Callable[[str], Example]) -> None:
+    example = start("fencing")
+
+    def paused() -> bool:
+        return any(p.status() == psutil.STATUS_STOPPED for p in example.running())
+
+    wait_for(paused, "a process that is paused", timeout=60, poll=0.2)
+    os.killpg(example.process.pid, signal.SIGINT)
+    status, said = example.outcome()
+
+    assert status == 130, said
+    assert "Traceback" not in said
+    example.assert_nothing_is_left()
+
+
+def test_a_job_that_ran_twice_in_a_slot_is_found_out(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = {slot: {"first": slot * 5.0, "second": slot * 5 + 1.5} for slot in (1, 2)}
+
+    assert tell_slots([1, 2], sent, {1: ["first"], 2: ["second"]})
+    assert not tell_slots([1, 2], sent, {1: ["first"], 2: ["first", "second"]})
+    assert not tell_slots([1, 2], sent, {1: ["first"], 2: []})
+
+
+def test_the_policy_has_a_test_that_passes() -> None:
+    said = run_python(ROOT, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/custom_policy")
+
+    assert "3 passed" in said
+
+
+def test_the_django_project_has_tests_that_pass_and_no_migration_is_missing() -> None:
+    shop = EXAMPLES / "django_shop"
+
+    run_python(shop, "manage.py", "test", "--verbosity", "0")
+    run_python(shop, "manage.py", "makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_readme_says_how_to_run_its_example(name: str) -> None:
+    lines = (EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()
+    text = "\n".join(lines)
+
+    assert f"    python -m examples.{name} " in text
+    assert len(lines) <= 30
+    for file in re.findall(r"`([\w/]+\.(?:py|sql))`", text):
+        assert (EXAMPLES / name / file).exists(), file
+
+
+# -- the statement with the token ------------------------------------------------------------
+
+
+def test_a_later_token_wins_in_sqlite_and_the_same_lease_may_write_twice(tmp_path: Path) -> None:
+    database = books.Books(tmp_path / "books.sqlite")
+    database.create()
+    database.begin(1, 1000)
+
+    assert database.write(1, 1000, 990, token=20)
+    assert database.write(1, 990, 980, token=20)
+    assert not database.write(1, 1000, 900, token=19)
+    assert database.balance(1) == 980
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    if not can_run():
+        pytest.skip("PostgreSQL is not installed here (initdb, postgres and psql)")
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+SQL = (EXAMPLES / "fencing" / "postgresql.sql").read_text(encoding="utf-8")
+TABLE, UPDATE, UPSERT = (part + ";" for part in re.sub(r"(?m)^--.*\n", "", SQL).split(";")[:3])
+TOKEN = 1_795_426_760_328_216
+"""As large as real ones."""
+
+
+@pytest.fixture
+def table(postgres: PostgresServer) -> PostgresServer:
+    """The table of the example, with one user, whose last token is TOKEN."""
+    fresh = f"DROP TABLE IF EXISTS points; {TABLE} INSERT INTO points VALUES (1, 1000, {TOKEN});"
+    assert postgres.run(fresh).returncode == 0
+    return postgres
+
+
+def row(server: PostgresServer) -> str:
+    return server.run("SELECT balance, token FROM points WHERE user_id = 1;").stdout.strip()
+
+
+def test_the_file_for_postgresql_runs_as_it_stands(table: PostgresServer) -> None:
+    done = table.run(SQL, user_id=1, balance=990, token=TOKEN + 1)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["CREATE", "TABLE", "UPDATE", "1", "990", "INSERT", "0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "won", "lost"),
+    [(UPDATE, "UPDATE 1", "UPDATE 0"), (UPSERT, "990\nINSERT 0 1", "INSERT 0 0")],
+    ids=["update", "upsert"],
+)
+def test_a_later_token_wins_in_postgresql(
+    table: PostgresServer, statement: str, won: str, lost: str
+) -> None:
+    def write(token: int) -> str:
+        return table.run(statement, user_id=1, balance=990, token=token).stdout.strip()
+
+    assert write(TOKEN - 1) == lost
+    assert row(table) == f"1000|{TOKEN}"
+    assert write(TOKEN) == won
+    assert write(TOKEN + 1) == won
+    assert row(table) == f"990|{TOKEN + 1}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "lost"), [(UPDATE, "UPDATE 0"), (UPSERT, "INSERT 0 0")], ids=["update", "upsert"]
+)
+def test_a_late_write_that_had_to_wait_is_compared_with_what_was_written_meanwhile(
+    table: PostgresServer, statement: str, lost: str
+) -> None:
+    later = session(table, balance=990, token=TOKEN + 2)
+    assert later.stdin is not None
+    later.stdin.write(f"BEGIN; {statement} SELECT 'has written';\n")
+    later.stdin.flush()
+    assert later.stdout is not None
+    assert any("has written" in line for line in later.stdout)
+
+    late = session(table, balance=900, token=TOKEN + 1)  # beats the token that is committed so far
+    assert late.stdin is not None
+    late.stdin.write(f"{statement}\n")
+    late.stdin.flush()
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
+    wait_for(lambda: table.run(waits).stdout.strip() == "1", "the late one to be blocked")
+    later.communicate("COMMIT;\n", timeout=20)
+    said, _ = late.communicate(timeout=20)
+
+    assert said.strip() == lost
+    assert row(table) == f"990|{TOKEN + 2}"
+
+
+def session(server: PostgresServer, **values: int) -> subprocess.Popen[str]:
+    """A client whose statements the test writes one by one."""
+    return subprocess.Popen(
+        server.psql({"user_id": 1, **values}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
