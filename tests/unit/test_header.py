@@ -26,7 +26,7 @@ def test_a_message_without_a_header_says_nothing(headers: Any) -> None:
 def test_another_language_names_the_key_and_nothing_else() -> None:
     header = read({"v": 1, "key": "order:7"})
 
-    assert header == Header(key="order:7")
+    assert header == Header(key="order:7", given=True)
 
 
 def test_what_is_written_is_read_back() -> None:
