@@ -115,18 +115,30 @@ class Ground:
 def play(story: Callable[[Ground], bool]) -> int:
     """Play a story; return the exit status: 0, 1 when it went wrong, 128 + n when told to stop."""
     stop.listen()
-    try:
+
+    def on(server: Server, folder: Path) -> int:
+        ground = Ground(server, folder)
+        try:
+            return 0 if story(ground) else 1
+        finally:
+            ground.end()
+
+    def told(act: Callable[[], int]) -> int:
+        try:
+            return act()
+        except stop.Stopped as stopped:
+            print("\nstopped; every process of the example has ended")
+            return stopped.status
+        except DemoError as error:
+            print(f"\n{error}", file=sys.stderr)
+            return 1
+
+    def with_server() -> int:
         # ignore: a process that was killed a moment ago may still be closing a file
         temporary = TemporaryDirectory(prefix="example-", ignore_cleanup_errors=True)
         with temporary as name, Server(Path(name)) as server:
-            ground = Ground(server, Path(name))
-            try:
-                return 0 if story(ground) else 1
-            finally:
-                ground.end()
-    except stop.Stopped as stopped:
-        print("\nstopped; every process of the example has ended")
-        return stopped.status
-    except DemoError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+            # told here as well: an exception keeps the story's results alive, and a result that
+            # goes after its server says goodbye to it for twenty seconds
+            return told(lambda: on(server, Path(name)))
+
+    return told(with_server)

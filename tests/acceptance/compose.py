@@ -55,12 +55,16 @@ _HEALTH: dict[str, Callable[[Any], bool]] = {
 _SERVICE: dict[str, Callable[[Any], bool]] = {
     "build": lambda v: isinstance(v, str),
     "command": _words,
-    "depends_on": lambda v: isinstance(v, dict)
-    and all(isinstance(on, dict) and on.get("condition") in _CONDITIONS for on in v.values()),
+    "depends_on": lambda v: (
+        isinstance(v, dict)
+        and all(isinstance(on, dict) and on.get("condition") in _CONDITIONS for on in v.values())
+    ),
     "environment": _variables,
-    "healthcheck": lambda v: isinstance(v, dict)
-    and "test" in v
-    and all(name in _HEALTH and _HEALTH[name](value) for name, value in v.items()),
+    "healthcheck": lambda v: (
+        isinstance(v, dict)
+        and "test" in v
+        and all(name in _HEALTH and _HEALTH[name](value) for name, value in v.items())
+    ),
     "hostname": lambda v: isinstance(v, str) and bool(_NAME.fullmatch(v)),
     "image": lambda v: isinstance(v, str),
     "init": lambda v: isinstance(v, bool),

@@ -25,7 +25,7 @@ import pytest
 
 from examples.point_charging.points import Points
 from examples.point_charging.service import LOCKED, PLAIN, missing
-from tests.acceptance.compose import ROOT, Tree, read_compose, rule_faults, schema_faults
+from tests.acceptance.compose import ROOT, read_compose, rule_faults, schema_faults
 from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
     VirtualHost,
     module_vhost,
@@ -74,7 +74,10 @@ def change(*path: str, to: Any = None) -> Callable[[Any], None]:
         (change("services", "redis", "restart", to=False), "redis.restart: False"),
         (change("services", "redis", "healthcheck", "interval", to="10"), "redis.healthcheck"),
         (change("services", "beat", "depends_on", to=["redis"]), "beat.depends_on: "),
-        (change("services", "redis", "image", to="redis:latest"), "redis: the image 'redis:latest'"),
+        (
+            change("services", "redis", "image", to="redis:latest"),
+            "redis: the image 'redis:latest'",
+        ),
         (change("services", "redis", "healthcheck"), "redis: no health check"),
         (change("services", "beat", "depends_on", "redis"), "beat: CELERY_RESULT_BACKEND names"),
         (change("services", "flower", "ports", to=["5555:5555"]), "flower: port 5555:5555 is open"),
@@ -183,7 +186,7 @@ def program(name: str) -> list[str]:
 @pytest.fixture(scope="module")
 def stack(
     redis_binary: str,
-    module_vhost: VirtualHost,  # noqa: F811
+    module_vhost: VirtualHost,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("compose")

@@ -162,7 +162,8 @@ def test_a_job_that_ran_twice_in_a_slot_is_found_out(capsys: pytest.CaptureFixtu
 
 
 def test_the_policy_has_a_test_that_passes() -> None:
-    said = run_python(ROOT, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/custom_policy")
+    folder = EXAMPLES / "custom_policy"
+    said = run_python(ROOT, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder))
 
     assert "3 passed" in said
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from time import monotonic
 
@@ -21,18 +20,16 @@ class Hangup(Exception):
 class Line:
     """Sends and receives until `ends`, by the clock that the socket's own waits go by."""
 
-    __slots__ = ("_plain", "_sock", "_timeout", "ends")
+    __slots__ = ("_sock", "_timeout", "ends")
 
-    def __init__(self, sock: socket.socket, ends: float, *, plain: bool = False) -> None:
-        """`plain`: what is sent goes over the wire as it is, without TLS."""
+    def __init__(self, sock: socket.socket, ends: float) -> None:
         self.ends = ends
         self._sock = sock
         self._timeout = -1.0
-        self._plain = plain and os.name == "posix"
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
-        sent, whole = self._at_once(data) if self._plain else 0, len(data)
+        sent, whole = 0, len(data)
         while sent < whole:
             self._arm()
             try:
@@ -40,20 +37,6 @@ class Line:
                 sent += self._sock.send(memoryview(data)[sent:] if sent else data)
             except OSError as error:
                 raise _trouble(error) from error
-
-    def _at_once(self, data: bytes) -> int:
-        """Send what the kernel takes now, nearly always all; return how much that was.
-
-        A socket with a timeout would ask whether it may send, and then send: in a pool of
-        threads each of the two may wait for the interpreter's lock.
-        """
-        self._arm()  # a socket with a timeout does not block
-        try:
-            return os.write(self._sock.fileno(), data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise _trouble(error) from error
 
     def receive(self) -> bytes:
         """Return what comes next, at least one byte."""

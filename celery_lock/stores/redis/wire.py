@@ -69,7 +69,7 @@ class Wire:
     def _open(self, ends: float) -> tuple[Line, Reader]:
         """Connect, log in and choose the database, all said in one breath."""
         self._connection, sock = dial(self._address, ends)
-        line = Line(sock, ends, plain=self._address.tls is None)
+        line = Line(sock, ends)
         reader = Reader(line)
         login = self._login()
         greeting = self._greeting(login)
