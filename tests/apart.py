@@ -9,17 +9,19 @@ from typing import Any
 from celery import _state
 
 
-def forget_local_tasks() -> None:
-    """Share the tasks that tests wrote inside of functions with no further app.
+def forget_shared_tasks() -> None:
+    """Share the tasks of tests and of the examples with no further app.
 
     Celery shares every task with all apps to come (`shared=True`), for the life of the process:
-    two tests with a task of one name would meet. Tasks of modules are left alone.
+    two tests with a task of one name would meet, and an app that a test made for one task would
+    have those of an example that another test imported.
     """
     for share in list(_state._on_app_finalizers):
-        if "<locals>" in _name_of_the_body(share):
+        body = inspect.getclosurevars(share).nonlocals.get("fun")  # builtin ones have none
+        if _is_of_a_test(body):
             _state._on_app_finalizers.discard(share)
 
 
-def _name_of_the_body(share: Callable[..., Any]) -> str:
-    body = inspect.getclosurevars(share).nonlocals.get("fun")  # builtin ones have none
-    return getattr(body, "__qualname__", "")
+def _is_of_a_test(body: Callable[..., Any] | None) -> bool:
+    module = getattr(body, "__module__", None) or ""
+    return module.startswith("examples.") or "<locals>" in getattr(body, "__qualname__", "")

@@ -33,7 +33,7 @@ from typing import Any
 
 import pytest
 
-from tests.apart import forget_local_tasks
+from tests.apart import forget_shared_tasks
 from tests.services.fixtures import (  # noqa: F401  (pytest finds fixtures by their names here)
     WORKERS,
     certificates,
@@ -74,9 +74,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(room)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
-    forget_local_tasks()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    forget_shared_tasks()
 
 
 @pytest.hookimpl(wrapper=True)
