@@ -15,12 +15,18 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check --no-input
 HERE  := $(shell pwd | cksum | cut -d ' ' -f 1)
 STAMP := $(VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test lint docs controls clean
+# The libraries that are measured beside this one do not come into the other environment.
+BENCH_VENV  := build/bench-venv
+BENCH_RUN   := $(BENCH_VENV)/bin/python
+BENCH_STAMP := $(BENCH_VENV)/.installed-$(HERE)
+
+.PHONY: help venv install demo test lint bench docs controls clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
 	@echo 'make test      run all tests on real servers'
 	@echo 'make lint      ruff, mypy, pyright'
+	@echo 'make bench     measure it beside other libraries (8 minutes; BENCH=quick: one)'
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
@@ -42,6 +48,9 @@ lint: $(STAMP)-lint
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 	@$(RUN) -m pyright --pythonpath $(RUN)
+
+bench: $(BENCH_STAMP)
+	@$(BENCH_RUN) -m benchmarks $(ARGS)
 
 docs: $(STAMP)-docs
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict # --quiet would not see the warnings
@@ -76,4 +85,15 @@ $(STAMP)-lint: $(VENV)/.made pyproject.toml
 $(STAMP)-docs: $(VENV)/.made pyproject.toml
 	@echo 'installing the documentation tools into $(VENV) ...'
 	@$(PIP) install -e '.[docs]'
+	@touch $@
+
+$(BENCH_VENV)/.made: tools/make_venv.sh
+	@mkdir -p build
+	@sh tools/make_venv.sh '$(PYTHON)' '$(BENCH_VENV)'
+	@touch $@
+
+$(BENCH_STAMP): $(BENCH_VENV)/.made pyproject.toml benchmarks/requirements.txt
+	@echo 'installing other libraries, to measure beside, into $(BENCH_VENV) ...'
+	@$(BENCH_RUN) -m pip --quiet --disable-pip-version-check --no-input install \
+		-e '.[redis]' -r benchmarks/requirements.txt
 	@touch $@

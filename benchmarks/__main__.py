@@ -1,6 +1,6 @@
 """Run all benchmarks: print the tables and the targets, keep the numbers of a full run.
 
-python -m benchmarks                 all of it; writes results.json and the page of numbers
+python -m benchmarks                 all of it; writes results.json and what quotes it
 BENCH=quick python -m benchmarks     a short run for development; writes nothing
 python -m benchmarks cycle growth    those sections alone; writes nothing
 """
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cycles, growth, memory, names, page, renewals, results, throughput
+from . import cycles, growth, memory, names, page, pages, renewals, results, throughput
 from .machine import described
 from .processes import BenchError, stop_by_signals
 from .results import Results, Section
@@ -63,7 +63,7 @@ def main(wanted: list[str]) -> int:
         print("\na quick run: nothing is written")
         return 0
     done.write()
-    page.write(done)
+    pages.write(done)
     print(f"\nwritten: {results.FILE.name} and {page.FILE.name}")
     return 0
 

@@ -9,7 +9,7 @@ from .arithmetic import Spread
 from .results import Cell, Results, Section
 from .targets import Verdict, verdicts
 
-__all__ = ["FILE", "page", "table", "targets_table", "write"]
+__all__ = ["FILE", "markdown", "page", "table", "targets_table", "write"]
 
 FILE = Path(__file__).parents[1] / "docs" / "reference" / "numbers.md"
 
@@ -21,13 +21,21 @@ _HEAD = """\
 Everything on it was measured in one run on one machine, in turns: each row a little in every round,
 each round in another order. A number is the median of the rounds; in brackets is where all but the
 lowest and the highest tenth of them lie. A ratio is taken round by round, so read the ratios: they
-hold on another machine, the times do not.
+hold on another machine better than the times do.
 
-What they are not: the server was on the same machine, so a network adds its own time to each round
-trip, ours and theirs; and an empty task is the worst case there is, since any work in the body makes
-a lock's share smaller.
+An empty task is the worst case there is: any work in the body makes a lock's share smaller.
 
 Measured on {processor} ({system}), Python {python}, {server}, {packages}.
+"""
+
+_TAIL = """\
+## This does not ...
+
+- measure a network: the server was on the same machine, and yours adds its own time to each round
+  trip, ours and theirs;
+- compare what the libraries promise: a lock that is not renewed, or is freed without proof, has
+  less to do;
+- tell how fast your tasks are: run `make bench` on the machine that you will use.
 """
 
 _MEASURED_BY = ("processor", "system", "python", "server")
@@ -46,6 +54,7 @@ def page(results: Results) -> str:
     for section in results.sections:
         parts.append(f"## {section.title}\n\n{section.about}\n\n{table(section)}\n")
     parts.append(f"## Targets\n\nBy the medians.\n\n{targets_table(verdicts(results))}\n")
+    parts.append(_TAIL)
     return "\n".join(parts)
 
 
@@ -62,12 +71,12 @@ def table(section: Section) -> str:
         for title in titles:
             texts += _texts(row.cells[title])
         lines.append(texts)
-    return _markdown(head, lines)
+    return markdown(head, lines)
 
 
 def targets_table(judged: Sequence[Verdict]) -> str:
     """Return the targets and what was found."""
-    return _markdown(
+    return markdown(
         ["target", "found", ""],
         [[each.target, f"{each.found:.3g}", "met" if each.met else "missed"] for each in judged],
     )
@@ -92,6 +101,7 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table; all columns but the first one hold numbers."""
     rule = ["---", *("---:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

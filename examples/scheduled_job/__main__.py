@@ -15,7 +15,7 @@ from .app import SLOT
 APP = "examples.scheduled_job.app"
 LATE = {"first": 0.0, "second": 1.5}
 """The beats, and by how many seconds the clock of each one's machine is behind."""
-SLOTS = 3
+SLOTS = 2
 """How many slots are watched."""
 
 _SENT = re.compile(r"\[([\d-]+ [\d:]+),(\d+): .*Sending due task report")

@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = "page.py"
 """The file of the blocks that name none."""
 
+PLAIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""A user's own tests need nothing but pytest; other plug-ins take seconds to load."""
+
 _FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,}) *(?P<info>.*)$")
 _NAME = re.compile(r"^# ([\w/]+\.py)$")
 
@@ -94,15 +97,26 @@ def commands(blocks: list[Block]) -> list[str]:
     return [line for line in lines if line]
 
 
+def user_environment() -> dict[str, str]:
+    """Return the environment of a user whose shell finds the programs of this Python, and the
+    package of this checkout."""
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("CELERY_", "PYTEST_"))},
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
 def run_python(folder: Path, *argv: str, env: Mapping[str, str] | None = None) -> str:
     """Run Python in `folder`, with the package of this checkout; return what it printed."""
     done = subprocess.run(
         [sys.executable, *argv],
         cwd=folder,
         env={
-            **{k: v for k, v in os.environ.items() if not k.startswith(("CELERY_", "PYTEST_"))},
+            **user_environment(),
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
-            "PYTHONDONTWRITEBYTECODE": "1",
             **(env or {}),
         },
         stdin=subprocess.DEVNULL,

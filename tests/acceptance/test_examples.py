@@ -16,7 +16,7 @@ import pytest
 
 from examples.fencing import books
 from examples.scheduled_job.__main__ import tell as tell_slots
-from tests.acceptance.blocks import ROOT, run_python
+from tests.acceptance.blocks import PLAIN, ROOT, run_python
 from tests.acceptance.postgres_server import PostgresServer, can_run
 from tests.services import wait_for
 from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
@@ -109,7 +109,7 @@ SHOWN = {
         r".*paused process: has read 1000, writes 900: REFUSED\n"
         r".*has read  990, writes 890\n  left: 890, right",
     ),
-    "scheduled_job": (r"(\d\d:\d\d:\d\d( +\+\d\.\d\d s){2}   1: of the \w+ beat\n){3}",),
+    "scheduled_job": (r"(\d\d:\d\d:\d\d( +\+\d\.\d\d s){2}   1: of the \w+ beat\n){2}",),
     "worker_configuration": (
         r"  list 7: list 7 has its newsletter\n  list 7: \{'skipped': 'newsletter:7', .*\n"
         r"  list 8: list 8 has its newsletter",
@@ -163,7 +163,8 @@ def test_a_job_that_ran_twice_in_a_slot_is_found_out(capsys: pytest.CaptureFixtu
 
 def test_the_policy_has_a_test_that_passes() -> None:
     folder = EXAMPLES / "custom_policy"
-    said = run_python(ROOT, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder))
+    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]  # our settings name that
+    said = run_python(ROOT, "-m", "pytest", *options, str(folder), env=PLAIN)
 
     assert "3 passed" in said
 

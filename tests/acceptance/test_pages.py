@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.blocks import (
+    PLAIN,
     PROGRAM,
     ROOT,
     Block,
@@ -48,9 +49,6 @@ for app in list(_state._get_active_apps()):
     app.finalize()
 """
 """Binds the tasks of a file, so that a lock which cannot be is found."""
-
-PLAIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""A page's own tests need nothing but pytest; other plug-ins take seconds to load."""
 
 DOCS = [page for page in pages() if page.name != "README.md"]
 TYPED = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]

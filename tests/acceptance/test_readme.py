@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,17 @@ from celery_lock.keys.spelling import digest
 from celery_lock.model import Claim
 from celery_lock.stores import open_store
 from tests.acceptance.blocks import (
+    PLAIN,
     ROOT,
     blocks_of,
     check_other,
     commands,
     python_files,
     run_python,
+    user_environment,
 )
 from tests.house import own_files
-from tests.services import missing
+from tests.services import Process, missing
 from tests.services.fixtures import WorkerFactory
 
 pytestmark = pytest.mark.acceptance
@@ -43,7 +46,7 @@ def test_every_block_belongs_to_a_file_that_is_run_here() -> None:
     for block in README:
         check_other(block)
 
-    assert set(FILES) == {"shop.py", "test_shop.py"}
+    assert set(FILES) == {"shop.py"}
 
 
 @pytest.fixture
@@ -66,12 +69,6 @@ def rows(shop: Path, query: str) -> list[tuple[object, ...]]:
         return db.execute(query).fetchall()
     finally:
         db.close()
-
-
-def test_the_test_in_the_readme_passes(shop: Path) -> None:
-    out = run_python(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py")
-
-    assert "1 passed" in out
 
 
 @pytest.fixture
@@ -191,33 +188,57 @@ def typed(command: str, folder: Path, *, path: Path | None = None) -> str:
     return done.stdout
 
 
+INSTALL, DEMO, TEST, WORKER, SEND = commands(README)
+
+
 def test_every_command_of_the_readme_is_typed_here() -> None:
-    assert commands(README) == ["pip install '.[redis]'", "make demo", "make test"]
+    assert (INSTALL, DEMO, TEST) == ("pip install '.[redis]'", "make demo", "make test")
+    assert WORKER.startswith("celery ")
+    assert SEND.startswith("python ")
 
 
 @pytest.mark.timeout(300)
-def test_pip_installs_a_package_that_works_without_the_checkout(
-    checkout: Path, tmp_path: Path
+def test_the_demo_runs_in_a_clean_clone_and_pip_installs_what_needs_no_checkout(
+    checkout: Path,
 ) -> None:
-    run_python(tmp_path, "-m", "venv", "env")
-    bin_ = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+    typed(DEMO, checkout)
 
-    typed("pip install '.[redis]'", checkout, path=bin_)
-
-    shutil.rmtree(checkout)
+    # in the environment that the demo has made: it takes what is the same for both from there
+    env = checkout / ".venv"
+    typed(INSTALL, checkout, path=env / "bin")
+    for path in checkout.iterdir():
+        if path.is_dir() and path != env:
+            shutil.rmtree(path)
     out = typed(
         "python -c 'import celery_lock, redis; from celery_lock.stores import open_store;"
         ' print(open_store("redis://localhost:1/0").url, celery_lock.__file__)\'',
-        tmp_path,
-        path=bin_,
+        checkout,
+        path=env / "bin",
     )
-    assert out.startswith("redis://localhost:1/0 ")
-    assert str(tmp_path / "env") in out
+    assert out.startswith(f"redis://localhost:1/0 {env}")
 
 
-@pytest.mark.timeout(300)
-def test_the_demo_shows_that_no_charge_is_lost(checkout: Path) -> None:
-    typed("make demo", checkout)
+def test_the_first_conflict_is_in_the_log(tmp_path: Path, redis_url: str) -> None:
+    """`shop.py` is the blocks above the commands, and no more."""
+    above = islice((block for block in README if block.language == "python"), 2)
+    text = python_files(list(above))["shop.py"]
+    text = re.sub(r"redis://localhost:6379/\d", redis_url, text)
+    (tmp_path / "shop.py").write_text(text, encoding="utf-8")
+    env = user_environment()
+    log = tmp_path / "worker.log"
+    worker = Process(["sh", "-c", f"exec {WORKER}"], cwd=tmp_path, log=log, env=env)
+    worker.start()
+    try:
+        worker.wait_for_log(r"celery@\S+ ready\.", timeout=60)
+
+        subprocess.run(["sh", "-c", SEND], cwd=tmp_path, env=env, check=True, timeout=60)
+
+        held = r"skipped, will not run: lock 'nightly-report' is held by task ([\w-]+) on celery@"
+        holder = worker.wait_for_log(held)[1]
+        worker.wait_for_log(rf"\[{holder}\] succeeded in \S+ None")
+        worker.wait_for_log(rf"succeeded in \S+ \{{'skipped': 'nightly-report', .*'{holder}'\}}")
+    finally:
+        worker.kill()
 
 
 def test_make_test_runs_all_tests(checkout: Path) -> None:

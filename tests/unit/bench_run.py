@@ -1,0 +1,66 @@
+"""A run of the benchmarks as the tests write it: each number said, none of them measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks import names
+from benchmarks.arithmetic import Spread
+from benchmarks.results import Cell, Results, Row, Section
+
+MACHINE = {
+    "processor": "2 x Abacus",
+    "system": "Linux x86_64",
+    "python": "3.13.1",
+    "server": "Redis 7.0.15",
+    "celery": "5.7.0",
+    "redis": "8.1.0",
+}
+
+LOCKS = (names.STORE, names.REDIS_PY_LOCK, names.ONCE_BACKEND, names.SINGLETON_BACKEND)
+TASKS = (names.TEMPLATE, names.DIGEST, names.REDIS_PY, names.ONCE, names.SINGLETON)
+
+
+def cell(ratio: float | None = None, value: float = 1.0) -> Cell:
+    """A cell whose rounds all came to the same."""
+    return Cell(always(value), None if ratio is None else always(ratio))
+
+
+def always(value: float) -> Spread:
+    return Spread(value, value, value, 3)
+
+
+def section(name: str, rows: Mapping[str, Mapping[str, Cell]]) -> Section:
+    base = next(iter(rows))
+    listed = [Row(row, cells) for row, cells in rows.items()]
+    return Section(name, f"Title of {name}", f"About {name}.", base, listed)
+
+
+def a_run(
+    *,
+    cycle: float = 1.5,
+    redis_py: float = 3.0,
+    trips: Mapping[int, float] | None = None,
+    worker: float = 1.0,
+    publisher: float = 1.0,
+) -> Results:
+    """A run that meets all targets, but for what the arguments say."""
+    shares = dict.fromkeys(LOCKS, redis_py) | {names.STORE: cycle}
+    tasks = {
+        name: {names.WORKER: cell(worker), names.PUBLISHER: cell(publisher)} for name in TASKS
+    }
+    trips = {1: 1, 1_000: 10} if trips is None else trips
+    held = {name: {names.HELD: cell(1.0, 100 + place)} for place, name in enumerate(LOCKS)}
+    return Results(
+        MACHINE,
+        [
+            section(names.CYCLE, {n: {names.MICROSECONDS: cell(r)} for n, r in shares.items()}),
+            section(names.throughput("prefork"), tasks),
+            section(names.throughput("threads"), tasks),
+            section(
+                names.RENEWAL,
+                {names.leases(n): {names.TRIPS: cell(1.0, t)} for n, t in trips.items()},
+            ),
+            section(names.MEMORY, held),
+        ],
+    )
