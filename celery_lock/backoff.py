@@ -53,7 +53,7 @@ class Backoff(ABC):
 
 
 @dataclass(frozen=True)
-class constant(Backoff):  # noqa: N801 (reads as a function where it is used)
+class constant(Backoff):
     """Always the same pause of `delay` seconds.
 
     Shorter finds a free key sooner and sends more messages; without jitter, tasks that met the
@@ -70,7 +70,7 @@ class constant(Backoff):  # noqa: N801 (reads as a function where it is used)
 
 
 @dataclass(frozen=True)
-class exponential(Backoff):  # noqa: N801
+class exponential(Backoff):
     """A pause that grows from `first` by `factor` up to `cap` seconds.
 
     `first` (1 s) is how soon a short holder is met again; `cap` (15 s) how late the last one is.

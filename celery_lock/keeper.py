@@ -58,9 +58,7 @@ class _Debt:
 class Keeper:
     """Renews the leases it was given, pays the debts it was given. Thread-safe."""
 
-    def __init__(
-        self, store: LockStore, *, clock: Clock = steady, threads: bool = True
-    ) -> None:
+    def __init__(self, store: LockStore, *, clock: Clock = steady, threads: bool = True) -> None:
         """`threads=False`: nothing happens by itself; the caller moves it on with
         `tell_losses()` and `renew()`, as tests do whose clock is their own.
         """
@@ -220,7 +218,9 @@ class Keeper:
         if self._running and all(thread.is_alive() for thread in self._running):
             return
         self._running = [
-            threading.Thread(target=self._run, args=args, name=f"celery-lock-{args[0]}", daemon=True)
+            threading.Thread(
+                target=self._run, args=args, name=f"celery-lock-{args[0]}", daemon=True
+            )
             for args in (("clock", self.tell_losses), ("renewal", self.renew))
         ]
         for thread in self._running:

@@ -31,12 +31,12 @@ _NOTHING: Any = _Nothing()
 
 
 @dataclass(frozen=True)
-class fail(Decision):  # noqa: N801 (these four read as verbs where they are used)
+class fail(Decision):
     """The task fails with `LockConflict`, which names the key and its holder."""
 
 
 @dataclass(frozen=True)
-class skip(Decision):  # noqa: N801
+class skip(Decision):
     """The task completes without running, so that `get()`, chords, chains and links go on.
 
     Its result is `{"skipped": key, "held_by": task id}`, or `result` if one is given. The next
@@ -54,7 +54,7 @@ class skip(Decision):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class wait(Decision):  # noqa: N801
+class wait(Decision):
     """Block the worker's slot for at most `max_wait` seconds, then do `then` (default `fail()`).
 
     There is no default for `max_wait`: a longer one loses fewer tasks to `then` and keeps the
@@ -76,7 +76,7 @@ class wait(Decision):  # noqa: N801
 
 
 @dataclass(frozen=True)
-class requeue(Decision):  # noqa: N801
+class requeue(Decision):
     """Send the same message again, after a pause; its task id, retries and canvas are untouched.
 
     There is no order among those who wait, and one message can starve while others pass.

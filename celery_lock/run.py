@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
@@ -57,7 +57,7 @@ class Again:
     why: str
 
 
-Step = Union[Go, Skipped, Again]
+Step = Go | Skipped | Again
 
 
 class Run:

@@ -164,5 +164,3 @@ def _keep_users_request(cls: Any) -> None:
     from .request import combined
 
     cls.Request = combined(cls.Request)
-
-

@@ -64,7 +64,9 @@ class _Store(MemoryStore):
 class MemoryLocks:
     """What a test may do with the locks of an app, and see of them."""
 
-    def __init__(self, locker: Locker, store: _Store, clock: ManualClock, facts: list[Fact]) -> None:
+    def __init__(
+        self, locker: Locker, store: _Store, clock: ManualClock, facts: list[Fact]
+    ) -> None:
         self._locker = locker
         self._store = store
         self._clock = clock

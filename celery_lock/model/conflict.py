@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
 
 __all__ = ["Conflict", "Decision", "Holder", "OnConflict", "task_id_of"]
 
@@ -75,5 +74,5 @@ class Decision:
     __slots__ = ()
 
 
-OnConflict = Union[Decision, Callable[[Conflict], Decision]]
+OnConflict = Decision | Callable[[Conflict], Decision]
 """A policy: a decision for every conflict, or a function that answers each with one."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from enum import Enum
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 from ..backoff import Backoff, Duration, seconds
 from ..errors import LockConfigurationError, did_you_mean
@@ -16,7 +16,7 @@ from .conflict import Decision, OnConflict
 __all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error", "checked_policy"]
 
 OnStoreError = Literal["requeue", "run", "fail"]
-Key = Union[str, Callable[..., str], None]
+Key = str | Callable[..., str] | None
 
 
 class Scope(str, Enum):
@@ -100,10 +100,12 @@ class Lock:
         if self.on_store_error is not None:
             checked_on_store_error(self.on_store_error, "on_store_error")
         if self.on_lost != "flag":
-            raise LockConfigurationError(f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag'")
+            raise LockConfigurationError(
+                f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag'"
+            )
 
 
-def _FALSE_FRIENDS(name: str) -> str:  # noqa: N802 (reads as the table it is)
+def _FALSE_FRIENDS(name: str) -> str:
     """Say what a word of another library is called here."""
     return {
         "timeout": ", which other libraries use for the lifetime: here ttl is how long an"
@@ -158,5 +160,3 @@ def checked_on_store_error(value: object, name: str) -> OnStoreError:
     if value == "requeue" or value == "run" or value == "fail":
         return value
     raise LockConfigurationError(f"{name}={value!r} is not known; write 'requeue', 'run' or 'fail'")
-
-

@@ -584,11 +584,10 @@ def test_a_lock_on_a_task_without_the_base_class_is_warned_of() -> None:
     """Nobody would read it, and nothing would be locked."""
     app = Celery("plain", broker="memory://")
 
+    @app.task(lock=Lock("order:{order_id}"))
+    def ship(order_id: int) -> None: ...
+
     with pytest.warns(UserWarning, match="base=LockedTask"):
-
-        @app.task(lock=Lock("order:{order_id}"))
-        def ship(order_id: int) -> None: ...
-
         app.finalize()
 
 
