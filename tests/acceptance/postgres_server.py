@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from tests.services.ports import LOOPBACK, free_port
 from tests.services.process import SETPRIV, Process
-from tests.services.waiting import wait_for
+from tests.services.waiting import WaitedTooLong, wait_for
 
 
 def find_postgres(program: str) -> str | None:
@@ -39,14 +42,11 @@ class PostgresServer:
     """A server on a free loopback port whose data need not outlive it. Use it in a `with`."""
 
     def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
+        # not in `folder`: pytest's are their owner's alone, and PostgreSQL refuses to be root
+        self._data = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._user = _user() if os.geteuid() == 0 else None
-        if self._user:  # PostgreSQL refuses to be root
-            self._data.mkdir()
+        if self._user:
             shutil.chown(self._data, self._user)
-            for parent in (folder, *folder.parents):  # pytest's folders are their owner's alone
-                if parent.owner() == "root" and parent.stat().st_mode & 0o711 != 0o711:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self.port = free_port()
         options = ["-D", str(self._data), "-h", LOOPBACK, "-p", str(self.port), "-F"]
         self._process = Process(
@@ -57,7 +57,10 @@ class PostgresServer:
 
     def __enter__(self) -> PostgresServer:
         make = [str(find_postgres("initdb")), "-D", str(self._data), "-U", "test", "-A", "trust"]
-        subprocess.run([*self._as_user(), *make, "-N"], check=True, capture_output=True, cwd="/")
+        made = subprocess.run(
+            [*self._as_user(), *make, "-N"], capture_output=True, text=True, check=False, cwd="/"
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
         self._process.start()
         wait_for(lambda: self.run("SELECT 1;").returncode == 0, "PostgreSQL", timeout=30)
         return self
@@ -68,7 +71,12 @@ class PostgresServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # at once, but not by SIGKILL: its shared memory would stay until the machine restarts
+        self._process.signal(signal.SIGINT)
+        with suppress(WaitedTooLong):
+            self._process.wait()
         self._process.kill()
+        shutil.rmtree(self._data, ignore_errors=True)
 
     def psql(self, values: Mapping[str, int] | None = None) -> list[str]:
         """Return the command line of a client that reads statements, and says little."""

@@ -14,10 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from examples.fencing import books
 from examples.scheduled_job.__main__ import tell as tell_slots
 from tests.acceptance.blocks import PLAIN, ROOT, run_python
-from tests.acceptance.postgres_server import PostgresServer, can_run
 from tests.services import wait_for
 from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
 
@@ -169,11 +167,14 @@ def test_the_policy_has_a_test_that_passes() -> None:
     assert "3 passed" in said
 
 
-def test_the_django_project_has_tests_that_pass_and_no_migration_is_missing() -> None:
+def test_the_django_project_has_tests_that_pass_and_no_migration_is_missing(
+    tmp_path: Path,
+) -> None:
     shop = EXAMPLES / "django_shop"
+    env = {"SHOP_DATABASE": str(tmp_path / "db.sqlite3")}
 
-    run_python(shop, "manage.py", "test", "--verbosity", "0")
-    run_python(shop, "manage.py", "makemigrations", "--check", "--dry-run")
+    run_python(shop, "manage.py", "test", "--verbosity", "0", env=env)
+    run_python(shop, "manage.py", "makemigrations", "--check", "--dry-run", env=env)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -185,105 +186,3 @@ def test_a_readme_says_how_to_run_its_example(name: str) -> None:
     assert len(lines) <= 30
     for file in re.findall(r"`([\w/]+\.(?:py|sql))`", text):
         assert (EXAMPLES / name / file).exists(), file
-
-
-# -- the statement with the token ------------------------------------------------------------
-
-
-def test_a_later_token_wins_in_sqlite_and_the_same_lease_may_write_twice(tmp_path: Path) -> None:
-    database = books.Books(tmp_path / "books.sqlite")
-    database.create()
-    database.begin(1, 1000)
-
-    assert database.write(1, 1000, 990, token=20)
-    assert database.write(1, 990, 980, token=20)
-    assert not database.write(1, 1000, 900, token=19)
-    assert database.balance(1) == 980
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    if not can_run():
-        pytest.skip("PostgreSQL is not installed here (initdb, postgres and psql)")
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-SQL = (EXAMPLES / "fencing" / "postgresql.sql").read_text(encoding="utf-8")
-TABLE, UPDATE, UPSERT = (part + ";" for part in re.sub(r"(?m)^--.*\n", "", SQL).split(";")[:3])
-TOKEN = 1_795_426_760_328_216
-"""As large as real ones."""
-
-
-@pytest.fixture
-def table(postgres: PostgresServer) -> PostgresServer:
-    """The table of the example, with one user, whose last token is TOKEN."""
-    fresh = f"DROP TABLE IF EXISTS points; {TABLE} INSERT INTO points VALUES (1, 1000, {TOKEN});"
-    assert postgres.run(fresh).returncode == 0
-    return postgres
-
-
-def row(server: PostgresServer) -> str:
-    return server.run("SELECT balance, token FROM points WHERE user_id = 1;").stdout.strip()
-
-
-def test_the_file_for_postgresql_runs_as_it_stands(table: PostgresServer) -> None:
-    done = table.run(SQL, user_id=1, balance=990, token=TOKEN + 1)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["CREATE", "TABLE", "UPDATE", "1", "990", "INSERT", "0", "1"]
-
-
-@pytest.mark.parametrize(
-    ("statement", "won", "lost"),
-    [(UPDATE, "UPDATE 1", "UPDATE 0"), (UPSERT, "990\nINSERT 0 1", "INSERT 0 0")],
-    ids=["update", "upsert"],
-)
-def test_a_later_token_wins_in_postgresql(
-    table: PostgresServer, statement: str, won: str, lost: str
-) -> None:
-    def write(token: int) -> str:
-        return table.run(statement, user_id=1, balance=990, token=token).stdout.strip()
-
-    assert write(TOKEN - 1) == lost
-    assert row(table) == f"1000|{TOKEN}"
-    assert write(TOKEN) == won
-    assert write(TOKEN + 1) == won
-    assert row(table) == f"990|{TOKEN + 1}"
-
-
-@pytest.mark.parametrize(
-    ("statement", "lost"), [(UPDATE, "UPDATE 0"), (UPSERT, "INSERT 0 0")], ids=["update", "upsert"]
-)
-def test_a_late_write_that_had_to_wait_is_compared_with_what_was_written_meanwhile(
-    table: PostgresServer, statement: str, lost: str
-) -> None:
-    later = session(table, balance=990, token=TOKEN + 2)
-    assert later.stdin is not None
-    later.stdin.write(f"BEGIN; {statement} SELECT 'has written';\n")
-    later.stdin.flush()
-    assert later.stdout is not None
-    assert any("has written" in line for line in later.stdout)
-
-    late = session(table, balance=900, token=TOKEN + 1)  # beats the token that is committed so far
-    assert late.stdin is not None
-    late.stdin.write(f"{statement}\n")
-    late.stdin.flush()
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
-    wait_for(lambda: table.run(waits).stdout.strip() == "1", "the late one to be blocked")
-    later.communicate("COMMIT;\n", timeout=20)
-    said, _ = late.communicate(timeout=20)
-
-    assert said.strip() == lost
-    assert row(table) == f"990|{TOKEN + 2}"
-
-
-def session(server: PostgresServer, **values: int) -> subprocess.Popen[str]:
-    """A client whose statements the test writes one by one."""
-    return subprocess.Popen(
-        server.psql({"user_id": 1, **values}),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )

@@ -20,13 +20,11 @@ from celery_lock.keys.spelling import digest
 from celery_lock.model import Claim
 from celery_lock.stores import open_store
 from tests.acceptance.blocks import (
-    PLAIN,
     ROOT,
     blocks_of,
     check_other,
     commands,
     python_files,
-    run_python,
     user_environment,
 )
 from tests.house import own_files
@@ -37,6 +35,20 @@ pytestmark = pytest.mark.acceptance
 
 README = blocks_of(ROOT / "README.md")
 FILES = python_files(README)
+
+
+# -- the page --------------------------------------------------------------------------------
+
+
+def test_its_first_screen_says_what_it_is_not() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+    assert any(line.startswith("**What it is not.**") for line in lines[:25])
+
+
+@pytest.mark.parametrize("policy", ["requeue(", "skip(", "wait(", "fail(", "lambda"])
+def test_it_has_an_example_of_each_policy(policy: str) -> None:
+    assert f"on_conflict={policy}" in FILES["shop.py"]
 
 
 # -- the code --------------------------------------------------------------------------------
