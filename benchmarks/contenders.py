@@ -56,7 +56,7 @@ def takers(server: Server) -> dict[str, Taker]:
     def by_redis_py(key: str) -> Callable[[], object]:
         lock = client.lock(key, timeout=TTL)
         assert lock.acquire()
-        return lock.release
+        return lambda: lock.release()
 
     def by_other(key: str) -> Callable[[], object]:
         lock: Any = redis_lock.Lock(client, key, expire=TTL)

@@ -10,17 +10,15 @@ from .contenders import Taker, takers
 from .machine import CLIENT, on_cpus
 from .results import Row, Section, column
 from .rounds import in_turns, seconds_each
-from .server import Server
+from .server import Server, two_pings
 from .sizes import Sizes
 
 __all__ = ["cycle_of", "measure"]
 
-_PING = b"*1\r\n$4\r\nPING\r\n"
-
 
 def measure(server: Server, sizes: Sizes) -> Section:
     """Measure everybody in turns, each cycle with a key of its own."""
-    calls: dict[str, Callable[[], object]] = {names.PINGS: _two_pings(server)}
+    calls: dict[str, Callable[[], object]] = {names.PINGS: two_pings(server.port)}
     calls |= {name: cycle_of(taker) for name, taker in takers(server).items()}
     with on_cpus(CLIENT):
         series = in_turns(
@@ -29,29 +27,19 @@ def measure(server: Server, sizes: Sizes) -> Section:
                 for name, call in calls.items()
             },
             sizes.cycle_rounds,
+            sizes.seconds,
         )
     cells = column(series, names.PINGS, scale=1e6)
     return Section(
         names.CYCLE,
         "Acquire and release",
         "One client takes a free key and gives it back; the server and the client have a processor"
-        f" each. Ratios are to {names.PINGS}, which is as fast as two round trips can be. The engine is"
-        " the store together with the keeper, the counters and the rest of what a worker does.",
+        f" each. Ratios are to {names.PINGS}, which is as fast as two round trips can be. The"
+        " engine is the store together with the keeper, the counters and the rest of what a worker"
+        " does.",
         names.PINGS,
         [Row(name, {names.MICROSECONDS: cell}) for name, cell in cells.items()],
     )
-
-
-def _two_pings(server: Server) -> Callable[[], object]:
-    """Return two round trips with nothing around them."""
-    sock = server.socket()
-
-    def call() -> None:
-        for _ in range(2):
-            sock.sendall(_PING)
-            sock.recv(64)
-
-    return call
 
 
 def cycle_of(take: Taker) -> Callable[[], object]:

@@ -48,6 +48,7 @@ def measure(sizes: Sizes, directory: Path) -> Section:
                     for name, call in calls.items()
                 },
                 sizes.growth_rounds,
+                sizes.seconds,
             )
     base = names.size(sizes.other_keys[0], sizes.connections[0])
     cells = column(series, base, scale=1e6)

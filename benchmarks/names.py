@@ -26,6 +26,7 @@ ONCE_BACKEND = "celery-once, its backend"
 SINGLETON_BACKEND = "celery-singleton, its backend"
 
 PLAIN = "plain task"
+PINGS_IN_BODY = "two PINGs in the body"
 TEMPLATE = "LockedTask, a template as key"
 DIGEST = "LockedTask, all arguments as key"
 REDIS_PY = "redis-py Lock in the body"

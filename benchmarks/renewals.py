@@ -12,7 +12,7 @@ from celery_lock.clock import steady
 from celery_lock.events import Subject
 from celery_lock.keeper import Keeper
 from celery_lock.locker import Grant, Locker
-from celery_lock.model import Claim
+from celery_lock.model import Claim, Lease
 from celery_lock.stores import open_store
 
 from . import names
@@ -21,7 +21,7 @@ from .results import Row, Section, column
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["measure"]
+__all__ = ["TTL", "keeper_of", "measure"]
 
 TTL = 600.0
 
@@ -38,7 +38,7 @@ def measure(server: Server, sizes: Sizes) -> Section:
     with server.client() as client, on_cpus(CLIENT):
         for leases in sizes.leases:
             client.flushall()
-            renew = _keeper_of(server, leases)
+            renew, _ = keeper_of(server.url, leases)
             renew()  # connections are opened, and the script is sent
             found = [_renewed(client, renew) for _ in range(sizes.renewals)]
             for place, title in enumerate(series):
@@ -60,21 +60,23 @@ def measure(server: Server, sizes: Sizes) -> Section:
     )
 
 
-def _keeper_of(server: Server, leases: int) -> Callable[[], object]:
-    """Claim so many leases, and return what lets a third of their ttl pass and renews them."""
+def keeper_of(url: str, leases: int) -> tuple[Callable[[], object], list[Lease]]:
+    """Return what lets a third of a ttl pass and renews so many leases, and these leases."""
     passed = 0.0
 
     def clock() -> float:
         return steady() + passed
 
-    store = open_store(server.url)
+    store = open_store(url)
     keeper = Keeper(store, clock=clock, threads=False)
     locker = Locker(store, clock=clock, keeper=keeper)
     subject = Subject("bench", "id", "bench:{n}")
+    claimed: list[Lease] = []
     for number in range(leases):
         holder = f"6f2d5c1e-7a34-4b51-9d0e-{number:012x}#celery@worker-1#4711#0123456789abcdef"
         got = locker.claim(Claim(f"bench:{number}", holder, TTL), subject)
         assert isinstance(got, Grant)
+        claimed.append(got.lease)
 
     def renew() -> None:
         nonlocal passed
@@ -82,7 +84,7 @@ def _keeper_of(server: Server, leases: int) -> Callable[[], object]:
         keeper.renew()
         assert len(keeper) == leases
 
-    return renew
+    return renew, claimed
 
 
 def _renewed(client: Any, renew: Callable[[], object]) -> tuple[float, float, float, float]:

@@ -5,21 +5,30 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Callable, Mapping
+from math import inf
 from time import perf_counter
 
 __all__ = ["in_turns", "seconds_each"]
 
+_ORDER = random.Random(1)
+"""The same in each run."""
 
-def in_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+
+def in_turns(
+    contenders: Mapping[str, Callable[[], float]], rounds: int, seconds: float = inf
+) -> dict[str, list[float]]:
     """Ask each contender for a number once a round; return the numbers by name, round by round.
 
-    The first round is thrown away: connections are opened in it, and scripts are sent.
+    The first round is thrown away: connections are opened in it, and scripts are sent. No round
+    is begun when `seconds` have passed, but there is one at least.
     """
+    until = perf_counter() + seconds
     order = list(contenders)
-    shuffled = random.Random(1)
     found: dict[str, list[float]] = {name: [] for name in order}
     for number in range(rounds + 1):
-        shuffled.shuffle(order)
+        if number > 1 and perf_counter() > until:
+            break
+        _ORDER.shuffle(order)
         for name in order:
             value = contenders[name]()
             if number:

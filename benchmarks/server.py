@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,9 +16,10 @@ import redis
 from .machine import on_cpus, servers_cpu
 from .processes import BenchError, Child
 
-__all__ = ["Server"]
+__all__ = ["Server", "two_pings"]
 
 _LOOPBACK = "127.0.0.1"
+_PING = b"*1\r\n$4\r\nPING\r\n"
 _TRIES = 3
 _STARTING = 15.0
 
@@ -42,9 +44,7 @@ class Server:
 
     def socket(self) -> socket.socket:
         """Return a plain connection."""
-        sock = socket.create_connection((_LOOPBACK, self.port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
+        return _connected(self.port)
 
     def version(self) -> str:
         """Return the server's name and version."""
@@ -95,6 +95,24 @@ class Server:
                     pass
                 time.sleep(0.02)
         return False
+
+
+def two_pings(port: int) -> Callable[[], None]:
+    """Return what makes two round trips over a connection of its own, with nothing around them."""
+    sock = _connected(port)
+
+    def call() -> None:
+        for _ in range(2):
+            sock.sendall(_PING)
+            sock.recv(64)
+
+    return call
+
+
+def _connected(port: int) -> socket.socket:
+    sock = socket.create_connection((_LOOPBACK, port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _program() -> str:

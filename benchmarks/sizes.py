@@ -11,6 +11,9 @@ __all__ = ["FULL", "QUICK", "Sizes"]
 class Sizes:
     """How much of everything is done. More narrows the medians and takes longer."""
 
+    seconds: float
+    """That the rounds of one section may take, on a machine that is slow or busy: then there are
+    fewer of them."""
     cycle_rounds: int
     cycles: int
     """Acquire and release, so many times in a row. Few: who is next is measured a moment later,
@@ -30,10 +33,11 @@ class Sizes:
 
 
 FULL = Sizes(
+    seconds=180,
     cycle_rounds=300,
     cycles=25,
-    task_rounds=100,
-    tasks=100,
+    task_rounds=200,
+    tasks=50,
     pools=("prefork", "threads"),
     leases=(1, 100, 1_000, 10_000),
     renewals=20,
@@ -43,6 +47,7 @@ FULL = Sizes(
 )
 
 QUICK = Sizes(
+    seconds=20,
     cycle_rounds=40,
     cycles=25,
     task_rounds=10,

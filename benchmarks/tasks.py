@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from celery import Celery
@@ -15,13 +17,12 @@ from celery_singleton import Singleton
 from celery_lock import Lock, LockedTask
 
 from . import names
+from .server import two_pings
 
-__all__ = ["FILLED", "MARKS", "QUEUE", "TASKS", "URL", "app", "mark"]
+__all__ = ["MARKS", "QUEUE", "TASKS", "URL", "app", "filled", "mark"]
 
 QUEUE = "bench"
 """What the worker listens to."""
-FILLED = "bench-filled"
-"""Where the messages lie until they become the queue, all at once."""
 MARKS = "bench-marks"
 """A list of times, by the clock that all processes of the machine share."""
 
@@ -35,6 +36,15 @@ app.conf.update(
     worker_hijack_root_logger=False,
     ONCE={"backend": "celery_once.backends.Redis", "settings": {"url": URL}},
 )
+
+
+_own = threading.local()
+"""A connection of each thread's own."""
+
+
+def filled(name: str) -> str:
+    """Return where the messages of one kind lie until they become the queue, all at once."""
+    return f"bench-filled-{list(TASKS).index(name)}"
 
 
 @cache
@@ -51,6 +61,14 @@ def mark() -> None:
 @app.task(shared=False)
 def plain(n: int) -> None:
     """No lock."""
+
+
+@app.task(shared=False)
+def pings(n: int) -> None:
+    """No lock, but the round trips that one needs: what no lock can be faster than."""
+    if not hasattr(_own, "pings"):
+        _own.pings = two_pings(urlsplit(URL).port or 6379)
+    _own.pings()
 
 
 @app.task(shared=False, base=LockedTask, lock=Lock("bench:{n}"))
@@ -82,6 +100,7 @@ def singleton(n: int) -> None:
 
 TASKS: dict[str, Any] = {
     names.PLAIN: plain,
+    names.PINGS_IN_BODY: pings,
     names.TEMPLATE: template,
     names.DIGEST: digest,
     names.REDIS_PY: redis_py,

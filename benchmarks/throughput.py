@@ -1,4 +1,4 @@
-"""Empty tasks through a real worker: what a lock costs the publisher, and what it costs a worker."""
+"""Empty tasks through a real worker: what a lock costs the publisher, and what the worker."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import redis
 
 from . import names
 from .machine import CLIENT, on_cpus
-from .processor import used
 from .processes import BenchError, Child
+from .processor import used
 from .results import Row, Section, column
-from .rounds import in_turns
+from .rounds import in_turns, seconds_each
 from .server import Server
 from .sizes import Sizes
 
@@ -26,6 +26,8 @@ __all__ = ["measure"]
 
 SLOTS = 2
 """Child processes, or threads, of the worker."""
+AT_ONCE = 10
+"""Tasks of a kind that are published in a row, before it is another one's turn."""
 
 _STARTING = 60.0
 _RUNNING = 120.0
@@ -37,29 +39,37 @@ def measure(server: Server, sizes: Sizes, pool: str, directory: Path) -> Section
     with server.client() as client, _worker(server, pool, directory) as worker:
         _wait_ready(tasks, client, worker)
         numbers = count(int(time.time() * 1000))
+        waiting: set[str] = set()
         published: dict[str, list[float]] = {name: [] for name in tasks.TASKS}
         spent: dict[str, list[float]] = {name: [] for name in tasks.TASKS}
 
-        def turn(name: str) -> float:
-            """Return tasks per second of the worker, and note those of the publisher."""
-            task, arguments = tasks.TASKS[name], [next(numbers) for _ in range(sizes.tasks)]
-            tasks.mark.apply_async(queue=tasks.FILLED)
+        def publish() -> None:
+            """Publish the tasks of a whole round, and note how many a second of each kind."""
+            _mark_all(tasks)
             with on_cpus(CLIENT):
-                began = time.perf_counter()
-                for number in arguments:
-                    task.apply_async((number,), queue=tasks.FILLED)
-                published[name].append(sizes.tasks / (time.perf_counter() - began))
-            tasks.mark.apply_async(queue=tasks.FILLED)
+                senders = {name: _sender(tasks, name, numbers) for name in tasks.TASKS}
+                taken = in_turns(senders, sizes.tasks // AT_ONCE - 1)
+            _mark_all(tasks)
+            for name, each in taken.items():
+                published[name].append(len(each) / sum(each))
+            waiting.update(tasks.TASKS)
+
+        def turn(name: str) -> float:
+            """Return how many tasks the worker runs a second."""
+            if name not in waiting:
+                publish()
+            waiting.discard(name)
             before = used(worker.pid)
             # the queue is there all at once: the worker never waits for the publisher
-            client.rename(tasks.FILLED, tasks.QUEUE)
+            client.rename(tasks.filled(name), tasks.QUEUE)
             first, last = (_next_mark(tasks, client, worker, _RUNNING) for _ in range(2))
             after = used(worker.pid)
             if before is not None and after is not None:
                 spent[name].append((after - before) / sizes.tasks)
             return sizes.tasks / (last - first) * 1e9
 
-        run = in_turns({name: _turn_of(turn, name) for name in tasks.TASKS}, sizes.task_rounds)
+        turns = {name: _turn_of(turn, name) for name in tasks.TASKS}
+        run = in_turns(turns, sizes.task_rounds, sizes.seconds)
     columns = {
         names.WORKER: column(run, names.PLAIN),
         names.PUBLISHER: column(_counted(published), names.PLAIN),
@@ -69,16 +79,28 @@ def measure(server: Server, sizes: Sizes, pool: str, directory: Path) -> Section
     return Section(
         names.throughput(pool),
         f"Throughput, pool {pool}",
-        f"{sizes.tasks * sizes.task_rounds:,} empty tasks of each kind, published and then run by"
-        f" one worker with {SLOTS} slots; broker and locks are on one server. Ratios are to a plain"
-        " task. celery-once and celery-singleton take their lock as they publish, and none when"
-        " the task runs.",
+        f"{sizes.tasks * len(run[names.PLAIN]):,} empty tasks of each kind, published and then run"
+        f" by one worker with {SLOTS} slots; broker and locks are on one server. Ratios are to a"
+        f" plain task; the one with {names.PINGS_IN_BODY} shows what the round trips alone cost."
+        " celery-once and celery-singleton take their lock as they publish, and none when the task"
+        " runs.",
         names.PLAIN,
         [
             Row(name, {title: cells[name] for title, cells in columns.items()})
             for name in tasks.TASKS
         ],
     )
+
+
+def _mark_all(tasks: ModuleType) -> None:
+    for name in tasks.TASKS:
+        tasks.mark.apply_async(queue=tasks.filled(name))
+
+
+def _sender(tasks: ModuleType, name: str, numbers: Iterator[int]) -> Callable[[], float]:
+    """Return what publishes some tasks, and returns the seconds for one."""
+    task, queue = tasks.TASKS[name], tasks.filled(name)
+    return lambda: seconds_each(lambda: task.apply_async((next(numbers),), queue=queue), AT_ONCE)
 
 
 def _counted(series: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -46,9 +46,7 @@ def a_run(
 ) -> Results:
     """A run that meets all targets, but for what the arguments say."""
     shares = dict.fromkeys(LOCKS, redis_py) | {names.STORE: cycle}
-    tasks = {
-        name: {names.WORKER: cell(worker), names.PUBLISHER: cell(publisher)} for name in TASKS
-    }
+    tasks = {name: {names.WORKER: cell(worker), names.PUBLISHER: cell(publisher)} for name in TASKS}
     trips = {1: 1, 1_000: 10} if trips is None else trips
     held = {name: {names.HELD: cell(1.0, 100 + place)} for place, name in enumerate(LOCKS)}
     return Results(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import names
+from benchmarks import names, renewals
 from benchmarks.arithmetic import quantile, ratios, spread
 from benchmarks.results import Results, column
 from benchmarks.rounds import in_turns, seconds_each
@@ -86,10 +86,17 @@ def test_everybody_has_a_turn_in_every_round_and_the_first_round_is_thrown_away(
 
     found = in_turns({name: lambda name=name: turn(name) for name in "abc"}, 5)  # type: ignore[misc]
 
-    assert found == dict.fromkeys("abc", [2, 3, 4, 5, 6])
+    assert found == {name: [2, 3, 4, 5, 6] for name in "abc"}
     rounds = ["".join(taken[first : first + 3]) for first in range(0, 18, 3)]
     assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
     assert len(set(rounds)) > 1, "each in another order"
+
+
+def test_no_round_begins_when_the_time_is_up_but_one_is_measured() -> None:
+    """On a machine that is busy a run has fewer rounds, and an end."""
+    found = in_turns({"a": lambda: 1.0, "b": lambda: 2.0}, 5, seconds=0)
+
+    assert found == {"a": [1.0], "b": [2.0]}
 
 
 def test_a_turn_makes_so_many_calls_and_returns_what_one_takes() -> None:
@@ -99,6 +106,16 @@ def test_a_turn_makes_so_many_calls_and_returns_what_one_takes() -> None:
 
     assert len(calls) == 50
     assert 0 <= took < 1
+
+
+def test_the_keeper_that_is_measured_renews_all_its_leases_each_time() -> None:
+    renew, leases = renewals.keeper_of("memory://", 3)
+
+    for _ in range(3):
+        renew()
+
+        assert len(leases) == 3
+        assert all(lease.remaining() > 0.9 * renewals.TTL for lease in leases)
 
 
 # -- what a run leaves -----------------------------------------------------------------------

@@ -36,8 +36,7 @@ def test_a_cell_shows_its_median_and_its_spread_and_the_same_of_its_ratio() -> N
     table = page.table(section("s", {"row": {"ms": both}}))
 
     assert table == (
-        "|  | ms | ratio |\n| --- | ---: | ---: |\n"
-        "| row | 20 (15 to 30) | 2.00 (1.50 to 2.50) |"
+        "|  | ms | ratio |\n| --- | ---: | ---: |\n| row | 20 (15 to 30) | 2.00 (1.50 to 2.50) |"
     )
 
 
@@ -82,11 +81,11 @@ def test_the_readmes_table_has_a_column_for_each_library() -> None:
 
 def test_a_table_takes_the_place_of_the_older_one_and_nothing_else_changes() -> None:
     old, new = readme.table(a_run(cycle=1.1)), readme.table(a_run(cycle=1.2))
-    before = f"# Title\n\n{old}\n\n| another | table |\n|---|---|\n"
+    below = "<!-- right below -->\n\n| another | table |\n|---|---|\n"
 
-    after = readme.put(before, new)
+    after = readme.put(f"# Title\n\n{old}\n{below}", new)
 
-    assert after == f"# Title\n\n{new}\n\n| another | table |\n|---|---|\n"
+    assert after == f"# Title\n\n{new}\n{below}"
     assert readme.quoted(after) == new
 
 
@@ -127,7 +126,7 @@ def test_the_results_are_those_of_a_whole_run(results: Results) -> None:
     sizes = [int(re.sub(r"\D", "", row.name)) for row in results.section(names.RENEWAL).rows]
     assert sizes == [1, 100, 1_000, 10_000]
     for pool in pools:
-        assert "10,000 empty tasks" in results.section(pool).about
+        assert int(results.section(pool).about.split()[0].replace(",", "")) >= 1_000
     for each in results.sections:
         for row in each.rows:
             assert row.name == each.base or any(found.ratio for found in row.cells.values())
