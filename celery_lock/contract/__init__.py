@@ -9,10 +9,13 @@ Ask pytest to explain its asserts: `pytest.register_assert_rewrite("celery_lock.
 are skipped. One that is passed once is no proof: run them often, and several at a time.
 """
 
+from .copies import Copies
 from .ending import Ending
 from .floors import Floors
+from .freeing import Freeing
 from .granting import Granting
 from .ground import Ground
+from .inheriting import Inheriting
 from .renewing import Renewing
 from .tokens import Tokens
 from .undoing import Undoing
@@ -21,5 +24,17 @@ from .watching import Watching
 __all__ = ["StoreContract"]
 
 
-class StoreContract(Granting, Ending, Renewing, Undoing, Floors, Tokens, Watching, Ground):
+class StoreContract(
+    Granting,
+    Ending,
+    Freeing,
+    Inheriting,
+    Copies,
+    Renewing,
+    Undoing,
+    Floors,
+    Tokens,
+    Watching,
+    Ground,
+):
     """All that a store must do. A subclass says how one is opened; see `Ground`."""

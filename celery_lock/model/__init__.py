@@ -2,13 +2,14 @@
 
 from .conflict import Conflict, Decision, Holder, OnConflict
 from .declared import Lock, OnStoreError, Scope, checked_on_store_error, checked_policy
-from .lease import Claim, Held, Lease, LossReason, ttl_to_ask
+from .lease import Claim, End, Held, Lease, LossReason, ttl_to_ask
 from .store import Feature, LockStore, Outcome
 
 __all__ = [
     "Claim",
     "Conflict",
     "Decision",
+    "End",
     "Feature",
     "Held",
     "Holder",

@@ -10,7 +10,7 @@ from ..clock import Clock, steady
 from ..errors import LeaseLost
 from .conflict import task_id_of
 
-__all__ = ["DRIFT", "MARGIN", "Claim", "Held", "Lease", "LossReason", "ttl_to_ask"]
+__all__ = ["DRIFT", "MARGIN", "Claim", "End", "Held", "Lease", "LossReason", "ttl_to_ask"]
 
 LossReason = Literal["expired", "taken", "at_most", "released"]
 """Why a lease ended: its time ran out unrenewed; the store said that it is not ours any more
@@ -37,6 +37,12 @@ class Claim:
     """The act of publishing that brought this message: a redelivered copy has the same one."""
     watching: bool = False
     """The claimant will `watch` the key if it is taken."""
+    copy_since: float | None = None
+    """The message may be a copy: refuse it if its publication was completed, as recorded by a
+    release, at this time or later (seconds since 1970 by the store's clock). `None`: it is
+    delivered for the first time, and can be none."""
+    heir_of: str = ""
+    """The holder that an earlier attempt left the key to: its lease is taken over."""
 
     @property
     def task_id(self) -> str:
@@ -61,6 +67,28 @@ class Held:
     """There is a lease; `False`: it has ended and only `at_least` keeps the key taken."""
     publication: str = ""
     """The holder's own."""
+    token: int = 0
+    """Of the holder's lease."""
+    done: bool = False
+    """The claim is a copy: its publication has been completed."""
+    result_due: bool = False
+    """With `done`: its result was still to be stored then."""
+
+
+@dataclass(frozen=True)
+class End:
+    """What a release does besides, in the same step."""
+
+    publication: str = ""
+    """Record that this publication was completed; a copy of it is refused from now on."""
+    remember: float = 0.0
+    """Seconds for which: longer than a copy may be on its way, some 200 bytes each."""
+    result_due: bool = False
+    """Its result is stored only after the release: a copy should look whether that happened."""
+    heir: str = ""
+    """The holder that the key is left to, instead of being free."""
+    keep: float = 0.0
+    """Seconds that the heir has to come."""
 
 
 class Lease:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from .lease import Claim, Held, Lease
+from .lease import Claim, End, Held, Lease
 
 __all__ = ["Feature", "LockStore", "Outcome"]
 
@@ -49,7 +49,9 @@ class LockStore(Protocol):
         """Give the key, or say who has it.
 
         The same holder asking again gets the same lease with the same token (its first answer
-        was lost), prolonged. A holder whose claim was undone gets nothing.
+        was lost), prolonged. A holder whose claim was undone gets nothing. A copy of a
+        publication that was completed is refused as `done`, also when the key is free. A lease
+        that was left to `heir_of` goes over to the claimant.
         """
         ...
 
@@ -63,11 +65,22 @@ class LockStore(Protocol):
         """
         ...
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back. Needs the proof: a stranger's lease frees nothing.
+
+        `end`: what is recorded in the same step, and to whom the key is left. A completion is
+        recorded though the lease was lost before: the body has run all the same.
 
         `True`: this call, or an earlier one whose answer was lost, freed it in time. `False`:
         it was no longer held. The floor (`at_least`) goes on keeping others out.
+        """
+        ...
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        """End the lease of a holder that cannot give it back: its process is dead.
+
+        `holder`: the whole holder, or its beginning up to a `#` where the rest died with it.
+        `floor`: end its `at_least` as well. Returns who had the key, `None` if it was not him.
         """
         ...
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import LockConfigurationError
-from ..model import Claim, Feature, Held, Lease, Outcome
+from ..model import Claim, End, Feature, Held, Lease, Outcome
 from .space import ManualClock, Record, Space
 
 __all__ = ["MemoryStore", "open_memory"]
@@ -53,10 +54,18 @@ class MemoryStore:
                 record.expiry = max(record.expiry, now + ttl)
                 self._space.keep(name, record)
                 return Lease(claim.key, claim.holder, record.token)
+            done = (False, False)
+            if claim.copy_since is not None:
+                done = self._space.completed_since(name, claim.publication, claim.copy_since)
+            inherits = live and bool(claim.heir_of) and record.holder == claim.heir_of
             kept = record.floor > now and record.resting != claim.task_id
-            if live or kept or claim.holder in record.undone:
+            if done[0] or (live and not inherits) or kept or claim.holder in record.undone:
                 floor = record.floor if kept else 0
-                return _held(claim.key, record, now, floor)
+                return replace(
+                    _held(claim.key, record, now, floor), done=done[0], result_due=done[1]
+                )
+            if inherits:
+                record.inherited = (claim.holder, record.holder, record.expiry)
             record.holder, record.publication = claim.holder, claim.publication
             record.token = max(record.token + 1, now)
             record.since, record.expiry = now, now + ttl
@@ -82,9 +91,11 @@ class MemoryStore:
         self._space.keep(name, record)
         return Outcome.RENEWED
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
         with self._space.changed:
+            if end is not None and end.publication:
+                self._space.complete(self._prefix + lease.key, end)
             proof = (lease.holder, lease.token)
             known = self._space.record(self._prefix + lease.key)
             if known is not None and known.released == proof:
@@ -93,9 +104,28 @@ class MemoryStore:
             if record is None or record.expiry <= self._space.now():
                 return False
             record.expiry, record.released = 0, proof
+            if end is not None and end.heir:
+                record.holder = end.heir
+                record.expiry = self._space.now() + round(end.keep * 1e6)
             self._space.keep(name, record)
             self._space.changed.notify_all()
             return True
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        """End the lease of a holder that cannot give it back any more."""
+        with self._space.changed:
+            now, name = self._space.now(), self._prefix + key
+            record = self._space.record(name)
+            if record is None or not _is_his(record.holder, holder):
+                return None
+            live, barring = record.expiry > now, floor and record.floor > now
+            if not live and not barring:
+                return None
+            had = _held(key, record, now, record.floor)
+            record.expiry, record.floor = 0, 0 if floor else record.floor
+            self._space.keep(name, record)
+            self._space.changed.notify_all()
+            return had
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
@@ -106,6 +136,9 @@ class MemoryStore:
                 record.undone = (claim.holder, *record.undone)[:UNDONE]
             if record.holder == claim.holder and record.expiry:
                 record.expiry, record.floor = 0, record.before
+                came, heir, expiry = record.inherited
+                if came == claim.holder:  # what it took over from an heir is the heir's again
+                    record.holder, record.expiry = heir, expiry
             self._space.keep(name, record)
             self._space.changed.notify_all()
 
@@ -161,6 +194,10 @@ class MemoryStore:
         return name, record
 
 
+def _is_his(holder: str, named: str) -> bool:
+    return holder == named or (named.endswith("#") and holder.startswith(named))
+
+
 def _held(key: str, record: Record, now: int, floor: int) -> Held:
     live = record.expiry > now
     return Held(
@@ -171,6 +208,7 @@ def _held(key: str, record: Record, now: int, floor: int) -> Held:
         expires_in=(max(record.expiry if live else now, floor, now) - now) / 1e6,
         live=live,
         publication=record.publication,
+        token=record.token,
     )
 
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from ..clock import Clock, steady
+from ..model import End
 
 __all__ = ["ManualClock", "Record", "Space"]
 
@@ -51,6 +52,9 @@ class Space:
         self._grace = round(grace * 1e6)
         self.epoch = time.time() - clock() if epoch is None else epoch
         self.records: dict[str, Record] = {}
+        self.completed: dict[tuple[str, str], tuple[int, int, bool]] = {}
+        """Publications of a key: when each was completed, until when that is remembered, and
+        whether its result was still to be stored."""
         first = clock.moved if isinstance(clock, ManualClock) else threading.Condition()
         self._changed = {os.getpid(): first}
 
@@ -87,6 +91,22 @@ class Space:
         now = self.now()
         for name in [name for name, record in self.records.items() if record.until <= now]:
             self.records.pop(name)
+        for done in [done for done, (_, until, _) in self.completed.items() if until <= now]:
+            self.completed.pop(done)
+
+    def complete(self, name: str, end: End) -> None:
+        """Remember that a publication was completed."""
+        now = self.now()
+        if len(self.completed) % 1024 == 1023:
+            self._forget()
+        until = now + round(end.remember * 1e6)
+        self.completed[name, end.publication] = now, until, end.result_due
+
+    def completed_since(self, name: str, publication: str, since: float) -> tuple[bool, bool]:
+        """The publication was completed at that time or later; its result was due then."""
+        when, until, due = self.completed.get((name, publication), (0, 0, False))
+        done = until > self.now() and when >= round(since * 1e6)
+        return done, done and due
 
 
 @dataclass
@@ -106,6 +126,8 @@ class Record:
     """The task that set the floor, which it does not keep out."""
     before: int = 0
     """The floor that stood before the last claim, should that be undone."""
+    inherited: tuple[str, str, int] = ("", "", 0)
+    """The last holder that came as an heir, as whose, and that one's expiry: the same."""
     released: tuple[str, int] = ("", 0)
     """Holder and token of the last release, should it be sent again."""
     undone: tuple[str, ...] = ()

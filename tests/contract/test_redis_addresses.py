@@ -108,7 +108,8 @@ def test_a_client_certificate_is_shown(
 
     assert open_redis(server.url).check() == []
     without = open_redis(f"{bare(server)}?ssl_ca_certs={certificates.ca}")
-    with pytest.raises(StoreError, match="client certificate"):
+    # the server says why and hangs up at once: what arrives first is up to the two kernels
+    with pytest.raises(StoreError, match=r"client certificate|the connection broke"):
         without.check()
 
 

@@ -57,6 +57,7 @@ def test_the_times_of_a_refusal_are_the_stores() -> None:
         now=1_000_512.5,
         expires_in=17.5,
         live=True,
+        token=1_000_500_000_000,
     )
 
 

@@ -2,7 +2,8 @@
 -- KEYS  1 record
 -- ARGV  none
 -- Answers nil free
---         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token} taken
+--         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token, 0}
+--         taken
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local holder, expiry, token, since, publication, floor = unpack(
@@ -13,4 +14,4 @@ if not live and floor <= now then
   return nil
 end
 return {holder or '', tonumber(since) or 0, now, math.max(live and expiry or 0, floor),
-  live and 1 or 0, publication or '', tonumber(token) or 0}
+  live and 1 or 0, publication or '', tonumber(token) or 0, 0}

@@ -4,12 +4,18 @@
 -- Answers 1 it had been granted and is free again; 0 it had not, and will not be any more
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local holder, expiry, floor, before, undone, watched = unpack(
-  redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'g', 'u', 'w'))
+local holder, expiry, floor, before, undone, watched, heir, owed = unpack(
+  redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'g', 'u', 'w', 'h', 'q'))
 local granted = holder == ARGV[1] and expiry ~= '0'
 local last = math.max(tonumber(expiry) or 0, tonumber(floor) or 0) -- another's lease stays
 if granted then
   last = tonumber(before) or 0
+end
+-- what it took over from an heir is the heir's again
+local came_as = ARGV[1] .. '\n'
+heir = granted and heir and heir:sub(1, #came_as) == came_as and heir:sub(#came_as + 1)
+if heir then
+  last = math.max(last, tonumber(owed))
 end
 local rest = string.format('%.0f', math.ceil((math.max(last - now, 0) + ARGV[2]) / 1000))
 
@@ -29,7 +35,7 @@ end
 redis.call('PEXPIRE', KEYS[1], rest)
 redis.call('HSET', KEYS[1], 'u', undone)
 if granted then
-  redis.call('HSET', KEYS[1], 'e', '0', 'f', before or '0')
+  redis.call('HSET', KEYS[1], 'o', heir or holder, 'e', heir and owed or '0', 'f', before or '0')
   if last <= now and (tonumber(watched) or 0) > now then
     redis.call('LPUSH', KEYS[2], '1')
     redis.call('LTRIM', KEYS[2], 0, 0)

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from .resp import pack
 
-__all__ = ["ACQUIRE", "PEEK", "RELEASE", "RENEW", "UNDO", "Script"]
+__all__ = ["ACQUIRE", "FREE", "PEEK", "RELEASE", "RENEW", "UNDO", "Script"]
 
 
 class Script:
@@ -46,5 +46,6 @@ def _read(name: str) -> Script:
 ACQUIRE = _read("acquire")
 RELEASE = _read("release")
 RENEW = _read("renew")
+FREE = _read("free")
 UNDO = _read("undo")
 PEEK = _read("peek")

@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any
 
 from ...errors import LockConfigurationError
-from ...model import Claim, Feature, Held, Lease, Outcome
+from ...model import Claim, End, Feature, Held, Lease, Outcome
 from .address import Address
 from .checkup import checkup
 from .resp import pack
-from .script import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
+from .script import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
 from .server import Server
 
 __all__ = ["RedisStore"]
@@ -91,15 +91,23 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
+        record, keys = self._record(claim.key), 1
+        head = pack(record)
+        if claim.copy_since is not None:
+            head, keys = head + pack(_tombstone(record, claim.publication)), 2
         packed = (
-            pack(self._record(claim.key), claim.holder, claim.task_id),
+            head,
+            pack(claim.holder, claim.task_id),
             _packed_micro(claim.ttl),
             _packed_micro(claim.at_least),
             pack(claim.publication),
             _packed_micro(self.MENTION if claim.watching else 0.0),
             self._grace,
         )
-        answer = self._server.run(ACQUIRE, 1, 7, b"".join(packed))
+        operands, more = 7, b""
+        if claim.heir_of or keys == 2:
+            operands, more = 9, pack(claim.heir_of, _micro(claim.copy_since or 0.0))
+        answer = self._server.run(ACQUIRE, keys, operands, b"".join(packed) + more)
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
         return _held(claim.key, answer)
@@ -121,11 +129,25 @@ class RedisStore:
         answer = self._server.run(RENEW, len(records), 1 + len(operands), packed, within)
         return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
         record = self._record(lease.key)
-        packed = pack(record, record + ":w", lease.holder, lease.token)
-        return bool(self._server.run(RELEASE, 2, 3, packed + self._grace) == 1)
+        keys, proof = [record, record + ":w"], pack(lease.holder, lease.token)
+        operands, more = 3, b""
+        if end is not None:
+            if end.publication:
+                keys.append(_tombstone(record, end.publication))
+            due = "1" if end.result_due else "0"
+            operands, more = 7, pack(_micro(end.remember), end.heir, _micro(end.keep), due)
+        packed = pack(*keys) + proof + self._grace + more
+        return bool(self._server.run(RELEASE, len(keys), operands, packed) == 1)
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        """End the lease of a holder that cannot give it back any more."""
+        record = self._record(key)
+        packed = pack(record, record + ":w", holder) + self._grace + pack("1" if floor else "0")
+        answer = self._server.run(FREE, 2, 3, packed)
+        return None if answer is None else _held(key, answer)
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
@@ -181,8 +203,12 @@ def _packed_micro(seconds: float) -> bytes:
     return pack(_micro(seconds))
 
 
+def _tombstone(record: str, publication: str) -> str:
+    return f"{record}:d:{publication}"
+
+
 def _held(key: str, answer: list[Any]) -> Held:
-    holder, since, now, free, live, publication, *_ = answer
+    holder, since, now, free, live, publication, token, done = answer
     return Held(
         key=key,
         holder=holder.decode("utf-8", "surrogatepass"),
@@ -191,4 +217,7 @@ def _held(key: str, answer: list[Any]) -> Held:
         expires_in=(free - now) / 1e6,
         live=live == 1,
         publication=publication.decode("utf-8", "surrogatepass"),
+        token=token,
+        done=done > 0,
+        result_due=done == 2,
     )

@@ -1,0 +1,126 @@
+"""A key is left to an heir: the next attempt of a task, which has not come yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..model import Claim, End, LockStore, Outcome
+from .ground import Ground
+
+__all__ = ["Inheriting"]
+
+HEIR = "task-1#queued#1#"
+
+
+class Inheriting(Ground):
+    """Keys that are kept from one holder to the next."""
+
+    def left(self, store: LockStore, key: str, keep: float = 30.0) -> int:
+        """Leave the key to the heir; return the token of who left it."""
+        lease = self.granted(store, self.a_claim(key, task="task-1"))
+        assert store.release(lease, End(heir=HEIR, keep=keep)) is True
+        return lease.token
+
+    def the_next(self, key: str) -> Claim:
+        """The claim of the attempt that the key was left to."""
+        return replace(self.a_claim(key, task="task-1"), heir_of=HEIR)
+
+    def test_a_key_that_is_left_to_an_heir_is_taken(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+
+        held = self.refused(store, self.a_claim(key))
+
+        assert (held.holder, held.live) == (HEIR, True)
+        assert 0 < held.expires_in <= 30
+
+    def test_the_next_attempt_takes_it_over(self, store: LockStore, key: str) -> None:
+        first = self.left(store, key)
+
+        second = self.granted(store, self.the_next(key))
+
+        assert second.token > first
+        assert self.refused(store, self.a_claim(key)).holder == second.holder
+        assert store.release(second) is True
+        assert store.peek(key) is None
+
+    def test_a_second_copy_finds_it_taken_over(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+        second = self.granted(store, self.the_next(key))
+
+        assert self.refused(store, self.the_next(key)).holder == second.holder
+
+    def test_another_attempt_is_no_heir(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+        other = replace(self.a_claim(key, task="task-1"), heir_of="task-1#queued#2#")
+
+        assert self.refused(store, other).holder == HEIR
+        assert self.refused(store, self.a_claim(key, task="task-1")).holder == HEIR
+
+    def test_an_heir_that_does_not_come_keeps_nobody_out_for_ever(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.left(store, key, keep=self.short)
+
+        self.elapse(self.short * 1.5)
+
+        self.granted(store, self.a_claim(key))
+
+    def test_an_heir_that_comes_too_late_claims_like_anybody(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.left(store, key, keep=self.short)
+        self.elapse(self.short * 1.5)
+        other = self.granted(store, self.a_claim(key))
+
+        assert self.refused(store, self.the_next(key)).holder == other.holder
+        store.release(other)
+        self.granted(store, self.the_next(key))
+
+    def test_an_heir_can_be_freed(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+
+        assert store.free(key, HEIR) is not None
+
+        self.granted(store, self.a_claim(key))
+
+    def test_a_release_that_is_repeated_says_yes_and_takes_nothing_back(
+        self, store: LockStore, key: str
+    ) -> None:
+        end = End(heir=HEIR, keep=30)
+        lease = self.granted(store, self.a_claim(key, task="task-1"))
+        store.release(lease, end)
+        second = self.granted(store, self.the_next(key))
+
+        assert store.release(lease, end) is True
+
+        assert self.refused(store, self.a_claim(key)).holder == second.holder
+
+    def test_who_has_lost_the_key_leaves_it_to_nobody(self, store: LockStore, key: str) -> None:
+        _, lease = self.expired(store, key)
+        other = self.granted(store, self.a_claim(key))
+
+        assert store.release(lease, End(heir=HEIR, keep=30)) is False
+
+        assert self.refused(store, self.the_next(key)).holder == other.holder
+
+    def test_an_undone_claim_gives_it_back_to_the_heir(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+        claim = self.the_next(key)
+        lease = self.granted(store, claim)
+
+        store.undo(claim)
+        store.undo(claim)
+
+        assert store.renew([(lease, 30)]) == [Outcome.LOST]
+        assert self.refused(store, self.a_claim(key)).holder == HEIR
+        self.granted(store, self.the_next(key))
+
+    def test_an_undone_claim_of_a_later_holder_does_not(self, store: LockStore, key: str) -> None:
+        self.left(store, key)
+        store.release(self.granted(store, self.the_next(key)))
+        later = self.a_claim(key)
+        self.granted(store, later)
+
+        store.undo(later)
+
+        assert store.peek(key) is None
