@@ -99,6 +99,7 @@ def delivered(task: Any) -> None:
 
 STORIES: dict[str, tuple[Lock, Callable[[Engine], Any]]] = {
     "a free key": (Lock("k"), lambda engine: None),
+    "an interrupt": (Lock("k", on_lost="interrupt"), lambda engine: None),
     "a wait": (Lock("k", on_conflict=wait(20)), lambda engine: engine.hold(ttl=0.5)),
     "a requeue": (Lock("k", on_conflict=requeue()), lambda engine: engine.hold(ttl=0.5)),
 }

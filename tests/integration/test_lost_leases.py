@@ -1,0 +1,183 @@
+"""A body learns of its loss in time: server hung, network gone, worker paused, key deleted.
+
+The store is apart from the broker, behind a wire that can be cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import celery
+import pytest
+
+from celery_lock import LeaseLost
+from tests.integration.apps import lost_app
+from tests.integration.apps.history import History
+from tests.integration.apps.lost_app import AT_MOST, TTL
+from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
+    keys_at,
+    module_redis,
+    module_worker_factory,
+    sending,
+    shared_logs,
+)
+from tests.integration.test_events import arrived, monitor
+from tests.services import Proxy, RedisServer, Worker
+from tests.services.fixtures import WorkerFactory
+
+APP = "tests.integration.apps.lost_app"
+QUICK = 30
+SOON = 0.05
+"""Seconds after its deadline at which a loss is known at the latest."""
+
+
+@dataclass
+class Ground:
+    """A worker, and the store of its locks behind a wire."""
+
+    app: celery.Celery
+    worker: Worker
+    store: RedisServer
+    wire: Proxy
+    history: History
+
+    def send(self, name: str, *args: Any) -> Any:
+        return self.app.tasks[f"lost.{name}"].apply_async(args)
+
+
+@pytest.fixture(scope="module")
+def module_ground(
+    module_redis: RedisServer,
+    redis_binary: str,
+    module_worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Ground]:
+    folder, url = tmp_path_factory.mktemp("lost"), module_redis.url
+    history = History(folder / "told")
+    with RedisServer(redis_binary, folder / "store") as store, Proxy(store.port) as wire:
+        options = {"lock_store": f"redis://{wire.host}:{wire.port}/0"}
+        env = history.env | {"TEST_SETTINGS": json.dumps(options)}
+        worker = module_worker_factory(APP, broker=url, backend=url, concurrency=2, env=env)
+        with sending(lost_app.make_app(broker_url=url, result_backend=url, **options)) as app:
+            yield Ground(app, worker, store, wire, history)
+
+
+@pytest.fixture
+def ground(module_ground: Ground) -> Iterator[Ground]:
+    """All is well before a test and after it."""
+    yield module_ground
+    module_ground.store.resume()
+    module_ground.wire.forward()
+    module_ground.wire.cut()  # what was swallowed stays lost
+    module_ground.store.wait_ready()
+
+
+def hang(ground: Ground, child: int) -> None:
+    ground.store.pause()
+
+
+def cut_off(ground: Ground, child: int) -> None:
+    ground.wire.swallow()
+
+
+def delete(ground: Ground, child: int) -> None:
+    with ground.store.client() as client:
+        assert client.delete(*client.keys("celery-lock:*watch*"))
+
+
+def pause_all(ground: Ground, child: int) -> None:
+    ground.worker.pause()
+    time.sleep(1.6 * TTL)
+    ground.worker.resume()
+
+
+def pause_child(ground: Ground, child: int) -> None:
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(1.6 * TTL)
+    os.kill(child, signal.SIGCONT)
+
+
+FAULTS: list[tuple[Callable[[Ground, int], None], str]] = [
+    (hang, "expired"),
+    (cut_off, "expired"),
+    (delete, "taken"),
+    (pause_all, "expired"),
+    (pause_child, "expired"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), FAULTS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_loss_is_known_at_the_deadline_and_told_once(
+    ground: Ground, fault: Callable[[Ground, int], None], reason: str
+) -> None:
+    job = fault.__name__
+    with monitor(ground.app) as events:
+        result = ground.send("watch", job)
+        (start,) = ground.history.wait("start", job)
+        time.sleep(TTL / 2)  # it has been renewed
+
+        fault(ground, start["pid"])
+
+        seen = result.get(timeout=QUICK)
+        told = [e for e in arrived(ground.app, events, "over") if e["type"] == "task-lock-lost"]
+    lost = ground.history.wait("lost", f"watch:{job}")
+    print(
+        f"{job}: {seen['reason']}, check() raised {seen['late'] * 1000:+.1f} ms"
+        f" after the deadline; last passed {seen['passed'] * 1000:+.1f} ms;"
+        f" signal {(lost[0]['at_clock'] - seen['at']) * 1000:+.1f} ms after that"
+    )
+    assert seen["reason"] == reason
+    assert seen["lost"] is True
+    # the body was not let run for longer than a step of its loop: what it could not see, it did not
+    assert seen["passed"] <= SOON
+    assert len(lost) == len(told) == 1
+    if fault in (pause_all, pause_child):
+        assert seen["pause"] > TTL, "it was not paused"
+        assert seen["passed"] <= 0, "a check after the pause raised nothing"
+
+
+def test_the_ceiling_ends_the_hold_of_a_hung_body(ground: Ground) -> None:
+    hung = ground.send("hung", "job", 2.5)
+    (first,) = ground.history.wait("start", "job")
+    second = ground.send("hung", "job", 0.0)
+
+    token = second.get(timeout=QUICK)
+
+    assert hung.get(timeout=QUICK) == first["token"] < token
+    starts, ends = ground.history.lines("start", "job"), ground.history.lines("end", "job")
+    print(f"the next body began {starts[1]['at'] - starts[0]['at']:.2f} s after the hung one")
+    assert AT_MOST < starts[1]["at"] - starts[0]["at"] < 2.5
+    assert [end["lost"] for end in ends] == [False, True]
+
+
+def test_the_ceiling_ends_a_hung_body_that_may_be_interrupted(ground: Ground) -> None:
+    result = ground.send("stopped", "ceiling")
+
+    with pytest.raises(LeaseLost) as raised:
+        result.get(timeout=QUICK)
+
+    assert raised.value.reason == "at_most"
+    with keys_at(ground.store.url) as keys:
+        assert keys.holder("stopped:ceiling") is None
+
+
+def test_a_hung_store_does_not_hold_up_the_interrupt(ground: Ground) -> None:
+    result = ground.send("wait", "hung store", "sleep")
+    ground.history.wait("start", "hung store")
+
+    ground.store.pause()
+
+    (end,) = ground.history.wait("end", "hung store")
+    ground.store.resume()
+    print(f"interrupted {(end['seen'] - end['deadline']) * 1000:+.1f} ms after the deadline")
+    assert end["seen"] - end["deadline"] < 0.5
+    with pytest.raises(LeaseLost):
+        result.get(timeout=QUICK)
