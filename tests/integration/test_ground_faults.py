@@ -43,6 +43,41 @@ def test_a_lost_reply_leaves_the_work_done(behind) -> None:
     assert client.get("counter") == b"1"
 
 
+def test_a_reply_can_be_lost_on_a_connection_that_stays(behind, fresh_redis) -> None:
+    proxy, client = behind
+
+    proxy.spoil_reply(b"INCR", "lost")
+    with pytest.raises(redis.TimeoutError):
+        client.incr("counter")
+    proxy.wait_lost()
+
+    assert client.get("counter") == b"1"  # over a new connection
+
+
+def test_one_reply_can_be_slow(behind) -> None:
+    proxy, client = behind
+
+    proxy.spoil_reply(b"INCR", "slow", delay=0.3)
+    began = time.monotonic()
+    assert client.incr("counter") == 1
+    took = time.monotonic() - began
+
+    assert 0.3 <= took < 0.9
+    assert client.get("counter") == b"1"
+    assert time.monotonic() - began - took < 0.3
+
+
+def test_a_connection_can_end_before_a_request_arrives(behind) -> None:
+    proxy, client = behind
+
+    proxy.spoil_reply(b"INCR", "cut")
+    with pytest.raises(redis.ConnectionError):
+        client.incr("counter")
+    proxy.wait_lost()
+
+    assert client.get("counter") == b"0"
+
+
 def test_a_wire_that_drops_replies_still_carries_requests(behind, fresh_redis) -> None:
     proxy, client = behind
 

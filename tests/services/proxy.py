@@ -9,11 +9,13 @@ import struct
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tests.services.ports import LOOPBACK
 
 T = TypeVar("T")
+
+Spoiling = Literal["reset", "lost", "slow", "cut"]
 
 _RESET = struct.pack("ii", 1, 0)
 """Linger for no time: closing resets the connection instead of ending it politely."""
@@ -36,7 +38,7 @@ class Proxy:
         self._drop_requests = False
         self._drop_replies = False
         self._refusing = False
-        self._losing: bytes | None = None
+        self._spoils: dict[bytes, tuple[Spoiling, float]] = {}
         self._lost = threading.Event()
         self._wires: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
         self._listener = socket.create_server((self.host, 0))
@@ -53,7 +55,7 @@ class Proxy:
     def forward(self) -> None:
         """Pass everything on at once again."""
         self._drop_requests = self._drop_replies = self._refusing = False
-        self._losing = None
+        self._spoils.clear()
         self.delay = 0.0
 
     def swallow(self) -> None:
@@ -70,12 +72,23 @@ class Proxy:
         The server has done its work when the client sees the broken connection. `wait_lost()`
         waits for it; further requests pass.
         """
+        self.spoil_reply(to, "reset")
+
+    def spoil_reply(self, to: bytes, how: Spoiling, *, delay: float = 0.0) -> None:
+        """Do something to the next request that contains `to`, or to its reply.
+
+        `reset`: the server does its work, and the connection is reset instead of the reply.
+        `lost`: the same, but the connection stays, and nothing more comes over it.
+        `slow`: the reply comes `delay` seconds late. `cut`: the connection is ended politely
+        before the server sees the request. `wait_lost()` waits until it has happened, to all
+        that were named when it was called for several.
+        """
         self._lost.clear()
-        self._losing = to
+        self._spoils[to] = (how, delay)
 
     def wait_lost(self, timeout: float = 10.0) -> None:
-        """Wait until the reply named by `lose_reply` is lost. Raises AssertionError."""
-        assert self._lost.wait(timeout), f"no request with {self._losing!r} came in {timeout:g} s"
+        """Wait until what `lose_reply` or `spoil_reply` named is done. Raises AssertionError."""
+        assert self._lost.wait(timeout), f"no request with {list(self._spoils)} in {timeout:g} s"
 
     def refuse(self) -> None:
         """Reset living connections and every new one: a server that is gone."""
@@ -123,7 +136,7 @@ class Proxy:
             self._wires[task] = (client, server)
 
     async def _wire(self, client: socket.socket, server: socket.socket) -> None:
-        doomed = asyncio.Event()  # set when the next reply of this connection is to be lost
+        doomed: list[tuple[Spoiling, float]] = []  # what becomes of this connection's next reply
         task = asyncio.current_task()
         assert task is not None
         clean = False
@@ -152,29 +165,42 @@ class Proxy:
                 _close(end, reset=not clean)
 
     async def _requests(
-        self, client: socket.socket, server: socket.socket, doomed: asyncio.Event
+        self, client: socket.socket, server: socket.socket, doomed: list[tuple[Spoiling, float]]
     ) -> bool:
         while piece := await self._loop.sock_recv(client, 65536):
             await self._wait()
             if self._drop_requests:
                 continue
-            if self._losing is not None and self._losing in piece:
-                self._losing = None
-                doomed.set()
+            for mark in [mark for mark in self._spoils if mark in piece]:
+                how, delay = self._spoils.pop(mark)
+                if how == "cut":
+                    self._spoilt()
+                    return True
+                doomed.append((how, delay))
             await self._loop.sock_sendall(server, piece)
         return True
 
     async def _replies(
-        self, client: socket.socket, server: socket.socket, doomed: asyncio.Event
+        self, client: socket.socket, server: socket.socket, doomed: list[tuple[Spoiling, float]]
     ) -> bool:
         while piece := await self._loop.sock_recv(server, 65536):
             await self._wait()
-            if doomed.is_set():
-                self._lost.set()
-                return False
+            if doomed:
+                how, delay = doomed[0]
+                self._spoilt()
+                if how == "reset":
+                    return False
+                if how == "lost":
+                    continue
+                doomed.clear()
+                await asyncio.sleep(delay)
             if not self._drop_replies:
                 await self._loop.sock_sendall(client, piece)
         return True
+
+    def _spoilt(self) -> None:
+        if not self._spoils:
+            self._lost.set()
 
     async def _wait(self) -> None:
         if self.delay:
