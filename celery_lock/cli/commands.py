@@ -1,0 +1,153 @@
+"""The commands, and what they do."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from celery.bin.base import handle_preload_options
+
+from ..errors import LockConfigurationError, LockError, StoreError
+from ..keys import check_key
+from ..model import Held, LockStore
+from ..per_app import locks_of
+from .words import fields, released, retry_of, words
+
+__all__ = ["lock", "release", "show"]
+
+_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})|([\\'\"]))"
+)
+
+
+@click.group(name="lock")
+@click.pass_context
+@handle_preload_options  # a project may load its settings by an option of its own
+def lock(ctx: click.Context, **_: Any) -> None:
+    """See who holds a key, and free one that is stuck.
+
+    KEY is written as logs and events show it, such as order:7.
+    """
+
+
+@lock.command()
+@click.argument("key")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+@click.pass_context
+def show(ctx: click.Context, key: str, as_json: bool) -> None:
+    """Say who holds KEY, where, since when, and when it is free.
+
+    Changes nothing. Exits with 0 whether it is held or free, with 1 if the store gives no
+    answer, with 2 if there is no store.
+    """
+    with _store_of(ctx) as store:
+        key, held = _find(store, key)
+    if as_json:
+        click.echo(json.dumps(fields(key, held)))
+    else:
+        where = f"in {store.url}, lock_key_prefix {locks_of(ctx.obj.app).settings.key_prefix!r}"
+        click.echo(f"lock {key!r} is free ({where})" if held is None else words(held))
+
+
+@lock.command()
+@click.argument("key")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@click.pass_context
+def release(ctx: click.Context, key: str, force: bool) -> None:
+    """Take KEY away from its holder, and end its at_least.
+
+    Says whom it robs, and asks. The holder is told: its next renewal finds the key taken, so
+    its lease is lost within a third of the ttl. Its body is not stopped by this command.
+
+    Exits with 0 if the key is free now, with 1 if it is not, with 2 if nobody can be asked.
+    """
+    with _store_of(ctx) as store:
+        key, held = _find(store, key)
+        if held is None:
+            click.echo(f"lock {key!r} is free already: there is nothing to release")
+            return
+        click.echo(words(held))
+        if not force:
+            _ask(held)
+        # somebody else may have it by now: only the holder that was shown is robbed
+        robbed = store.free(key, held.holder, floor=True)
+        if robbed is not None:
+            click.echo(released(robbed))
+            return
+        now = store.peek(key)
+        if now is not None:
+            raise _NotDone(f"nothing was released, the key has changed hands: {words(now)}")
+        click.echo(f"lock {key!r} has become free by itself: nothing was released")
+
+
+class _NotDone(click.ClickException):
+    """The key is not free, or nobody can say: a message on stderr and no traceback."""
+
+    exit_code = 1
+
+
+class _Wrong(click.ClickException):
+    """The call or the settings must change first."""
+
+    exit_code = 2  # as click has it for wrong usage
+
+
+@contextmanager
+def _store_of(ctx: click.Context) -> Iterator[LockStore]:
+    """Give the store of the app's locks; what goes wrong in it ends the command with its words."""
+    try:
+        store = locks_of(ctx.obj.app).open_store()
+        if store.url.startswith("memory:"):
+            click.echo(f"note: {store.url} is seen by one process alone: this one", err=True)
+        try:
+            yield store
+        finally:
+            store.close()
+    except LockConfigurationError as error:
+        raise _Wrong(str(error)) from error
+    except StoreError as error:
+        raise _NotDone(str(error)) from error
+
+
+def _find(store: LockStore, written: str) -> tuple[str, Held | None]:
+    """Return the key that was meant, and who has it."""
+    held = _peek(store, written)
+    meant = _unquoted(written)
+    if held is not None or meant == written:
+        return written, held
+    return meant, _peek(store, meant)
+
+
+def _peek(store: LockStore, key: str) -> Held | None:
+    try:
+        check_key(key)
+    except LockError as error:
+        raise click.BadParameter(str(error), param_hint="KEY") from error
+    return store.peek(key)
+
+
+def _unquoted(written: str) -> str:
+    """Return the key that a line of the log shows like this: in quotes, some characters escaped."""
+    if len(written) > 2 and written[0] == written[-1] and written[0] in "'\"":
+        written = written[1:-1]
+    return _ESCAPE.sub(lambda m: m[4] or chr(int(m[1] or m[2] or m[3], 16)), written)
+
+
+def _ask(held: Held) -> None:
+    if not _can_ask():
+        raise _Wrong(
+            "nothing was released: this asks first, and there is no terminal to ask at."
+            " Add --force to release without being asked"
+        )
+    runs = held.live and retry_of(held) is None
+    if not click.confirm("Release it, though its body may still run?" if runs else "Release it?"):
+        raise _NotDone("nothing was released")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()

@@ -1,0 +1,108 @@
+"""What the commands print about a key: for eyes, and for programs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from ..message import queued
+from ..model import Held, Holder
+
+__all__ = ["fields", "released", "retry_of", "words"]
+
+
+def words(held: Held) -> str:
+    """Say who has a key, one line for each thing there is to know."""
+    holder, retry = Holder.parse(held.holder), retry_of(held)
+    ends = f"until {_moment(held.now + held.expires_in)}, in {_span(held.expires_in)}"
+    if not held.live:
+        head, end = "held by nobody: at_least keeps it taken", ("taken", ends)
+    elif retry is not None:
+        head, end = "kept for a retry that nobody runs yet", ("kept", f"{ends} at most")
+    else:
+        head, end = "held", ("lease", f"{ends} unless renewed")
+    lines = [("task" if held.live else "last task", _plain(holder.task_id))]
+    if retry is not None:
+        lines += [("retry", str(retry))]
+    elif holder.node:
+        lines += [("node", _plain(holder.node)), ("pid", str(holder.pid))]
+    lines += [("since", f"{_moment(held.since)}, {_span(held.now - held.since)} ago"), end]
+    if held.token:
+        lines.append(("token", str(held.token)))
+    return "\n".join(
+        [f"lock {held.key!r} is {head}", *(f"  {name:<9} {value}" for name, value in lines)]
+    )
+
+
+def retry_of(held: Held) -> int | None:
+    """Return for which retry the key is kept, `None` where a process has it."""
+    holder = Holder.parse(held.holder)
+    return holder.pid if held.holder == queued(holder.task_id, holder.pid) else None
+
+
+def released(held: Held) -> str:
+    """Say what has been done, and what comes of it."""
+    said = f"lock {held.key!r} is released"
+    if not held.live:
+        return f"{said}: at_least no longer keeps it taken"
+    if retry_of(held) is not None:
+        return f"{said}. The retry comes all the same, and takes the key again if it is free then"
+    return (
+        f"{said}. Its holder is told at its next renewal, within a third of its ttl; until its body"
+        " ends, another task may run beside it"
+    )
+
+
+def fields(key: str, held: Held | None) -> dict[str, Any]:
+    """What a program reads: every field is always there."""
+    read = dict.fromkeys(_NAMES) | {"key": key, "state": "free"}
+    if held is None:
+        return read
+    holder, retry = Holder.parse(held.holder), retry_of(held)
+    return read | {
+        "state": "at_least" if not held.live else "held" if retry is None else "retry",
+        "holder": held.holder,
+        "task_id": holder.task_id,
+        "node": holder.node or None if retry is None else None,
+        "pid": holder.pid or None if retry is None else None,
+        "retry": retry,
+        "since": held.since,
+        "now": held.now,
+        "expires_in": held.expires_in,
+        "token": held.token or None,
+    }
+
+
+_NAMES = (
+    "key",
+    "state",
+    "holder",
+    "task_id",
+    "node",
+    "pid",
+    "retry",
+    "since",
+    "now",
+    "expires_in",
+    "token",
+)
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # another program's: say what is known
+        return str(seconds)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def _plain(text: str) -> str:
+    """Keep what another program wrote from moving the cursor or beginning a line."""
+    return text if text.isprintable() else repr(text)

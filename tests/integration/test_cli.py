@@ -1,0 +1,240 @@
+"""The commands as whoever is on call types them: real `celery`, worker, server and terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import celery
+import pytest
+
+from celery_lock.model import Claim, Holder, Lease
+from tests.acceptance.blocks import ROOT, blocks_of, commands
+from tests.integration.apps import pool_app
+from tests.integration.apps.history import History
+from tests.integration.apps.pool_app import TTL
+from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
+    Keys,
+    keys_at,
+    module_redis,
+    module_worker_factory,
+    sending,
+    shared_logs,
+)
+from tests.services import RedisServer, Worker, free_port
+from tests.services.fixtures import RedisFactory, WorkerFactory
+
+APP = "tests.integration.apps.pool_app"
+PAGE = ROOT / "docs" / "how-to" / "free-a-stuck-key.md"
+SHOP = "from celery import Celery\napp = Celery('shop')\n"
+QUICK = 30
+
+
+@dataclass
+class Desk:
+    """A worker, its store, and a shell beside it."""
+
+    folder: Path
+    url: str
+    worker: Worker
+    app: celery.Celery
+    history: History
+    keys: Keys
+
+    def argv(self, *words: str, app: str = APP) -> list[str]:
+        return [sys.executable, "-m", "celery", "-A", app, "lock", *words]
+
+    def env(self, url: str | None = None) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name[:7] != "CELERY_"}
+        path = [str(self.folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**kept, "PYTHONPATH": os.pathsep.join(path), "CELERY_BROKER_URL": url or self.url}
+
+    def type(
+        self, *words: str, url: str | None = None, app: str = APP
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.argv(*words, app=app),
+            cwd=self.folder,
+            env=self.env(url),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def answer(self, word: str, *words: str) -> tuple[int, str]:
+        """Type at a terminal, and answer the question there."""
+        import pty  # not on Windows
+
+        ours, theirs = pty.openpty()
+        try:
+            process = subprocess.Popen(
+                self.argv(*words), cwd=self.folder, env=self.env(), stdin=theirs, stdout=theirs,
+                stderr=theirs, text=True,
+            )  # fmt: skip
+            os.write(ours, f"{word}\n".encode())  # a terminal keeps it until it is asked for
+            status = process.wait(60)
+            said = os.read(ours, 65536).decode()
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        return status, said
+
+
+@pytest.fixture(scope="module")
+def desk(
+    module_redis: RedisServer,
+    module_worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "shop.py").write_text(SHOP)
+    url, history = module_redis.url_for(0), History(folder / "history")
+    worker = module_worker_factory(APP, broker=url, backend=url, concurrency=2, env=history.env)
+    with (
+        sending(pool_app.make_app(broker_url=url, result_backend=url)) as app,
+        keys_at(url) as keys,
+    ):
+        yield Desk(folder, url, worker, app, history, keys)
+
+
+def test_show_names_the_task_the_node_and_the_process_that_have_the_key(desk: Desk) -> None:
+    result = desk.app.tasks["pool.until_lost"].delay("shown")
+    (start,) = desk.history.wait("start", "shown")
+
+    told = desk.type("show", "deleted:shown")
+    read = json.loads(desk.type("show", "deleted:shown", "--json").stdout)
+    held = desk.keys.holder("deleted:shown")
+    assert held
+    desk.keys.store.free("deleted:shown", held.holder)  # which ends the body
+
+    assert told.returncode == 0, told.stderr
+    for line in (
+        "lock 'deleted:shown' is held",
+        f"  task      {result.id}",
+        f"  node      {desk.worker.hostname}",
+        f"  pid       {start['pid']}",
+        f"  token     {held.token}",
+    ):
+        assert line in told.stdout.splitlines()
+    assert (read["state"], read["pid"], read["token"]) == ("held", start["pid"], held.token)
+    assert Holder.parse(read["holder"]).task_id == result.id
+    assert 0 < read["expires_in"] <= TTL
+    assert result.get(timeout=QUICK)["lost"]
+    assert "is free" in desk.type("show", "deleted:shown").stdout
+
+
+def test_the_robbed_body_is_told_within_a_third_of_its_ttl_and_the_key_is_free_at_once(
+    desk: Desk,
+) -> None:
+    robbed = desk.app.tasks["pool.until_lost"].delay("robbed")
+    desk.history.wait("start", "robbed")
+
+    told = desk.type("release", "--force", "deleted:robbed")
+    released = time.monotonic()
+    with desk.keys.held("deleted:robbed"):  # by somebody else, while the body runs
+        said = robbed.get(timeout=QUICK)
+        assert desk.keys.holder("deleted:robbed"), "the robbed body has freed another's key"
+
+    assert told.returncode == 0, told.stderr
+    assert robbed.id in told.stdout
+    assert said["lost"]
+    assert said["said"] == "LeaseLost('deleted:robbed', 'taken', None)"
+    (lost,) = desk.history.wait("lost", "deleted:robbed")
+    assert lost["at"] - released < TTL / 3 + 0.3
+    desk.worker.wait_for_log(rf"{robbed.id}\]: lock 'deleted:robbed' LOST \(taken\)")
+
+
+def test_it_asks_at_a_terminal_and_yes_releases(desk: Desk) -> None:
+    desk.keys.take("order:1", task_id="somebody")
+
+    status, said = desk.answer("y", "release", "order:1")
+
+    assert status == 0
+    assert said.index("somebody") < said.index("Release it") < said.index("is released")
+    assert desk.keys.holder("order:1") is None
+
+
+def test_at_a_terminal_no_releases_nothing(desk: Desk) -> None:
+    with desk.keys.held("order:2"):
+        status, said = desk.answer("n", "release", "order:2")
+
+        assert status == 1
+        assert "nothing was released" in said
+        assert desk.keys.holder("order:2")
+
+
+def test_a_script_must_say_force(desk: Desk) -> None:
+    with desk.keys.held("order:3"):
+        told = desk.type("release", "order:3")
+
+        assert told.returncode == 2
+        assert "Add --force" in told.stderr
+        assert desk.keys.holder("order:3")
+
+
+def test_a_floor_is_shown_and_ended(desk: Desk) -> None:
+    lease = desk.keys.store.acquire(Claim("feed", "id-1#w1@elsewhere#1#n", 30.0, at_least=600.0))
+    assert isinstance(lease, Lease)
+    desk.keys.store.release(lease)
+
+    shown = desk.type("show", "feed")
+    told = desk.type("release", "--force", "feed")
+
+    assert "held by nobody: at_least keeps it taken" in shown.stdout
+    assert told.returncode == 0, told.stderr
+    assert desk.keys.holder("feed") is None
+
+
+def test_a_store_that_is_not_there_is_named_without_its_password(desk: Desk) -> None:
+    port = free_port()
+
+    told = desk.type("show", "order:7", url=f"redis://:geheim@127.0.0.1:{port}/0")
+
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert f"redis://127.0.0.1:{port}/0 is not available" in told.stderr
+    assert "geheim" not in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_wrong_password_is_not_repeated(desk: Desk, redis_factory: RedisFactory) -> None:
+    server = redis_factory(password="richtig")
+    url = server.url.replace("richtig", "geheim")
+    assert url != server.url
+
+    told = desk.type("release", "--force", "order:7", url=url)
+
+    assert told.returncode == 1
+    assert "does not know this password" in told.stderr
+    assert not {"geheim", "richtig"} & set(told.stderr.replace(":", " ").replace("@", " ").split())
+
+
+def test_an_app_without_a_store_is_told_which_setting_it_needs(desk: Desk) -> None:
+    told = desk.type("show", "order:7", url="amqp://me:geheim@127.0.0.1//", app="shop")
+
+    assert told.returncode == 2
+    assert "Set lock_store" in told.stderr
+    assert "geheim" not in told.stderr
+
+
+def test_the_commands_of_the_page_for_whoever_is_on_call_work(desk: Desk) -> None:
+    shown, released = commands(blocks_of(PAGE))
+    prefix = "celery -A shop lock "
+    assert (shown, released) == (f"{prefix}show points:7", f"{prefix}release points:7")
+    example = next(block for block in blocks_of(PAGE) if block.language == "text")
+    desk.keys.take("points:7")
+
+    told = desk.type(*shown.removeprefix(prefix).split(), app="shop")
+
+    labels = [line[:12] for line in told.stdout.splitlines()]
+    assert labels == [line[:12] for line in example.text.splitlines()]
+    assert desk.answer("y", *released.removeprefix(prefix).split())[0] == 0
+    assert "is free" in desk.type("show", "points:7", app="shop").stdout

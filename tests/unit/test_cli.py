@@ -1,0 +1,437 @@
+"""The commands for whoever is on call: what they say, whom they rob, and when they do nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+from celery import Celery
+from celery.bin.base import CLIContext
+from click.testing import CliRunner, Result
+
+from celery_lock import cli
+from celery_lock.errors import StoreUnavailable
+from celery_lock.message import queued
+from celery_lock.model import Claim, Held, Holder, Lease
+from celery_lock.stores.memory import MemoryStore
+
+from .engine import Engine, TripStore
+
+NODE = "celery@shop-3"
+HOLDER = str(Holder("id-1", NODE, 4711, "n1"))
+
+
+class Desk:
+    """An app, the store of its locks, and whoever types at it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.engine = Engine()
+        self.app = self.engine.app()
+        self.store: TripStore = self.engine.store
+        monkeypatch.setattr(cli.commands, "_can_ask", lambda: True)
+
+    def take(self, key: str, holder: str = HOLDER, **options: Any) -> Lease:
+        got = MemoryStore.acquire(self.store, Claim(key, holder, **{"ttl": 30.0, **options}))
+        assert isinstance(got, Lease)
+        return got
+
+    def type(self, *words: str, answer: str | None = None, app: Celery | None = None) -> Result:
+        context = CLIContext(app=app or self.app, no_color=True, workdir=None)
+        return CliRunner().invoke(cli.lock, words, input=answer, obj=context)
+
+    def holder(self, key: str) -> str | None:
+        held = self.store.peek(key)
+        return None if held is None else held.holder
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(monkeypatch)
+
+
+# -- show ----------------------------------------------------------------------------------------
+
+
+def test_show_says_who_holds_a_key_where_since_when_and_for_how_long(desk: Desk) -> None:
+    lease = desk.take("order:7")
+    desk.engine.clock.move(6)
+
+    told = desk.type("show", "order:7")
+
+    assert told.exit_code == 0
+    assert told.output.splitlines()[1:] == [  # the first line is a note on memory://
+        "lock 'order:7' is held",
+        "  task      id-1",
+        f"  node      {NODE}",
+        "  pid       4711",
+        "  since     2023-11-14 22:30:00 UTC, 6.0 s ago",
+        "  lease     until 2023-11-14 22:30:30 UTC, in 24.0 s unless renewed",
+        f"  token     {lease.token}",
+    ]
+
+
+def test_show_of_a_free_key_says_so_and_where_it_looked(desk: Desk) -> None:
+    told = desk.type("show", "order:7")
+
+    assert told.exit_code == 0
+    assert "lock 'order:7' is free (in memory://, lock_key_prefix 'celery-lock:')" in told.output
+
+
+def test_a_key_that_only_its_floor_keeps_is_held_by_nobody(desk: Desk) -> None:
+    MemoryStore.release(desk.store, desk.take("feed", at_least=3600.0))
+    desk.engine.clock.move(60)
+
+    told = desk.type("show", "feed")
+
+    assert told.exit_code == 0
+    assert "lock 'feed' is held by nobody: at_least keeps it taken" in told.output
+    assert "  last task id-1" in told.output
+    assert "until 2023-11-14 23:30:00 UTC, in 59 min 00 s" in told.output
+    assert "unless renewed" not in told.output
+
+
+def test_a_program_reads_the_same(desk: Desk) -> None:
+    lease = desk.take("order:7")
+    desk.engine.clock.move(6)
+
+    told = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
+
+    assert told == {
+        "key": "order:7",
+        "state": "held",
+        "holder": HOLDER,
+        "task_id": "id-1",
+        "node": NODE,
+        "pid": 4711,
+        "retry": None,
+        "since": 1_700_001_000.0,
+        "now": 1_700_001_006.0,
+        "expires_in": 24.0,
+        "token": lease.token,
+    }
+
+
+def test_a_program_finds_every_field_of_a_free_key_and_of_a_floor(desk: Desk) -> None:
+    MemoryStore.release(desk.store, desk.take("feed", at_least=60.0))
+
+    free, floor = (
+        json.loads(desk.type("show", key, "--json").output.splitlines()[-1])
+        for key in ("order:7", "feed")
+    )
+
+    assert set(free) == set(floor)
+    assert {name for name, value in free.items() if value is not None} == {"key", "state"}
+    assert (free["state"], floor["state"], floor["expires_in"]) == ("free", "at_least", 60.0)
+
+
+def test_a_holder_of_another_program_is_shown_as_it_is(desk: Desk) -> None:
+    desk.take("order:7", holder="cron#nightly")
+
+    told = desk.type("show", "order:7")
+    read = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
+
+    assert "  task      cron#nightly\n" in told.output
+    assert "node" not in told.output
+    assert (read["task_id"], read["node"], read["pid"]) == ("cron#nightly", None, None)
+
+
+def test_what_another_program_wrote_cannot_move_the_cursor(desk: Desk) -> None:
+    desk.take("order:7", holder="\x1b[2Jgone\nlock 'order:7' is free")
+
+    told = desk.type("show", "order:7")
+
+    assert "\x1b" not in told.output
+    assert "\nlock 'order:7' is free" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("key", "typed"),
+    [
+        ("order:7", "'order:7'"),
+        ("file:a%2Fb", "file:a%2Fb"),
+        ("dir:C:\\x", "dir:C:\\\\x"),
+        ("dir:C:\\x", "dir:C:\\x"),
+        ("dir:C:\\x", "'dir:C:\\\\x'"),
+        ("it's", '"it\'s"'),
+        ('it\'s "it"', "'it\\'s \"it\"'"),
+        ("a\u200bb", "a\\u200bb"),
+        ("\xa0\U000e0001", "'\\xa0\\U000e0001'"),
+        ("kuchen:k\u00e4se", "kuchen:k\u00e4se"),
+        ("'quoted'", "'quoted'"),
+    ],
+)
+def test_a_key_may_be_typed_as_a_log_line_shows_it(desk: Desk, key: str, typed: str) -> None:
+    desk.take(key)
+
+    told = desk.type("show", typed)
+
+    assert f"lock {key!r} is held" in told.output
+
+
+def test_a_key_that_is_held_as_typed_is_meant_as_typed(desk: Desk) -> None:
+    desk.take("'order:7'")
+    desk.take("order:7")
+
+    assert """lock "'order:7'" is held""" in desk.type("show", "'order:7'").output
+
+
+@pytest.mark.parametrize("typed", ["", "a\nb", "x" * 1025])
+def test_what_cannot_be_a_key_is_refused(desk: Desk, typed: str) -> None:
+    told = desk.type("show", typed)
+
+    assert told.exit_code == 2
+    assert "Invalid value for KEY" in told.output
+
+
+def test_a_key_that_is_kept_for_a_retry_runs_nowhere(desk: Desk) -> None:
+    desk.take("order:7", holder=queued("id-1", 2), ttl=3600.0)
+
+    told = desk.type("show", "order:7")
+    read = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
+
+    assert "is kept for a retry that nobody runs yet\n  task      id-1\n" in told.output
+    assert "  retry     2\n" in told.output
+    assert "in 1 h 00 min at most" in told.output
+    assert "queued" not in told.output
+    assert (read["state"], read["retry"]) == ("retry", 2)
+    assert (read["node"], read["pid"]) == (None, None)
+
+
+# -- release -------------------------------------------------------------------------------------
+
+
+def test_release_says_whom_it_robs_and_asks(desk: Desk) -> None:
+    desk.take("order:7")
+
+    told = desk.type("release", "order:7", answer="y\n")
+
+    assert told.exit_code == 0
+    said = ("  task      id-1", "Release it, though its body may still run?", "is released")
+    shown, question, answer = (told.output.index(text) for text in said)
+    assert shown < question < answer
+    assert "within a third of its ttl" in told.output
+    assert desk.holder("order:7") is None
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_any_other_answer_than_yes_releases_nothing(desk: Desk, answer: str) -> None:
+    desk.take("order:7")
+
+    told = desk.type("release", "order:7", answer=answer)
+
+    assert told.exit_code == 1
+    assert desk.holder("order:7") == HOLDER
+
+
+def test_force_does_not_ask_but_still_says_whom_it_robs(desk: Desk) -> None:
+    desk.take("order:7")
+
+    told = desk.type("release", "--force", "order:7")
+
+    assert told.exit_code == 0
+    assert "  task      id-1" in told.output
+    assert "?" not in told.output
+    assert desk.holder("order:7") is None
+
+
+def test_without_a_terminal_and_without_force_nothing_is_released(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    desk.take("order:7")
+
+    told = desk.type("release", "order:7", answer="y\n")
+
+    assert told.exit_code == 2
+    assert "no terminal to ask at" in told.output
+    assert "--force" in told.output
+    assert desk.holder("order:7") == HOLDER
+
+
+def test_a_free_key_is_nothing_to_release_and_nobody_is_asked(desk: Desk) -> None:
+    told = desk.type("release", "order:7")
+
+    assert told.exit_code == 0
+    assert "lock 'order:7' is free already" in told.output
+
+
+def test_release_ends_the_floor_of_a_running_body_as_well(desk: Desk) -> None:
+    desk.take("feed", at_least=3600.0)
+
+    told = desk.type("release", "--force", "feed")
+
+    assert told.exit_code == 0
+    assert desk.store.peek("feed") is None
+
+
+def test_release_ends_a_floor_that_nobody_holds_any_more(desk: Desk) -> None:
+    MemoryStore.release(desk.store, desk.take("feed", at_least=3600.0))
+
+    told = desk.type("release", "feed", answer="y\n")
+
+    assert told.exit_code == 0
+    assert "at_least no longer keeps it taken" in told.output
+    assert "body may still run" not in told.output
+    assert desk.store.peek("feed") is None
+
+
+def test_a_key_that_is_kept_for_a_retry_is_released_and_the_retry_is_not_lost(desk: Desk) -> None:
+    desk.take("order:7", holder=queued("id-1", 2), ttl=3600.0)
+
+    told = desk.type("release", "order:7", answer="y\n")
+
+    assert told.exit_code == 0
+    assert "may still run" not in told.output
+    assert "The retry comes all the same" in told.output
+    assert desk.holder("order:7") is None
+
+
+def while_asked(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Let something happen between the question and the answer yes."""
+
+    def confirm(*args: Any, **kwargs: Any) -> bool:
+        meanwhile()
+        return True
+
+    monkeypatch.setattr(click, "confirm", confirm)
+
+
+def test_whoever_got_the_key_while_the_question_stood_is_not_robbed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = desk.take("order:7")
+    other = str(Holder("id-2", NODE, 4712, "n2"))
+
+    def changes_hands() -> None:
+        MemoryStore.release(desk.store, lease)
+        desk.take("order:7", other)
+
+    while_asked(monkeypatch, changes_hands)
+
+    told = desk.type("release", "order:7")
+
+    assert told.exit_code == 1
+    assert "nothing was released, the key has changed hands" in told.output
+    assert "  task      id-2" in told.output
+    assert desk.holder("order:7") == other
+
+
+def test_a_second_delivery_of_the_same_task_is_somebody_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = desk.take("order:7")
+    copy = str(Holder("id-1", NODE, 4711, "n2"))
+
+    def delivered_again() -> None:
+        MemoryStore.release(desk.store, lease)
+        desk.take("order:7", copy)
+
+    while_asked(monkeypatch, delivered_again)
+
+    assert desk.type("release", "order:7").exit_code == 1
+    assert desk.holder("order:7") == copy
+
+
+def test_a_holder_that_leaves_its_floor_behind_while_the_question_stands_is_not_told_of(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = desk.take("feed", at_least=3600.0)
+    while_asked(monkeypatch, lambda: MemoryStore.release(desk.store, lease))
+
+    told = desk.type("release", "feed")
+
+    assert told.exit_code == 0
+    assert "at_least no longer keeps it taken" in told.output
+    assert desk.store.peek("feed") is None
+
+
+def test_a_key_that_became_free_while_the_question_stood_is_free(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = desk.take("order:7")
+    while_asked(monkeypatch, lambda: MemoryStore.release(desk.store, lease))
+
+    told = desk.type("release", "order:7")
+
+    assert told.exit_code == 0
+    assert "has become free by itself: nothing was released" in told.output
+
+
+def test_the_robbed_holder_is_told_at_its_next_renewal(desk: Desk) -> None:
+    grant = desk.engine.take("order:7", ttl=30.0)
+
+    desk.type("release", "--force", "order:7")
+    desk.engine.move(10.1)
+
+    assert grant.lease.lost
+    (lost,) = [fact for fact in desk.engine.facts if type(fact).__name__ == "Lost"]
+    assert lost.reason == "taken"
+
+
+# -- what goes wrong -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["show", "release"])
+def test_a_store_without_an_answer_is_named_without_a_traceback(
+    desk: Desk, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peek(key: str) -> Held | None:
+        raise StoreUnavailable("redis://shop:6379/0", "nobody listens there")
+
+    monkeypatch.setattr(desk.store, "peek", peek)
+
+    told = desk.type(command, "order:7")
+
+    assert told.exit_code == 1
+    assert "Error: the lock store redis://shop:6379/0 is not available" in told.output
+    assert "Traceback" not in told.output
+
+
+@pytest.mark.parametrize("command", ["show", "release"])
+def test_an_app_without_a_store_is_told_which_setting_it_needs(desk: Desk, command: str) -> None:
+    app = Celery("shop", broker="amqp://me:secret@shop//", set_as_current=False)
+
+    told = desk.type(command, "order:7", app=app)
+
+    assert told.exit_code == 2
+    assert "Error: there is no store for locks: lock_store is not set" in told.output
+    assert "secret" not in told.output
+
+
+def test_a_setting_that_is_wrong_is_named(desk: Desk) -> None:
+    app = Celery("shop", broker="redis://", set_as_current=False)
+    app.conf.lock_tll = 3
+
+    told = desk.type("show", "order:7", app=app)
+
+    assert told.exit_code == 2
+    assert "did you mean 'lock_ttl'" in told.output
+
+
+def test_a_release_that_gets_no_answer_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.take("order:7")
+
+    def free(key: str, holder: str, *, floor: bool = False) -> Held | None:
+        raise StoreUnavailable("redis://shop:6379/0", "it hangs")
+
+    monkeypatch.setattr(desk.store, "free", free)
+
+    told = desk.type("release", "--force", "order:7")
+
+    assert told.exit_code == 1
+    assert "it hangs" in told.output
+
+
+def test_options_that_a_project_adds_to_every_command_are_taken(desk: Desk) -> None:
+    """As Celery's own `celery` does it for plug-in commands, before and since 5.7."""
+    option = click.Option(["--ini"], default="x.ini")
+    cli.lock.params.append(option)
+    try:
+        told = desk.type("--ini", "shop.ini", "show", "order:7")
+    finally:
+        cli.lock.params.remove(option)
+
+    assert told.exit_code == 0
