@@ -14,12 +14,15 @@ from celery import Task
 
 from .errors import LockConfigurationError
 from .keys import compile_key, find_models
-from .model import Lock
+from .model import Lock, Scope
 from .per_app import AppLocks
 from .policies import requeue, wait
 from .terms import Terms
 
 __all__ = ["LONG_WAIT", "declared_lock", "name_of", "terms_of", "warn_if_hidden"]
+
+QUEUE_TTL = 86_400.0
+"""Seconds that a retry may be on its way: a day."""
 
 LONG_WAIT = 30.0
 """Seconds of `wait` from which on a warning is given: the slot does nothing else meanwhile."""
@@ -112,6 +115,9 @@ def terms_of(cls: Any, name: str, lock: Lock, locks: AppLocks) -> Terms:
         at_most=None if lock.at_most is None else _seconds(lock.at_most, 0.0),
         on_conflict=on_conflict,
         on_store_error=lock.on_store_error or settings.on_store_error,
+        across_retries=lock.scope is Scope.ACROSS_RETRIES,
+        queue_ttl=_seconds(lock.queue_ttl, QUEUE_TTL),
+        interrupts=lock.on_lost == "interrupt",
     )
 
 

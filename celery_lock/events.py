@@ -15,6 +15,7 @@ from .model import Decision, Holder, LossReason
 __all__ = [
     "Acquired",
     "Conflicted",
+    "CopyDropped",
     "Fact",
     "Lost",
     "Observer",
@@ -73,6 +74,14 @@ class Conflicted(Fact):
     attempt: int
     decision: Decision
     expires_in: float
+
+
+@dataclass(frozen=True)
+class CopyDropped(Fact):
+    """A message was not run: it is a copy of one that was completed."""
+
+    publication: str
+    """The act of publishing that both go back to."""
 
 
 @dataclass(frozen=True)

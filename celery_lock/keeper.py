@@ -23,13 +23,19 @@ from .clock import Clock, steady
 from .errors import StoreError
 from .model import Lease, LockStore, LossReason, Outcome
 
-__all__ = ["BATCH", "Keeper"]
+__all__ = ["BATCH", "LATER", "Keeper"]
 
 logger = logging.getLogger("celery_lock")
 
 BATCH = 100
 """Leases in one round trip. More would block the server for longer at a time (about 1 ms for
 100), fewer would cost more round trips."""
+
+LATER = object()
+"""What a debt returns that cannot be paid yet."""
+SOON = 0.05
+"""Seconds after which such a debt is looked at again: a process that is being killed is gone by
+then, or in a few times of it."""
 
 OnLost = Callable[[LossReason], None]
 OnFailed = Callable[[StoreError], None]
@@ -79,6 +85,8 @@ class Keeper:
         self._ahead = {"clock": math.inf, "renewal": math.inf}
         self._running: list[threading.Thread] = []
         self._pid = os.getpid()
+        self.unanswered = False
+        """The last call that this keeper made got no answer: the next one may not either."""
 
     # -- what the locker asks for ------------------------------------------------------------
 
@@ -115,7 +123,10 @@ class Keeper:
             return any(lease.holder == holder for lease in self._kept)
 
     def owe(self, pay: Callable[[], object], *, for_: float) -> None:
-        """Call `pay` once a second until it does not raise a `StoreError`, for `for_` seconds."""
+        """Call `pay` once a second until it does not raise a `StoreError`, for `for_` seconds.
+
+        Sooner, if it returned `LATER`.
+        """
         with self._lock:
             now = self._clock()
             self._debts.append(_Debt(pay, now, now + for_))
@@ -149,8 +160,11 @@ class Keeper:
         for debt in debts:
             self._pay(debt)
         with self._lock:
+            # One that has ended and is still to be told is no work of this thread's: as a greenlet
+            # that looks for it without a pause, it would never let the clock thread tell it.
+            lasting = [kept for kept in self._kept.values() if kept.lease.reason is None]
             return min(
-                min((kept.due for kept in self._kept.values()), default=math.inf),
+                min((kept.due for kept in lasting), default=math.inf),
                 min((debt.due for debt in self._debts), default=math.inf),
             )
 
@@ -165,11 +179,12 @@ class Keeper:
         try:
             outcomes = self._store.renew(asked, within=within)
         except StoreError as error:
-            now = self._clock()
+            now, self.unanswered = self._clock(), True
             for kept in batch:
                 kept.due = now + max(kept.ttl / 12, 0.02)
             batch[0].on_failed(error)
             return
+        self.unanswered = False
         for kept, (lease, ttl), outcome in zip(batch, asked, outcomes, strict=True):
             if outcome is Outcome.LOST:
                 # a release may have overtaken this renewal: what was dropped is not lost
@@ -189,13 +204,15 @@ class Keeper:
 
     def _pay(self, debt: _Debt) -> None:
         try:
-            debt.pay()
+            paid, pause = debt.pay() is not LATER, SOON
+            self.unanswered = self.unanswered and not paid
         except Exception as error:
             if not isinstance(error, StoreError):  # the next debt must not wait for this one
                 logger.exception("a call to the store is tried again")
-            debt.due = self._clock() + 1.0
-            if debt.due < debt.until:
-                return
+            self.unanswered, paid, pause = True, False, 1.0
+        debt.due = self._clock() + pause
+        if not paid and debt.due < debt.until:
+            return
         with self._lock:
             self._debts.remove(debt)
 

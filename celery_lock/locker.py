@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,16 @@ from .backoff import exponential
 from .clock import Clock, steady
 from .errors import StoreError, StoreUnavailable
 from .events import Acquired, Lost, Observers, Released, StoreFailed, Subject
-from .keeper import Keeper
-from .model import Claim, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
+from .keeper import LATER, Keeper, OnLost
+from .model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
 
-__all__ = ["LOOK_AGAIN", "Grant", "Locker"]
+__all__ = ["LOOK_AGAIN", "PATIENCE", "Grant", "Locker"]
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter asks again though nobody woke it."""
+
+PATIENCE = 0.5
+"""Seconds that a worker's main process waits for a dead child's key to be free."""
 
 _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
@@ -32,6 +36,7 @@ class Grant:
     claim: Claim
     subject: Subject
     sent: float
+    on_lost: OnLost | None = None
     pid: int = field(default_factory=os.getpid)
 
 
@@ -63,11 +68,13 @@ class Locker:
         at_most: float | None = None,
         answer: str = "fail",
         waited: float = 0.0,
+        on_lost: OnLost | None = None,
     ) -> Grant | Held:
         """Ask once. A granted lease is renewed from now on.
 
         `at_most` bounds the seconds for which it is. `answer` is what the caller will do about
-        a `StoreError`, for those who are told; the error is raised all the same.
+        a `StoreError`, for those who are told; the error is raised all the same. `on_lost` is
+        called once if the lease is lost, before anybody else is told: an observer may be slow.
         """
         ttl = claim.ttl
         if at_most is not None:
@@ -82,7 +89,7 @@ class Locker:
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
-            grant = Grant(got, claim, subject, sent)
+            grant = Grant(got, claim, subject, sent, on_lost)
             self.keeper.keep(
                 got,
                 ttl,
@@ -122,6 +129,7 @@ class Locker:
         *,
         at_most: float | None = None,
         answer: str = "fail",
+        on_lost: OnLost | None = None,
     ) -> Grant | Held:
         """Ask until the key is given, for at most `max_wait` seconds; blocks the caller.
 
@@ -133,7 +141,9 @@ class Locker:
         claim = replace(claim, watching=watches)
         for attempt in count(1):
             waited = self._clock() - began
-            got = self.claim(claim, subject, at_most=at_most, answer=answer, waited=waited)
+            got = self.claim(
+                claim, subject, at_most=at_most, answer=answer, waited=waited, on_lost=on_lost
+            )
             left = began + max_wait - self._clock()
             if isinstance(got, Grant) or left <= 0:
                 return got
@@ -144,8 +154,10 @@ class Locker:
                 self._pause(min(nap, _POLL(attempt)))
         raise AssertionError("count() does not end")
 
-    def release(self, grant: Grant) -> None:
+    def release(self, grant: Grant, end: End | None = None) -> None:
         """Give the key back. Never raises: what the task came to stands.
+
+        `end`: what the store records besides, and to whom it leaves the key.
 
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
@@ -161,13 +173,13 @@ class Locker:
         held_on = reason in (None, "released")
         held = self._clock() - grant.sent
         try:
-            in_time = self.store.release(lease)
+            in_time = self.store.release(lease, end)
         except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease), for_=grant.claim.ttl)
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
             self._failed(grant.subject, lease.key, "release", error, "retry")
             return
         except BaseException:  # a time limit or a shutdown fell into the call
-            self.keeper.owe(lambda: self.store.release(lease), for_=grant.claim.ttl)
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
             raise
         self.observers.tell(
             Released(
@@ -180,22 +192,67 @@ class Locker:
             )
         )
 
+    def free(
+        self,
+        key: str,
+        holder: str,
+        subject: Subject,
+        *,
+        for_: float,
+        gone: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """End the lease of a holder that is dead. Never raises.
+
+        Done in the background, tried again for `for_` seconds, and not before `gone()`: a process
+        that is still alive could still be at its body. If it is gone already the caller waits for
+        the key to be free, for at most half a second and only if the store seems to answer: who
+        sends the task again now should not find its key taken.
+        """
+        done = threading.Event()
+
+        def pay() -> object:
+            if not gone():
+                return LATER
+            had = self.store.free(key, holder)
+            if had is not None:
+                self.observers.tell(
+                    Released(
+                        key=key,
+                        subject=subject,
+                        holder=had.holder,
+                        token=had.token,
+                        held=had.now - had.since,
+                        in_time=had.live,
+                    )
+                )
+            done.set()
+            return None
+
+        wait = gone() and not self.keeper.unanswered
+        self.keeper.owe(pay, for_=for_)
+        if wait:
+            done.wait(PATIENCE)
+
     def _undo(self, claim: Claim) -> None:
         self.keeper.forget(claim.holder)
         self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)
 
     def _lost(self, grant: Grant, reason: LossReason) -> None:
         lease = grant.lease
-        self.observers.tell(
-            Lost(
-                key=lease.key,
-                subject=grant.subject,
-                holder=lease.holder,
-                token=lease.token,
-                reason=reason,
-                by=None,
+        try:
+            if grant.on_lost is not None:
+                grant.on_lost(reason)
+        finally:  # where a test moves the keeper on in the body's own thread, that has raised
+            self.observers.tell(
+                Lost(
+                    key=lease.key,
+                    subject=grant.subject,
+                    holder=lease.holder,
+                    token=lease.token,
+                    reason=reason,
+                    by=None,
+                )
             )
-        )
 
     def _failed(
         self, subject: Subject, key: str, call: str, error: StoreError, answer: str

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from .events import Acquired, Conflicted, Fact, Lost, Released, StoreFailed
+from .events import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 from .model import Holder
 from .policies import fail, requeue, skip, wait
 from .table import as_label
@@ -39,6 +39,14 @@ def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
         _who(fact.holder),
         fact.expires_in,
         fact.attempt,
+    )
+
+
+def _copy_dropped(fact: CopyDropped) -> tuple[Any, ...]:
+    return (
+        "not run: it is a copy of a message that was completed under lock %r (publication %s)",
+        fact.key,
+        _plain(fact.publication),
     )
 
 
@@ -78,6 +86,7 @@ def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
 _SAY: dict[type[Fact], Callable[[Any], tuple[Any, ...]]] = {
     Acquired: _acquired,
     Conflicted: _conflicted,
+    CopyDropped: _copy_dropped,
     Lost: _lost,
     Released: _released,
     StoreFailed: _store_failed,

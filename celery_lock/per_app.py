@@ -34,6 +34,7 @@ class AppLocks:
         self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
         self._engine: dict[str, Locker] = {}
         self._stand_in: Locker | None = None
+        self._at_once: bool | None = None
 
     def _observers(self, app: Any, *, events: bool) -> Observers:
         return observers_of(app, self.settings, events=events)
@@ -48,6 +49,15 @@ class AppLocks:
         if app is not None:
             self.observers = self._observers(app, events=events)
             self._engine.clear()
+
+    @property
+    def redelivers_at_once(self) -> bool:
+        """The broker gives a message to another worker as soon as a connection is lost."""
+        at_once = self._at_once
+        if at_once is None:
+            app: Any = self._app()
+            at_once = self._at_once = app.connection_for_read().transport.driver_type == "amqp"
+        return at_once
 
     @property
     def locker(self) -> Locker:

@@ -6,23 +6,36 @@ A run decides and keeps count; it raises nothing of Celery's and publishes only 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
 from .backoff import exponential
+from .clock import steady
+from .ending import CameTo, end_of, heir_of, result_is_missing
 from .errors import LockConflict, LockError, LockWaitTimeout, StoreError
-from .events import Conflicted, Subject
-from .keys import check_key
+from .events import Conflicted, CopyDropped, Subject
+from .interrupt import Interrupt
 from .locker import Grant
-from .message import Header, bounded, in_canvas, new_holder, publication_of, raw_of, redelivered
-from .model import Claim, Conflict, Held, Holder, Lease, OnStoreError
+from .message import (
+    Header,
+    asks_since,
+    bounded,
+    in_canvas,
+    new_holder,
+    publication_of,
+    raw_of,
+    redelivered,
+)
+from .model import Claim, Conflict, End, Held, Holder, Lease, OnStoreError
 from .per_app import AppLocks
 from .policies import decide, requeue, skip, spent, wait
-from .terms import Terms
+from .steps import Again, Dropped, Go, Skipped, Step
+from .terms import Terms, ceiling_of, key_of
 
-__all__ = ["Again", "Go", "Run", "Skipped", "Step"]
+__all__ = ["Run"]
 
 # In the request's `properties`: Celery copies those into a nested request (a task that calls
 # itself), and unlike any other attribute of ours never takes them for headers of a message.
@@ -34,30 +47,6 @@ is about to end: sending it again for that would cost a message and a pause."""
 
 _OUTAGE = exponential(first=1, factor=2, cap=15)
 """Pauses between the tries of a message whose store gives no answer."""
-
-
-@dataclass(frozen=True)
-class Go:
-    """Run the body."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Return this, without running."""
-
-    result: Any
-
-
-@dataclass(frozen=True)
-class Again:
-    """Send the message again."""
-
-    header: Header
-    delay: float
-    why: str
-
-
-Step = Go | Skipped | Again
 
 
 class Run:
@@ -81,13 +70,17 @@ class Run:
             retries=request.retries or 0,
             nesting=request.replaced_task_nesting or 0,
         )
-        self.key = self._key(args, kwargs)
+        self.key = key_of(terms, self._header, args, kwargs)
         self.unsent = 0
         self._publication = publication_of(request, self._header)
+        self._copy_since = asks_since(request, self._header)
+        self._began = steady()
+        self._end: End | None = None
         self._subject = Subject(task.name, str(request.id), terms.key.template)
         self._claim: Claim | None = None
         self._grant: Grant | None = None
         self._without: str | None = None
+        self._interrupt = Interrupt(self.key) if terms.interrupts else None
         self._counted = False
 
     @classmethod
@@ -121,17 +114,30 @@ class Run:
             ttl=self._terms.ttl,
             at_least=self._terms.at_least,
             publication=self._publication,
+            copy_since=self._copy_since,
+            heir_of=heir_of(self._terms, self._request),
         )
         try:
             locker, self._claim = self._locks.locker, claim
-            answer = locker.claim(claim, self._subject, at_most=self._at_most(), answer=on_error)
+            answer = locker.claim(claim, self._subject, **self._asking(on_error))
             if isinstance(answer, Held) and self._is_own_attempt(answer):
                 answer = self._wait(claim, OWN_ATTEMPT, on_error)
+            if isinstance(answer, Held) and answer.done:
+                return self._is_done(answer)
             if isinstance(answer, Held):
                 return self._on_conflict(claim, answer, on_error)
         except StoreError as error:
             return self._without_store(error, on_error)
         return self._go(answer)
+
+    def _is_done(self, held: Held) -> Step:
+        if held.result_due and result_is_missing(self._task, self._request):
+            self._copy_since = None  # its worker died before all was done: it runs again
+            return self.next_step()
+        self._locks.locker.observers.tell(
+            CopyDropped(key=self.key, subject=self._subject, publication=self._publication)
+        )
+        return Dropped()
 
     def _go(self, grant: Grant | None) -> Go:
         self._grant = grant
@@ -139,9 +145,18 @@ class Run:
         return Go()
 
     def _wait(self, claim: Claim, seconds: float, answer: str) -> Grant | Held:
-        return self._locks.locker.wait(
-            claim, self._subject, seconds, at_most=self._at_most(), answer=answer
-        )
+        return self._locks.locker.wait(claim, self._subject, seconds, **self._asking(answer))
+
+    def _asking(self, answer: str) -> dict[str, Any]:
+        on_lost = None if self._interrupt is None else self._interrupt.lost
+        at_most = ceiling_of(self._terms, self._task, self._locks.time_limit)
+        return {"at_most": at_most, "answer": answer, "on_lost": on_lost}
+
+    def enter(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the body, so that it can be interrupted where the lock says so."""
+        if self._interrupt is None:
+            return body(*args, **kwargs)
+        return self._interrupt.run(body, args, kwargs)
 
     def _on_conflict(self, claim: Claim, held: Held, on_error: OnStoreError) -> Step:
         if not self._counted:  # one delivery is one attempt, however long it stays in its slot
@@ -171,6 +186,8 @@ class Run:
             answer = self._wait(claim, decision.limit, on_error)
             if isinstance(answer, Grant):
                 return self._go(answer)
+            if answer.done:
+                return self._is_done(answer)
             held, conflict, waited_out = answer, self._conflict(answer), True
             decision = requeue() if self._is_copy(conflict) else decision.then
         if isinstance(decision, skip):
@@ -250,6 +267,20 @@ class Run:
         """Keep the message in this slot for a while."""
         time.sleep(seconds)
 
+    def conclude(self, came_to: CameTo) -> None:
+        """Say what the body came to, before the end."""
+        if self._grant is not None:
+            self._end = end_of(
+                self._task,
+                self._terms,
+                self._locks,
+                header=self._header,
+                key=self.key,
+                publication=self._publication,
+                began=self._began,
+                came_to=came_to,
+            )
+
     def end(self) -> None:
         """Give the key back, whatever happened. Never raises of its own.
 
@@ -257,24 +288,7 @@ class Run:
         """
         self._mark(None)
         if self._grant is not None:
-            self._locks.locker.release(self._grant)
+            self._locks.locker.release(self._grant, self._end)
             self._grant = None
         elif self._claim is not None:
             self._locks.locker.abandon(self._claim)
-
-    # -- what the task says ------------------------------------------------------------------
-
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        given = self._header.key
-        if given is not None:
-            check_key(given)
-            return given
-        return self._terms.key.render(args, kwargs)
-
-    def _at_most(self) -> float | None:
-        """The ceiling: the lock's own, else the hard time limit and what a kill takes."""
-        if self._terms.at_most is not None:
-            return self._terms.at_most
-        limits = self._request.timelimit or (None, None)
-        hard = limits[0] or self._task.time_limit or self._locks.time_limit
-        return None if not hard else float(hard) + 10.0

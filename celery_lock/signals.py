@@ -25,6 +25,7 @@ from .table import TABLE
 __all__ = [
     "lock_acquired",
     "lock_conflicted",
+    "lock_copy_dropped",
     "lock_lost",
     "lock_released",
     "lock_store_failed",
@@ -35,6 +36,8 @@ lock_acquired = Signal(name="lock_acquired", providing_args=["fact"])
 """A claim was granted; `fact` is an `Acquired`."""
 lock_conflicted = Signal(name="lock_conflicted", providing_args=["fact"])
 """A claim met a holder, and the policy has decided; `fact` is a `Conflicted`."""
+lock_copy_dropped = Signal(name="lock_copy_dropped", providing_args=["fact"])
+"""A message was not run: it is a copy of one that was completed; `fact` is a `CopyDropped`."""
 lock_lost = Signal(name="lock_lost", providing_args=["fact"])
 """A lease ended under its running body; `fact` is a `Lost`."""
 lock_released = Signal(name="lock_released", providing_args=["fact"])

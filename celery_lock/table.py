@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .events import Acquired, Conflicted, Fact, Lost, Released, StoreFailed
+from .events import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 from .model import Decision
 from .policies import fail, requeue, skip, wait
 
@@ -102,6 +102,13 @@ TABLE = (
         event="task-lock-conflicted",
         counter="celery_lock_conflicted_total",
         labels=("decision",),
+    ),
+    Told(
+        CopyDropped,
+        (Line("a message is a copy of one that was completed", logging.INFO, budget=_CONFLICTS),),
+        signal="lock_copy_dropped",
+        event="task-lock-copy-dropped",
+        counter="celery_lock_copy_dropped_total",
     ),
     Told(
         Lost,

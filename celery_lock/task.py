@@ -5,20 +5,25 @@ Only this file raises Celery's control-flow exceptions.
 
 from __future__ import annotations
 
-from typing import Any, ParamSpec, TypeVar
+import inspect
+from functools import wraps
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from celery import Task
 from celery._state import get_current_task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 
 from . import worker
 from .backoff import exponential
 from .binding import declared_lock, name_of, terms_of, warn_if_hidden
+from .ending import CameTo
 from .errors import LockError
 from .message import Unsent
 from .model import Lease, Lock
 from .per_app import locks_of
-from .run import Again, Go, Run, Skipped
+from .run import Run
+from .steps import Again, Dropped, Go, Skipped
 from .terms import Terms
 
 __all__ = ["LockedTask", "current_lease"]
@@ -32,7 +37,18 @@ _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=10)
 """Pauses of a worker that holds the only copy of a message while nobody takes it."""
 
 
-class LockedTask(Task[_P, _R]):
+if TYPE_CHECKING:
+    _Task = Task
+else:
+
+    class _Task(Task):
+        """Celery's own, with parameters for type checkers, which that of Celery 5.5 lacks."""
+
+        abstract = True
+        __class_getitem__ = classmethod(GenericAlias)
+
+
+class LockedTask(_Task[_P, _R]):
     """A task whose body runs only while its key is held.
 
     `@app.task(base=LockedTask)` locks on the task's name and all its arguments;
@@ -64,6 +80,8 @@ class LockedTask(Task[_P, _R]):
         terms = terms_of(cls, name, lock, locks)
         locks.register(name, terms)
         warn_if_hidden(cls, name, LockedTask)
+        if terms.interrupts:
+            _let_interrupt(cls, app, name)
         _keep_users_request(cls)
         worker.install(app)
         cls._lock_terms = terms
@@ -80,10 +98,17 @@ class LockedTask(Task[_P, _R]):
             while True:
                 step = run.next_step()
                 if isinstance(step, Go):
-                    return super().__call__(*args, **kwargs)
+                    result = super().__call__(*args, **kwargs)
+                    run.conclude(_RETURNED)
+                    return result
                 if isinstance(step, Skipped):
                     return step.result
+                if isinstance(step, Dropped):
+                    raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
                 self._send_again(run, step)
+        except BaseException as error:
+            run.conclude(_came_to(error))
+            raise
         finally:
             try:
                 run.end()
@@ -134,6 +159,21 @@ def current_lease() -> Lease:
     return _lease_of(task)
 
 
+_RETURNED = CameTo(acknowledged=True, result_due=True)
+
+
+def _came_to(error: BaseException) -> CameTo:
+    """Say what an exception means for the message and the key."""
+    said: Any = error  # celery's exceptions have no types
+    if isinstance(error, Reject):
+        return CameTo(acknowledged=not said.requeue)
+    if isinstance(error, Ignore):
+        return CameTo(acknowledged=True)
+    if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
+        return CameTo(acknowledged=True, result_due=True, retry=said.sig)
+    return CameTo(acknowledged=isinstance(error, Exception), result_due=True)
+
+
 def _lease_of(task: Any) -> Lease:
     run = Run.of(task.request)
     if run is None:
@@ -142,6 +182,36 @@ def _lease_of(task: Any) -> Lease:
             " apply it (delay, apply_async, apply), and let it name LockedTask as its base"
         )
     return run.lease
+
+
+def _let_interrupt(cls: Any, app: Any, name: str) -> None:
+    """Run the body so that it can be interrupted: the body alone, and nothing of Celery's.
+
+    Celery's `autoretry_for` stays around it, also where it has come first: a class-based task is
+    bound after it has got it.
+    """
+    body = inspect.getattr_static(cls, "run")
+    if isinstance(body, (staticmethod, classmethod)):
+        cls.run = type(body)(_interruptible(body.__func__))
+    else:
+        cls.run = _interruptible(body)
+    mine = vars(app._tasks.get(name, cls))
+    if "_orig_run" in mine:
+        app._tasks[name]._orig_run = _interruptible(mine["_orig_run"])
+
+
+def _interruptible(body: Any) -> Any:
+    if getattr(body, "_celery_lock", False):  # Celery binds some tasks twice
+        return body
+
+    @wraps(body)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        task = get_current_task()
+        here = None if task is None else Run.of(task.request)
+        return body(*args, **kwargs) if here is None else here.enter(body, args, kwargs)
+
+    run._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
+    return run
 
 
 def _offer_on_commit(cls: Any, app: Any) -> None:

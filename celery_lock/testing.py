@@ -25,7 +25,7 @@ from .errors import LockError, StoreUnavailable
 from .events import Fact, Observers
 from .keeper import Keeper
 from .locker import Locker
-from .model import Claim, Held, Holder, Lease, Outcome
+from .model import Claim, End, Held, Holder, Lease, Outcome
 from .per_app import locks_of
 from .stores.memory import MemoryStore
 from .stores.space import ManualClock, Space
@@ -52,9 +52,13 @@ class _Store(MemoryStore):
         self._answer()
         return super().renew(renewals, within=within)
 
-    def release(self, lease: Lease) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> bool:
         self._answer()
-        return super().release(lease)
+        return super().release(lease, end)
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        self._answer()
+        return super().free(key, holder, floor=floor)
 
     def undo(self, claim: Claim) -> None:
         self._answer()

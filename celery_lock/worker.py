@@ -18,16 +18,22 @@ from .observing import last_words
 from .per_app import locks_of
 from .policies import wait
 
-__all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "install", "stopping"]
+__all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "era", "forks", "install", "stopping"]
 
 logger = logging.getLogger("celery_lock")
 
+_PREFORK = "celery.concurrency.prefork"
+
 _consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
-# One byte that the main process writes and its children read: a child of a prefork pool is not
-# told of a warm shutdown. An anonymous map is shared over a fork, without a lock that a killed
-# process could leave held.
-_stopping = mmap.mmap(-1, 1)
+# What the main process writes and its children read, who are told neither of a warm shutdown nor
+# of a lost connection: a byte, 1 once the worker stops, and another that counts its connections
+# to the broker. An anonymous map is shared over a fork, without a lock that a killed process
+# could leave held.
+_told = mmap.mmap(-1, 2)
+
+_forking: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Apps whose worker in this process runs bodies in children of it."""
 
 
 def install(app: Any) -> None:
@@ -40,7 +46,20 @@ def stopping() -> bool:
     """The worker that this process belongs to has been asked to stop."""
     # an exit status, so 0 is a stop as well
     told: tuple[Any, ...] = (state.should_stop, state.should_terminate)
-    return _stopping[0] == 1 or any(status is not None and status is not False for status in told)
+    return _told[0] == 1 or any(status is not None and status is not False for status in told)
+
+
+def era() -> int:
+    """A number that changes when the worker of this process has connected to its broker anew."""
+    return _told[1]
+
+
+def forks(app: Any) -> bool:
+    """The worker of this process runs the bodies of `app` in children, which may die by themselves.
+
+    In the other pools the worker's own process runs them, and `pid` is no process's number there.
+    """
+    return app in _forking
 
 
 def consumer_of(app: Any) -> Any:
@@ -62,7 +81,10 @@ class WorkerStep(bootsteps.StartStopStep):
                 "celery_lock does not support the eventlet pool;"
                 " use prefork, threads, gevent or solo"
             )
-        _stopping[0] = 0
+        _told[0] = 0
+        _forking.discard(worker.app)
+        if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
+            _forking.add(worker.app)
         signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
         signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
         locks = locks_of(worker.app)
@@ -86,16 +108,17 @@ class WorkerStep(bootsteps.StartStopStep):
 
 
 class ConsumerStep(bootsteps.StartStopStep):
-    """Remember the consumer: it knows from which queue a message came."""
+    """Remember the consumer, which knows from which queue a message came; count connections."""
 
     requires = ("celery.worker.consumer:Tasks",)
 
-    def start(self, consumer: Any) -> None:
-        _consumers[consumer.app] = consumer
+    def start(self, parent: Any) -> None:
+        _consumers[parent.app] = parent
+        _told[1] = (_told[1] + 1) % 256
 
 
 def _on_shutting_down(**_: Any) -> None:
-    _stopping[0] = 1
+    _told[0] = 1
 
 
 def _on_child_leaving(**_: Any) -> None:

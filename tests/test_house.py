@@ -29,11 +29,13 @@ FLOORS: tuple[set[str], ...] = (
     {"errors", "backoff", "clock"},
     {"model", "keys"},
     {"events", "policies", "stores", "contract"},
-    {"keeper", "settings", "table", "log_words", "logs", "signals", "metrics", "task_events"},
+    {"keeper", "interrupt"}
+    | {"settings", "table", "log_words", "logs", "signals", "metrics", "task_events"},
     {"locker"},
     {"message"},
-    {"terms", "observing", "per_app", "binding", "worker", "request", "run", "task"},
-    {"testing", "celery_lock"},  # the last one is `__init__`: the face
+    {"terms", "steps", "observing", "per_app", "binding", "worker"}
+    | {"ending", "request", "run", "task"},
+    {"cli", "testing", "celery_lock"},  # the last one is `__init__`: the face
 )
 """Rooms by floor. A room is a file or a folder of the package; imports only point down."""
 

@@ -16,6 +16,11 @@ MEMORY = "tests/contract/test_stores.py::TestMemory"
 REDIS = "tests/contract/test_stores.py::TestRedis"
 FAULTS = "tests/contract/test_redis_faults.py"
 RECORDS = "tests/contract/test_records.py"
+MATRIX = (
+    "tests/integration/test_endings.py"
+    "::test_a_key_is_free_as_soon_as_the_end_is_seen_and_no_task_is_lost"
+    "[{}, prefork, acks early]"
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +38,15 @@ STORES = (
     Guard(
         "release: the holder is compared (Redis)",
         "stores/lua/release.lua",
-        "if holder ~= ARGV[1] or token ~= ARGV[2] or",
-        "if token ~= ARGV[2] or",
+        "local held = holder == ARGV[1] and token == ARGV[2] and",
+        "local held = token == ARGV[2] and",
         (REDIS,),
     ),
     Guard(
         "release: the token is compared (Redis)",
         "stores/lua/release.lua",
-        "if holder ~= ARGV[1] or token ~= ARGV[2] or",
-        "if holder ~= ARGV[1] or",
+        "local held = holder == ARGV[1] and token == ARGV[2] and",
+        "local held = holder == ARGV[1] and",
         (REDIS,),
     ),
     Guard(
@@ -103,8 +108,8 @@ STORES = (
     Guard(
         "release: a second one, its answer lost, is yes (Redis)",
         "stores/lua/release.lua",
-        "if released == proof then",
-        "if false then",
+        "return released == proof and 1 or 0",
+        "return 0",
         (REDIS,),
     ),
     Guard(
@@ -271,7 +276,7 @@ LEASES = (
         "a release without an answer is tried again",
         "locker.py",
         """        except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease), for_=grant.claim.ttl)""",
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)""",
         "        except StoreError as error:",
         (UNIT + "locker.py",),
     ),
@@ -382,22 +387,22 @@ MESSAGES = (
     Guard(
         "each delivery is a holder of its own (nonce)",
         "message/delivery.py",
-        "uuid.uuid4().hex",
+        'f"{_ours}{next(_deliveries):x}"',
         '"0"',
         (UNIT + "delivery.py",),
     ),
     Guard(
         "a pause is bounded by the visibility timeout",
         "message/pauses.py",
-        "delay = min(delay, visibility / 4, _LONGEST)",
+        "delay = min(delay, longest(app))",
         "pass",
         (UNIT + "pauses.py",),
     ),
     Guard(
         "the header of an earlier attempt does not count",
         "message/header.py",
-        "if (header.retries, header.nesting) != (retries, nesting):",
-        "if False:",
+        "if header.nesting == nesting and header.retries == retries:",
+        "if True:",
         (UNIT + "header.py",),
     ),
     Guard(
@@ -458,9 +463,9 @@ TASKS = (
     ),
     Guard(
         "a key that a message carries is not made anew",
-        "run.py",
-        "if given is not None:",
-        "if False:",
+        "terms.py",
+        "if header.key is None:",
+        "if True:",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -498,7 +503,7 @@ TASKS = (
     ),
     Guard(
         "the hard time limit is a ceiling",
-        "run.py",
+        "terms.py",
         "return None if not hard else float(hard) + 10.0",
         "return None",
         (UNIT + "run.py",),
@@ -571,4 +576,310 @@ SERVER = (
     ),
 )
 
-GUARDS: tuple[Guard, ...] = (*STORES, *LEASES, *DECLARED, *MESSAGES, *TASKS, *SERVER)
+COMMANDS = (
+    Guard(
+        "lock release: only the holder that was shown is robbed",
+        "cli/commands.py",
+        "store.free(key, held.holder, floor=True)",
+        "store.free(key, (store.peek(key) or held).holder, floor=True)",
+        (UNIT + "cli.py",),
+    ),
+    Guard(
+        "lock release: asks",
+        "cli/commands.py",
+        "        if not force:\n            _ask(held)\n",
+        "",
+        (UNIT + "cli.py",),
+    ),
+    Guard(
+        "lock release: without a terminal only by force",
+        "cli/commands.py",
+        "if not _can_ask():",
+        "if False:",
+        (UNIT + "cli.py",),
+    ),
+    Guard(
+        "lock release: ends the floor",
+        "cli/commands.py",
+        "held.holder, floor=True)",
+        "held.holder)",
+        (UNIT + "cli.py",),
+    ),
+    Guard(
+        "lock show: another program's words stay on their line",
+        "cli/words.py",
+        "return text if text.isprintable() else repr(text)",
+        "return text",
+        (UNIT + "cli.py",),
+    ),
+)
+
+ENDINGS = (
+    Guard(
+        "the key of a dead child is freed (matrix)",
+        "request.py",
+        "if isinstance(_unwrapped(exc_info), _DEATHS):",
+        "if False:",
+        (MATRIX.format("child killed"),),
+    ),
+    Guard(
+        "not before the child is gone (matrix)",
+        "locker.py",
+        "            if not gone():\n                return LATER\n",
+        "",
+        (MATRIX.format("hard time limit, SystemExit swallowed"),),
+    ),
+    Guard(
+        "the key of a dead child is freed",
+        "request.py",
+        "if isinstance(_unwrapped(exc_info), _DEATHS):",
+        "if False:",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "not before the child is gone",
+        "locker.py",
+        "            if not gone():\n                return LATER\n",
+        "",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a dead child is looked for again soon",
+        "keeper.py",
+        "paid, pause = debt.pay() is not LATER, SOON",
+        "paid, pause = debt.pay() is not LATER, 1.0",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "nobody is freed in a pool without children",
+        "request.py",
+        "or not forks(request.app):",
+        "or False:",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "only the dead one is freed (Redis)",
+        "stores/lua/free.lua",
+        "if not his or not (live or barring) then",
+        "if not (live or barring) then",
+        (REDIS,),
+    ),
+    Guard(
+        "only the dead one is freed (memory)",
+        "stores/memory.py",
+        "if record is None or not _is_his(record.holder, holder):",
+        "if record is None:",
+        (MEMORY,),
+    ),
+    Guard(
+        "a holder is named whole, or up to a # (Redis)",
+        "stores/lua/free.lua",
+        "ARGV[1]:sub(-1) == '#' and ",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "the key of a revoked retry is freed",
+        "request.py",
+        "        if revoked:\n            _free_for_the_revoked(self)\n",
+        "",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "the heir takes the key over (Redis)",
+        "stores/lua/acquire.lua",
+        "local inherits = live and",
+        "local inherits = false and",
+        (REDIS,),
+    ),
+    Guard(
+        "nobody else does (Redis)",
+        "stores/lua/acquire.lua",
+        "ARGV[8] ~= '' and holder == ARGV[8]",
+        "ARGV[8] ~= ''",
+        (REDIS,),
+    ),
+    Guard(
+        "an undone claim gives the key back to the heir (Redis)",
+        "stores/lua/undo.lua",
+        "heir = granted and heir and",
+        "heir = false and",
+        (REDIS,),
+    ),
+    Guard(
+        "a copy of what was completed is refused (Redis)",
+        "stores/lua/acquire.lua",
+        "if done > 0 or (live",
+        "if (live",
+        (REDIS,),
+    ),
+    Guard(
+        "what was completed before a message was first seen is another (Redis)",
+        "stores/lua/acquire.lua",
+        "at and tonumber(at) >= tonumber(ARGV[9]) and",
+        "at and",
+        (REDIS,),
+    ),
+    Guard(
+        "a completion is recorded",
+        "ending.py",
+        "    if came_to.acknowledged:\n",
+        "    if False:\n",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "not by an ending that brings the message back",
+        "ending.py",
+        "    if came_to.acknowledged:\n",
+        "    if True:\n",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "only where a copy may exist",
+        "message/copies.py",
+        "if not reconnected and unacknowledged <= visibility(app) / 2:",
+        "if False:",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a lost connection makes a copy possible",
+        "message/copies.py",
+        "reconnected = acks_late and era != first_era",
+        "reconnected = False",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a copy looks whether the result was stored",
+        "run.py",
+        "if held.result_due and result_is_missing(self._task, self._request):",
+        "if False:",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a retry with other arguments keeps nothing",
+        "ending.py",
+        "if not header.given and _key(terms, signature) != key:",
+        "if False:",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a retry that expires keeps nobody out after that",
+        "ending.py",
+        "return max(1.0, min(terms.queue_ttl, left))",
+        "return terms.queue_ttl",
+        (UNIT + "ending.py",),
+    ),
+)
+
+INTERRUPTS = (
+    Guard(
+        "only a body that runs is interrupted",
+        "interrupt.py",
+        "if self.armed and self._way is not None:",
+        "if self._way is not None:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a signal that arrives after the end of the body does nothing",
+        "interrupt.py",
+        "if self._interrupt.armed and not self._arrived and self._interrupt.error is not None:",
+        "if not self._arrived and self._interrupt.error is not None:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "the body is disarmed before anything else is called",
+        "interrupt.py",
+        "self.armed = False  # no call before this: a handler that runs from here on is late",
+        "pass",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "the end of a body waits for one who is sending",
+        "interrupt.py",
+        "with self.sending:  # who is sending has sent after this, and nobody begins",
+        "if True:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "what fell into the disarming does not stop it",
+        "interrupt.py",
+        "                self._disarm()\n                if error is not self.error:",
+        "                if error is not self.error:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a greenlet that has left its body is left alone",
+        "interrupt.py",
+        "        if self._interrupt.armed:\n            self._greenlet",
+        "        if True:\n            self._greenlet",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a signal that a wait has missed is sent again",
+        "interrupt.py",
+        "if self._arrived or not self._interrupt.armed:",
+        "if True:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a body is interrupted once",
+        "interrupt.py",
+        "            if self.error is not None:\n                return\n",
+        "",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a body whose lease is lost does not begin",
+        "interrupt.py",
+        "                if self.error is not None:\n                    raise self.error\n",
+        "",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a user's handler of the signal is put back",
+        "interrupt.py",
+        "signal.signal(self._number, _BySignal.users)",
+        "pass",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "the run hears of the loss",
+        "locker.py",
+        "            if grant.on_lost is not None:\n                grant.on_lost(reason)\n",
+        "            pass\n",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "the body of a bound task can be interrupted",
+        "task.py",
+        "cls.run = _interruptible(body)",
+        "pass",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "a class-based task that retries can be interrupted",
+        "task.py",
+        'if "_orig_run" in mine:',
+        "if False:",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "the renewal does not come back for ever to a lease that has ended",
+        "keeper.py",
+        "if kept.lease.reason is None]\n            return min(",
+        "]\n            return min(",
+        (UNIT + "keeper.py",),
+    ),
+)
+
+GUARDS: tuple[Guard, ...] = (
+    *STORES,
+    *LEASES,
+    *DECLARED,
+    *MESSAGES,
+    *TASKS,
+    *INTERRUPTS,
+    *SERVER,
+    *COMMANDS,
+    *ENDINGS,
+)

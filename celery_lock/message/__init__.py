@@ -1,6 +1,7 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
-from .delivery import in_canvas, new_holder, publication_of, redelivered
+from .copies import asks_since, note_arrival, remembered_for
+from .delivery import in_canvas, new_holder, publication_of, queued, redelivered
 from .header import HEADER, Header
 from .pauses import bounded
 from .raw import RAW, raw_of
@@ -12,10 +13,14 @@ __all__ = [
     "Header",
     "Sender",
     "Unsent",
+    "asks_since",
     "bounded",
     "in_canvas",
     "new_holder",
+    "note_arrival",
     "publication_of",
+    "queued",
     "raw_of",
     "redelivered",
+    "remembered_for",
 ]

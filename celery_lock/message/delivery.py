@@ -8,8 +8,9 @@ from typing import Any
 
 from ..model import Holder
 from .header import Header
+from .raw import came_from
 
-__all__ = ["in_canvas", "new_holder", "publication_of", "redelivered"]
+__all__ = ["in_canvas", "new_holder", "publication_of", "queued", "redelivered"]
 
 
 def new_holder(request: Any) -> Holder:
@@ -34,19 +35,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin)
 
 
+def queued(task_id: str, attempt: int) -> str:
+    """Name the holder that keeps a key for an attempt which has not come yet."""
+    return str(Holder(task_id, "queued", attempt))
+
+
 def publication_of(request: Any, header: Header) -> str:
     """Name the act of publishing; a redelivered copy has the same one.
 
     Redis and kombu's other virtual transports give each publication a tag that a redelivery
     keeps. AMQP has a counter of the channel instead, which says nothing: there it is the task
-    id with what tells Celery's own publications of one id apart.
+    id with what tells Celery's own publications of one id apart, and the queue, since an exchange
+    may put one message into several, to be run from each.
     """
     if header.publication is not None:
         return header.publication
     tag = (request.properties or {}).get("delivery_tag")
     if isinstance(tag, str) and tag and not tag.isdigit():
         return tag
-    return f"{request.id}.{request.replaced_task_nesting or 0}.{request.retries or 0}"
+    queue = came_from(request)
+    return (
+        f"{request.id}.{request.replaced_task_nesting or 0}.{request.retries or 0}"
+        f"{'' if queue is None else f'@{queue}'}"
+    )
 
 
 def redelivered(request: Any) -> bool:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "longest", "visibility"]
 
 _VISIBILITY = 3600.0  # kombu's default for Redis; SQS has 1800
 _LONGEST = 450.0
 """A quarter of RabbitMQ's default `consumer_timeout`, after which it takes messages back."""
+
+
+def visibility(app: Any) -> float:
+    """Return the seconds after which a broker gives an unacknowledged message to another."""
+    options = app.conf.broker_transport_options or {}
+    return float(options.get("visibility_timeout") or _VISIBILITY)
+
+
+def longest(app: Any) -> float:
+    """Return the longest pause that a message may wait in a worker."""
+    return min(visibility(app) / 4, _LONGEST)
 
 
 def bounded(delay: float, app: Any) -> float:
@@ -18,9 +29,7 @@ def bounded(delay: float, app: Any) -> float:
     A waiting message is unacknowledged. Past its visibility timeout, Redis delivers it again,
     beside the one that waits: a quarter of that time leaves room for the run itself.
     """
-    options = app.conf.broker_transport_options or {}
-    visibility = float(options.get("visibility_timeout") or _VISIBILITY)
-    delay = min(delay, visibility / 4, _LONGEST)
+    delay = min(delay, longest(app))
     return math.ceil(delay) if delay > 0 and _counts_in_seconds(app) else delay
 
 

@@ -17,7 +17,7 @@ from kombu.transport.virtual.exchange import TopicExchange
 
 from ..errors import LockError
 
-__all__ = ["RAW", "RawMessage", "attach", "queue_of", "raw_of"]
+__all__ = ["RAW", "RawMessage", "attach", "came_from", "queue_of", "raw_of"]
 
 RAW = "celery_lock_raw"
 
@@ -41,6 +41,12 @@ def attach(message: Any, request_dict: dict[str, Any], queue: str | None) -> Non
         **(message.properties or {}),
         RAW: (message.body, message.content_type, message.content_encoding, message.headers, queue),
     }
+
+
+def came_from(request: Any) -> str | None:
+    """Return the queue of a running request; `None` where it is not known."""
+    parts = (request.properties or {}).get(RAW)
+    return None if parts is None else parts[-1]
 
 
 def raw_of(request: Any) -> RawMessage:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from ..backoff import Backoff, Duration, seconds
 from ..errors import LockConfigurationError, did_you_mean
@@ -24,6 +24,9 @@ class Scope(str, Enum):
 
     WHILE_RUNNING = "while_running"
     """The worker takes it, the body runs, the worker gives it back."""
+    ACROSS_RETRIES = "across_retries"
+    """The worker takes it as the first attempt starts, keeps it through the pauses between
+    retries, and gives it back when the task has ended for good."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,16 @@ class Lock:
     """What is done when the store gives no answer: `"requeue"` sends the message again,
     `"run"` runs without a lock, `"fail"` fails the task. Default: the setting
     `lock_on_store_error`, else `"requeue"`."""
-    on_lost: Literal["flag"] = "flag"
-    """What is done to the body when its lease is lost: `"flag"` sets `lease.lost`, makes
-    `lease.check()` raise, and tells it in an event and a log line; the body goes on."""
+    queue_ttl: Duration | None = None
+    """Seconds that a task which is to be retried keeps its key at most while nobody runs it, with
+    `ACROSS_RETRIES`; default: a day, or until the task expires. It has to be longer than a pause
+    between two attempts and the wait in the queue. Longer still: a retry that is lost (a purged
+    queue) blocks the key for longer. Shorter: another task may come in between."""
+    on_lost: Literal["flag", "interrupt"] = "flag"
+    """What is done to the body when its lease is lost, besides the event and the log line.
+    `"flag"` sets `lease.lost` and makes `lease.check()` raise: nothing is cut in two, and a body
+    that does not ask goes on without its key. `"interrupt"` raises `LeaseLost` in the body as
+    well, once, at any point of it: it stops sooner, and must bear to be stopped anywhere."""
 
     def __new__(cls, *args: Any, **options: Any) -> Lock:
         known = [f.name for f in fields(cls)]
@@ -84,10 +94,16 @@ class Lock:
         put = object.__setattr__
         check_declared_key(self.key)
         put(self, "scope", _one_of(Scope, self.scope))
-        for name in ("ttl", "at_least", "at_most"):
+        for name in ("ttl", "at_least", "at_most", "queue_ttl"):
             value = getattr(self, name)
             if value is not None:
                 put(self, name, seconds(value, f"Lock({name})"))
+        if self.queue_ttl is not None and self.scope is not Scope.ACROSS_RETRIES:
+            raise LockConfigurationError(
+                f"Lock(queue_ttl={self.queue_ttl:g}) counts between the attempts of a task, but"
+                f" with Scope.{Scope(self.scope).name} nothing is held there; write"
+                " scope=Scope.ACROSS_RETRIES, or leave queue_ttl out"
+            )
         if self.at_least is not None and self.at_most is not None:
             floor, ceiling = seconds(self.at_least, "at_least"), seconds(self.at_most, "at_most")
             if ceiling < floor:
@@ -99,9 +115,9 @@ class Lock:
             checked_policy(self.on_conflict, "on_conflict")
         if self.on_store_error is not None:
             checked_on_store_error(self.on_store_error, "on_store_error")
-        if self.on_lost != "flag":
+        if self.on_lost not in ("flag", "interrupt"):
             raise LockConfigurationError(
-                f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag'"
+                f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag' or 'interrupt'"
             )
 
 
@@ -137,7 +153,7 @@ def _warn_if_unread(owner: type) -> None:
         )
 
 
-def checked_policy(value: object, name: str) -> OnConflict:
+def checked_policy(value: Any, name: str) -> OnConflict:
     """Return `value` if it is a policy; refuse a bare name and anything else."""
     if isinstance(value, Decision):
         return value
@@ -148,15 +164,16 @@ def checked_policy(value: object, name: str) -> OnConflict:
                 f" write {name}={value.__name__}()"
             )
     elif callable(value) and not isinstance(value, Backoff):
-        return value
+        return cast(OnConflict, value)
     raise LockConfigurationError(
         f"{name}={value!r} is no policy; write skip(), requeue(), wait(seconds), fail(),"
         " or a function of the Conflict that returns one of them"
     )
 
 
-def checked_on_store_error(value: object, name: str) -> OnStoreError:
+def checked_on_store_error(value: Any, name: str) -> OnStoreError:
     """Return `value` if it is one of the three words."""
-    if value == "requeue" or value == "run" or value == "fail":
-        return value
+    if value in get_args(OnStoreError):
+        word: OnStoreError = value
+        return word
     raise LockConfigurationError(f"{name}={value!r} is not known; write 'requeue', 'run' or 'fail'")

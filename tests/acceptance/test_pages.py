@@ -51,7 +51,11 @@ for app in list(_state._get_active_apps()):
 """Binds the tasks of a file, so that a lock which cannot be is found."""
 
 DOCS = [page for page in pages() if page.name != "README.md"]
-TYPED = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+TYPED = [
+    ROOT / "README.md",
+    ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "how-to" / "free-a-stuck-key.md",
+]
 """The pages whose commands are typed by tests of their own."""
 
 

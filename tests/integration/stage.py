@@ -86,7 +86,10 @@ def sending(app: celery.Celery) -> Iterator[celery.Celery]:
     with app:
         yield app
         # An AsyncResult that is collected after its server's end would try to unsubscribe.
-        app.backend.result_consumer.subscribed_to.clear()
+        consumer = app.backend.result_consumer
+        consumer.subscribed_to.clear()
+        consumer.stop()
+        consumer._pubsub = None  # Celery before 5.7 asks for this alone
 
 
 # -- keys ---------------------------------------------------------------------------------------

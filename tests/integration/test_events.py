@@ -154,3 +154,35 @@ def test_a_pool_process_has_its_last_word(
     )  # the sum quotes one
     (summary,) = [line for line in lines if "more lines like this one were left out" in line]
     assert re.search(rf"ForkPoolWorker-1\] {BURST - 100} more lines .* at most 100 a min", summary)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_receiver_that_raises_on_a_loss_leaves_the_body_and_the_other_leases_alone(
+    app: celery.Celery,
+    redis_url: str,
+    worker_factory: WorkerFactory,
+    tmp_path: Path,
+    pool: Pool,
+) -> None:
+    history = History(tmp_path / "history")
+    worker = worker_factory(
+        APP, broker=redis_url, backend=redis_url, pool=pool, concurrency=1, env=history.env
+    )
+    until_lost = app.tasks["event.until_lost"]
+    with keys_at(redis_url) as keys:
+        robbed = until_lost.delay(1, 20.0)
+        history.wait("Acquired", "lost:1")
+        assert keys.store.free("lost:1", keys.holder("lost:1").holder)
+        assert robbed.get(timeout=20)  # it went on, and saw its loss
+        after = until_lost.delay(2, 2 * event_app.TTL)
+        assert not after.get(timeout=20)  # renewed by the thread on which the receiver raised
+
+    worker.wait_for_log(r"this receiver is broken \(Lost\)")
+    told = [(line["what"], line["job"], line["sender"]) for line in history.lines()]
+    assert told == [
+        ("Acquired", "lost:1", "event.until_lost"),
+        ("Lost", "lost:1", "event.until_lost"),
+        ("Released", "lost:1", "event.until_lost"),
+        ("Acquired", "lost:2", "event.until_lost"),
+        ("Released", "lost:2", "event.until_lost"),
+    ]

@@ -15,7 +15,7 @@ import pytest
 from celery_lock import LeaseLost, LockConflict
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import History
-from tests.integration.apps.pool_app import BODY, TTL
+from tests.integration.apps.pool_app import BODY, CLIENT, TTL
 from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
     Keys,
     keys_at,
@@ -53,6 +53,13 @@ class Ground:
             found = client.keys(f"celery-lock:*{pattern}*")
             assert found, f"there is no key like {pattern}"
             client.delete(*found)
+
+    def connections(self) -> int:
+        """How many its store has to the server."""
+        with self.app.connection_for_write() as connection:
+            client = connection.channel().client
+            db = str(client.connection_pool.connection_kwargs["db"])
+            return sum(c["name"] == CLIENT and c["db"] == db for c in client.client_list())
 
     def unacknowledged(self, result: Any) -> bool:
         """Whether the broker still keeps the message."""
@@ -271,7 +278,12 @@ def test_many_leases_of_a_process_need_no_thread_each(
     ground, count = grounds[pool], SLOTS[cast(Pool, pool)]
 
     sent = [ground.send("together", job, count) for job in range(count)]
+    connections = []
+    while not all(result.ready() for result in sent[:: count // 4]):
+        connections.append(ground.connections())
+        time.sleep(0.05)
 
     # the bodies check that they kept theirs
-    threads = {name for result in sent for name in result.get(timeout=40)}
-    assert threads == {"celery-lock-clock", "celery-lock-renewal"}
+    for result in sent:
+        assert result.get(timeout=40) == ["celery-lock-clock", "celery-lock-renewal"]
+    assert 1 <= max(connections) <= 11

@@ -10,11 +10,12 @@ from celery import Celery
 from celery.app.trace import build_tracer
 
 from celery_lock import LockedTask
+from celery_lock.clock import steady
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.keeper import Keeper
 from celery_lock.locker import Grant, Locker
-from celery_lock.message import RAW
-from celery_lock.model import Claim, Held, Holder, Lease, Outcome
+from celery_lock.message import RAW, note_arrival
+from celery_lock.model import Claim, End, Held, Holder, Lease, Outcome
 from celery_lock.per_app import locks_of
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
@@ -47,9 +48,15 @@ class TripStore(MemoryStore):
         )
         return outcomes
 
-    def release(self, lease: Lease) -> bool:
-        freed: bool = self._called("release", lambda: super(TripStore, self).release(lease))
+    def release(self, lease: Lease, end: End | None = None) -> bool:
+        freed: bool = self._called("release", lambda: super(TripStore, self).release(lease, end))
         return freed
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        had: Held | None = self._called(
+            "free", lambda: super(TripStore, self).free(key, holder, floor=floor)
+        )
+        return had
 
     def undo(self, claim: Claim) -> None:
         self._called("undo", lambda: super(TripStore, self).undo(claim))
@@ -189,6 +196,14 @@ class Ended(NamedTuple):
     result: Any
 
 
+def arrived(ago: float, era: int) -> Mapping[str, Any]:
+    """What the main process notes beside a message."""
+    request: dict[str, Any] = {}
+    note_arrival(request, era, clock=lambda: steady() - ago)
+    properties: Mapping[str, Any] = request["properties"]
+    return properties
+
+
 def deliver(
     task: Any,
     *args: Any,
@@ -198,12 +213,19 @@ def deliver(
     headers: Mapping[str, Any] | None = None,
     raw: bool = True,
     kwargs: Mapping[str, Any] | None = None,
+    ago: float | None = None,
+    era: int = 0,
     **request: Any,
 ) -> Ended:
-    """Run one message through Celery's own tracer, as a pool child does."""
+    """Run one message through Celery's own tracer, as a pool child does.
+
+    `ago`: seconds since it came into the worker, which had connected `era` times then.
+    """
     properties: dict[str, Any] = {"delivery_tag": tag, "correlation_id": id}
     if raw:
         properties[RAW] = (b"[]", "application/json", "utf-8", dict(headers or {}), "celery")
+    if ago is not None:
+        properties.update(arrived(ago, era))
     made = {
         "id": id,
         "task": task.name,

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_lock.events import Acquired, Conflicted, Fact, Lost, Released, StoreFailed, Subject
+from celery_lock.events import (
+    Acquired,
+    Conflicted,
+    CopyDropped,
+    Fact,
+    Lost,
+    Released,
+    StoreFailed,
+    Subject,
+)
 from celery_lock.model import Decision, Holder
 from celery_lock.policies import skip
 
@@ -24,6 +33,10 @@ def conflicted(
     return Conflicted(
         subject=subject, decision=decision or skip(), attempt=attempt, **{**values, **changed}
     )
+
+
+def copy_dropped(subject: Subject = SUBJECT, **changed: Any) -> CopyDropped:
+    return CopyDropped(subject=subject, **{"key": "user:7", "publication": "tag-1", **changed})
 
 
 def lost(subject: Subject = SUBJECT, **changed: Any) -> Lost:
@@ -47,4 +60,11 @@ def store_failed(subject: Subject = SUBJECT, **changed: Any) -> StoreFailed:
     return StoreFailed(subject=subject, **{**values, **changed})
 
 
-ONE_OF_EACH: tuple[Fact, ...] = (acquired(), conflicted(), lost(), released(), store_failed())
+ONE_OF_EACH: tuple[Fact, ...] = (
+    acquired(),
+    conflicted(),
+    copy_dropped(),
+    lost(),
+    released(),
+    store_failed(),
+)

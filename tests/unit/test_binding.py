@@ -25,7 +25,7 @@ from celery_lock import (
 )
 from celery_lock.binding import LONG_WAIT
 from celery_lock.per_app import AppLocks, locks_of
-from celery_lock.request import LockedRequest, RawMessageMixin
+from celery_lock.request import LockedRequest, LockedRequestMixin
 from celery_lock.terms import Terms
 
 from .engine import locked
@@ -267,7 +267,7 @@ def test_an_app_that_nobody_uses_any_more_goes_away() -> None:
         return weakref.ref(app)
 
     gone = make()
-    gc.collect(1)
+    gc.collect()
 
     assert gone() is None
 
@@ -325,7 +325,7 @@ def test_a_locked_tasks_messages_are_ours(app: Celery) -> None:
     task = locked(app, name="t")(body)
 
     assert task.Request == "celery_lock.request:LockedRequest"
-    assert issubclass(LockedRequest, RawMessageMixin)
+    assert issubclass(LockedRequest, LockedRequestMixin)
 
 
 @pytest.mark.parametrize("as_name", [True, False])
@@ -335,9 +335,9 @@ def test_a_users_own_request_class_is_kept_under_ours(app: Celery, as_name: bool
 
     task = locked(app, base=Theirs, name="t")(body)
 
-    assert issubclass(task.Request, RawMessageMixin)
+    assert issubclass(task.Request, LockedRequestMixin)
     assert issubclass(task.Request, UsersRequest)
-    assert task.Request.__mro__.index(RawMessageMixin) < task.Request.__mro__.index(UsersRequest)
+    assert task.Request.__mro__.index(LockedRequestMixin) < task.Request.__mro__.index(UsersRequest)
 
 
 class UsersRequest(Request):

@@ -10,6 +10,7 @@ import pytest
 from celery.app.task import Context
 
 from celery_lock.message import (
+    RAW,
     Header,
     in_canvas,
     new_holder,
@@ -74,6 +75,15 @@ def test_on_redis_a_publication_is_its_tag_which_a_redelivery_keeps() -> None:
 @pytest.mark.parametrize("tag", [1, 17, "17", None, ""])
 def test_a_counter_of_the_channel_names_no_publication(tag: Any) -> None:
     assert publication_of(tagged(tag), Header()) == "id-1.0.0"
+
+
+def test_one_message_in_two_queues_is_two_publications() -> None:
+    def from_queue(name: str) -> Any:
+        properties = {"delivery_tag": 1, RAW: (b"[]", "application/json", "utf-8", {}, name)}
+        return request(properties=properties)
+
+    assert publication_of(from_queue("rain"), Header()) == "id-1.0.0@rain"
+    assert publication_of(from_queue("all-weather"), Header()) == "id-1.0.0@all-weather"
 
 
 def test_without_properties_it_is_the_task_and_its_attempt() -> None:

@@ -58,6 +58,20 @@ def test_a_lease_is_renewed_every_third_of_its_ttl(engine: Engine) -> None:
     assert kept.lease.remaining() > 29
 
 
+def test_a_lease_that_has_ended_is_no_work_for_the_renewal_though_nobody_has_told_it_yet(
+    engine: Engine,
+) -> None:
+    """A greenlet that came back to it at once, for ever, would never let the other one tell it."""
+    kept = Kept(engine, ttl=30)
+    engine.clock.move(31)
+
+    assert engine.keeper.renew() > engine.clock()
+
+    assert kept.lost == []
+    engine.keeper.tell_losses()
+    assert kept.lost == ["expired"]
+
+
 def test_a_body_of_ten_ttls_keeps_its_key(engine: Engine) -> None:
     kept = Kept(engine, ttl=3)
 

@@ -142,13 +142,13 @@ def test_an_unknown_answer_to_a_store_error_is_refused(value: Any) -> None:
         Lock("k", on_store_error=value)
 
 
-@pytest.mark.parametrize("value", ["interrupt", None, "Flag"])
+@pytest.mark.parametrize("value", ["stop", None, "Flag"])
 def test_an_unknown_answer_to_a_loss_is_refused(value: Any) -> None:
-    with pytest.raises(LockConfigurationError, match="write 'flag'"):
+    with pytest.raises(LockConfigurationError, match="write 'flag' or 'interrupt'"):
         Lock("k", on_lost=value)
 
 
-@pytest.mark.parametrize("scope", ["across_retries", "running", None, 1])
+@pytest.mark.parametrize("scope", ["across_requeues", "running", None, 1])
 def test_an_unknown_scope_is_refused_with_those_there_are(scope: Any) -> None:
     with pytest.raises(LockConfigurationError, match=r"this version has Scope\.WHILE_RUNNING"):
         Lock("k", scope=scope)

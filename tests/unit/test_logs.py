@@ -18,7 +18,7 @@ from celery_lock.logs import LogLines
 from celery_lock.model import Decision, Holder
 from celery_lock.policies import fail, requeue, skip, wait
 
-from .facts import ONE_OF_EACH, acquired, conflicted, lost, released, store_failed
+from .facts import ONE_OF_EACH, acquired, conflicted, copy_dropped, lost, released, store_failed
 from .forking import holds_in_a_child
 
 
@@ -149,6 +149,7 @@ def test_lines_of_one_kind_share_their_template() -> None:
         (
             acquired(key="b", waited=3.0),
             conflicted(wait(3), attempt=2, key="b"),
+            copy_dropped(key="b", publication="tag-2"),
             lost(key="b", by="x"),
             released(key="b"),
             store_failed(key="b", error="c"),
@@ -415,9 +416,10 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
         for fact in ONE_OF_EACH:
             observers.tell(fact)
 
-    assert Counter(record.name for record in caplog.records) == {"celery_lock": 5}
+    assert Counter(record.name for record in caplog.records) == {"celery_lock": 6}
     assert [record.levelname for record in caplog.records] == [
         "DEBUG",
+        "INFO",
         "INFO",
         "WARNING",
         "DEBUG",

@@ -32,6 +32,7 @@ def test_each_kind_of_fact_is_counted_by_task_and_template() -> None:
     assert counted(*ONE_OF_EACH, acquired()) == {
         ("celery_lock_acquired_total", "shop.charge", "user:{user_id}"): 2,
         ("celery_lock_conflicted_total", "shop.charge", "user:{user_id}", "skip"): 1,
+        ("celery_lock_copy_dropped_total", "shop.charge", "user:{user_id}"): 1,
         ("celery_lock_lost_total", "shop.charge", "user:{user_id}", "expired"): 1,
         ("celery_lock_released_total", "shop.charge", "user:{user_id}"): 1,
         (

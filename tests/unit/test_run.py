@@ -786,7 +786,12 @@ def test_an_attempt_that_makes_no_sense_harms_nobody(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "publication"),
-    [("a-tag", "a-tag"), (17, "id-1.0.0"), ("17", "id-1.0.0"), (None, "id-1.0.0")],
+    [
+        ("a-tag", "a-tag"),
+        (17, "id-1.0.0@celery"),
+        ("17", "id-1.0.0@celery"),
+        (None, "id-1.0.0@celery"),
+    ],
 )
 def test_a_claim_is_named_by_its_publication(engine: Engine, tag: Any, publication: str) -> None:
     charge = Charge(engine)

@@ -12,7 +12,7 @@ from celery_lock import worker
 
 @pytest.fixture(autouse=True)
 def _nobody_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_stopping", bytearray(1))
+    monkeypatch.setattr(worker, "_told", bytearray(2))
     monkeypatch.setattr(state, "should_stop", None)
     monkeypatch.setattr(state, "should_terminate", None)
 

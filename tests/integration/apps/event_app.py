@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 from celery import Celery
 
 from celery_lock import Lock, LockedTask, skip
-from celery_lock.signals import lock_acquired, lock_conflicted, lock_released
+from celery_lock.signals import lock_acquired, lock_conflicted, lock_lost, lock_released
 from tests.integration.apps.history import VARIABLE, tell
+
+TTL = 1.5
 
 
 def make_app(**conf: Any) -> Celery:
@@ -24,12 +28,30 @@ def make_app(**conf: Any) -> Celery:
     def job(n: int) -> int:
         return n
 
-    for signal in (lock_acquired, lock_conflicted, lock_released):
+    @app.task(
+        bind=True,
+        shared=False,
+        base=LockedTask,
+        name="event.until_lost",
+        lock=Lock("lost:{n}", ttl=TTL),
+    )
+    def until_lost(self: Any, n: int, seconds: float) -> bool:
+        """Run until the lease is lost, for so long at most."""
+        until = time.monotonic() + seconds
+        while not self.lease.lost and time.monotonic() < until:
+            time.sleep(0.02)
+        lost: bool = self.lease.lost
+        return lost
+
+    for signal in (lock_acquired, lock_conflicted, lock_lost, lock_released):
 
         @signal.connect(weak=False)
         def _(sender: Any, fact: Any, **_: Any) -> None:
             if VARIABLE in os.environ:
-                tell(type(fact).__name__, fact.key, sender=sender.name)
+                try:
+                    fact.key = "another"
+                except FrozenInstanceError:
+                    tell(type(fact).__name__, fact.key, sender=sender.name)
             raise RuntimeError(f"this receiver is broken ({type(fact).__name__})")
 
     return app

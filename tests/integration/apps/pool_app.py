@@ -25,10 +25,17 @@ TTL = 1.5
 BODY = 10 * TTL
 TOGETHER = 3.0
 """A longer ttl: the greenlets of one process have its processor in turn, the renewing one too."""
+CLIENT = "locks"
+"""What the server calls the connections of our store."""
 AGAIN = requeue(constant(0.2))
 
 _all_here = threading.Event()
 _here: set[Any] = set()
+
+
+def our_threads() -> list[str]:
+    """The name of each thread of ours in this process."""
+    return sorted(t.name for t in threading.enumerate() if t.name.startswith("celery-lock"))
 
 
 def make_app(**conf: Any) -> Celery:
@@ -39,6 +46,7 @@ def make_app(**conf: Any) -> Celery:
         task_acks_late=True,
         # with kombu's ten, 200 greenlets that acknowledge at once break the worker's connection
         broker_transport_options={"max_connections": 500},
+        lock_store_options={"client_name": CLIENT},
         **conf,
     )
 
@@ -57,7 +65,7 @@ def make_app(**conf: Any) -> Celery:
         while time.monotonic() < until:
             self.lease.check()
             time.sleep(0.05)
-        tell("end", job, token=token, lost=self.lease.lost)
+        tell("end", job, token=token, lost=self.lease.lost, threads=our_threads())
         return token
 
     @app.task(
@@ -68,14 +76,17 @@ def make_app(**conf: Any) -> Celery:
         lock=Lock("together:{job}", ttl=TOGETHER),
     )
     def together(self: Any, job: int, count: int) -> list[str]:
-        """Wait, in one process, until so many are here, and then for longer than a ttl."""
+        """Wait, in one process, until so many are here, and then for longer than a ttl.
+
+        Returns the name of each of our threads.
+        """
         _here.add(job)
         if len(_here) >= count:
             _all_here.set()
         assert _all_here.wait(20), f"only {len(_here)} came together"
         time.sleep(1.5 * TOGETHER)
         self.lease.check()
-        return sorted(t.name for t in threading.enumerate() if t.name.startswith("celery-lock"))
+        return our_threads()
 
     @app.task(bind=True, shared=False, base=LockedTask, name="pool.look", lock=Lock("look:{job}"))
     def look(self: Any, job: str) -> dict[str, Any]:

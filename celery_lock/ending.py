@@ -1,0 +1,118 @@
+"""How a run ends: what its release records, and to whom it leaves the key.
+
+A completion is recorded where a copy of the message may be on its way. A task that is to be
+retried leaves the key to its next attempt, where its lock holds across retries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from celery import states
+from celery.utils.time import maybe_iso8601
+
+from .message import Header, queued, remembered_for
+from .model import End
+from .per_app import AppLocks
+from .terms import Terms
+from .worker import era
+
+__all__ = ["CameTo", "end_of", "heir_of", "result_is_missing"]
+
+
+@dataclass(frozen=True)
+class CameTo:
+    """What a body came to, as far as it matters for its key."""
+
+    acknowledged: bool
+    """The message is not to be delivered again. It may be if the process ends."""
+    result_due: bool = False
+    """Celery stores a result of it, after the release."""
+    retry: Any = None
+    """The signature of the next attempt, which is on its way; `None`: there is none."""
+
+
+def heir_of(terms: Terms, request: Any) -> str:
+    """Return the holder that the attempt before this one left the key to."""
+    attempt = request.retries or 0
+    return queued(str(request.id), attempt) if terms.across_retries and attempt else ""
+
+
+def end_of(
+    task: Any,
+    terms: Terms,
+    locks: AppLocks,
+    *,
+    header: Header,
+    key: str,
+    publication: str,
+    began: float,
+    came_to: CameTo,
+) -> End | None:
+    """Say how a run ends; `None`: it is a plain release."""
+    request = task.request
+    remember = 0.0
+    if came_to.acknowledged:
+        remember = remembered_for(
+            request,
+            header,
+            app=task.app,
+            acks_late=bool(task.acks_late),
+            at_once=locks.redelivers_at_once,
+            began=began,
+            era=era(),
+        )
+    heir = _next_attempt(terms, request, header, key, came_to.retry)
+    if not remember and not heir:
+        return None
+    return End(
+        publication=publication if remember else "",
+        remember=remember,
+        result_due=came_to.result_due,
+        heir=heir,
+        keep=_keep(terms, request) if heir else 0.0,
+    )
+
+
+def result_is_missing(task: Any, request: Any) -> bool:
+    """The result that was to be stored as the key was given back is not there.
+
+    Its worker died in between, and so nothing that follows the task was sent either.
+    """
+    if request.ignore_result or task.ignore_result:
+        return False
+    try:
+        state = task.backend.get_state(request.id)
+    except Exception:  # no backend, or one that gives no answer: what was recorded counts
+        return False
+    return state not in states.READY_STATES and state != states.RETRY
+
+
+def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signature: Any) -> str:
+    if not terms.across_retries or signature is None:
+        return ""
+    if not header.given and _key(terms, signature) != key:
+        return ""  # with other arguments, it asks for another key
+    return queued(str(request.id), (request.retries or 0) + 1)
+
+
+def _key(terms: Terms, signature: Any) -> str | None:
+    try:
+        return terms.key.render(tuple(signature.args or ()), dict(signature.kwargs or {}))
+    except Exception:  # it will say so itself, when it comes
+        return None
+
+
+def _keep(terms: Terms, request: Any) -> float:
+    expires = request.expires
+    if expires is None:
+        return terms.queue_ttl
+    until = maybe_iso8601(expires)
+    if not isinstance(until, datetime):
+        return terms.queue_ttl
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=timezone.utc)
+    left = (until - datetime.now(timezone.utc)).total_seconds()
+    return max(1.0, min(terms.queue_ttl, left))
