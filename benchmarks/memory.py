@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import names
-from .contenders import takers
+from .contenders import remembering, takers
 from .results import Row, Section, column
 from .server import Server
 
@@ -20,7 +20,7 @@ def measure(server: Server) -> Section:
     held: dict[str, list[float]] = {}
     given_back: dict[str, list[float]] = {}
     with server.client() as client:
-        for name, take in takers(server).items():
+        for name, take in {**takers(server), names.REMEMBERED: remembering(server)}.items():
             if name == names.ENGINE:  # it has the store's own records
                 continue
             client.flushall()
@@ -39,7 +39,8 @@ def measure(server: Server) -> Section:
         "By MEMORY USAGE, the name of the key included; the key has 17 characters, the holder is a"
         " task id with a worker's name. Ratios are to redis-py's Lock. After it was given back our"
         " record stays for 60 s: it keeps the tokens growing, and answers a release that is sent"
-        " again.",
+        " again. A tombstone is written besides where a copy of a message may be on its way, and"
+        " stays for a little longer than the visibility timeout.",
         names.REDIS_PY_LOCK,
         [Row(name, {names.HELD: cells[name], names.GIVEN_BACK: after[name]}) for name in cells],
     )

@@ -19,6 +19,7 @@ def throughput(pool: str) -> str:
 
 PINGS = "two PINGs on a raw socket"
 STORE = "celery_lock, the store"
+REMEMBERED = "celery_lock, the store, with a tombstone"
 ENGINE = "celery_lock, the engine"
 REDIS_PY_LOCK = "redis-py Lock"
 PYTHON_REDIS_LOCK = "python-redis-lock"

@@ -33,7 +33,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    seconds=180,
+    seconds=210,
     cycle_rounds=300,
     cycles=25,
     task_rounds=200,
