@@ -20,14 +20,16 @@ BENCH_VENV  := build/bench-venv
 BENCH_RUN   := $(BENCH_VENV)/bin/python
 BENCH_STAMP := $(BENCH_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test lint bench docs controls clean
+.PHONY: help venv install demo test pairs lint bench docs faults controls clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
 	@echo 'make test      run all tests on real servers'
+	@echo 'make pairs     the tests of the engine with the oldest and the newest Python and Celery'
 	@echo 'make lint      ruff, mypy, pyright'
 	@echo 'make bench     measure it beside other libraries (8 minutes; BENCH=quick: one)'
 	@echo 'make docs      the documentation as a site, in build/site'
+	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
@@ -43,6 +45,11 @@ test: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m pytest $(if $(JOBS),-n $(JOBS) --dist worksteal) $(ARGS)
 
+pairs:
+	@sh tools/test_services.sh
+	@JOBS='$(JOBS)' sh tools/pair.sh 3.10 'celery==5.5.*' 'redis==5.2.*'
+	@JOBS='$(JOBS)' sh tools/pair.sh 3.13 'celery==5.7.*'
+
 lint: $(STAMP)-lint
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -56,12 +63,17 @@ docs: $(STAMP)-docs
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict # --quiet would not see the warnings
 	@echo 'the documentation is in build/site/index.html'
 
+faults: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m tests.faults --controls
+	@$(RUN) -m tests.faults
+
 controls: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) tools/controls.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 $(VENV)/.made: tools/make_venv.sh
 	@sh tools/make_venv.sh '$(PYTHON)' '$(VENV)'
