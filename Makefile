@@ -43,7 +43,7 @@ demo: $(STAMP)-plain
 
 test: $(STAMP)-test
 	@sh tools/test_services.sh
-	@$(RUN) -m pytest $(if $(JOBS),-n $(JOBS) --dist worksteal) $(ARGS)
+	@$(RUN) -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile) $(ARGS)
 
 pairs:
 	@sh tools/test_services.sh

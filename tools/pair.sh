@@ -35,4 +35,4 @@ fi
 print("Python", sys.version.split()[0], "Celery", celery.__version__, "redis-py", redis.__version__)'
 tests="tests/unit tests/integration/test_endings.py"
 # shellcheck disable=SC2086  # the names are words of their own
-"$venv/bin/python" -m pytest -q ${JOBS:+-n $JOBS --dist worksteal} ${PAIR_TESTS:-$tests}
+"$venv/bin/python" -m pytest -q ${JOBS:+-n $JOBS --dist loadfile} ${PAIR_TESTS:-$tests}

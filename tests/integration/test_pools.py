@@ -81,6 +81,8 @@ class LongBody(threading.Thread):
         self.results = [ground.send("hold", "long", BODY)]
         self.looks: list[bool] = []
         """For each: whether the key was held."""
+        self.over = threading.Event()
+        """The tests are: nobody asks what is seen any more, and the servers will be gone."""
 
     def run(self) -> None:
         history = self.ground.history
@@ -88,7 +90,7 @@ class LongBody(threading.Thread):
         self.results.append(self.ground.send("hold", "long", 0.0))
         until = time.monotonic() + BODY + 30
         with keys_at(self.ground.keys.url) as keys:
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self.over.is_set():
                 held = keys.holder("hold:long") is not None
                 if history.lines("end", "long"):  # looked for after the key
                     return
@@ -142,12 +144,15 @@ def ground(grounds: dict[str, Ground], request: pytest.FixtureRequest) -> Ground
 
 
 @pytest.fixture(scope="module", autouse=True)
-def long_bodies(grounds: dict[str, Ground]) -> dict[str, LongBody]:
+def long_bodies(grounds: dict[str, Ground]) -> Iterator[dict[str, LongBody]]:
     """They run beside the other tests of this module; only the solo pool has nothing free."""
     bodies = {pool: LongBody(ground) for pool, ground in grounds.items()}
     for body in bodies.values():
         body.start()
-    return bodies
+    yield bodies
+    for body in bodies.values():
+        body.over.set()
+        body.join()
 
 
 # -- renewal ------------------------------------------------------------------------------------
