@@ -54,7 +54,7 @@ def end_of(
     """Say how a run ends; `None`: it is a plain release."""
     request = task.request
     remember = 0.0
-    if came_to.acknowledged:
+    if came_to.acknowledged and not request.is_eager:  # nothing is ever sent in eager mode
         remember = remembered_for(
             request,
             header,

@@ -203,15 +203,18 @@ class Keeper:
             kept.on_lost(reason)
 
     def _pay(self, debt: _Debt) -> None:
+        pause = 1.0
         try:
-            paid, pause = debt.pay() is not LATER, SOON
-            self.unanswered = self.unanswered and not paid
-        except Exception as error:
-            if not isinstance(error, StoreError):  # the next debt must not wait for this one
-                logger.exception("a call to the store is tried again")
-            self.unanswered, paid, pause = True, False, 1.0
+            if debt.pay() is LATER:
+                pause = SOON
+            else:
+                self.unanswered, pause = False, 0.0
+        except StoreError:
+            self.unanswered = True
+        except Exception:  # the next debt must not wait for this one
+            logger.exception("a call to the store is tried again")
         debt.due = self._clock() + pause
-        if not paid and debt.due < debt.until:
+        if pause and debt.due < debt.until:
             return
         with self._lock:
             self._debts.remove(debt)

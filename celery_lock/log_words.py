@@ -15,7 +15,7 @@ from .model import Holder
 from .policies import fail, requeue, skip, wait
 from .table import as_label
 
-__all__ = ["words"]
+__all__ = ["moment", "plain", "words"]
 
 
 def words(fact: Fact) -> tuple[Any, ...]:
@@ -24,7 +24,7 @@ def words(fact: Fact) -> tuple[Any, ...]:
     They stay apart, since error trackers group lines by the template.
     """
     template, *values = _SAY[type(fact)](fact)
-    return (f"Task %s[%s]: {template}", fact.task, _plain(fact.task_id), *values)
+    return (f"Task %s[%s]: {template}", fact.task, plain(fact.task_id), *values)
 
 
 def _acquired(fact: Acquired) -> tuple[Any, ...]:
@@ -46,7 +46,7 @@ def _copy_dropped(fact: CopyDropped) -> tuple[Any, ...]:
     return (
         "not run: it is a copy of a message that was completed under lock %r (publication %s)",
         fact.key,
-        _plain(fact.publication),
+        plain(fact.publication),
     )
 
 
@@ -55,7 +55,7 @@ def _lost(fact: Lost) -> tuple[Any, ...]:
         "lock %r LOST (%s%s), token %d: from now on another task may run beside this one",
         fact.key,
         fact.reason,
-        f" by {_plain(fact.by)}" if fact.by else "",
+        f" by {plain(fact.by)}" if fact.by else "",
         fact.token,
     )
 
@@ -78,7 +78,7 @@ def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
         fact.call,
         fact.key,
         "" if fact.url in fact.error else f" at the store {fact.url}",
-        _plain(fact.error),
+        plain(fact.error),
         _ANSWERED.get(fact.answer, fact.answer),
     )
 
@@ -108,21 +108,23 @@ _ANSWERED = {
 
 
 def _who(holder: Holder) -> str:
-    node = f" on {_plain(holder.node)}" if holder.node else ""
+    node = f" on {plain(holder.node)}" if holder.node else ""
     pid = f" (pid {holder.pid})" if holder.pid else ""
-    return f"task {_plain(holder.task_id)}{node}{pid}{_since(holder.since)}"
+    return f"task {plain(holder.task_id)}{node}{pid}{_since(holder.since)}"
 
 
 def _since(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+    return "" if seconds is None else f" since {moment(seconds)}"
+
+
+def moment(seconds: float) -> str:
+    """Write seconds since 1970 as a time of day; what is no moment as it is."""
     try:
-        moment = datetime.fromtimestamp(seconds, timezone.utc)
-    except (ValueError, OverflowError, OSError):  # not a moment: say what is known
-        return f" since {seconds}"
-    return f" since {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # another program's: say what is known
+        return str(seconds)
 
 
-def _plain(text: str) -> str:
-    """Keep what another program wrote on one line."""
+def plain(text: str) -> str:
+    """Keep what another program wrote on one line, and from moving the cursor."""
     return text if text.isprintable() else repr(text)

@@ -6,6 +6,7 @@ Made at the first use; nothing here opens a connection before a lock is claimed.
 from __future__ import annotations
 
 import weakref
+from functools import cached_property
 from typing import Any
 
 from .errors import LockConfigurationError
@@ -34,7 +35,6 @@ class AppLocks:
         self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
         self._engine: dict[str, Locker] = {}
         self._stand_in: Locker | None = None
-        self._at_once: bool | None = None
 
     def _observers(self, app: Any, *, events: bool) -> Observers:
         return observers_of(app, self.settings, events=events)
@@ -50,14 +50,11 @@ class AppLocks:
             self.observers = self._observers(app, events=events)
             self._engine.clear()
 
-    @property
+    @cached_property
     def redelivers_at_once(self) -> bool:
         """The broker gives a message to another worker as soon as a connection is lost."""
-        at_once = self._at_once
-        if at_once is None:
-            app: Any = self._app()
-            at_once = self._at_once = app.connection_for_read().transport.driver_type == "amqp"
-        return at_once
+        app: Any = self._app()  # a running task keeps its app alive
+        return bool(app.connection_for_read().transport.driver_type == "amqp")
 
     @property
     def locker(self) -> Locker:

@@ -100,12 +100,7 @@ def _free_for_the_revoked(request: Any) -> None:
 def _free(request: Any, terms: Terms, holder: str, **options: Any) -> None:
     """Never raises: what Celery does about the death must go on."""
     try:
-        context, task = request._context, request.task
-        header = Header.read(
-            context.headers,
-            retries=context.retries or 0,
-            nesting=context.replaced_task_nesting or 0,
-        )
+        task, header = request.task, Header.of(request._context)
         key = key_of(terms, header, tuple(request.args or ()), dict(request.kwargs or {}))
         subject = Subject(task.name, request.id, terms.key.template)
         for_ = terms.ttl + _DYING

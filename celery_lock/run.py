@@ -65,11 +65,7 @@ class Run:
         self._terms = terms
         self._locks = locks
         self._request = request
-        self._header = Header.read(
-            request.headers,
-            retries=request.retries or 0,
-            nesting=request.replaced_task_nesting or 0,
-        )
+        self._header = Header.of(request)
         self.key = key_of(terms, self._header, args, kwargs)
         self.unsent = 0
         self._publication = publication_of(request, self._header)

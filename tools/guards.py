@@ -607,7 +607,7 @@ COMMANDS = (
     ),
     Guard(
         "lock show: another program's words stay on their line",
-        "cli/words.py",
+        "log_words.py",
         "return text if text.isprintable() else repr(text)",
         "return text",
         (UNIT + "cli.py",),
@@ -646,8 +646,8 @@ ENDINGS = (
     Guard(
         "a dead child is looked for again soon",
         "keeper.py",
-        "paid, pause = debt.pay() is not LATER, SOON",
-        "paid, pause = debt.pay() is not LATER, 1.0",
+        "pause = SOON",
+        "pause = 1.0",
         (UNIT + "request.py",),
     ),
     Guard(
@@ -723,15 +723,22 @@ ENDINGS = (
     Guard(
         "a completion is recorded",
         "ending.py",
-        "    if came_to.acknowledged:\n",
-        "    if False:\n",
+        "if came_to.acknowledged and not request.is_eager:",
+        "if False:",
         (UNIT + "ending.py",),
     ),
     Guard(
         "not by an ending that brings the message back",
         "ending.py",
-        "    if came_to.acknowledged:\n",
-        "    if True:\n",
+        "if came_to.acknowledged and not request.is_eager:",
+        "if not request.is_eager:",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "an eager task needs no broker",
+        "ending.py",
+        "if came_to.acknowledged and not request.is_eager:",
+        "if came_to.acknowledged:",
         (UNIT + "ending.py",),
     ),
     Guard(

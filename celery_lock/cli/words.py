@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
-from ..message import queued
+from ..log_words import moment, plain
+from ..message import attempt_kept_for
 from ..model import Held, Holder
 
 __all__ = ["fields", "released", "retry_of", "words"]
@@ -14,19 +14,19 @@ __all__ = ["fields", "released", "retry_of", "words"]
 def words(held: Held) -> str:
     """Say who has a key, one line for each thing there is to know."""
     holder, retry = Holder.parse(held.holder), retry_of(held)
-    ends = f"until {_moment(held.now + held.expires_in)}, in {_span(held.expires_in)}"
+    ends = f"until {moment(held.now + held.expires_in)}, in {_span(held.expires_in)}"
     if not held.live:
         head, end = "held by nobody: at_least keeps it taken", ("taken", ends)
     elif retry is not None:
         head, end = "kept for a retry that nobody runs yet", ("kept", f"{ends} at most")
     else:
         head, end = "held", ("lease", f"{ends} unless renewed")
-    lines = [("task" if held.live else "last task", _plain(holder.task_id))]
+    lines = [("task" if held.live else "last task", plain(holder.task_id))]
     if retry is not None:
         lines += [("retry", str(retry))]
     elif holder.node:
-        lines += [("node", _plain(holder.node)), ("pid", str(holder.pid))]
-    lines += [("since", f"{_moment(held.since)}, {_span(held.now - held.since)} ago"), end]
+        lines += [("node", plain(holder.node)), ("pid", str(holder.pid))]
+    lines += [("since", f"{moment(held.since)}, {_span(held.now - held.since)} ago"), end]
     if held.token:
         lines.append(("token", str(held.token)))
     return "\n".join(
@@ -36,8 +36,7 @@ def words(held: Held) -> str:
 
 def retry_of(held: Held) -> int | None:
     """Return for which retry the key is kept, `None` where a process has it."""
-    holder = Holder.parse(held.holder)
-    return holder.pid if held.holder == queued(holder.task_id, holder.pid) else None
+    return attempt_kept_for(held.holder)
 
 
 def released(held: Held) -> str:
@@ -88,21 +87,9 @@ _NAMES = (
 )
 
 
-def _moment(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):  # another program's: say what is known
-        return str(seconds)
-
-
 def _span(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
-
-
-def _plain(text: str) -> str:
-    """Keep what another program wrote from moving the cursor or beginning a line."""
-    return text if text.isprintable() else repr(text)

@@ -1,7 +1,7 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
 from .copies import asks_since, note_arrival, remembered_for
-from .delivery import in_canvas, new_holder, publication_of, queued, redelivered
+from .delivery import attempt_kept_for, in_canvas, new_holder, publication_of, queued, redelivered
 from .header import HEADER, Header
 from .pauses import bounded
 from .raw import RAW, raw_of
@@ -14,6 +14,7 @@ __all__ = [
     "Sender",
     "Unsent",
     "asks_since",
+    "attempt_kept_for",
     "bounded",
     "in_canvas",
     "new_holder",

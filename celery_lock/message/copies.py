@@ -58,8 +58,6 @@ def remembered_for(
         at_once: its broker delivers it again as soon as a connection is lost.
         era: how often the worker has connected by now.
     """
-    if request.is_eager:
-        return 0.0
     if not (redelivered(request) or header.publication is not None or (acks_late and at_once)):
         came, first_era = (request.properties or {}).get(_ARRIVAL) or (None, era)
         if came is None:  # a request that is not of our class

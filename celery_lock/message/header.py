@@ -52,6 +52,15 @@ class Header:
     """Its sender named the key: it holds for the retries of the task as well."""
 
     @classmethod
+    def of(cls, request: Any) -> Header:
+        """Read the header of a request, here or in the main process: see `read`."""
+        return cls.read(
+            request.headers,
+            retries=request.retries or 0,
+            nesting=request.replaced_task_nesting or 0,
+        )
+
+    @classmethod
     def read(cls, headers: Mapping[str, Any] | None, *, retries: int, nesting: int) -> Header:
         """Read the header of a request; an empty one if there is none, or it is out of date.
 

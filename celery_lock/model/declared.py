@@ -82,7 +82,7 @@ class Lock:
         for name in options:
             if name not in known:
                 raise LockConfigurationError(
-                    f"Lock has no option {name!r}{did_you_mean(name, known)}{_FALSE_FRIENDS(name)};"
+                    f"Lock has no option {name!r}{did_you_mean(name, known)}{_false_friend(name)};"
                     f" it has {', '.join(known)}"
                 )
         return super().__new__(cls)
@@ -121,7 +121,7 @@ class Lock:
             )
 
 
-def _FALSE_FRIENDS(name: str) -> str:
+def _false_friend(name: str) -> str:
     """Say what a word of another library is called here."""
     return {
         "timeout": ", which other libraries use for the lifetime: here ttl is how long an"

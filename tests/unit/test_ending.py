@@ -34,7 +34,7 @@ class Task:
 
         app = self.engine.app()
         self.task = locked(app, lock or Lock("k"), name="t", bind=True, **options)(body)
-        locks_of(app)._at_once = False  # as on Redis
+        locks_of(app).redelivers_at_once = False  # as on Redis
 
     def deliver(self, **request: Any) -> Ended:
         return deliver(self.task, **request)
@@ -136,10 +136,20 @@ def test_a_message_whose_connection_was_lost_is_remembered(monkeypatch: pytest.M
 def test_where_a_lost_connection_redelivers_at_once_every_late_ack_is_remembered() -> None:
     late, early = Task(**LATE), Task()
     for task in (late, early):
-        locks_of(task.task.app)._at_once = True
+        locks_of(task.task.app).redelivers_at_once = True
         task.deliver(ago=1)
 
     assert (late.remembers(), early.remembers()) == (True, False)
+
+
+def test_an_eager_task_needs_no_broker() -> None:
+    """Its tests run where the driver of the real one may not be installed."""
+    task = Task(**LATE)
+    del locks_of(task.task.app).redelivers_at_once
+    task.task.app.conf.broker_url = "nosuch://elsewhere"
+
+    assert task.task.apply().get() == "done"
+    assert not task.remembers()
 
 
 def test_a_record_outlives_the_visibility_timeout_and_the_longest_pause() -> None:
@@ -206,7 +216,7 @@ def test_a_copy_of_a_task_without_results_is_dropped_by_the_record_alone() -> No
 def test_a_task_id_that_is_used_twice_runs_twice() -> None:
     """On RabbitMQ both messages are one publication, as far as anybody can tell."""
     task = Task(**LATE)
-    locks_of(task.task.app)._at_once = True
+    locks_of(task.task.app).redelivers_at_once = True
     task.deliver(tag=1)
 
     ended = task.deliver(tag=2)
@@ -217,7 +227,7 @@ def test_a_task_id_that_is_used_twice_runs_twice() -> None:
 
 def test_a_task_id_that_is_used_twice_runs_twice_though_it_met_a_conflict() -> None:
     task = Task(Lock("k", on_conflict=requeue()), **LATE)
-    locks_of(task.task.app)._at_once = True
+    locks_of(task.task.app).redelivers_at_once = True
     task.deliver(tag=1)
     task.engine.clock.move(1)
     lease = task.engine.hold()
