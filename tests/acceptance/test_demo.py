@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
+from tests.services.survivors import was_started_by
 from tests.services.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,14 +85,7 @@ class Demo:
         return [path.name for path in self._directory.iterdir()]
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            # a Redis overwrites its environment with its title, but works in the demo's folder
-            at_home = self._directory in Path(process.cwd()).parents
-            return at_home or process.environ().get("POINT_CHARGING_TEST") == self._mark
-        except psutil.Error:  # it has ended, or is somebody else's
-            return False
+        return was_started_by(process, self._directory, "POINT_CHARGING_TEST", self._mark)
 
 
 @pytest.fixture

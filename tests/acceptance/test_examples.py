@@ -18,6 +18,7 @@ from examples.scheduled_job.__main__ import tell as tell_slots
 from tests.acceptance.blocks import PLAIN, ROOT, run_python
 from tests.services import wait_for
 from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
+from tests.services.survivors import was_started_by
 
 EXAMPLES = ROOT / "examples"
 FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/__main__.py"))
@@ -63,14 +64,7 @@ class Example:
         assert [path.name for path in self.folder.iterdir()] == []
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            # a Redis overwrites its environment with its title, but works in the example's folder
-            at_home = self.folder in Path(process.cwd()).parents
-            return at_home or process.environ().get("EXAMPLE_TEST") == self._mark
-        except psutil.Error:  # it has ended, or is somebody else's
-            return False
+        return was_started_by(process, self.folder, "EXAMPLE_TEST", self._mark)
 
 
 @pytest.fixture

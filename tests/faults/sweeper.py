@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from typing import Any
 
 import celery
+
+from tests.faults.background import Background
 
 __all__ = ["Sweeper"]
 
 EVERY = 0.5
 
 
-class Sweeper:
+class Sweeper(Background):
     """Does, twice a second, what each consumer does once in a while.
 
     kombu before 5.7 looks every 100 seconds, and cannot be told otherwise. Nothing but the time
@@ -21,17 +22,8 @@ class Sweeper:
     """
 
     def __init__(self, app: celery.Celery) -> None:
+        super().__init__("sweeper")
         self._app = app
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def __enter__(self) -> Sweeper:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(10)
 
     def _run(self) -> None:
         with self._app.connection_for_read() as connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from celery_lock.errors import StoreError
 from celery_lock.model import LockStore
+from tests.faults.background import Background
 from tests.faults.bodies import dead, tell
 
 __all__ = ["Watch", "noticed"]
@@ -20,15 +20,14 @@ EVERY = 0.01
 """Seconds between two looks."""
 
 
-class Watch:
+class Watch(Background):
     """A thread that looks, until it is told to stop."""
 
     def __init__(self, book: Path, store: LockStore) -> None:
+        super().__init__("watch")
         self._book = book
         self._store = store
         self._looks: list[Callable[[float], bool]] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self.passed_on: dict[str, float] = {}
         """For each holder, when its key was seen without it."""
         self.died: dict[int, float] = {}
@@ -59,14 +58,6 @@ class Watch:
             return False
 
         self._looks.append(look)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(10)
 
     def _run(self) -> None:
         while not self._over.wait(EVERY):

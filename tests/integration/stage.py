@@ -137,6 +137,15 @@ class Keys:
         self.store.close()
 
 
+def delete_keys(app: Any, pattern: str) -> None:
+    """Delete keys of locks from the broker's database, as somebody may by hand."""
+    with app.connection_for_write() as connection:
+        client = connection.channel().client
+        found = client.keys(f"celery-lock:*{pattern}*")
+        assert found, f"there is no key like {pattern}"
+        client.delete(*found)
+
+
 @contextmanager
 def keys_at(url: str) -> Iterator[Keys]:
     """Keys of a store, given back at the end."""

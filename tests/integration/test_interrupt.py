@@ -17,6 +17,7 @@ from celery_lock import LeaseLost
 from tests.integration.apps import lost_app
 from tests.integration.apps.history import History
 from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
+    delete_keys,
     module_redis,
     module_worker_factory,
     sending,
@@ -44,14 +45,6 @@ class Ground:
 
     def send(self, name: str, *args: Any, **options: Any) -> Any:
         return self.app.tasks[f"lost.{name}"].apply_async(args, **options)
-
-    def delete(self, pattern: str) -> None:
-        """What somebody may do by hand."""
-        with self.app.connection_for_write() as connection:
-            client = connection.channel().client
-            found = client.keys(f"celery-lock:*{pattern}*")
-            assert found, f"there is no key like {pattern}"
-            client.delete(*found)
 
     def unacknowledged(self) -> list[str]:
         """Their ids and names."""
@@ -114,7 +107,7 @@ def test_a_lost_lease_ends_the_body_and_the_worker_goes_on(ground: Ground, how: 
     result = ground.send("wait", job, how)
     ground.history.wait("start", job)
 
-    ground.delete(f"wait:{job}")
+    delete_keys(ground.app, f"wait:{job}")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)

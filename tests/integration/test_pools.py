@@ -18,6 +18,7 @@ from tests.integration.apps.history import History
 from tests.integration.apps.pool_app import BODY, CLIENT, TTL
 from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
     Keys,
+    delete_keys,
     keys_at,
     module_redis,
     module_worker_factory,
@@ -45,14 +46,6 @@ class Ground:
 
     def send(self, name: str, *args: Any, **options: Any) -> Any:
         return self.app.tasks[f"pool.{name}"].apply_async(args, **options)
-
-    def delete(self, pattern: str) -> None:
-        """What somebody may do by hand."""
-        with self.app.connection_for_write() as connection:
-            client = connection.channel().client
-            found = client.keys(f"celery-lock:*{pattern}*")
-            assert found, f"there is no key like {pattern}"
-            client.delete(*found)
 
     def connections(self) -> int:
         """How many its store has to the server."""
@@ -212,7 +205,7 @@ def test_a_body_learns_that_its_key_was_deleted_by_hand(ground: Ground) -> None:
     result = ground.send("until_lost", "by hand")
     ground.history.wait("start", "by hand")
 
-    ground.delete("deleted:by hand")
+    delete_keys(ground.app, "deleted:by hand")
 
     assert result.get(timeout=QUICK) == {
         "lost": True,
@@ -231,7 +224,7 @@ def test_a_lost_lease_fails_the_body_that_checks_and_the_message_is_acknowledged
     result = ground.send("checks", "to fail")
     ground.history.wait("start", "to fail")
 
-    ground.delete("deleted:to fail")
+    delete_keys(ground.app, "deleted:to fail")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)

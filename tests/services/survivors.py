@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from pathlib import Path
 
 import psutil
 
@@ -29,6 +30,20 @@ def survivors() -> list[psutil.Process]:
             if process.pid in family or (mark and process.environ().get(MARK) == mark):
                 found.append(process)
     return found
+
+
+def was_started_by(process: psutil.Process, folder: Path, variable: str, mark: str) -> bool:
+    """The process lives, and works below `folder`, or inherited `variable` with this value.
+
+    A Redis overwrites its environment with its title, but not the folder that it works in.
+    """
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        below = folder in Path(process.cwd()).parents
+        return below or process.environ().get(variable) == mark
+    except psutil.Error:  # it has ended, or is somebody else's
+        return False
 
 
 def end_survivors() -> list[str]:
