@@ -152,9 +152,11 @@ def test_the_ceiling_ends_the_hold_of_a_hung_body(ground: Ground) -> None:
     token = second.get(timeout=QUICK)
 
     assert hung.get(timeout=QUICK) == first["token"] < token
-    starts, ends = ground.history.lines("start", "job"), ground.history.lines("end", "job")
-    print(f"the next body began {starts[1]['at'] - starts[0]['at']:.2f} s after the hung one")
-    assert AT_MOST < starts[1]["at"] - starts[0]["at"] < 2.5
+    ends = ground.history.lines("end", "job")
+    # a token is the time of its grant: the ceiling counts from there, and the body begins later
+    held = (token - first["token"]) / 1e6
+    print(f"the key was given on {held:.2f} s after the hung body had it")
+    assert AT_MOST < held < 2.5
     assert [end["lost"] for end in ends] == [False, True]
 
 
