@@ -15,7 +15,7 @@ SAME = "tests/integration/test_requeue.py::test_a_message_sent_again_is_the_same
 MEMORY = "tests/contract/test_stores.py::TestMemory"
 REDIS = "tests/contract/test_stores.py::TestRedis"
 FAULTS = "tests/contract/test_redis_faults.py"
-RECORDS = "tests/contract/test_records.py"
+LIVES = "tests/contract/test_redis_lives.py"
 MATRIX = (
     "tests/integration/test_endings.py"
     "::test_a_key_is_free_as_soon_as_the_end_is_seen_and_no_task_is_lost"
@@ -52,15 +52,15 @@ STORES = (
     Guard(
         "holder and token are compared (memory)",
         "stores/memory.py",
-        "(record.holder, record.token) != (lease.holder, lease.token)",
+        "(state.holder, state.token) != (lease.holder, lease.token)",
         "False",
         (MEMORY,),
     ),
     Guard(
         "the token is compared (memory)",
         "stores/memory.py",
-        "(record.holder, record.token) != (lease.holder, lease.token)",
-        "record.holder != lease.holder",
+        "(state.holder, state.token) != (lease.holder, lease.token)",
+        "state.holder != lease.holder",
         (MEMORY,),
     ),
     Guard(
@@ -87,8 +87,8 @@ STORES = (
     Guard(
         "renew: an expired lease is not revived (memory)",
         "stores/memory.py",
-        "if record is None or record.expiry <= now:\n            return Outcome.LOST",
-        "if record is None:\n            return Outcome.LOST",
+        "if state is None or state.expiry <= now:\n            return Outcome.LOST",
+        "if state is None:\n            return Outcome.LOST",
         (MEMORY,),
     ),
     Guard(
@@ -101,7 +101,7 @@ STORES = (
     Guard(
         "acquire: asking again is the same lease (memory)",
         "stores/memory.py",
-        "if live and record.holder == claim.holder:",
+        "if live and state.holder == claim.holder:",
         "if False:",
         (MEMORY,),
     ),
@@ -129,7 +129,7 @@ STORES = (
     Guard(
         "undo: a claim that arrives later is refused (memory)",
         "stores/memory.py",
-        " or claim.holder in record.undone:",
+        " or claim.holder in state.undone:",
         ":",
         (MEMORY,),
     ),
@@ -150,8 +150,8 @@ STORES = (
     Guard(
         "the token grows though the clock goes back (memory)",
         "stores/memory.py",
-        "record.token = max(record.token + 1, now)",
-        "record.token = now",
+        "state.token = max(state.token + 1, now)",
+        "state.token = now",
         (MEMORY,),
     ),
     Guard(
@@ -171,7 +171,7 @@ STORES = (
     Guard(
         "at_least keeps others out (memory)",
         "stores/memory.py",
-        "kept = record.floor > now and record.resting != claim.task_id",
+        "kept = state.floor > now and state.resting != claim.task_id",
         "kept = False",
         (MEMORY,),
     ),
@@ -180,7 +180,7 @@ STORES = (
         "stores/lua/acquire.lua",
         "redis.call('PEXPIRE', KEYS[1], int:format(math.ceil(rest / 1000)))\nreturn token",
         "return token",
-        (RECORDS,),
+        (LIVES,),
     ),
 )
 
@@ -190,14 +190,14 @@ STORES += (
         "stores/lua/renew.lua",
         "math.max(expiry, tonumber(fields[4]) or 0) - now",
         "0",
-        (RECORDS,),
+        (LIVES,),
     ),
     Guard(
         "a key has an expiry on the server, after an undo",
         "stores/lua/undo.lua",
-        "redis.call('PEXPIRE', KEYS[1], rest) -- the record may be new\n",
+        "redis.call('PEXPIRE', KEYS[1], rest) -- the key may be new\n",
         "",
-        (RECORDS,),
+        (LIVES,),
     ),
 )
 
@@ -667,8 +667,8 @@ ENDINGS = (
     Guard(
         "only the dead one is freed (memory)",
         "stores/memory.py",
-        "if record is None or not _is_his(record.holder, holder):",
-        "if record is None:",
+        "if state is None or not _is_his(state.holder, holder):",
+        "if state is None:",
         (MEMORY,),
     ),
     Guard(

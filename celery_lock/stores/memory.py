@@ -8,12 +8,12 @@ from typing import Any
 
 from ..errors import LockConfigurationError
 from ..model import Claim, End, Feature, Held, Lease, Outcome
-from .space import ManualClock, Record, Space
+from .space import KeyState, ManualClock, Space
 
 __all__ = ["MemoryStore", "open_memory"]
 
 UNDONE = 8
-"""How many undone claims a record remembers, as on Redis."""
+"""How many undone claims the state of a key remembers, as on Redis."""
 
 
 class MemoryStore:
@@ -47,33 +47,33 @@ class MemoryStore:
         with self._space.changed:
             now = self._space.now()
             name = self._prefix + claim.key
-            record = self._space.record(name) or Record()
-            live = record.expiry > now
+            state = self._space.state(name) or KeyState()
+            live = state.expiry > now
             ttl, at_least = round(claim.ttl * 1e6), round(claim.at_least * 1e6)
-            if live and record.holder == claim.holder:  # its first answer was lost
-                record.expiry = max(record.expiry, now + ttl)
-                self._space.keep(name, record)
-                return Lease(claim.key, claim.holder, record.token)
+            if live and state.holder == claim.holder:  # its first answer was lost
+                state.expiry = max(state.expiry, now + ttl)
+                self._space.keep(name, state)
+                return Lease(claim.key, claim.holder, state.token)
             done = (False, False)
             if claim.copy_since is not None:
                 done = self._space.completed_since(name, claim.publication, claim.copy_since)
-            inherits = live and bool(claim.heir_of) and record.holder == claim.heir_of
-            kept = record.floor > now and record.resting != claim.task_id
-            if done[0] or (live and not inherits) or kept or claim.holder in record.undone:
-                floor = record.floor if kept else 0
+            inherits = live and bool(claim.heir_of) and state.holder == claim.heir_of
+            kept = state.floor > now and state.resting != claim.task_id
+            if done[0] or (live and not inherits) or kept or claim.holder in state.undone:
+                floor = state.floor if kept else 0
                 return replace(
-                    _held(claim.key, record, now, floor), done=done[0], result_due=done[1]
+                    _held(claim.key, state, now, floor), done=done[0], result_due=done[1]
                 )
             if inherits:
-                record.inherited = (claim.holder, record.holder, record.expiry)
-            record.holder, record.publication = claim.holder, claim.publication
-            record.token = max(record.token + 1, now)
-            record.since, record.expiry = now, now + ttl
-            record.before = record.floor if record.floor > now else 0
-            record.floor = max(record.before, now + at_least if at_least else 0)
-            record.resting = claim.task_id
-            self._space.keep(name, record)
-            return Lease(claim.key, claim.holder, record.token)
+                state.inherited = (claim.holder, state.holder, state.expiry)
+            state.holder, state.publication = claim.holder, claim.publication
+            state.token = max(state.token + 1, now)
+            state.since, state.expiry = now, now + ttl
+            state.before = state.floor if state.floor > now else 0
+            state.floor = max(state.before, now + at_least if at_least else 0)
+            state.resting = claim.task_id
+            self._space.keep(name, state)
+            return Lease(claim.key, claim.holder, state.token)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -84,11 +84,11 @@ class MemoryStore:
 
     def _renew(self, lease: Lease, ttl: float) -> Outcome:
         now = self._space.now()
-        name, record = self._of(lease)
-        if record is None or record.expiry <= now:
+        name, state = self._of(lease)
+        if state is None or state.expiry <= now:
             return Outcome.LOST
-        record.expiry = now + round(ttl * 1e6)
-        self._space.keep(name, record)
+        state.expiry = now + round(ttl * 1e6)
+        self._space.keep(name, state)
         return Outcome.RENEWED
 
     def release(self, lease: Lease, end: End | None = None) -> bool:
@@ -97,17 +97,17 @@ class MemoryStore:
             if end is not None and end.publication:
                 self._space.complete(self._prefix + lease.key, end)
             proof = (lease.holder, lease.token)
-            known = self._space.record(self._prefix + lease.key)
+            known = self._space.state(self._prefix + lease.key)
             if known is not None and known.released == proof:
                 return True
-            name, record = self._of(lease)
-            if record is None or record.expiry <= self._space.now():
+            name, state = self._of(lease)
+            if state is None or state.expiry <= self._space.now():
                 return False
-            record.expiry, record.released = 0, proof
+            state.expiry, state.released = 0, proof
             if end is not None and end.heir:
-                record.holder = end.heir
-                record.expiry = self._space.now() + round(end.keep * 1e6)
-            self._space.keep(name, record)
+                state.holder = end.heir
+                state.expiry = self._space.now() + round(end.keep * 1e6)
+            self._space.keep(name, state)
             self._space.changed.notify_all()
             return True
 
@@ -115,15 +115,15 @@ class MemoryStore:
         """End the lease of a holder that cannot give it back any more."""
         with self._space.changed:
             now, name = self._space.now(), self._prefix + key
-            record = self._space.record(name)
-            if record is None or not _is_his(record.holder, holder):
+            state = self._space.state(name)
+            if state is None or not _is_his(state.holder, holder):
                 return None
-            live, barring = record.expiry > now, floor and record.floor > now
+            live, barring = state.expiry > now, floor and state.floor > now
             if not live and not barring:
                 return None
-            had = _held(key, record, now, record.floor)
-            record.expiry, record.floor = 0, 0 if floor else record.floor
-            self._space.keep(name, record)
+            had = _held(key, state, now, state.floor)
+            state.expiry, state.floor = 0, 0 if floor else state.floor
+            self._space.keep(name, state)
             self._space.changed.notify_all()
             return had
 
@@ -131,25 +131,25 @@ class MemoryStore:
         """Take back a claim whose answer is not known."""
         with self._space.changed:
             name = self._prefix + claim.key
-            record = self._space.record(name) or Record()
-            if claim.holder not in record.undone:
-                record.undone = (claim.holder, *record.undone)[:UNDONE]
-            if record.holder == claim.holder and record.expiry:
-                record.expiry, record.floor = 0, record.before
-                came, heir, expiry = record.inherited
+            state = self._space.state(name) or KeyState()
+            if claim.holder not in state.undone:
+                state.undone = (claim.holder, *state.undone)[:UNDONE]
+            if state.holder == claim.holder and state.expiry:
+                state.expiry, state.floor = 0, state.before
+                came, heir, expiry = state.inherited
                 if came == claim.holder:  # what it took over from an heir is the heir's again
-                    record.holder, record.expiry = heir, expiry
-            self._space.keep(name, record)
+                    state.holder, state.expiry = heir, expiry
+            self._space.keep(name, state)
             self._space.changed.notify_all()
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
         with self._space.changed:
             now = self._space.now()
-            record = self._space.record(self._prefix + key)
-            if record is None or not record.taken(now):
+            state = self._space.state(self._prefix + key)
+            if state is None or not state.taken(now):
                 return None
-            return _held(key, record, now, record.floor)
+            return _held(key, state, now, state.floor)
 
     # -- waiting, and the rest ---------------------------------------------------------------
 
@@ -160,10 +160,10 @@ class MemoryStore:
         with space.changed:
             while (left := until - space.clock()) > 0:
                 now = space.now()
-                record = space.record(self._prefix + key)
-                if record is None or not record.taken(now):
+                state = space.state(self._prefix + key)
+                if state is None or not state.taken(now):
                     return
-                self._pass(min(left, (max(record.expiry, record.floor) - now) / 1e6))
+                self._pass(min(left, (max(state.expiry, state.floor) - now) / 1e6))
 
     def _pass(self, seconds: float) -> None:
         """Let time pass until something changes; the lock is let go of meanwhile."""
@@ -185,30 +185,30 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to give up."""
 
-    def _of(self, lease: Lease) -> tuple[str, Record | None]:
-        """Return the record that the lease is a proof for, live or not."""
+    def _of(self, lease: Lease) -> tuple[str, KeyState | None]:
+        """Return the key's state if the lease is a proof for it, live or not."""
         name = self._prefix + lease.key
-        record = self._space.record(name)
-        if record is not None and (record.holder, record.token) != (lease.holder, lease.token):
-            record = None
-        return name, record
+        state = self._space.state(name)
+        if state is not None and (state.holder, state.token) != (lease.holder, lease.token):
+            state = None
+        return name, state
 
 
 def _is_his(holder: str, named: str) -> bool:
     return holder == named or (named.endswith("#") and holder.startswith(named))
 
 
-def _held(key: str, record: Record, now: int, floor: int) -> Held:
-    live = record.expiry > now
+def _held(key: str, state: KeyState, now: int, floor: int) -> Held:
+    live = state.expiry > now
     return Held(
         key=key,
-        holder=record.holder,
-        since=record.since / 1e6,
+        holder=state.holder,
+        since=state.since / 1e6,
         now=now / 1e6,
-        expires_in=(max(record.expiry if live else now, floor, now) - now) / 1e6,
+        expires_in=(max(state.expiry if live else now, floor, now) - now) / 1e6,
         live=live,
-        publication=record.publication,
-        token=record.token,
+        publication=state.publication,
+        token=state.token,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the memory stores of one process share: the records, and a clock that a test can move."""
+"""What the memory stores of one process share: all that is kept, and a clock for tests to move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..clock import Clock, steady
 from ..model import End
 
-__all__ = ["ManualClock", "Record", "Space"]
+__all__ = ["KeyState", "ManualClock", "Space"]
 
 
 class ManualClock:
@@ -36,7 +36,7 @@ class ManualClock:
 
 
 class Space:
-    """What several stores of one process share: a clock, and the records."""
+    """What several stores of one process share: a clock, and what is known of each key."""
 
     def __init__(
         self, clock: Clock = steady, *, epoch: float | None = None, grace: float = 60.0
@@ -46,12 +46,12 @@ class Space:
         Args:
             clock: in seconds.
             epoch: seconds from 1970 to the clock's zero; default: as the system's clock says.
-            grace: seconds that a record outlives its use, as on Redis.
+            grace: seconds that the state of a key outlives its use, as on Redis.
         """
         self.clock = clock
         self._grace = round(grace * 1e6)
         self.epoch = time.time() - clock() if epoch is None else epoch
-        self.records: dict[str, Record] = {}
+        self.states: dict[str, KeyState] = {}
         self.completed: dict[tuple[str, str], tuple[int, int, bool]] = {}
         """Publications of a key: when each was completed, until when that is remembered, and
         whether its result was still to be stored."""
@@ -60,7 +60,7 @@ class Space:
 
     @property
     def changed(self) -> threading.Condition:
-        """Guards the records, and tells that a key has become free.
+        """Guards all of it, and tells that a key has become free.
 
         A child that was forked while another thread held it makes its own.
         """
@@ -71,26 +71,26 @@ class Space:
         """Microseconds since 1970."""
         return round((self.clock() + self.epoch) * 1e6)
 
-    def record(self, name: str) -> Record | None:
+    def state(self, name: str) -> KeyState | None:
         """Return what is known of a key; forget what has outlived its use."""
-        record = self.records.get(name)
-        if record is not None and record.until <= self.now():
-            record = None
+        state = self.states.get(name)
+        if state is not None and state.until <= self.now():
+            state = None
             self._forget()
-        return record
+        return state
 
-    def keep(self, name: str, record: Record) -> None:
-        """Remember a record for as long as it is of use."""
+    def keep(self, name: str, state: KeyState) -> None:
+        """Remember the state of a key for as long as it is of use."""
         now = self.now()
-        record.until = max(record.expiry, record.floor, now) + self._grace
-        if name not in self.records and len(self.records) % 1024 == 1023:
+        state.until = max(state.expiry, state.floor, now) + self._grace
+        if name not in self.states and len(self.states) % 1024 == 1023:
             self._forget()
-        self.records[name] = record
+        self.states[name] = state
 
     def _forget(self) -> None:
         now = self.now()
-        for name in [name for name, record in self.records.items() if record.until <= now]:
-            self.records.pop(name)
+        for name in [name for name, state in self.states.items() if state.until <= now]:
+            self.states.pop(name)
         for done in [done for done, (_, until, _) in self.completed.items() if until <= now]:
             self.completed.pop(done)
 
@@ -110,7 +110,7 @@ class Space:
 
 
 @dataclass
-class Record:
+class KeyState:
     """What is known of one key; times in microseconds since 1970."""
 
     holder: str = ""

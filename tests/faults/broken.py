@@ -25,7 +25,7 @@ def break_store(control: str) -> None:
 
 
 def _bare_delete(self: Any, lease: Lease, *_: Any, **__: Any) -> bool:
-    self._server.say("DEL", self._record(lease.key))
+    self._server.say("DEL", self._state(lease.key))
     return True
 
 

@@ -42,7 +42,7 @@ class StoreMachine(RuleBasedStateMachine):
     unit = 1.0
     """Seconds: leases live 5 to 40 of these."""
     forgets = False
-    """A record's marks (released, undone) may be gone before they are asked for."""
+    """The marks of a state (released, undone) may be gone before they are asked for."""
 
     store: LockStore
 

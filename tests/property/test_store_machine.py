@@ -1,6 +1,6 @@
 """Random plays on every store: one holder at a time, tokens that grow, strangers that free nothing.
 
-On Redis with leases of milliseconds, records that are forgotten after a few more, connections
+On Redis with leases of milliseconds, states that are forgotten after a few more, connections
 that die and a server that is emptied in between; in memory with a clock that jumps. And the Lua
 of the one against the Python of the other, step by step, on the same injected time.
 """
@@ -130,8 +130,8 @@ class OnRedis(StoreMachine):
         self._all_is_lost()
 
     @rule(key=KEYS)
-    def evict_a_record(self, key: str) -> None:
-        self.say("DEL", f"{self.store._prefix}{key}}}")
+    def evict_a_key(self, key: str) -> None:
+        self.say("DEL", self.store._state(key))
         self._all_is_lost(key)
 
     @rule()

@@ -85,7 +85,7 @@ def test_what_is_long_over_is_forgotten_and_tokens_grow_all_the_same() -> None:
     clock.move(30 + 60)
     assert store.peek("order:7") is None
 
-    assert space.records == {}
+    assert space.states == {}
     second = store.acquire(SECOND)
     assert isinstance(second, Lease)
     assert second.token > first.token
@@ -100,7 +100,7 @@ def test_many_forgotten_keys_take_no_memory() -> None:
         store.acquire(Claim(f"order:{number}", FIRST.holder, 1.0))
         clock.move(1.0)
 
-    assert len(space.records) < 1100
+    assert len(space.states) < 1100
 
 
 # -- watching, without a second of real waiting ------------------------------------------------

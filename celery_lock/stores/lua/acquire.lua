@@ -1,5 +1,5 @@
 -- Give a key to a claim, or say who has it.
--- KEYS  1 record (hash): o last holder, e its expiry (0: given back), t its token, a taken at,
+-- KEYS  1 state (hash): o last holder, e its expiry (0: given back), t its token, a taken at,
 --         p its publication, f floor (at_least) until, i task that set the floor,
 --         g floor before that, h last holder that came as an heir, and as whose (a line each),
 --         q expiry of what that heir had,
@@ -9,7 +9,7 @@
 -- ARGV  1 holder  2 task id  3 ttl  4 at_least  5 publication  6 watch for  7 grace
 --       8 heir that the claim takes the key over from, or nothing
 --       9 a copy only of what was completed at this time or later (with KEYS 2)
---       (times in microseconds; the grace is how long a record outlives its use)
+--       (times in microseconds; the grace is how long a state outlives its use)
 -- Answers token granted
 --         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token,
 --          1 it is a copy of what was completed, 2 with its result still to be stored then | 0}
@@ -50,7 +50,7 @@ if done > 0 or (live and not inherits) or kept
     token, done}
 end
 
--- greater than every token before it, also when this record was lost or the clock stepped back
+-- greater than every token before it, also when this state was lost or the clock stepped back
 token = math.max(token + 1, now)
 local before = floor > now and floor or 0 -- only its own task gets here before a floor's end
 local last = math.max(before, now + ARGV[4])

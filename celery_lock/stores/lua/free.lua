@@ -1,5 +1,5 @@
 -- End the lease of a holder that cannot give it back any more, and of nobody else.
--- KEYS  1 record  2 wake list
+-- KEYS  1 state  2 wake list
 -- ARGV  1 holder, or its beginning up to a '#'  2 grace (microseconds)  3 1: its floor as well
 -- Answers nil it was not his
 --         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token,

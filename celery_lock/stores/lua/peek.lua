@@ -1,5 +1,5 @@
 -- Who has a key. Changes nothing.
--- KEYS  1 record
+-- KEYS  1 state
 -- ARGV  none
 -- Answers nil free
 --         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token, 0}

@@ -1,5 +1,5 @@
 -- Give a key back; nobody but its holder can.
--- KEYS  1 record  2 wake list  3 tombstone of a publication, if its completion is recorded
+-- KEYS  1 state  2 wake list  3 tombstone of a publication, if its completion is recorded
 -- ARGV  1 holder  2 token  3 grace  4 life of the tombstone  5 heir to leave the key to, or ''
 --       6 how long the heir has  7 1: the result is still to be stored, else 0
 --       (times in microseconds; 4 to 7 may be left out together)

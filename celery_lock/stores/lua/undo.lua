@@ -1,5 +1,5 @@
 -- Take back a claim whose answer is not known, as if it had never been made.
--- KEYS  1 record  2 wake list
+-- KEYS  1 state  2 wake list
 -- ARGV  1 holder  2 grace (microseconds)
 -- Answers 1 it had been granted and is free again; 0 it had not, and will not be any more
 local time = redis.call('TIME')
@@ -42,5 +42,5 @@ if granted then
     redis.call('PEXPIRE', KEYS[2], 5000)
   end
 end
-redis.call('PEXPIRE', KEYS[1], rest) -- the record may be new
+redis.call('PEXPIRE', KEYS[1], rest) -- the key may be new
 return granted and 1 or 0

@@ -37,9 +37,9 @@ class RedisStore:
     """
 
     GRACE = 60.0
-    """Seconds that a record outlives its use. Its token is the memory that keeps tokens growing
-    when the server's clock is set back by less than this, and its marks answer a release or an
-    undo that is sent again. Longer costs memory: some 300 bytes for each key."""
+    """Seconds that the state of a key outlives its use. Its token is the memory that keeps tokens
+    growing when the server's clock is set back by less than this, and its marks answer a release
+    or an undo that is sent again. Longer costs memory: some 300 bytes for each key."""
     CONNECTIONS = 10
     """Connections of one process at most."""
     WATCHERS = 4
@@ -71,7 +71,7 @@ class RedisStore:
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,
         )
-        self._prefix = f"{prefix}1:{{"  # 1 is the layout of the record
+        self._prefix = f"{prefix}1:{{"  # 1 is the layout of what follows
         self._grace = pack(_micro(self.GRACE))
 
     def __repr__(self) -> str:
@@ -91,10 +91,10 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        record, keys = self._record(claim.key), 1
-        head = pack(record)
+        state, keys = self._state(claim.key), 1
+        head = pack(state)
         if claim.copy_since is not None:
-            head, keys = head + pack(_tombstone(record, claim.publication)), 2
+            head, keys = head + pack(_tombstone(state, claim.publication)), 2
         packed = (
             head,
             pack(claim.holder, claim.task_id),
@@ -124,19 +124,19 @@ class RedisStore:
         operands: list[str | int] = []
         for lease, ttl in renewals:
             operands += (lease.holder, lease.token, _micro(ttl))
-        records = [self._record(lease.key) for lease, _ in renewals]
-        packed = pack(*records) + self._grace + pack(*operands)
-        answer = self._server.run(RENEW, len(records), 1 + len(operands), packed, within)
+        states = [self._state(lease.key) for lease, _ in renewals]
+        packed = pack(*states) + self._grace + pack(*operands)
+        answer = self._server.run(RENEW, len(states), 1 + len(operands), packed, within)
         return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
 
     def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
-        record = self._record(lease.key)
-        keys, proof = [record, record + ":w"], pack(lease.holder, lease.token)
+        state = self._state(lease.key)
+        keys, proof = [state, state + ":w"], pack(lease.holder, lease.token)
         operands, more = 3, b""
         if end is not None:
             if end.publication:
-                keys.append(_tombstone(record, end.publication))
+                keys.append(_tombstone(state, end.publication))
             due = "1" if end.result_due else "0"
             operands, more = 7, pack(_micro(end.remember), end.heir, _micro(end.keep), due)
         packed = pack(*keys) + proof + self._grace + more
@@ -144,20 +144,20 @@ class RedisStore:
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
-        record = self._record(key)
-        packed = pack(record, record + ":w", holder) + self._grace + pack("1" if floor else "0")
+        state = self._state(key)
+        packed = pack(state, state + ":w", holder) + self._grace + pack("1" if floor else "0")
         answer = self._server.run(FREE, 2, 3, packed)
         return None if answer is None else _held(key, answer)
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
-        record = self._record(claim.key)
-        packed = pack(record, record + ":w", claim.holder)
+        state = self._state(claim.key)
+        packed = pack(state, state + ":w", claim.holder)
         self._server.run(UNDO, 2, 2, packed + self._grace)
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
-        answer = self._server.run(PEEK, 1, 0, pack(self._record(key)))
+        answer = self._server.run(PEEK, 1, 0, pack(self._state(key)))
         return None if answer is None else _held(key, answer)
 
     # -- waiting -----------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class RedisStore:
             try:
                 # for BLPOP zero is for ever
                 seconds = max(min(until - monotonic(), self.SLICE), 0.001)
-                wakes = self._record(key) + ":w"
+                wakes = self._state(key) + ":w"
                 woken = self._server.say("BLPOP", wakes, f"{seconds:.3f}", blocks=seconds)
             finally:
                 turns.give(key)
@@ -189,8 +189,8 @@ class RedisStore:
         """Give up this process's connections. The store works again at the next call."""
         self._server.close()
 
-    def _record(self, key: str) -> str:
-        """Name the key's record so that the whole key is its hash tag."""
+    def _state(self, key: str) -> str:
+        """Name the key's state so that the whole key is its hash tag."""
         return f"{self._prefix}{key.translate(_ESCAPES)}}}"
 
 
@@ -203,8 +203,8 @@ def _packed_micro(seconds: float) -> bytes:
     return pack(_micro(seconds))
 
 
-def _tombstone(record: str, publication: str) -> str:
-    return f"{record}:d:{publication}"
+def _tombstone(state: str, publication: str) -> str:
+    return f"{state}:d:{publication}"
 
 
 def _held(key: str, answer: list[Any]) -> Held:

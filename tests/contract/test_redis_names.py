@@ -14,7 +14,7 @@ from tests.services.redis_server import RedisServer
 
 pytestmark = pytest.mark.contract
 
-RECORD = "celery-lock:1:{order:7}"
+STATE = "celery-lock:1:{order:7}"
 
 
 @pytest.fixture
@@ -34,35 +34,39 @@ def held(store: RedisStore, **options: float) -> Lease:
     return lease
 
 
-def test_the_name_of_a_record_has_the_whole_key_as_its_hash_tag(
+def test_the_name_of_the_state_of_a_key_has_the_whole_key_as_its_hash_tag(
     store: RedisStore, client: redis.Redis
 ) -> None:
     held(store)
     store.acquire(claim_of("a{b}%7B"))
 
-    assert set(client.keys()) == {RECORD, "celery-lock:1:{a%7Bb%7D%257B}"}
+    assert set(client.keys()) == {STATE, "celery-lock:1:{a%7Bb%7D%257B}"}
 
 
-def test_a_record_outlives_its_lease_by_the_grace(store: RedisStore, client: redis.Redis) -> None:
+def test_the_state_of_a_key_outlives_its_lease_by_the_grace(
+    store: RedisStore, client: redis.Redis
+) -> None:
     lease = held(store, ttl=30)
-    assert 80_000 < client.pttl(RECORD) <= 90_000
+    assert 80_000 < client.pttl(STATE) <= 90_000
 
     store.renew([(lease, 100)])
-    assert 150_000 < client.pttl(RECORD) <= 160_000
+    assert 150_000 < client.pttl(STATE) <= 160_000
 
     store.release(lease)
-    assert 50_000 < client.pttl(RECORD) <= 60_000
+    assert 50_000 < client.pttl(STATE) <= 60_000
 
 
-def test_a_record_outlives_its_floor_by_the_grace(store: RedisStore, client: redis.Redis) -> None:
+def test_the_state_of_a_key_outlives_its_floor_by_the_grace(
+    store: RedisStore, client: redis.Redis
+) -> None:
     lease = held(store, ttl=30, at_least=200)
-    assert 250_000 < client.pttl(RECORD) <= 260_000
+    assert 250_000 < client.pttl(STATE) <= 260_000
 
     store.renew([(lease, 30)])
-    assert 250_000 < client.pttl(RECORD) <= 260_000
+    assert 250_000 < client.pttl(STATE) <= 260_000
 
     store.release(lease)
-    assert 250_000 < client.pttl(RECORD) <= 260_000
+    assert 250_000 < client.pttl(STATE) <= 260_000
 
 
 def test_an_undo_cuts_no_life_that_somebody_else_needs(
@@ -72,7 +76,7 @@ def test_an_undo_cuts_no_life_that_somebody_else_needs(
 
     store.undo(claim_of("order:7"))
 
-    assert 350_000 < client.pttl(RECORD) <= 360_000
+    assert 350_000 < client.pttl(STATE) <= 360_000
 
 
 def test_an_undo_of_a_claim_that_never_came_leaves_nothing_for_ever(
@@ -80,29 +84,29 @@ def test_an_undo_of_a_claim_that_never_came_leaves_nothing_for_ever(
 ) -> None:
     store.undo(claim_of("order:7"))
 
-    assert 50_000 < client.pttl(RECORD) <= 60_000
+    assert 50_000 < client.pttl(STATE) <= 60_000
 
 
 def test_the_marks_of_undone_claims_do_not_pile_up(store: RedisStore, client: redis.Redis) -> None:
     for _ in range(50):
         store.undo(claim_of("order:7"))
 
-    marks = client.hget(RECORD, "u")
+    marks = client.hget(STATE, "u")
     assert marks is not None
     assert marks.count("\n") == 9  # eight, and one before
 
 
 def test_a_wake_is_left_only_for_somebody_who_waits(store: RedisStore, client: redis.Redis) -> None:
     store.release(held(store))
-    assert client.exists(RECORD + ":w") == 0
+    assert client.exists(STATE + ":w") == 0
 
     for _ in range(3):
         lease = held(store)
         store.acquire(claim_of("order:7", watching=True))
         store.release(lease)
 
-    assert client.llen(RECORD + ":w") == 1
-    assert 0 < client.pttl(RECORD + ":w") <= 5_000
+    assert client.llen(STATE + ":w") == 1
+    assert 0 < client.pttl(STATE + ":w") <= 5_000
 
 
 def test_no_wake_is_left_while_a_floor_keeps_the_key(
@@ -113,7 +117,7 @@ def test_no_wake_is_left_while_a_floor_keeps_the_key(
 
     store.release(lease)
 
-    assert client.exists(RECORD + ":w") == 0
+    assert client.exists(STATE + ":w") == 0
 
 
 def test_an_acquire_and_a_release_are_two_requests(store: RedisStore, client: redis.Redis) -> None:

@@ -60,7 +60,9 @@ def test_no_step_leaves_a_key_without_an_expiry(
     assert min(ttl for step in steps for ttl in step.values()) > 0
 
 
-def test_a_record_outlives_its_lease_and_its_floor(store: RedisStore, server: redis.Redis) -> None:
+def test_the_state_of_a_key_outlives_its_lease_and_its_floor(
+    store: RedisStore, server: redis.Redis
+) -> None:
     """Else a holder's release, or a late claim, would be answered without knowing what was."""
     lease = take(store, at_least=100)
     (taken,) = ttls(server).values()
