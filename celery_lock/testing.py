@@ -25,7 +25,7 @@ from .errors import LockError, StoreUnavailable
 from .events import Fact, Observers
 from .keeper import Keeper
 from .locker import Locker
-from .model import Claim, End, Held, Holder, Lease, Outcome
+from .model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
 from .per_app import locks_of
 from .stores.memory import MemoryStore
 from .stores.space import ManualClock, Space
@@ -63,6 +63,18 @@ class _Store(MemoryStore):
     def undo(self, claim: Claim) -> None:
         self._answer()
         super().undo(claim)
+
+    def change(self, change: Change) -> Changed:
+        self._answer()
+        return super().change(change)
+
+    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
+        self._answer()
+        return super().records(space, names)
+
+    def names(self, space: str) -> list[str]:
+        self._answer()
+        return super().names(space)
 
 
 class MemoryLocks:

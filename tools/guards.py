@@ -16,6 +16,10 @@ MEMORY = "tests/contract/test_stores.py::TestMemory"
 REDIS = "tests/contract/test_stores.py::TestRedis"
 FAULTS = "tests/contract/test_redis_faults.py"
 LIVES = "tests/contract/test_redis_lives.py"
+RECORDS = "tests/contract/test_redis_records.py"
+AGREE = (
+    "tests/property/test_store_machine.py::test_the_scripts_and_the_memory_store_agree_on_records"
+)
 MATRIX = (
     "tests/integration/test_endings.py"
     "::test_a_key_is_free_as_soon_as_the_end_is_seen_and_no_task_is_lost"
@@ -198,6 +202,128 @@ STORES += (
         "redis.call('PEXPIRE', KEYS[1], rest) -- the key may be new\n",
         "",
         (LIVES,),
+    ),
+)
+
+KEPT = (
+    Guard(
+        "change: the stamp is compared (Redis)",
+        "stores/lua/change.lua",
+        "standing ~= ARGV[6] or now",
+        "now",
+        (REDIS,),
+    ),
+    Guard(
+        "change: the stamp is compared (memory)",
+        "stores/memory_records.py",
+        "stamp != change.expected or now",
+        "now",
+        (MEMORY,),
+    ),
+    Guard(
+        "change: asking again is the same change (Redis)",
+        "stores/lua/change.lua",
+        "local again = live and stamp == ARGV[2] and value == ARGV[3]",
+        "local again = false",
+        (REDIS,),
+    ),
+    Guard(
+        "change: asking again is the same change (memory)",
+        "stores/memory_records.py",
+        "if record is not None and (stamp, record.value) == (change.stamp, change.value):",
+        "if False:",
+        (MEMORY,),
+    ),
+    Guard(
+        "change: the same stamp with another value is refused (Redis)",
+        "stores/lua/change.lua",
+        " and value == ARGV[3]",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "change: not before its time (Redis)",
+        "stores/lua/change.lua",
+        " or now < tonumber(ARGV[5])",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "change: not before its time (memory)",
+        "stores/memory_records.py",
+        " or now < round(change.not_before * 1e6)",
+        "",
+        (MEMORY,),
+    ),
+    Guard(
+        "change: asking again does not shorten (Redis)",
+        "stores/lua/change.lua",
+        "math.max(again and expiry or 0, now + ARGV[4])",
+        "now + ARGV[4]",
+        (REDIS,),
+    ),
+    Guard(
+        "a record ends by the store's own clock (Redis)",
+        "stores/lua/change.lua",
+        "local live = expiry > now",
+        "local live = expiry > 0",
+        (AGREE,),
+    ),
+    Guard(
+        "a record that has ended is not read (Redis)",
+        "stores/lua/records.lua",
+        " and tonumber(fields[4]) > now",
+        "",
+        (AGREE,),
+    ),
+    Guard(
+        "a record ends (memory)",
+        "stores/memory_records.py",
+        "kept is not None and kept.until > now else",
+        "kept is not None else",
+        (MEMORY,),
+    ),
+    Guard(
+        "names are those of live records (Redis)",
+        "stores/lua/names.lua",
+        "string.format('(%.0f', now)",
+        "'-inf'",
+        (REDIS,),
+    ),
+    Guard(
+        "a record has an expiry on the server",
+        "stores/lua/change.lua",
+        "redis.call('PEXPIRE', KEYS[1], life) -- the record may be new\n",
+        "",
+        (RECORDS,),
+    ),
+    Guard(
+        "the index of a space has an expiry on the server",
+        "stores/lua/change.lua",
+        "if last then",
+        "if false then",
+        (RECORDS,),
+    ),
+    Guard(
+        "the index forgets what has ended",
+        "stores/lua/change.lua",
+        "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', int:format(now))\n",
+        "",
+        (RECORDS,),
+    ),
+    Guard(
+        "a full server changes the records that it has",
+        "stores/lua/change.lua",
+        "if live then\n  -- PEXPIRE first",
+        "if false then\n  -- PEXPIRE first",
+        (RECORDS,),
+    ),
+    Guard(
+        "one wrong key costs no other record its answer",
+        "stores/lua/records.lua",
+        "redis.pcall('HMGET'",
+        "redis.call('HMGET'",
+        (RECORDS,),
     ),
 )
 
@@ -881,6 +1007,7 @@ INTERRUPTS = (
 
 GUARDS: tuple[Guard, ...] = (
     *STORES,
+    *KEPT,
     *LEASES,
     *DECLARED,
     *MESSAGES,

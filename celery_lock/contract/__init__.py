@@ -16,7 +16,10 @@ from .freeing import Freeing
 from .granting import Granting
 from .ground import Ground
 from .inheriting import Inheriting
+from .keeping import Keeping
+from .records import Records
 from .renewing import Renewing
+from .spaces import Spaces
 from .tokens import Tokens
 from .undoing import Undoing
 from .watching import Watching
@@ -35,6 +38,9 @@ class StoreContract(
     Floors,
     Tokens,
     Watching,
+    Keeping,
+    Spaces,
+    Records,
     Ground,
 ):
     """All that a store must do. A subclass says how one is opened; see `Ground`."""

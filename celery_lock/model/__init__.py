@@ -3,9 +3,12 @@
 from .conflict import Conflict, Decision, Holder, OnConflict
 from .declared import Lock, OnStoreError, Scope, checked_on_store_error, checked_policy
 from .lease import Claim, End, Held, Lease, LossReason, ttl_to_ask
+from .records import Change, Changed, Record
 from .store import Feature, LockStore, Outcome
 
 __all__ = [
+    "Change",
+    "Changed",
     "Claim",
     "Conflict",
     "Decision",
@@ -20,6 +23,7 @@ __all__ = [
     "OnConflict",
     "OnStoreError",
     "Outcome",
+    "Record",
     "Scope",
     "checked_on_store_error",
     "checked_policy",

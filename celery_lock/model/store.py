@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from .lease import Claim, End, Held, Lease
+from .records import Change, Changed, Record
 
 __all__ = ["Feature", "LockStore", "Outcome"]
 
@@ -22,6 +23,8 @@ class Feature(str, Enum):
     """Tokens of a key only grow, over all its holders."""
     WATCH = "watch"
     """`watch()` returns early when a key becomes free."""
+    RECORDS = "records"
+    """`change()`, `records()` and `names()`: a small record is compared and set in one step."""
 
 
 class Outcome(Enum):
@@ -101,6 +104,28 @@ class LockStore(Protocol):
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free. Changes nothing."""
+        ...
+
+    def change(self, change: Change) -> Changed:
+        """Write a record if it is as expected, and say how it stands; with `Feature.RECORDS`.
+
+        Done: the record has the stamp `expected` (`None`: there is none), and `not_before` has
+        come. It then lives for `keep` seconds. The same change asked again (its first answer was
+        lost) is done, though nothing is written: the record lives on for `keep` seconds at
+        least. Everything else is refused, changes nothing, and the answer has what stands there.
+        """
+        ...
+
+    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
+        """Return these records in this order, and the store's time; with `Feature.RECORDS`.
+
+        `None`: there is none. All in one round trip, and as they stand at one moment: ask for
+        at most 500 at a time.
+        """
+        ...
+
+    def names(self, space: str) -> list[str]:
+        """Name all records of a space that are alive, sorted; with `Feature.RECORDS`."""
         ...
 
     def check(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Leases in the memory of one process: what every other store has to behave like."""
+"""Leases and records in the memory of one process: what every other store has to behave like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import LockConfigurationError
-from ..model import Claim, End, Feature, Held, Lease, Outcome
+from ..model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
 from .space import KeyState, ManualClock, Space
 
 __all__ = ["MemoryStore", "open_memory"]
@@ -150,6 +150,24 @@ class MemoryStore:
             if state is None or not state.taken(now):
                 return None
             return _held(key, state, now, state.floor)
+
+    # -- records -----------------------------------------------------------------------------
+
+    def change(self, change: Change) -> Changed:
+        """Write a record if it is as expected, and say how it stands."""
+        with self._space.changed:
+            return self._space.records.change(self._prefix, change, self._space.now())
+
+    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
+        """Return these records in this order, and the time."""
+        with self._space.changed:
+            now = self._space.now()
+            return self._space.records.records(self._prefix, space, names, now), now / 1e6
+
+    def names(self, space: str) -> list[str]:
+        """Name all records of a space that are alive."""
+        with self._space.changed:
+            return self._space.records.names(self._prefix, space, self._space.now())
 
     # -- waiting, and the rest ---------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..clock import Clock, steady
 from ..model import End
+from .memory_records import Records
 
 __all__ = ["KeyState", "ManualClock", "Space"]
 
@@ -52,6 +53,7 @@ class Space:
         self._grace = round(grace * 1e6)
         self.epoch = time.time() - clock() if epoch is None else epoch
         self.states: dict[str, KeyState] = {}
+        self.records = Records()
         self.completed: dict[tuple[str, str], tuple[int, int, bool]] = {}
         """Publications of a key: when each was completed, until when that is remembered, and
         whether its result was still to be stored."""

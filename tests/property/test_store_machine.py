@@ -20,9 +20,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from celery_lock.model import Claim, Held, Lease
+from celery_lock.model import Change, Claim, Held, Lease
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.redis import RedisStore
+from celery_lock.stores.redis import records as redis_records
 from celery_lock.stores.redis import store as redis_verbs
 from celery_lock.stores.redis.script import Script
 from celery_lock.stores.space import ManualClock, Space
@@ -242,9 +243,82 @@ def test_the_scripts_and_the_memory_store_agree(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("acquire", "release", "renew", "undo", "peek"):
-        text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
-        assert FROM_THE_CLOCK in text
-        timed = Script(name, text.replace(FROM_THE_CLOCK, FROM_A_KEY))
-        monkeypatch.setattr(redis_verbs, name.upper(), timed)
+        monkeypatch.setattr(redis_verbs, name.upper(), timed(name))
 
     play(lambda: Agreement(redis_server), examples=50, steps=60)
+
+
+def timed(name: str) -> Script:
+    """A script that reads the time from a key."""
+    text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
+    assert FROM_THE_CLOCK in text
+    return Script(name, text.replace(FROM_THE_CLOCK, FROM_A_KEY))
+
+
+ENTRIES = st.sampled_from(["nightly", "hourly", ""])
+STAMPS = st.sampled_from(["one", "two", "three"])
+
+
+class RecordAgreement(RuleBasedStateMachine):
+    """Both stores are told of the same records at the same time, and have to answer the same."""
+
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__()
+        self.clock = ManualClock(1_000_000.0)
+        self.redis = RedisStore(server.url, deadline=10.0)
+        self.memory = MemoryStore(Space(self.clock, epoch=0.0))
+        self.redis._server.say("FLUSHALL")
+        self._tell_the_time()
+
+    def _tell_the_time(self) -> None:
+        self.redis._server.say("SET", "now", round(self.clock() * 1e6))
+
+    @rule(seconds=st.sampled_from([0.000001, 0.5, 30.0, 61.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Never back: what has ended is forgotten by one of them sooner than by the other."""
+        self.clock.move(seconds)
+        self._tell_the_time()
+
+    @rule(
+        name=ENTRIES,
+        expected=st.none() | STAMPS,
+        stamp=STAMPS,
+        value=st.sampled_from(["x", "y"]),
+        keep=st.sampled_from([60.0, 120.0, 300.0]),  # no play lasts so long by the server's clock
+        early=st.sampled_from([-1000.0, 0.0, 0.000001, 1.0]),
+        informed=st.booleans(),
+    )
+    def change(
+        self,
+        name: str,
+        expected: str | None,
+        stamp: str,
+        value: str,
+        keep: float,
+        early: float,
+        informed: bool,
+    ) -> None:
+        [standing], now = self.memory.records("s", [name])
+        if informed:
+            expected = None if standing is None else standing.stamp
+        change = Change("s", name, expected, stamp, value, keep, now + early)
+
+        assert self.memory.change(change) == self.redis.change(change)
+
+    @rule(names=st.lists(ENTRIES, max_size=3))
+    def look(self, names: list[str]) -> None:
+        assert self.memory.records("s", names) == self.redis.records("s", names)
+        assert self.memory.names("s") == self.redis.names("s")
+
+    def teardown(self) -> None:
+        self.look(["nightly", "hourly", ""])
+        self.redis.close()
+
+
+def test_the_scripts_and_the_memory_store_agree_on_records(
+    redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("change", "records", "names"):
+        monkeypatch.setattr(redis_records, name.upper(), timed(name))
+
+    play(lambda: RecordAgreement(redis_server), examples=50, steps=60)

@@ -15,7 +15,7 @@ from celery_lock.events import Fact, Observers, Subject
 from celery_lock.keeper import Keeper
 from celery_lock.locker import Grant, Locker
 from celery_lock.message import RAW, note_arrival
-from celery_lock.model import Claim, End, Held, Holder, Lease, Outcome
+from celery_lock.model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
 from celery_lock.per_app import locks_of
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
@@ -63,6 +63,20 @@ class TripStore(MemoryStore):
 
     def watch(self, key: str, timeout: float) -> None:
         self._called("watch", lambda: super(TripStore, self).watch(key, timeout))
+
+    def change(self, change: Change) -> Changed:
+        changed: Changed = self._called("change", lambda: super(TripStore, self).change(change))
+        return changed
+
+    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
+        answer: tuple[list[Record | None], float] = self._called(
+            "records", lambda: super(TripStore, self).records(space, names)
+        )
+        return answer
+
+    def names(self, space: str) -> list[str]:
+        names: list[str] = self._called("names", lambda: super(TripStore, self).names(space))
+        return names
 
     def _called(self, name: str, call: Callable[[], Any]) -> Any:
         self.calls.append(name)

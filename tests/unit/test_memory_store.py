@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from celery_lock.model import Claim, Held, Lease
+from celery_lock.model import Change, Claim, Held, Lease
 from celery_lock.stores import open_store
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
@@ -101,6 +101,31 @@ def test_many_forgotten_keys_take_no_memory() -> None:
         clock.move(1.0)
 
     assert len(space.states) < 1100
+
+
+def test_many_records_that_have_ended_take_no_memory() -> None:
+    clock = ManualClock()
+    space = Space(clock)
+    store = MemoryStore(space)
+
+    for number in range(5000):
+        store.change(Change("beat:shop", f"entry {number}", None, "first", "", 1.0))
+        clock.move(1.0)
+
+    assert len(space.records) < 1100
+
+
+def test_a_record_ends_exactly_when_the_clock_says_so() -> None:
+    clock = ManualClock()
+    store = on(clock)
+    store.change(Change("beat:shop", "nightly", None, "first", "", 30.0))
+
+    clock.move(29.999)
+    assert store.names("beat:shop") == ["nightly"]
+
+    clock.move(0.001)
+    assert store.names("beat:shop") == []
+    assert store.records("beat:shop", ["nightly"]) == ([None], 1_000_030.0)
 
 
 # -- watching, without a second of real waiting ------------------------------------------------

@@ -23,9 +23,12 @@ __all__ = ["PERMISSIONS", "TROUBLE", "code_of", "translated"]
 TROUBLE = (AllInUse, Garbage, Hangup, NoCredentials, OutOfTime, Refused, Unreachable)
 """All that a call can end with; nothing else is translated."""
 
-PERMISSIONS = "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop +ping +select +info"
-"""The least ACL rule, without its keys. `+select` only where the database is not 0; `+info` only
-for the warnings at start."""
+PERMISSIONS = (
+    "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop"
+    " +zadd +zrange +zremrangebyscore +ping +select +info"
+)
+"""The least ACL rule, without its keys. `+zadd`, `+zrange` and `+zremrangebyscore` only for
+records; `+select` only where the database is not 0; `+info` only for the warnings at start."""
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",

@@ -7,7 +7,18 @@ from importlib.resources import files
 
 from .resp import pack
 
-__all__ = ["ACQUIRE", "FREE", "PEEK", "RELEASE", "RENEW", "UNDO", "Script"]
+__all__ = [
+    "ACQUIRE",
+    "CHANGE",
+    "FREE",
+    "NAMES",
+    "PEEK",
+    "RECORDS",
+    "RELEASE",
+    "RENEW",
+    "UNDO",
+    "Script",
+]
 
 
 class Script:
@@ -49,3 +60,6 @@ RENEW = _read("renew")
 FREE = _read("free")
 UNDO = _read("undo")
 PEEK = _read("peek")
+CHANGE = _read("change")
+RECORDS = _read("records")
+NAMES = _read("names")

@@ -1,0 +1,12 @@
+"""The part of a name by which a cluster chooses the place where it is kept."""
+
+from __future__ import annotations
+
+__all__ = ["hash_tag"]
+
+_ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
+
+
+def hash_tag(text: str) -> str:
+    """Return the text in braces, with no other braces in it: names that share it are together."""
+    return f"{{{text.translate(_ESCAPES)}}}"
