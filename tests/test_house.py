@@ -259,6 +259,19 @@ def test_every_public_method_of_a_public_class_says_what_it_does() -> None:
     assert silent == []
 
 
+def test_no_test_of_the_contract_hides_another() -> None:
+    """They are methods of one class in the end: of two with one name only one would run."""
+    names = [
+        node.name
+        for file in files()
+        if room(module(file)) == "contract"
+        for node in definitions(file)
+        if node.name.startswith("test_")
+    ]
+
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_no_class_is_named_after_nothing() -> None:
     empty = re.compile(r"(Manager|Helper|Utils?|Base)")
     named = [
