@@ -93,14 +93,15 @@ def result_is_missing(task: Any, request: Any) -> bool:
 def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signature: Any) -> str:
     if not terms.across_retries or signature is None:
         return ""
-    if not header.given and _key(terms, signature) != key:
+    if not header.given and _key(terms, header, signature) != key:
         return ""  # with other arguments, it asks for another key
     return queued(str(request.id), (request.retries or 0) + 1)
 
 
-def _key(terms: Terms, signature: Any) -> str | None:
+def _key(terms: Terms, header: Header, signature: Any) -> str | None:
+    args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
     try:
-        return terms.key.render(tuple(signature.args or ()), dict(signature.kwargs or {}))
+        return terms.key.render(args, kwargs, header.occasion)  # its retry has the same
     except Exception:  # it will say so itself, when it comes
         return None
 

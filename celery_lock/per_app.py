@@ -5,7 +5,9 @@ Made at the first use; nothing here opens a connection before a lock is claimed.
 
 from __future__ import annotations
 
+import time
 import weakref
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +31,8 @@ class AppLocks:
         self._app = weakref.ref(app)
         self.settings = Settings.read(app.conf)
         self.time_limit: float | None = None
+        self.now: Callable[[], float] = time.time
+        """Seconds since 1970 by this machine's clock, when a message is published."""
         self.bound: dict[str, Terms] = {}
         """What each locked task's lock has become, by the task's name."""
         self.sender = Sender(app)

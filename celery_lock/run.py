@@ -20,7 +20,6 @@ from .events import Conflicted, CopyDropped, Subject
 from .interrupt import Interrupt
 from .locker import Grant
 from .message import (
-    Header,
     asks_since,
     bounded,
     in_canvas,
@@ -33,7 +32,7 @@ from .model import Claim, Conflict, End, Held, Holder, Lease, OnStoreError
 from .per_app import AppLocks
 from .policies import decide, requeue, skip, spent, wait
 from .steps import Again, Dropped, Go, Skipped, Step
-from .terms import Terms, ceiling_of, key_of
+from .terms import Terms, ceiling_of, header_of, key_of
 
 __all__ = ["Run"]
 
@@ -65,7 +64,7 @@ class Run:
         self._terms = terms
         self._locks = locks
         self._request = request
-        self._header = Header.of(request)
+        self._header = header_of(terms, request, locks.now)
         self.key = key_of(terms, self._header, args, kwargs)
         self.unsent = 0
         self._publication = publication_of(request, self._header)

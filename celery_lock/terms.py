@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .keys import KeySource, check_key
 from .message import Header
 from .model import Lock, OnConflict, OnStoreError
 
-__all__ = ["Terms", "ceiling_of", "key_of"]
+__all__ = ["Terms", "ceiling_of", "header_of", "key_of"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,18 @@ class Terms:
     """A body whose lease is lost is interrupted."""
 
 
+def header_of(terms: Terms, request: Any, now: Callable[[], float]) -> Header:
+    """Return the header of a request that is to run; an eager one is published by its call."""
+    header = Header.of(request)
+    if terms.key.timed and request.is_eager and header.first_published is None:
+        return replace(header, first_published=now())
+    return header
+
+
 def key_of(terms: Terms, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return the key of a message: the one that it carries, else the one its arguments spell."""
     if header.key is None:
-        return terms.key.render(args, kwargs)
+        return terms.key.render(args, kwargs, header.occasion)
     check_key(header.key)
     return header.key
 

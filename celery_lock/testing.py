@@ -24,6 +24,7 @@ from typing import Any
 from .errors import LockError, StoreUnavailable
 from .events import Fact, Observers
 from .keeper import Keeper
+from .keys import Occasion
 from .locker import Locker
 from .model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
 from .per_app import locks_of
@@ -31,6 +32,9 @@ from .stores.memory import MemoryStore
 from .stores.space import ManualClock, Space
 
 __all__ = ["MemoryLocks", "memory_locks"]
+
+_EPOCH = 1_700_000_000.0
+"""Seconds since 1970 at which the time of a test begins."""
 
 
 class _Store(MemoryStore):
@@ -111,11 +115,12 @@ class MemoryLocks:
         return None if held is None else Holder.parse(held.holder, held.since)
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
-        """Return the key that `task` takes when it is applied with these arguments."""
+        """Return the key that `task` takes when it is applied now, with these arguments."""
         terms = getattr(task, "_lock_terms", None)
         if terms is None:
             raise LockError(f"task {task.name} has no lock")
-        key: str = terms.key.render(args, kwargs)
+        now = locks_of(task.app).now()
+        key: str = terms.key.render(args, kwargs, Occasion(first_published=now))
         return key
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:
@@ -142,14 +147,16 @@ class MemoryLocks:
 def memory_locks(app: Any) -> Iterator[MemoryLocks]:
     """Keep the locks of `app` in memory while this lasts, with a clock that a test moves."""
     clock = ManualClock(jumps=True)
-    store = _Store(Space(clock, epoch=1_700_000_000.0))
+    store = _Store(Space(clock, epoch=_EPOCH))
     facts: list[Fact] = []
     locks = locks_of(app)
     observers = Observers(facts.append, locks.observers.tell)
     keeper = Keeper(store, clock=clock, threads=False)
     locker = Locker(store, clock=clock, observers=observers, keeper=keeper, pause=clock.move)
-    before = locks.swap(locker)
+    before, now = locks.swap(locker), locks.now
+    locks.now = lambda: _EPOCH + clock()
     try:
         yield MemoryLocks(locker, store, clock, facts)
     finally:
         locks.swap(before)
+        locks.now = now

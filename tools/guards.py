@@ -891,7 +891,7 @@ ENDINGS = (
     Guard(
         "a retry with other arguments keeps nothing",
         "ending.py",
-        "if not header.given and _key(terms, signature) != key:",
+        "if not header.given and _key(terms, header, signature) != key:",
         "if False:",
         (UNIT + "ending.py",),
     ),

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import LockError, did_you_mean
+from ..errors import LockConfigurationError, LockError, did_you_mean
+from .occasion import BEAT, BUCKET, Occasion, reader_of
 from .parameters import Parameters
 from .spelling import digest, text_of
 from .template import CONTROL, LONE, Field, Template
@@ -23,33 +24,40 @@ _HAS_CONTROL = re.compile(f"[{CONTROL}]")
 _MOST_NAMES = 20  # in a message
 
 
-def template_over(template: Template, parameters: Parameters) -> Callable[[Mapping[str, Any]], str]:
-    """Return what writes the key of a call, given its bound arguments.
+def template_over(
+    template: Template, parameters: Parameters
+) -> Callable[[Mapping[str, Any], Occasion], str]:
+    """Return what writes the key of a call, given its bound arguments and its message's occasion.
 
     Raises `LockConfigurationError` for a field that the task does not have.
     """
     last = template.literals[-1]
     if not template.fields:
-        return lambda bound: last
+        return lambda bound, occasion: last
     separators = re.escape("".join(sorted(template.separators())))
     special = re.compile(f"[%{separators}{CONTROL}{LONE}]")
-    values = [_Value(field, template, parameters, special) for field in template.fields]
+    values = [
+        (_OfMessage if field.head in (BEAT, BUCKET) else _Value)(
+            field, template, parameters, special
+        )
+        for field in template.fields
+    ]
     pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
 
-    def write(bound: Mapping[str, Any]) -> str:
+    def write(bound: Mapping[str, Any], occasion: Occasion) -> str:
         pieces: list[str] = []
         for before, value in pairs:
-            pieces += (before, value.text(bound))
+            pieces += (before, value.text(bound, occasion))
         pieces.append(last)
         return "".join(pieces)
 
     return write
 
 
-class _Value:
-    """Where the value of one field is found, and how it is written."""
+class _Written:
+    """How the value of one field is written."""
 
-    __slots__ = ("_field", "_name", "_open", "_parameters", "_special", "_template")
+    __slots__ = ("_field", "_parameters", "_special", "_template")
 
     def __init__(
         self, field: Field, template: Template, parameters: Parameters, special: re.Pattern[str]
@@ -58,6 +66,69 @@ class _Value:
         self._template = template
         self._parameters = parameters
         self._special = special
+
+    def text(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+        """Return what the key shows of this field."""
+        text = self._value(bound, occasion)
+        if self._field.digested:
+            return digest(text)
+        if not self._special.search(text):
+            return text
+        if _HAS_CONTROL.search(text):
+            field = self._field.written
+            raise LockError(
+                f"{self._where()}: the value of {{{field}}} has control characters; write "
+                f"{{{field}!h}} for a digest of it, or check the value before the task is sent"
+            )
+        return self._special.sub(_percent, text)
+
+    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+        raise NotImplementedError
+
+    def _where(self) -> str:
+        return f"task {self._parameters.task!r}, key template {self._template.text!r}"
+
+
+class _OfMessage(_Written):
+    """A field that is no argument: the message itself says it."""
+
+    __slots__ = ("_read",)
+
+    def __init__(
+        self, field: Field, template: Template, parameters: Parameters, special: re.Pattern[str]
+    ) -> None:
+        super().__init__(field, template, parameters, special)
+        if field.head in parameters.names:
+            raise template.wrong(
+                f"has the field {{{field.written}}}, which says something of the message, but task"
+                f" {parameters.task!r} has a parameter named {field.head!r} as well; give that"
+                " another name, or write a key function"
+            )
+        if field.head == BEAT and field.path not in (("entry",), ("due",)):
+            raise template.wrong(
+                f"has the field {{{field.written}}}, but a tick has {{beat[entry]}} and"
+                " {beat[due]} only"
+            )
+        self._read = reader_of(field.head, field.path, field.every)
+
+    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+        try:
+            return self._read(occasion)
+        except LockConfigurationError as error:
+            raise LockConfigurationError(
+                f"{self._where()}: {{{self._field.written}}} has no value, since {error}"
+            ) from None
+
+
+class _Value(_Written):
+    """A field that is an argument of the call."""
+
+    __slots__ = ("_name", "_open")
+
+    def __init__(
+        self, field: Field, template: Template, parameters: Parameters, special: re.Pattern[str]
+    ) -> None:
+        super().__init__(field, template, parameters, special)
         self._name = self._resolve()
         self._open = self._name in (parameters.rest, parameters.extra)
         if self._name == parameters.rest and field.path and not field.path[0].isdecimal():
@@ -83,20 +154,8 @@ class _Value:
             f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
         )
 
-    def text(self, bound: Mapping[str, Any]) -> str:
-        """Return what the key shows of this field."""
-        text = text_of(self._form(bound))
-        if self._field.digested:
-            return digest(text)
-        if not self._special.search(text):
-            return text
-        if _HAS_CONTROL.search(text):
-            field = self._field.written
-            raise LockError(
-                f"{self._where()}: the value of {{{field}}} has control characters; write "
-                f"{{{field}!h}} for a digest of it, or check the value before the task is sent"
-            )
-        return self._special.sub(_percent, text)
+    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+        return text_of(self._form(bound))
 
     def _form(self, bound: Mapping[str, Any]) -> Any:
         """Return the JSON form of the field's value."""
@@ -126,9 +185,6 @@ class _Value:
             there = f"it is a {type(form).__name__}, which has no items"
         inside = self._field.head + "".join(f"[{name}]" for name in self._field.path[:place])
         raise LockError(f"{self._where()}: {inside!r} has no item {step!r}; {there}")
-
-    def _where(self) -> str:
-        return f"task {self._parameters.task!r}, key template {self._template.text!r}"
 
 
 def _percent(found: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import LockConfigurationError, LockError
 from .fields import template_over
 from .function import check_function, function_name, function_over
+from .occasion import UNKNOWN, Occasion
 from .parameters import Parameters
 from .pydantic_models import Model
 from .spelling import canonical, digest
@@ -29,31 +30,37 @@ without a template, and old and new workers no longer exclude each other."""
 class KeySource:
     """The keys of one task; made when the task is bound, asked for each message."""
 
-    __slots__ = ("_parameters", "_write", "template")
+    __slots__ = ("_parameters", "_write", "template", "timed")
 
     def __init__(
         self,
         template: str,
         parameters: Parameters,
-        write: Callable[[Mapping[str, Any]], str],
+        write: Callable[[Mapping[str, Any], Occasion], str],
+        timed: bool = False,
     ) -> None:
         self.template = template
         """What all keys of this task have in common, for messages and metrics: the template,
         `"<task name>:*"` for a digest of the arguments, or the name of the key function."""
+        self.timed = timed
+        """Its keys show when a message was first published, so the publisher has to say so."""
         self._parameters = parameters
         self._write = write
 
-    def render(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return the key of a call with these arguments.
+    def render(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], occasion: Occasion = UNKNOWN
+    ) -> str:
+        """Return the key of a call with these arguments, whose message has this `occasion`.
 
         The same call spelt otherwise (positions, names, defaults) has the same key, before and
         after its journey through a message. A key above 1,024 bytes is its first 64 and a digest.
 
         Raises `LockConfigurationError` where the declaration does not fit what the task gets
-        (a type without a JSON form, a function that returns no string), and `LockError` for a
-        value that cannot be used (an item that is not there, control characters, nothing).
+        (a type without a JSON form, a function that returns no string, a message that does not
+        say what the template shows of it), and `LockError` for a value that cannot be used (an
+        item that is not there, control characters, nothing).
         """
-        key = self._write(self._parameters.bind(args, kwargs))
+        key = self._write(self._parameters.bind(args, kwargs), occasion)
         why = _unusable(key)
         if why:
             raise LockError(
@@ -104,11 +111,13 @@ def compile_key(
     if key is None:
         return KeySource(f"{task}:*", parameters, _digest_over(parameters))
     if isinstance(key, str):
-        return KeySource(key, parameters, template_over(Template(key), parameters))
+        template = Template(key)
+        timed = any(field.every is not None for field in template.fields)
+        return KeySource(key, parameters, template_over(template, parameters), timed)
     return KeySource(function_name(key), parameters, function_over(key, parameters))
 
 
-def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any]], str]:
+def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any], Occasion], str]:
     """Return what writes the task's name and a digest of the JSON form of all its arguments.
 
     Injective: two calls have one key only if the canonical JSON of their arguments is one.
@@ -116,7 +125,7 @@ def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any]], str]:
     _check_defaults(parameters)
     task, form = parameters.task, parameters.form
 
-    def write(bound: Mapping[str, Any]) -> str:
+    def write(bound: Mapping[str, Any], occasion: Occasion) -> str:
         forms = {name: form(name, value) for name, value in bound.items()}
         try:
             text = canonical(forms)

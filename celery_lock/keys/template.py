@@ -7,6 +7,7 @@ import string
 from dataclasses import dataclass
 
 from ..errors import LockConfigurationError
+from .occasion import BUCKET, bucket_seconds, note_bucket
 
 __all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
 
@@ -32,6 +33,8 @@ class Field:
     """The items to go through from there; `.name` and `[name]` are the same."""
     digested: bool
     """It ends in `!h`: a digest is written instead of the value."""
+    every: int | None = None
+    """The length in seconds, where the field is a bucket of time."""
 
 
 class Template:
@@ -79,6 +82,8 @@ class Template:
             raise self.wrong(f"is malformed ({exc}); a brace itself is written twice") from exc
 
     def _field(self, name: str, spec: str | None, conversion: str | None) -> Field:
+        if re.split(r"[.\[]", name, maxsplit=1)[0] == BUCKET:
+            return self._bucket(name, spec, conversion)
         if spec:
             raise self.wrong(
                 f"formats {{{name}}} with {':' + spec!r}, which keys do not do; write {{{name}}}"
@@ -102,6 +107,18 @@ class Template:
             )
         path = tuple(dotted or bracketed for dotted, bracketed in _STEP.findall(steps))
         return Field(name, head, path, conversion == "h")
+
+    def _bucket(self, name: str, spec: str | None, conversion: str | None) -> Field:
+        every = bucket_seconds(spec)
+        if name == BUCKET and every is not None and conversion is None:
+            note_bucket()
+            return Field(f"{name}:{spec}", name, (), False, every)
+        written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+        raise self.wrong(
+            f"has the field {{{written}}}, but a bucket is the time of publication, rounded down:"
+            " write {bucket:1h}, with a whole number of 1 or more and one of s, m, h, d; a"
+            " parameter of that name needs another one, or a key function"
+        )
 
     def _check_literals(self) -> None:
         whole = "".join(self.literals)

@@ -6,6 +6,7 @@ from .header import HEADER, Header
 from .pauses import bounded
 from .raw import RAW, raw_of
 from .sending import Sender, Unsent
+from .tick import tick_header
 
 __all__ = [
     "HEADER",
@@ -24,4 +25,5 @@ __all__ = [
     "raw_of",
     "redelivered",
     "remembered_for",
+    "tick_header",
 ]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import LockError
+from ..keys import UNKNOWN, Occasion
+from .moments import moment_of, read_moment
 
 __all__ = ["HEADER", "Header"]
 
@@ -26,6 +28,8 @@ _OWN = (
     "outages",
     "retries",
     "nesting",
+    "beat",
+    "first_published",
 )
 
 
@@ -50,6 +54,11 @@ class Header:
     extra: Mapping[str, Any] = field(default_factory=dict)
     given: bool = False
     """Its sender named the key: it holds for the retries of the task as well."""
+    beat: Mapping[str, Any] | None = None
+    """The tick that it was sent for, `entry` and `due`; the retries of the task keep it."""
+    first_published: float | None = None
+    """When it was first published, for its tick or by whom; the retries of the task keep it.
+    Seconds since 1970 by the publisher's clock."""
 
     @classmethod
     def of(cls, request: Any) -> Header:
@@ -87,15 +96,22 @@ class Header:
             outages=_field(raw, "outages", int, 0),
             retries=_field(raw, "retries", int, 0),
             nesting=_field(raw, "nesting", int, 0),
+            beat=_beat(raw),
+            first_published=_published(raw),
             extra={name: value for name, value in raw.items() if name not in _OWN},
         )
         if "retries" not in raw and "nesting" not in raw:  # its sender's, not written by us
             header = replace(header, given=header.key is not None, retries=retries)
         if header.nesting == nesting and header.retries == retries:
             return header
-        if header.nesting == nesting and header.given:
-            return replace(fresh, key=header.key, given=True, extra=header.extra)
-        return fresh
+        if header.nesting != nesting:
+            return fresh
+        fresh = replace(fresh, beat=header.beat, first_published=header.first_published)
+        return (
+            replace(fresh, key=header.key, given=True, extra=header.extra)
+            if header.given
+            else fresh
+        )
 
     def write(self) -> dict[str, Any]:
         """Return the form that travels; what is not known is left out."""
@@ -106,6 +122,15 @@ class Header:
             # (`given` is written where it is true; the zeros of the others count)
             **{n: value for n, value in own.items() if value is not None and value is not False},
         }
+
+    @property
+    def occasion(self) -> Occasion:
+        """What a key can show of this message."""
+        if self.beat is None and self.first_published is None:
+            return UNKNOWN
+        tick = self.beat or {}
+        due = read_moment(tick["due"]) if tick else None
+        return Occasion(tick.get("entry"), due, self.first_published)
 
     def conflicted(self, now: float) -> Header:
         """Count one more conflict, met at `now` by the store's clock."""
@@ -127,3 +152,26 @@ def _field(raw: Mapping[str, Any], name: str, type_: Any, default: Any) -> Any:
             f" which is no {getattr(type_, '__name__', 'number')}; send it right or leave it out"
         )
     return value
+
+
+def _beat(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    tick = raw.get("beat")
+    if tick is None:
+        return None
+    entry = tick.get("entry") if isinstance(tick, Mapping) else None
+    if isinstance(entry, str) and entry and read_moment(tick.get("due")) is not None:
+        return dict(tick)
+    raise LockError(
+        f"the field 'beat' of the message header {HEADER} is {tick!r}, which is no tick; send"
+        ' {"entry": "...", "due": "2026-11-23T14:00:00+00:00"} or leave it out'
+    )
+
+
+def _published(raw: Mapping[str, Any]) -> float | None:
+    seconds: float | None = _field(raw, "first_published", (int, float), None)
+    if seconds is None or moment_of(seconds) is not None:
+        return seconds
+    raise LockError(
+        f"the field 'first_published' of the message header {HEADER} is {seconds!r}, which is no"
+        " time; send seconds since 1970 or leave it out"
+    )

@@ -1,0 +1,118 @@
+"""What a key can show of the message itself: the tick that it was sent for, and a bucket of time.
+
+`{beat[entry]}` and `{beat[due]}` are the entry of the schedule and the time at which it was due.
+`{bucket:1h}` is the time of the first publication, rounded down to a multiple since 1970.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from ..errors import LockConfigurationError
+
+__all__ = [
+    "BEAT",
+    "BUCKET",
+    "UNKNOWN",
+    "Occasion",
+    "at_first_bucket",
+    "bucket_seconds",
+    "note_bucket",
+    "reader_of",
+    "time_text",
+]
+
+BEAT = "beat"
+BUCKET = "bucket"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Why and when a message was sent, as far as it says so."""
+
+    entry: str | None = None
+    """The entry of the schedule whose tick it is."""
+    due: datetime | None = None
+    """When that tick was due."""
+    first_published: float | None = None
+    """When it was first published: seconds since 1970 by the publisher's clock."""
+
+
+UNKNOWN = Occasion()
+"""Of a message that says nothing about it."""
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time as a key shows it: in UTC, `20261123T140000Z`.
+
+    No separators, so that none has to be escaped; six digits of microseconds where there are any.
+    """
+    moment = moment.astimezone(timezone.utc)
+    fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
+    return f"{moment:%Y%m%dT%H%M%S}{fraction}Z"
+
+
+def bucket_seconds(spec: str | None) -> int | None:
+    """Return the seconds that `1h`, `30s`, `15m` or `1d` stand for, `None` for anything else."""
+    found = _DURATION.fullmatch(spec or "")
+    return None if found is None else int(found.group(1)) * _UNITS[found.group(2)]
+
+
+_at_first_bucket: list[Callable[[], None]] = []
+
+
+def at_first_bucket(do: Callable[[], None]) -> None:
+    """Call `do` once, as this process declares its first bucket."""
+    _at_first_bucket.append(do)
+
+
+def note_bucket() -> None:
+    """A bucket is declared here: whoever has to know, is told."""
+    while _at_first_bucket:
+        _at_first_bucket.pop()()
+
+
+def reader_of(head: str, path: tuple[str, ...], every: int | None) -> Callable[[Occasion], str]:
+    """Return what reads one field from an occasion.
+
+    It raises `LockConfigurationError`, which says what to do, where the message does not tell.
+    """
+    if head == BUCKET and every is not None:
+        return lambda occasion: _bucket(occasion, every)
+    return _entry if path == ("entry",) else _due
+
+
+def _entry(occasion: Occasion) -> str:
+    if occasion.entry is None:
+        raise _no_tick()
+    return occasion.entry
+
+
+def _due(occasion: Occasion) -> str:
+    if occasion.due is None:
+        raise _no_tick()
+    return time_text(occasion.due)
+
+
+def _bucket(occasion: Occasion, every: int) -> str:
+    if occasion.first_published is None:
+        raise LockConfigurationError(
+            "the message does not say when it was first published, for its publisher does not"
+            " know the task; import the task where the message is published, or send"
+            ' headers={"celery_lock": {"v": 1, "first_published": time.time()}} with it'
+        )
+    return time_text(_EPOCH + timedelta(seconds=occasion.first_published // every * every))
+
+
+def _no_tick() -> LockConfigurationError:
+    return LockConfigurationError(
+        "the message was not sent by a scheduler of celery_lock, so it has no tick; for cron, by"
+        " hand and for other schedulers write {bucket:1h}, the time of publication rounded down"
+    )
