@@ -14,7 +14,7 @@ from celery import Task
 from celery._state import get_current_task
 from celery.exceptions import Ignore, Reject, Retry
 
-from . import worker
+from . import stamping, worker
 from .backoff import exponential
 from .binding import declared_lock, name_of, terms_of, warn_if_hidden
 from .ending import CameTo
@@ -32,6 +32,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R", covariant=True)
 
 _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>"})()
+
+stamping.begin()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=10)
 """Pauses of a worker that holds the only copy of a message while nobody takes it."""
