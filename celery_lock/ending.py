@@ -6,6 +6,7 @@ retried leaves the key to its next attempt, where its lock holds across retries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,12 +15,16 @@ from celery import states
 from celery.utils.time import maybe_iso8601
 
 from .message import Header, queued, remembered_for
-from .model import End
+from .model import End, Held, Holder
 from .per_app import AppLocks
 from .terms import Terms
 from .worker import era
 
 __all__ = ["CameTo", "end_of", "heir_of", "result_is_missing"]
+
+
+_LOOKS = (0.0, 0.05, 0.2, 0.75)
+"""Seconds before each look for a result: one in all, as for the end of an attempt of its own."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +81,28 @@ def end_of(
     )
 
 
-def result_is_missing(task: Any, request: Any) -> bool:
+def result_is_missing(
+    task: Any, held: Held, publication: str, pause: Callable[[float], None]
+) -> bool:
     """The result that was to be stored as the key was given back is not there.
 
-    Its worker died in between, and so nothing that follows the task was sent either.
+    Its worker died in between, and so nothing that follows the task was sent either. Or it is on
+    its way, for a copy can come in that very moment: so there is more than one look.
     """
-    if request.ignore_result or task.ignore_result:
+    if not held.result_due or task.request.ignore_result or task.ignore_result:
         return False
-    try:
-        state = task.backend.get_state(request.id)
-    except Exception:  # no backend, or one that gives no answer: what was recorded counts
-        return False
-    return state not in states.READY_STATES and state != states.RETRY
+    # the first copy of a tick may have had another task id
+    first = held.publication == publication
+    task_id = Holder.parse(held.holder).task_id if first else str(task.request.id)
+    for seconds in _LOOKS:
+        pause(seconds)
+        try:
+            state = task.backend.get_state(task_id)
+        except Exception:  # no backend, or one that gives no answer: what was recorded counts
+            return False
+        if state in states.READY_STATES or state == states.RETRY:
+            return False
+    return True
 
 
 def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signature: Any) -> str:

@@ -126,7 +126,7 @@ class Run:
         return self._go(answer)
 
     def _is_done(self, held: Held) -> Step:
-        if held.result_due and result_is_missing(self._task, self._request):
+        if result_is_missing(self._task, held, self._publication, self.pause):
             self._copy_since = None  # its worker died before all was done: it runs again
             return self.next_step()
         self._locks.locker.observers.tell(
@@ -157,9 +157,8 @@ class Run:
         if not self._counted:  # one delivery is one attempt, however long it stays in its slot
             self._header, self._counted = self._header.conflicted(held.now), True
         conflict = self._conflict(held)
-        decision = (
-            requeue() if self._is_copy(conflict) else decide(self._terms.on_conflict, conflict)
-        )
+        is_copy = self._is_copy(held)
+        decision = requeue() if is_copy else decide(self._terms.on_conflict, conflict)
         waited_out = False
         while True:
             while isinstance(decision, requeue) and spent(decision, conflict):
@@ -184,7 +183,7 @@ class Run:
             if answer.done:
                 return self._is_done(answer)
             held, conflict, waited_out = answer, self._conflict(answer), True
-            decision = requeue() if self._is_copy(conflict) else decision.then
+            decision = requeue() if self._is_copy(held) else decision.then
         if isinstance(decision, skip):
             return Skipped(decision.outcome(conflict))
         if isinstance(decision, requeue) and not self._request.is_eager:
@@ -194,14 +193,17 @@ class Run:
         error = LockWaitTimeout if waited_out else LockConflict
         raise error(self.key, conflict.holder.task_id)
 
-    def _is_copy(self, conflict: Conflict) -> bool:
+    def _is_copy(self, held: Held) -> bool:
         """The holder is this very task: no policy is asked, for it could lose the message.
 
         A copy of a message whose first copy runs is never dropped: to acknowledge it would take
         away the only copy that the broker has, should the first one's worker die. The same for
-        a later attempt of a task whose earlier attempt has not ended yet.
+        a later attempt of a task whose earlier attempt has not ended yet, and for a tick that two
+        schedulers sent, whatever id each of them gave it.
         """
-        return conflict.holder.task_id == conflict.task_id and not self._request.is_eager
+        own = Holder.parse(held.holder).task_id == str(self._request.id)
+        same = held.publication == self._header.publication
+        return (own or same) and not self._request.is_eager
 
     def _conflict(self, held: Held) -> Conflict:
         header = self._header

@@ -884,7 +884,7 @@ ENDINGS = (
     Guard(
         "a copy looks whether the result was stored",
         "run.py",
-        "if held.result_due and result_is_missing(self._task, self._request):",
+        "if result_is_missing(self._task, held, self._publication, self.pause):",
         "if False:",
         (UNIT + "ending.py",),
     ),
@@ -1005,6 +1005,93 @@ INTERRUPTS = (
     ),
 )
 
+TICKS = (
+    Guard(
+        "a copy of a tick with another task id waits too",
+        "run.py",
+        "return (own or same) and not self._request.is_eager",
+        "return own and not self._request.is_eager",
+        (UNIT + "tick_runs.py",),
+    ),
+    Guard(
+        "a copy of a tick looks for the result of the task that ran",
+        "ending.py",
+        "Holder.parse(held.holder).task_id if first else str(task.request.id)",
+        "str(task.request.id)",
+        (UNIT + "tick_runs.py",),
+    ),
+    Guard(
+        "a copy in the moment of the release waits for the result",
+        "ending.py",
+        "_LOOKS = (0.0, 0.05, 0.2, 0.75)",
+        "_LOOKS = (0.0,)",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a tick says for which attempt it is one, so that its retry runs",
+        "message/header.py",
+        "        fresh = replace(fresh, beat=",
+        "        fresh = replace(fresh, publication=header.publication, beat=",
+        (UNIT + "tick_runs.py", UNIT + "tick.py"),
+    ),
+    Guard(
+        "a retry knows its tick",
+        "message/header.py",
+        "beat=header.beat, first_published=header.first_published",
+        "first_published=header.first_published",
+        (UNIT + "tick_runs.py", UNIT + "tick.py"),
+    ),
+    Guard(
+        "a retry keeps the time of its first publication",
+        "message/header.py",
+        "beat=header.beat, first_published=header.first_published",
+        "beat=header.beat",
+        (UNIT + "tick_runs.py", UNIT + "tick.py"),
+    ),
+    Guard(
+        "no app's entry is another's",
+        "message/tick.py",
+        'return text.replace("%", "%25").replace(":", "%3A")',
+        "return text",
+        (UNIT + "tick.py",),
+    ),
+    Guard(
+        "a time of publication that is there is kept",
+        "stamping.py",
+        "if header.first_published is None and header.key is None:",
+        "if header.key is None:",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
+        "only the app that publishes writes the time",
+        "stamping.py",
+        "return [app for app in apps if app.thread_oid == reply_to] or apps",
+        "return apps",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
+        "a message that is sent by name says its time",
+        "stamping.py",
+        "app.finalize(auto=True)",
+        "pass",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
+        "a key kept for a retry shows the tick of its message",
+        "ending.py",
+        "terms.key.render(args, kwargs, header.occasion)",
+        "terms.key.render(args, kwargs)",
+        (UNIT + "tick_runs.py",),
+    ),
+    Guard(
+        "a parameter named beat is not taken for the tick",
+        "keys/fields.py",
+        "if field.head in parameters.names:",
+        "if False:",
+        (UNIT + "key_occasion.py",),
+    ),
+)
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *KEPT,
@@ -1016,4 +1103,5 @@ GUARDS: tuple[Guard, ...] = (
     *SERVER,
     *COMMANDS,
     *ENDINGS,
+    *TICKS,
 )

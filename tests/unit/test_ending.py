@@ -13,6 +13,7 @@ from celery_lock import Lock, LockConfigurationError, Scope, requeue
 from celery_lock.events import Acquired, Conflicted, CopyDropped, Released
 from celery_lock.message import HEADER
 from celery_lock.per_app import locks_of
+from celery_lock.run import Run
 
 from .engine import Ended, Engine, deliver, locked
 
@@ -195,8 +196,11 @@ def test_every_other_ending_is_one(error: BaseException) -> None:
     assert task.runs == 1
 
 
-def test_a_copy_runs_if_the_first_one_died_before_its_result_was_stored() -> None:
-    task = Task(**LATE)
+def test_a_copy_runs_if_the_first_one_died_before_its_result_was_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task, pauses = Task(**LATE), []
+    monkeypatch.setattr(Run, "pause", lambda self, seconds: pauses.append(seconds))
     task.deliver(redelivered=True)
     task.task.backend.forget("id-1")
 
@@ -204,6 +208,25 @@ def test_a_copy_runs_if_the_first_one_died_before_its_result_was_stored() -> Non
 
     assert ended.state == "SUCCESS"
     assert task.runs == 2
+    assert sum(pauses) <= 1.0
+
+
+def test_a_copy_that_comes_between_the_release_and_the_result_waits_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = Task(**LATE)
+    task.deliver(redelivered=True)
+    task.task.backend.forget("id-1")
+
+    def passes(run: Run, seconds: float) -> None:
+        if seconds:
+            task.task.backend.mark_as_done("id-1", "done")
+
+    monkeypatch.setattr(Run, "pause", passes)
+    ended = task.deliver(redelivered=True)
+
+    assert ended.state == "IGNORED"
+    assert task.runs == 1
 
 
 def test_a_copy_of_a_task_without_results_is_dropped_by_the_record_alone() -> None:
