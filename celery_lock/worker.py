@@ -16,6 +16,7 @@ from celery.worker import state
 from .errors import LockConfigurationError, StoreError
 from .observing import last_words
 from .per_app import locks_of
+from .piling import warn_of_piling
 from .policies import wait
 
 __all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "era", "forks", "install", "stopping"]
@@ -105,6 +106,7 @@ class WorkerStep(bootsteps.StartStopStep):
             store.close()  # the pool forks next: no child may share a connection
         if "solo" in pool:
             _warn_of_waits(locks.bound)
+        warn_of_piling(worker.app)
 
 
 class ConsumerStep(bootsteps.StartStopStep):

@@ -1007,6 +1007,13 @@ INTERRUPTS = (
 
 TICKS = (
     Guard(
+        "a schedule that piles up is warned of",
+        "worker.py",
+        "        warn_of_piling(worker.app)\n",
+        "",
+        ("tests/integration/test_worker_start.py",),
+    ),
+    Guard(
         "a copy of a tick with another task id waits too",
         "run.py",
         "return (own or same) and not self._request.is_eager",

@@ -174,3 +174,16 @@ def test_a_wait_in_the_solo_pool_is_warned_of(start: Start) -> None:
     (line,) = re.findall(ONE_LINE + "in the solo pool.*", worker.logs(), re.MULTILINE)
     assert "waits for its lock for up to 3 s" in line
     assert "requeue() leaves it free" in line
+
+
+def test_a_scheduled_job_whose_runs_would_pile_up_is_warned_of_once(start: Start) -> None:
+    entries = {
+        name: {"task": f"{APP}.{task}", "schedule": 60.0}
+        for name, task in (("nightly", "later"), ("hourly", "work"), ("other", "elsewhere"))
+    }
+
+    worker = start(beat_schedule=entries)
+
+    (line,) = re.findall(ONE_LINE + "pile up.*", worker.logs(), re.MULTILINE)
+    assert f"no bound: {APP}.later (entry 'nightly'); behind" in line
+    assert "Write on_conflict=skip()" in line

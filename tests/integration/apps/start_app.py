@@ -1,4 +1,4 @@
-"""One locked task, and settings that come from the environment as JSON."""
+"""Two locked tasks, and settings that come from the environment as JSON."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ app.conf.update(
 def work(n: int) -> int:
     """Something to do."""
     return n
+
+
+@app.task(base=LockedTask)
+def later() -> None:
+    """Something that a schedule fires."""

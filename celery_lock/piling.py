@@ -1,0 +1,56 @@
+"""The warning of scheduled jobs whose runs would pile up behind a slow one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .policies import requeue, wait
+from .terms import Terms
+
+__all__ = ["warn_of_piling"]
+
+logger = logging.getLogger("celery_lock")
+
+_OF_ONE_TICK = ("{beat[due]", "{beat.due")
+
+
+def warn_of_piling(app: Any) -> None:
+    """Warn once of the entries of `beat_schedule` that come back without end while a run goes on.
+
+    A schedule sends the next message whether or not the one before has been run. With `requeue()`
+    without a bound each of them waits, so a run that is slower than its schedule leaves more of
+    them behind each time. What a policy function would answer is not known, and left out; so is
+    a task that is not known here.
+    """
+    entries = app.conf.beat_schedule or {}
+    named = {str(name): _task_of(entry) for name, entry in entries.items()}
+    piling = [
+        f"{task} (entry {name!r})"
+        for name, task in sorted(named.items())
+        if _piles(getattr(app.tasks.get(task), "_lock_terms", None))
+    ]
+    if piling:
+        logger.warning(
+            "scheduled with requeue() and no bound: %s; behind a run that is slower than its"
+            " schedule the others pile up. Write on_conflict=skip() to skip while one is running,"
+            " or requeue(max_wait=...) to bound the waiting",
+            ", ".join(piling),
+        )
+
+
+def _task_of(entry: Any) -> str:
+    """Return an entry's task: entries are dicts, or the scheduler's own objects."""
+    return str(entry.get("task") if isinstance(entry, dict) else getattr(entry, "task", ""))
+
+
+def _piles(terms: Terms | None) -> bool:
+    if terms is None:
+        return False
+    key = terms.lock.key
+    if isinstance(key, str) and any(field in key for field in _OF_ONE_TICK):
+        return False  # two ticks never have one key
+    policy = terms.on_conflict
+    if isinstance(policy, wait):
+        policy = policy.then
+    return isinstance(policy, requeue) and policy.max_attempts is None and policy.max_wait is None
