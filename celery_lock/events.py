@@ -113,10 +113,11 @@ class StoreFailed(Fact):
     url: str
     """Without a password."""
     call: str
-    """`acquire`, `renew`, `release` or `undo`."""
+    """`acquire`, `renew`, `release` or `undo`; `tick` for what a beat asks."""
     error: str
     answer: str
-    """What is done about it: `requeue`, `run` or `fail` for an acquire, `retry` for the others."""
+    """What is done about it: `requeue`, `run` or `fail` for an acquire, `wait` or `fire` for a
+    tick, `retry` for the others."""
 
 
 Observer = Callable[[Fact], None]

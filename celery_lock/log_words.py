@@ -24,6 +24,8 @@ def words(fact: Fact) -> tuple[Any, ...]:
     They stay apart, since error trackers group lines by the template.
     """
     template, *values = _SAY[type(fact)](fact)
+    if isinstance(fact, StoreFailed) and fact.call == "tick":
+        return (template, *values)  # a beat's own, and no task's
     return (f"Task %s[%s]: {template}", fact.task, plain(fact.task_id), *values)
 
 
@@ -73,6 +75,13 @@ def _released(fact: Released) -> tuple[Any, ...]:
 
 
 def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
+    if fact.call == "tick":
+        return (
+            "beat: no tick can be claimed%s: %s; %s",
+            "" if fact.url in fact.error else f" at the store {fact.url}",
+            plain(fact.error),
+            _ANSWERED.get(fact.answer, fact.answer),
+        )
     return (
         "%s of lock %r failed%s: %s; %s",
         fact.call,
@@ -104,6 +113,8 @@ _ANSWERED = {
     "run": "the task runs WITHOUT a lock",
     "fail": "the task fails",
     "retry": "it is tried again in the background",
+    "wait": "what is due waits, and runs once when it answers",
+    "fire": "every beat publishes what is due, with the same task id",
 }
 
 

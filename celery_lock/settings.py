@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from .backoff import seconds
 from .errors import LockConfigurationError
@@ -55,6 +55,11 @@ class Settings:
     """Send `task-lock-*` events: one message to the broker for each fact. Default: where
     `worker_send_task_events` is on."""
 
+    beat_on_store_error: Literal["wait", "fire"] = "wait"
+    """What a beat of `celery_lock.beat` does while the store gives no answer. `wait`: nothing;
+    afterwards each entry runs once for all that it missed. `fire`: publishes every tick from
+    every beat, with the same task id."""
+
     def __post_init__(self) -> None:
         put = object.__setattr__
         if self.store is not None and (not isinstance(self.store, str) or not self.store):
@@ -80,6 +85,11 @@ class Settings:
             raise LockConfigurationError(
                 f"lock_send_events={self.send_events!r} is not known; write True, False, or None"
                 " to follow worker_send_task_events"
+            )
+        if self.beat_on_store_error not in ("wait", "fire"):
+            raise LockConfigurationError(
+                f"lock_beat_on_store_error={self.beat_on_store_error!r} is not known; write 'wait'"
+                " (entries run late, and once) or 'fire' (every beat publishes every tick)"
             )
 
     @classmethod

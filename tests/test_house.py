@@ -34,7 +34,7 @@ FLOORS: tuple[set[str], ...] = (
     {"locker"},
     {"message"},
     {"terms", "steps", "observing", "per_app", "stamping", "piling", "binding", "worker"}
-    | {"ending", "request", "run", "task"},
+    | {"ending", "request", "run", "task", "beat"},
     {"cli", "testing", "celery_lock"},  # the last one is `__init__`: the face
 )
 """Rooms by floor. A room is a file or a folder of the package; imports only point down."""
@@ -47,7 +47,7 @@ MAY_KNOW = {
 }
 """Exceptions to that: plain tools, which need no app, no broker and no worker."""
 
-DRIVERS = {"redis": "stores", "pydantic": "keys", "django": ""}
+DRIVERS = {"redis": "stores", "pydantic": "keys", "django": "", "django_celery_beat": "beat"}
 """In which room a driver, or another optional package, may be imported at all."""
 
 PUBLIC = [

@@ -139,6 +139,17 @@ def test_a_failing_store_is_named_once_with_what_happens_now() -> None:
     assert "WITHOUT a lock" in said(store_failed(answer="run"))
 
 
+def test_a_beat_says_what_it_does_without_a_store_and_names_no_task() -> None:
+    waits = said(store_failed(call="tick", answer="wait", error="refused"))
+    fires = said(store_failed(call="tick", answer="fire", error="refused"))
+
+    assert waits == (
+        "beat: no tick can be claimed at the store redis://db:6379/1: refused; what is due waits,"
+        " and runs once when it answers"
+    )
+    assert fires.endswith("every beat publishes what is due, with the same task id")
+
+
 def test_an_acquire_says_its_token_and_its_wait() -> None:
     assert "'user:7' taken, token 5, after a wait of 0.3 s" in said(acquired(waited=0.3))
 

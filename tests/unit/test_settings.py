@@ -148,6 +148,7 @@ def test_good_values_are_kept() -> None:
         "lock_on_conflict": skip(),
         "lock_on_store_error": "run",
         "lock_send_events": False,
+        "lock_beat_on_store_error": "fire",
     }
 
     settings = Settings.read(an_app(**given).conf)
@@ -162,6 +163,7 @@ def test_good_values_are_kept() -> None:
         on_conflict=skip(),
         on_store_error="run",
         send_events=False,
+        beat_on_store_error="fire",
     )
 
 

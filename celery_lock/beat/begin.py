@@ -1,0 +1,76 @@
+"""A beat begins: its store is looked at once, and it gets its place in the common ledger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+from ..errors import StoreError, UnsupportedFeature
+from ..events import StoreFailed, Subject
+from ..model import Feature, LockStore
+from ..per_app import AppLocks, locks_of
+from ..piling import warn_of_piling
+from .calls import Calls
+from .clock import StoreClock
+from .ledger import Ledger
+
+__all__ = ["begin", "space_of", "store_for_ticks"]
+
+logger = logging.getLogger("celery_lock")
+
+
+def space_of(app: Any) -> str:
+    """Return where the records of an app's entries are: beats of one app share their ticks."""
+    return f"beat:{app.main or ''}"
+
+
+def store_for_ticks(app: Any) -> LockStore:
+    """Return the store of an app. Raises `UnsupportedFeature` if it cannot keep records."""
+    store = locks_of(app).open_store()
+    if Feature.RECORDS not in store.features:
+        raise UnsupportedFeature(
+            f"a beat needs a store with the feature {Feature.RECORDS.value!r}, which {store.url}"
+            " has not; redis:// and its relatives have it: set lock_store to one of these"
+        )
+    return store
+
+
+def begin(app: Any) -> tuple[Ledger, LockStore]:
+    """Return the ledger of a beat that starts. A store that gives no answer is only warned of."""
+    locks = locks_of(app)
+    store = store_for_ticks(app)
+    by = f"{socket.gethostname().replace('#', '_')}#{os.getpid()}#{os.urandom(4).hex()}"
+    clock = StoreClock(app.now().timestamp())
+    warn_of_piling(app)
+    try:
+        for warning in store.check():
+            logger.warning("the lock store %s: %s", store.url, warning)
+    except StoreError as error:
+        logger.warning(
+            "%s; the beat starts all the same, and lock_beat_on_store_error=%r says what it does"
+            " until the store answers",
+            error,
+            locks.settings.beat_on_store_error,
+        )
+    calls = Calls(store, space_of(app), clock, _teller(locks, store.url, by))
+    return Ledger(calls, by), store
+
+
+def _teller(locks: AppLocks, url: str, by: str) -> Any:
+    """Return what tells the app's observers of a call that failed."""
+
+    def failed(error: StoreError) -> None:
+        locks.observers.tell(
+            StoreFailed(
+                key="",
+                subject=Subject("celery beat", by, ""),
+                url=url,
+                call="tick",
+                error=str(error),
+                answer=locks.settings.beat_on_store_error,
+            )
+        )
+
+    return failed

@@ -1,0 +1,173 @@
+"""Whether an entry is due, and whether it is for this beat to publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import StoreError
+from .entries import known_run, on_clock, run_of, set_run, slots_of, start_of
+from .ledger import Ledger
+from .progress import LastRun
+from .slots import Slots
+from .ticks import Later, Tick, Wish, life
+
+__all__ = ["SOON", "Deciding"]
+
+SOON = 0.05
+"""Seconds that are slept at least while the store is silent: no busy loop."""
+
+_TURNS = 3
+"""How often an entry is thought over when other beats move on meanwhile."""
+
+
+class Deciding:
+    """Decides for one scheduler.
+
+    Args:
+        ask: is told an entry and says whether it is due and when to ask again, as Celery does.
+        fires: entries that are due are published while the store gives no answer.
+        longest: seconds after which an entry is asked again that does not say itself.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        ask: Callable[[Any], tuple[Any, Any]],
+        *,
+        fires: bool,
+        longest: float,
+    ) -> None:
+        self.ledger = ledger
+        self._entry_says = ask
+        self.fires = fires
+        self._longest = longest
+        self._told: dict[str, LastRun | None] = {}
+        self._rests: dict[str, tuple[LastRun, float]] = {}
+
+    def load(self, entries: list[Any]) -> None:
+        """Read what the store knows of entries; one that cannot be read is asked for when due."""
+        ledger = self.ledger
+        names = {entry.name for entry in entries}
+        ledger.forget_others(names)
+        self._told = {name: run for name, run in self._told.items() if name in names}
+        self._rests = {name: rest for name, rest in self._rests.items() if name in names}
+        with suppress(StoreError):  # it has been told
+            ledger.load({e.name: known_run(e) for e in entries if not ledger.knows(e.name)})
+        for entry in entries:
+            if ledger.knows(entry.name):
+                self.go_on(entry)
+
+    def wait_at_most(self, entry: Any) -> float | None:
+        """Return in how many seconds an entry has to be asked, whatever it says itself."""
+        if self.ledger.knows(entry.name):
+            return self._watched(entry.name)
+        return self._patience()
+
+    def decide(self, entry: Any) -> tuple[Tick | None, float]:
+        """Return the tick to publish, `None` if there is none here; and when to ask again."""
+        ledger, name = self.ledger, entry.name
+        if not ledger.knows(name):
+            try:
+                ledger.load({name: known_run(entry)})
+            except StoreError:
+                if not self.fires:
+                    return None, self._patience()
+                ledger.guess(name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True))
+        for _ in range(_TURNS):
+            self.go_on(entry)
+            due, delay = self._ask(entry)
+            watched = self._watched(name)
+            if not due and watched != 0.0:
+                return None, delay if watched is None else min(delay, watched)
+            wish = self._wish(entry, delay)
+            try:
+                answer = ledger.claim(name, wish) if due else ledger.look(name, wish.lives)
+            except StoreError:
+                if not due or not self.fires:
+                    return None, self._patience()
+                answer = ledger.unclaimed(name, wish)
+            if isinstance(answer, Tick):
+                return answer, self._after(entry, answer, wish if due else None, delay)
+            if isinstance(answer, Later):
+                return None, min(answer.seconds, self._rest(entry))
+            if due and self._slots(entry).ignores_last_run():
+                return None, self._let_rest(entry, delay)
+        return None, SOON
+
+    def go_on(self, entry: Any) -> None:
+        """Let an entry go on from the last run: the ledger's, or a later one of its own."""
+        ledger, name = self.ledger, entry.name
+        own = known_run(entry)
+        if own is not None and own != self._told.get(name):
+            ledger.adopt(name, own)
+        self.tell(entry)
+
+    def tell(self, entry: Any) -> None:
+        """Let an entry know the last run, and the row behind it too if that is confirmed."""
+        known = self.ledger.of(entry.name)
+        set_run(entry, known.last, sure=known.is_sure)
+        self._told[entry.name] = run_of(entry)
+
+    def _ask(self, entry: Any) -> tuple[bool, float]:
+        """Ask the entry, on the store's clock."""
+        clock = self.ledger.clock
+        with on_clock(entry, clock.now):
+            due, delay = self._entry_says(entry)
+        delay = max(0.0, delay) if isinstance(delay, (int, float)) else self._longest
+        run, until = self._rests.get(entry.name, (None, 0.0))
+        left = until - clock.now()
+        if due and left > 0 and run == self.ledger.of(entry.name).last:
+            return False, left
+        return bool(due), delay
+
+    def _rest(self, entry: Any) -> float:
+        """Return when to ask an entry again whose tick another beat publishes."""
+        self.tell(entry)
+        due, delay = self._ask(entry)
+        if not due:
+            return delay
+        if self._slots(entry).ignores_last_run():
+            return self._let_rest(entry, delay)
+        return self._longest  # its next slot has come: it is asked when that claim has ended
+
+    def _let_rest(self, entry: Any, delay: float) -> float:
+        """Take an entry for not due, for the delay that it has answered with.
+
+        It is due whatever its last run was, so that delay is all its pace: here as in the beat
+        that has published it.
+        """
+        ledger = self.ledger
+        self.tell(entry)
+        self._rests[entry.name] = (ledger.of(entry.name).last, ledger.clock.now() + delay)
+        return delay
+
+    def _after(self, entry: Any, tick: Tick, wish: Wish | None, delay: float) -> float:
+        """Return when to ask an entry again whose tick is published here.
+
+        `wish`: for the slot that is due; the tick may be an older one.
+        """
+        following = self._slots(entry).seconds_after(tick.reach)
+        if following is not None:
+            return following
+        return 0.0 if wish is not None and tick.due < wish.due else delay
+
+    def _wish(self, entry: Any, delay: float) -> Wish:
+        slots, last = self._slots(entry), self.ledger.of(entry.name).last.at
+        due = slots.latest(last, start_of(entry))
+        reach = slots.reach(due, last)
+        following = slots.seconds_after(reach)
+        following = delay if following is None else following
+        return Wish(due, reach, life(following), following)
+
+    def _slots(self, entry: Any) -> Slots:
+        return slots_of(entry, self.ledger.clock.now())
+
+    def _watched(self, name: str) -> float | None:
+        """Return in how many seconds another beat's claim is to be looked at, if any is."""
+        watch = self.ledger.of(name).watch
+        return None if watch is None else max(0.0, watch - self.ledger.clock.now())
+
+    def _patience(self) -> float:
+        return max(self.ledger.calls.patience, SOON)

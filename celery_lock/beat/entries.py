@@ -1,0 +1,129 @@
+"""Entries of Celery's and of other schedulers: their last run, their clock, a copy to publish.
+
+Entries are other people's objects (one of django-celery-beat has a row of a database behind it),
+so they are touched at few places, and all of these are here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone, tzinfo
+from typing import Any
+
+from ..message import HEADER
+from .progress import LastRun
+from .slots import Slots, moment_like, set_clock
+
+__all__ = ["known_run", "message_of", "on_clock", "run_of", "set_run", "slots_of", "start_of"]
+
+_NOWS = ("default_now", "_default_now")
+"""What entries ask for the time: Celery's own, and its older name, which others override."""
+
+
+def run_of(entry: Any) -> LastRun | None:
+    """Return the last run that an entry carries, `None` if it has none."""
+    at = entry.last_run_at
+    if at is None:
+        return None
+    if at.tzinfo is None:  # Celery takes naive moments for UTC
+        at = at.replace(tzinfo=timezone.utc)
+    return LastRun(at.timestamp(), int(entry.total_run_count or 0))
+
+
+def known_run(entry: Any) -> LastRun | None:
+    """Return the last run that an entry knows of.
+
+    A new entry of Celery's begins with its beat's own time, which is no knowledge. One with a row
+    in a database always knows: at least when the row was changed.
+    """
+    run = run_of(entry)
+    if run is None or (not run.count and not hasattr(entry, "model")):
+        return None
+    return run
+
+
+def set_run(entry: Any, run: LastRun, *, sure: bool) -> None:
+    """Let an entry go on from this run, and where it is `sure` the row behind it too."""
+    zone = _zone(entry)
+    for place in (entry, getattr(entry, "model", None) if sure else None):
+        if place is not None:
+            place.last_run_at = moment_like(run.at, zone)
+            place.total_run_count = run.count
+
+
+def start_of(entry: Any) -> float | None:
+    """Return before when an entry is never due: seconds since 1970, `None` if nothing says so."""
+    start = getattr(getattr(entry, "model", None), "start_time", None)
+    if not isinstance(start, datetime):
+        return None
+    return (start if start.tzinfo else start.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def slots_of(entry: Any, now: float) -> Slots:
+    """Return the slots of an entry's schedule, its clock stopped at `now`."""
+    return Slots(_copied(entry.schedule), now, entry.schedule.now().tzinfo)
+
+
+@contextmanager
+def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
+    """Let an entry and its schedule read this clock, and no other, meanwhile.
+
+    The schedule is a copy: it may be another entry's too, or be written to a file.
+    """
+    schedule = entry.schedule
+    own, its = _zone(entry), schedule.now().tzinfo  # a crontab may be in another zone than its app
+
+    def now() -> datetime:
+        return moment_like(clock(), own)
+
+    entry.schedule = _copied(schedule)
+    set_clock(entry.schedule, lambda: moment_like(clock(), its))
+    before = {name: vars(entry)[name] for name in _NOWS if name in vars(entry)}
+    for name in _NOWS:
+        setattr(entry, name, now)
+    try:
+        yield
+    finally:
+        entry.schedule = schedule
+        for name in _NOWS:
+            if name in before:
+                setattr(entry, name, before[name])
+            else:
+                delattr(entry, name)
+
+
+def message_of(entry: Any, header: Callable[[Mapping[str, Any]], Any], task_id: str) -> Any:
+    """Return a copy of an entry whose message has our header and this id.
+
+    A copy, since Celery writes into the options of the entry that it publishes. `header` makes
+    ours from what the entry's author put there. An id that the author chose stays.
+    """
+    options = dict(entry.options or {})
+    headers = dict(options.get("headers") or {})
+    headers[HEADER] = header(headers.get(HEADER) or {})
+    options["headers"] = headers
+    options.setdefault("task_id", task_id)
+    published = _copied(entry)
+    published.options = options
+    return published
+
+
+def _zone(entry: Any) -> tzinfo | None:
+    """Return the time zone of an entry's moments; `None` where they are naive."""
+    last = entry.last_run_at
+    if last is not None and last.tzinfo is None:
+        return None
+    app = entry.app or entry.schedule.app  # one that was read from a file has lost its app
+    return app.timezone  # type: ignore[no-any-return]  # celery has no types
+
+
+def _copied(thing: Any) -> Any:
+    """Return a copy by its attributes; `copy()` asks some entries and schedules for the wrong."""
+    try:
+        copied = object.__new__(type(thing))
+        vars(copied).update(vars(thing))
+    except TypeError:  # it has slots, or is made by C
+        return copy.copy(thing)
+    return copied

@@ -1,0 +1,247 @@
+"""The scheduler mixin: a beat that asks the ledger before it publishes, and tells it afterwards."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import uuid
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from celery.schedules import schedstate
+
+from ..message import tick_header
+from ..model import LockStore
+from ..per_app import locks_of
+from .begin import begin
+from .check import check_scheduler
+from .deciding import SOON, Deciding
+from .entries import message_of, on_clock
+from .ticks import Tick
+
+__all__ = ["LockedSchedulerMixin"]
+
+logger = logging.getLogger("celery_lock")
+
+_Scheduler: Any = object
+"""What the mixin lies over: any scheduler; type checkers need not know its parts."""
+
+
+class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
+    """Lets several beats run one schedule, all of them live, each tick published once.
+
+    `class Ours(LockedSchedulerMixin, celery.beat.PersistentScheduler)`: the mixin comes first,
+    then any scheduler class that keeps Celery's `tick()`.
+
+    A tick is the successor of the last confirmed run of its entry, compared and set in the store
+    on the store's clock: claim, publish, confirm. One whose beat dies in between is published by
+    another, with the same task id, once its claim has lived until the next slot, but no shorter
+    than a second and no longer than ten.
+
+    Each tick costs a call for each beat and one for the confirm. With entries that are further
+    apart than a claim lives, each other beat looks once more. A beat that waits makes no calls.
+
+    Raises `LockConfigurationError` as the class is made if its `tick()` is not Celery's, and as
+    the beat starts if the store cannot keep records.
+    """
+
+    _heap: list[Any] | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_scheduler(cls, LockedSchedulerMixin)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._lock_deciding: Deciding | None = None
+        self._lock_store: LockStore | None = None
+        self._lock_granted: dict[str, Tick] = {}
+        self._lock_advanced: dict[str, Any] = {}
+        self._lock_failed: dict[str, float | None] = {}
+        self._lock_refused: tuple[Any, float] | None = None
+        super().__init__(*args, **options)
+
+    @property
+    def _deciding(self) -> Deciding:
+        """What decides for this beat; made when it starts to run, not for its banner."""
+        if self._lock_deciding is None:
+            ledger, self._lock_store = begin(self.app)
+            self._lock_deciding = Deciding(
+                ledger,
+                super().is_due,
+                fires=locks_of(self.app).settings.beat_on_store_error == "fire",
+                longest=self.max_interval,
+            )
+        return self._lock_deciding
+
+    # -- Celery's loop -----------------------------------------------------------------------
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """Run one turn of Celery's loop; say before and after it what is owed."""
+        ledger = self._deciding.ledger
+        ledger.pay()
+        silent = ledger.calls.patience
+        if silent and not self._deciding.fires:
+            return max(silent, SOON)  # nothing can be published, however much is due
+        self._lock_refused = None
+        delay = super().tick(*args, **options)
+        for tick in self._lock_granted.values():  # not published: something came in between
+            ledger.fail(tick, after=0.0)
+        self._lock_granted.clear()
+        if self._put_back():
+            delay = 0
+        self._bring_forward()
+        if ledger.owes:
+            delay = min(delay, max(ledger.calls.patience, SOON))
+        if ledger.clock.jumped():
+            self._heap, delay = None, 0  # its times are of the old clock
+        return delay
+
+    def adjust(self, n: Any, drift: float = 0.0) -> Any:
+        """Celery wakes 10 ms early and asks in a loop; a steady clock needs no such reserve."""
+        return super().adjust(n, drift=drift)
+
+    def _when(self, entry: Any, next_time_to_run: Any, *args: Any, **options: Any) -> float:
+        """Plan by the store's clock: neither a wrong clock nor a step of it moves the plan."""
+        return self._deciding.ledger.clock.now() + float(self.adjust(next_time_to_run) or 0)
+
+    def populate_heap(self, *args: Any, **options: Any) -> None:
+        """Plan all entries anew, from what the ledger knows of them."""
+        deciding, entries = self._deciding, list(self.schedule.values())
+        deciding.load(entries)
+        with ExitStack() as clocks:
+            for entry in entries:
+                clocks.enter_context(on_clock(entry, deciding.ledger.clock.now))
+            super().populate_heap(*args, **options)
+        self._plan({entry.name: deciding.wait_at_most(entry) for entry in entries})
+
+    def _plan(self, latest: dict[str, float | None]) -> None:
+        """Plan some entries no later than in so many seconds."""
+        heap: list[Any] = self._heap or []
+        for place, event in enumerate(heap):
+            seconds = latest.get(event.entry.name)
+            if seconds is not None:
+                sooner = min(event.time, self._when(event.entry, seconds))
+                heap[place] = event._replace(time=sooner)
+        heapq.heapify(heap)
+
+    def _bring_forward(self) -> None:
+        """Plan the entries whose publishing failed for soon; Celery has planned their next slot."""
+        if self._lock_failed:
+            self._plan(self._lock_failed)
+            self._lock_failed.clear()
+
+    def _put_back(self) -> bool:
+        """Plan a refused entry anew where Celery has not; `True`: another one is first now.
+
+        Before 5.7 Celery leaves it on top, and those behind it never get their turn.
+        """
+        if self._lock_refused is None or not self._heap:
+            return False
+        entry, delay = self._lock_refused
+        top = self._heap[0]
+        if top.entry is not entry or top.time > self._when(entry, 0):
+            return False
+        heapq.heapreplace(self._heap, top._replace(time=self._when(entry, delay)))
+        return self._heap[0].entry is not entry
+
+    # -- asking, publishing, confirming ------------------------------------------------------
+
+    def is_due(self, entry: Any) -> Any:
+        """Say whether an entry is due, and ours: only then it is published here."""
+        tick, delay = self._deciding.decide(entry)
+        if tick is None:
+            self._lock_refused = (entry, delay)
+        else:
+            self._lock_granted[entry.name] = tick
+        return schedstate(tick is not None, delay)
+
+    def reserve(self, entry: Any) -> Any:
+        """Advance an entry as its scheduler does, but its last run only with the confirm."""
+        advanced = super().reserve(entry)
+        if entry.name in self._lock_granted:
+            self._deciding.tell(advanced)
+            self._lock_advanced[entry.name] = advanced
+        return advanced
+
+    def apply_async(
+        self, entry: Any, producer: Any = None, advance: bool = True, **options: Any
+    ) -> Any:
+        """Publish a tick that was granted, unless it has grown old; then confirm it."""
+        tick = None if advance else self._lock_granted.get(entry.name)
+        if tick is None:
+            return super().apply_async(entry, producer=producer, advance=advance, **options)
+        advanced = self._lock_advanced.pop(entry.name, None)
+        try:
+            if not self._deciding.ledger.is_fresh(tick):
+                logger.warning(
+                    "beat: the tick of %r due at %.3f is not published here: this beat stood still"
+                    " for too long after its claim, and another one may have published it",
+                    entry.name,
+                    tick.due,
+                )
+                self._give_up(tick)
+                return None
+            result = self._publish(entry, tick, producer, options)
+            self._confirm(tick, advanced)
+            return result
+        finally:
+            self._lock_granted.pop(entry.name, None)
+
+    def _publish(self, entry: Any, tick: Tick, producer: Any, options: dict[str, Any]) -> Any:
+        app = self.app.main or ""
+        name = f"{app}\0{entry.name}\0{tick.due:.6f}"  # the same for whichever beat publishes it
+        task_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
+        try:
+            header = partial(tick_header, app, entry.name, tick.due)
+            message = message_of(entry, header, task_id)
+            tick.published = None
+            result = super().apply_async(message, producer=producer, advance=False, **options)
+        except Exception:
+            self._give_up(tick)
+            raise
+        tick.published = True
+        return result
+
+    def _confirm(self, tick: Tick, advanced: Any) -> None:
+        deciding = self._deciding
+        deciding.ledger.confirm(tick)
+        if advanced is not None:
+            deciding.tell(advanced)
+            self.confirmed(advanced)
+
+    def confirmed(self, entry: Any) -> None:
+        """Learn that an entry's last run and count have moved. For schedulers that store them."""
+
+    def _give_up(self, tick: Tick) -> None:
+        self._deciding.ledger.fail(tick)
+        # after the others: what keeps this one from publishing need not keep them
+        self._lock_failed[tick.name] = 1.5 * tick.again
+
+    def _do_sync(self) -> None:
+        """Store the schedule; Celery does it within the publishing, which has succeeded then."""
+        try:
+            super()._do_sync()
+        except Exception:
+            if not any(tick.published is None for tick in self._lock_granted.values()):
+                raise
+            logger.exception("beat: the schedule could not be stored")
+
+    def close(self) -> None:
+        """Confirm what was published, give back what was only claimed; then close as ever.
+
+        Called from a signal's handler too, in the middle of anything, and then once more.
+        """
+        if self._lock_deciding is not None:
+            ledger = self._lock_deciding.ledger
+            for tick in list(self._lock_granted.values()):
+                if tick.published:
+                    ledger.confirm(tick)
+                elif tick.published is not None:  # of one that is being sent nobody can tell
+                    ledger.fail(tick, after=0.0)
+            ledger.pay()
+        try:
+            super().close()
+        finally:
+            if self._lock_store is not None:
+                self._lock_store.close()

@@ -1,0 +1,131 @@
+"""The slots of a schedule, at a given moment: the latest one, and the one after it.
+
+A slot is a moment at which the schedule is due. Only intervals and crontabs have a grid on which
+two beats agree; the times of the sun differ by a tenth of a second with the run that they are
+reckoned from, and other people's schedules may do anything. So a slot is the label of a tick and
+never what tells two ticks apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime, timezone, tzinfo
+from typing import Any
+
+from celery import schedules
+
+__all__ = ["Slots", "moment_like", "set_clock"]
+
+_MOST = 10_000
+"""Slots that are stepped over at most to find the latest: a schedule with more in its last dense
+stretch gets a label that is older than its latest slot, and nothing worse."""
+
+_FIRST_LOOK = 60.0
+"""Seconds of the first look back."""
+
+
+class Slots:
+    """A schedule with its clock stopped at `now`: seconds since 1970.
+
+    `schedule` is a copy whose clock may be set; `zone` the time zone that it gets its moments in.
+    """
+
+    def __init__(self, schedule: Any, now: float, zone: tzinfo | None) -> None:
+        self._schedule = schedule
+        self._now = now
+        self._zone = zone
+        set_clock(schedule, lambda: moment_like(now, zone))
+
+    def latest(self, last: float, start: float | None = None) -> float:
+        """Return the latest slot after `last` that is not in the future; now, if it has none.
+
+        `start`: nothing was due before; an interval counts from there.
+        """
+        every = self._every()
+        if every:
+            if start is not None and last < start <= self._now:
+                last = start - every
+            k = math.floor((self._now - last) / every + 1e-9)
+            return min(round(last + k * every, 6), self._now) if k >= 1 else self._now
+        found = self._stepped(last)
+        return self._now if found is None else found
+
+    def reach(self, slot: float, last: float) -> float:
+        """Return from where the schedule is to count on after `slot`.
+
+        That is the slot itself where slots form a grid, else it would drift; and now for all
+        other schedules, which may find the same slot again when they start from it.
+        """
+        on_a_grid = self._every() or isinstance(self._schedule, schedules.crontab)
+        if on_a_grid and slot > last and not self._due_after(slot):
+            return slot
+        return max(self._now, slot)
+
+    def seconds_after(self, reach: float) -> float | None:
+        """Return the seconds until the slot after `reach`, where that is known: of an interval.
+
+        Celery answers with the whole interval, and would lose its phase; all others it knows best.
+        """
+        every = self._every()
+        return max(0.0, reach + every - self._now) if every else None
+
+    def ignores_last_run(self) -> bool:
+        """Whether it is due even right after a run: then it paces itself by what it answers."""
+        return self._due_after(self._now)
+
+    def _every(self) -> float:
+        """The seconds of a plain interval, 0 for all others."""
+        schedule = self._schedule
+        # of a class of one's own nothing is known but what it answers
+        if type(schedule) is not schedules.schedule or schedule.relative:
+            return 0.0
+        return float(schedule.seconds)
+
+    def _stepped(self, last: float) -> float | None:
+        back = _FIRST_LOOK
+        while True:  # looking back twice as far each time finds an hour or a year as soon
+            start = max(last, self._now - back)
+            slot = self._following(start)
+            if slot is None or slot > self._now:
+                if start <= last or slot is None:
+                    return None
+                back *= 2
+                continue
+            break
+        for _ in range(_MOST):
+            following = self._following(slot)
+            if following is None or not slot < following <= self._now:
+                break
+            slot = following
+        return slot
+
+    def _following(self, moment: float) -> float | None:
+        try:
+            left = self._schedule.remaining_estimate(moment_like(moment, self._zone))
+            return self._now + float(left.total_seconds())
+        except Exception:  # it need not have this at all, and may fail in a way of its own
+            return None
+
+    def _due_after(self, moment: float) -> bool:
+        if isinstance(self._schedule, schedules.crontab):
+            # before 5.7 its is_due() counts up to the slot in steps of what it is late, which
+            # takes for ever on a clock that stands still
+            following = self._following(moment)
+            return following is not None and following <= self._now
+        try:
+            return bool(self._schedule.is_due(moment_like(moment, self._zone))[0])
+        except Exception:  # the same
+            return False
+
+
+def set_clock(schedule: Any, now: Callable[[], datetime]) -> None:
+    """Let a schedule ask `now` for the time: by the way that Celery offers, and by its method."""
+    schedule.nowfun = now
+    schedule.now = now  # one's own class may have overridden it
+
+
+def moment_like(seconds: float, zone: tzinfo | None) -> datetime:
+    """Return seconds since 1970 as a datetime in `zone`; a naive one in UTC if that is `None`."""
+    moment = datetime.fromtimestamp(seconds, zone or timezone.utc)
+    return moment if zone is not None else moment.replace(tzinfo=None)

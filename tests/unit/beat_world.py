@@ -1,0 +1,287 @@
+"""Several beats in a time of their own: the store's clock stands still until the world moves it.
+
+What a beat does is real: its scheduler, Celery's loop, the store in memory. Only sleeping is not:
+the world wakes each beat when it has slept long enough. So an hour with ten beats takes a moment,
+and a beat can be killed, paused or cut off at any call.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from celery import Celery
+from celery.beat import Scheduler
+
+from celery_lock.beat import LockedScheduler
+from celery_lock.beat.begin import space_of
+from celery_lock.beat.calls import Calls
+from celery_lock.beat.clock import StoreClock
+from celery_lock.beat.deciding import Deciding
+from celery_lock.beat.ledger import Ledger
+from celery_lock.errors import StoreUnavailable
+from celery_lock.model import Change, Changed
+from celery_lock.stores.memory import MemoryStore
+from celery_lock.stores.space import ManualClock, Space
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc).timestamp()
+
+
+_TURN = 0.0001
+"""Seconds that one turn of a beat's loop takes."""
+
+
+class Killed(BaseException):
+    """A process that is gone runs no handler of anything."""
+
+
+class Stopped(BaseException):
+    """A process that was asked to stop closes its scheduler once more on its way out."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message of a tick."""
+
+    entry: str
+    due: float
+    task_id: str
+    at: float
+    """Of the store's time, in seconds since the world began."""
+    by: str
+
+
+@dataclass
+class Beat:
+    """One beat of the world."""
+
+    name: str
+    scheduler: Any
+    store: FaultyStore
+    wakes: float = 0.0
+    alive: bool = True
+    paused: bool = False
+    died: BaseException | None = None
+    slept: list[float] = field(default_factory=list)
+
+
+class FaultyStore:
+    """The world's store, as one beat sees it."""
+
+    def __init__(self, inner: MemoryStore, world: World) -> None:
+        self._inner = inner
+        self.world = world
+        self.calls = 0
+        self.down = False
+        self.lose_answers = 0
+        self.beat: Beat | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def change(self, change: Change) -> Changed:
+        """Change a record, or fail as an unreachable server does."""
+        self._reach()
+        if '"claim"' not in change.value and change.expected and self.beat is not None:
+            self.world.reach("confirming", self.beat)
+        answer = self._inner.change(change)
+        self._lose()
+        if answer.done and '"claim"' in change.value and self.beat is not None:
+            self.world.reach("claimed", self.beat)
+        return answer
+
+    def records(self, space: str, names: Any) -> Any:
+        """Read records, or fail likewise."""
+        self._reach()
+        answer = self._inner.records(space, names)
+        self._lose()
+        return answer
+
+    def check(self) -> list[str]:
+        """Say nothing."""
+        return []
+
+    def _reach(self) -> None:
+        self.calls += 1
+        if self.down:
+            raise StoreUnavailable("memory://", "it is down")
+
+    def _lose(self) -> None:
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise StoreUnavailable("memory://", "its answer was lost")
+
+
+class World:
+    """Time, a store, and beats."""
+
+    def __init__(self, entries: dict[str, Any], **conf: Any) -> None:
+        self.clock = ManualClock(0.25)
+        self.space = Space(self.clock, epoch=NOON)  # the beats begin a quarter of a second later
+        self.entries = entries
+        self.conf = conf
+        self.beats: list[Beat] = []
+        self.sent: list[Sent] = []
+        self.failed: list[str] = []
+        self.refuse: Callable[[str], bool] = lambda beat: False
+        """Whether the broker refuses a message of this beat."""
+        self.next: dict[str, Callable[[Beat], None]] = {}
+        """What happens to the beat that comes to a point first: `claimed`, `granted`,
+        `publishing`, `published`, `confirming`."""
+
+    def reach(self, point: str, beat: Beat) -> None:
+        """A beat has come to this point."""
+        happens = self.next.pop(point, None)
+        if happens is not None:
+            happens(beat)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self.clock()
+
+    def beat(
+        self,
+        name: str,
+        *,
+        kind: type = LockedScheduler,
+        wall: float = 0.0,
+        entries: dict[str, Any] | None = None,
+        on_store_error: str = "wait",
+        main: str = "shop",
+    ) -> Beat:
+        """Start a beat. `wall`: by how much its machine's clock is wrong."""
+        world = self
+        app = Celery(main, broker="memory://", backend="cache+memory://", set_as_current=False)
+        app.conf.update(self.conf, beat_schedule=self.entries if entries is None else entries)
+        wrong = timedelta(seconds=wall)
+        app.now = lambda: (  # type: ignore[method-assign]  # the machine's clock
+            datetime.fromtimestamp(NOON + world.now, app.timezone) + wrong
+        )
+        store = FaultyStore(MemoryStore(self.space), self)
+        beat = Beat(name, None, store, wakes=self.now)
+        store.beat = beat
+
+        class Ours(kind):  # type: ignore[misc, valid-type]  # any scheduler
+            producer = None
+
+            def reserve(self, entry: Any) -> Any:
+                world.reach("granted", beat)
+                return super().reserve(entry)
+
+            def send_task(self, task: str, *args: Any, **options: Any) -> None:
+                world.reach("publishing", beat)
+                if world.refuse(name):
+                    raise OSError("the broker is down")
+                header = (options.get("headers") or {}).get("celery_lock") or {}
+                tick = header.get("beat")
+                due = world.now
+                if tick is not None:
+                    due = datetime.fromisoformat(tick["due"]).timestamp() - NOON
+                entry = task.partition(":")[2]
+                world.sent.append(
+                    Sent(entry, round(due, 6), str(options.get("task_id")), world.now, name)
+                )
+                world.reach("published", beat)
+
+        scheduler = beat.scheduler = Ours(app=app, max_interval=300)
+        if issubclass(kind, LockedScheduler) or hasattr(kind, "_deciding"):
+            clock = StoreClock(app.now().timestamp(), self.clock)
+            calls = Calls(store, space_of(app), clock, lambda e: self.failed.append(str(e)))  # type: ignore[arg-type]  # it is one by its methods
+            ledger = Ledger(calls, f"{name}#1#{len(self.beats)}")
+            scheduler._lock_deciding = Deciding(
+                ledger,
+                lambda entry: Scheduler.is_due(scheduler, entry),
+                fires=on_store_error == "fire",
+                longest=300,
+            )
+            scheduler._lock_store = store
+        self.beats.append(beat)
+        return beat
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass, and wake each beat when it has slept."""
+        self._run_until(self.now + seconds, None)
+
+    def _run_until(self, end: float, but: Beat | None) -> None:
+        for _ in range(1_000_000):
+            awake = [b for b in self.beats if b.alive and not b.paused and b is not but]
+            first = min(awake, key=lambda b: b.wakes, default=None)
+            if first is None or first.wakes >= end:
+                break
+            if first.wakes > self.now:
+                self.clock.move(first.wakes - self.now)
+            self._wake(first)
+        else:
+            raise AssertionError("a beat that never sleeps")
+        if end > self.now:
+            self.clock.move(end - self.now)
+
+    def _wake(self, beat: Beat) -> None:
+        self.clock.move(_TURN)
+        try:
+            delay = beat.scheduler.tick()
+        except Killed:
+            beat.alive = False
+            return
+        except Stopped:
+            beat.alive = False
+            beat.scheduler.close()
+            return
+        except Exception as died:
+            beat.alive, beat.died = False, died
+            beat.scheduler.close()  # as Celery's service does on its way out
+            return
+        delay = max(0.0, delay or 0.0)
+        beat.slept.append(delay)
+        beat.wakes = self.now + delay
+
+    def pause(self, beat: Beat, seconds: float) -> None:
+        """Let a beat stand still where it is, while the others go on."""
+        beat.paused = True
+        self._run_until(self.now + seconds, beat)
+        beat.paused = False
+
+    def kill(self, beat: Beat) -> None:
+        """End a beat from outside."""
+        beat.alive = False
+
+    def die(self, beat: Beat) -> None:
+        """End a beat from within."""
+        raise Killed
+
+    def stop(self, beat: Beat) -> None:
+        """Ask a beat to stop, as SIGTERM does: its handler closes the scheduler and leaves."""
+        beat.scheduler.close()
+        raise Stopped
+
+    def cut(self, down: bool = True) -> None:
+        """Take the store away from all beats, or give it back."""
+        for beat in self.beats:
+            beat.store.down = down
+
+    def flush(self) -> None:
+        """Let the store forget everything."""
+        Space.__init__(self.space, self.clock, epoch=self.space.epoch)
+
+    def saved(self) -> Any:
+        """Return what the store has, as a server writes it to its disk."""
+        return copy.deepcopy((self.space.states, self.space.completed, self.space.records))
+
+    def restore(self, saved: Any) -> None:
+        """Let the store go back to that."""
+        self.space.states, self.space.completed, self.space.records = saved
+
+    # -- what came of it ---------------------------------------------------------------------
+
+    def dues(self, entry: str) -> list[float]:
+        """Return the due times of an entry's messages, as they were sent."""
+        return [sent.due for sent in self.sent if sent.entry == entry]
+
+
+def every(seconds: float, name: str = "e") -> dict[str, Any]:
+    """Return a schedule with one entry."""
+    return {name: {"task": f"t:{name}", "schedule": seconds}}

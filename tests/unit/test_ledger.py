@@ -1,0 +1,214 @@
+"""What one beat says to the store and makes of the answers, where it takes several in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from celery_lock.beat.calls import Calls
+from celery_lock.beat.clock import StoreClock
+from celery_lock.beat.ledger import Ledger
+from celery_lock.beat.ticks import Later, Moved, Tick, Wish
+from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.model import Change
+from celery_lock.stores.memory import MemoryStore
+from celery_lock.stores.space import ManualClock, Space
+
+pytestmark = pytest.mark.unit
+
+EPOCH = 1_773_144_000.0
+
+
+class Store:
+    """The store as one beat sees it: it may be down for this one alone."""
+
+    url = "memory://"
+
+    def __init__(self, space: Space) -> None:
+        self.inner = MemoryStore(space)
+        self.down = False
+        self.changes: list[Change] = []
+
+    def change(self, change: Change) -> Any:
+        if self.down:
+            raise StoreUnavailable(self.url, "it is down")
+        self.changes.append(change)
+        return self.inner.change(change)
+
+    def records(self, space: str, names: Any) -> Any:
+        if self.down:
+            raise StoreUnavailable(self.url, "it is down")
+        return self.inner.records(space, names)
+
+
+class Ground:
+    """Two beats, a store, and time."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(100.0)
+        self.space = Space(self.clock, epoch=EPOCH)
+        self.failed: list[StoreError] = []
+
+    def beat(self, name: str) -> tuple[Ledger, Store]:
+        store = Store(self.space)
+        clock = StoreClock(EPOCH + self.clock(), self.clock)
+        calls = Calls(store, "beat:shop", clock, self.failed.append)  # type: ignore[arg-type]
+        ledger = Ledger(calls, name)
+        ledger.load({"e": None})
+        return ledger, store
+
+    def wish(self, lives: float = 10.0) -> Wish:
+        now = EPOCH + self.clock()
+        return Wish(due=now, reach=now, lives=lives, following=lives)
+
+
+@pytest.fixture
+def ground() -> Ground:
+    return Ground()
+
+
+def granted(answer: Any) -> Tick:
+    assert isinstance(answer, Tick), answer
+    return answer
+
+
+def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(ground: Ground) -> None:
+    ledger, store = ground.beat("a")
+    ground.clock.move(1)
+    month = Wish(EPOCH + 101, EPOCH + 101, 10.0, following=30 * 86_400.0)
+
+    ledger.confirm(granted(ledger.claim("e", month)))
+
+    assert [change.keep for change in store.changes[1:]] == [150 * 86_400.0] * 2
+
+
+def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(ground: Ground) -> None:
+    one, ones_store = ground.beat("one")
+    two, twos_store = ground.beat("two")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    assert isinstance(two.claim("e", ground.wish()), Later)
+    ones_store.down = twos_store.down = True
+    one.confirm(tick)  # it has been published, and cannot be confirmed
+    ground.clock.move(9.5)
+    with pytest.raises(StoreError):
+        two.look("e", 10.0)
+    ground.clock.move(1.1)
+    ones_store.down = twos_store.down = False
+
+    answer = two.look("e", 10.0)
+    one.pay()
+    after = two.look("e", 10.0)
+
+    assert isinstance(answer, Later), "its claim has ended, but the store has just come back"
+    assert 9 < answer.seconds <= 10
+    assert after is None
+    assert not one.owes
+
+
+def test_a_beat_that_has_just_begun_takes_nothing_over_for_the_life_of_the_claim(
+    ground: Ground,
+) -> None:
+    one, _ = ground.beat("one")
+    ground.clock.move(1)
+    granted(one.claim("e", ground.wish()))
+    ground.clock.move(10.5)
+    two, _ = ground.beat("two")
+
+    first = two.claim("e", ground.wish())
+    ground.clock.move(10)
+    second = granted(two.look("e", 10.0))
+
+    assert isinstance(first, Later)
+    assert second.tries == 2
+
+
+def test_a_tick_that_is_given_up_is_taken_over_without_such_a_pause(ground: Ground) -> None:
+    one, _ = ground.beat("one")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    one.fail(tick)
+    two, _ = ground.beat("two")
+    ground.clock.move(1.01)
+
+    taken = granted(two.claim("e", ground.wish()))
+
+    assert taken.due == tick.due
+
+
+def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(ground: Ground) -> None:
+    one, ones_store = ground.beat("one")
+    two, _ = ground.beat("two")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    assert isinstance(two.claim("e", ground.wish()), Later)
+    ground.clock.move(10.01)
+    granted(two.look("e", 10.0))  # and dies before it publishes
+
+    one.confirm(tick)
+
+    (record,), _ = ones_store.records("beat:shop", ["e"])
+    assert '"claim"' not in record.value
+    assert f'"last": {tick.reach}' in record.value
+
+
+def test_a_confirm_of_long_ago_changes_nothing(ground: Ground) -> None:
+    one, ones_store = ground.beat("one")
+    two, _ = ground.beat("two")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    two.claim("e", ground.wish())
+    ground.clock.move(10.01)
+    two.confirm(granted(two.look("e", 10.0)))
+    ground.clock.move(10)
+    two.confirm(granted(two.claim("e", ground.wish())))
+    (before,), _ = ones_store.records("beat:shop", ["e"])
+
+    one.confirm(tick)
+
+    assert ones_store.records("beat:shop", ["e"])[0] == [before]
+
+
+def test_a_claim_that_the_store_brings_back_after_its_confirm_is_passed_over(
+    ground: Ground,
+) -> None:
+    one, store = ground.beat("one")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    (open_,), _ = store.records("beat:shop", ["e"])
+    one.confirm(tick)
+    (quiet,), _ = store.records("beat:shop", ["e"])
+    back = Change("beat:shop", "e", quiet.stamp, open_.stamp, open_.value, 60)
+    assert store.inner.change(back).done
+    ground.clock.move(20)
+
+    after = granted(one.claim("e", ground.wish()))
+
+    assert after.due > tick.due
+    assert after.last == tick.run
+
+
+def test_a_beat_that_lags_behind_is_told_to_think_again(ground: Ground) -> None:
+    one, _ = ground.beat("one")
+    two, _ = ground.beat("two")
+    ground.clock.move(1)
+    one.confirm(granted(one.claim("e", ground.wish())))
+
+    answer = two.claim("e", ground.wish())
+
+    assert isinstance(answer, Moved)
+    assert two.of("e").last == one.of("e").last
+
+
+def test_a_thousand_owed_confirms_are_not_tried_while_the_store_is_silent(ground: Ground) -> None:
+    one, store = ground.beat("one")
+    ground.clock.move(1)
+    tick = granted(one.claim("e", ground.wish()))
+    store.down = True
+    for _ in range(1000):
+        one.confirm(tick)
+
+    one.pay()
+
+    assert len(ground.failed) == 1
