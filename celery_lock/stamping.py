@@ -18,12 +18,20 @@ from .keys import at_first_bucket
 from .message import HEADER, Header
 from .per_app import locks_of
 
-__all__ = ["begin"]
+__all__ = ["begin", "expect"]
+
+_timed: set[str] = set()
+"""Names of tasks that show the time; in some app, and not for ever."""
 
 
 def begin() -> None:
     """Stamp from the first declared bucket on; more than once is once."""
     at_first_bucket(_connect)
+
+
+def expect(name: str) -> None:
+    """A task of this name shows the time of publication in its key."""
+    _timed.add(name)
 
 
 def _connect() -> None:
@@ -38,6 +46,8 @@ def _stamp(
 ) -> None:
     """Never raises: what is wrong with a header, its worker says."""
     name = str(sender)
+    if name not in _timed and all(app.finalized for app in _get_active_apps()):
+        return  # a task that shows no time: a few microseconds
     app = next((app for app in _publishers(properties) if _shows_time(app, name)), None)
     if headers is None or app is None:
         return

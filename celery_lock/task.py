@@ -81,6 +81,8 @@ class LockedTask(_Task[_P, _R]):
         locks = locks_of(app)
         terms = terms_of(cls, name, lock, locks)
         locks.register(name, terms)
+        if terms.key.timed:
+            stamping.expect(name)
         warn_if_hidden(cls, name, LockedTask)
         if terms.interrupts:
             _let_interrupt(cls, app, name)

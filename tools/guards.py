@@ -1077,6 +1077,13 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "an app that has bound nothing yet is looked at",
+        "stamping.py",
+        "if name not in _timed and all(app.finalized for app in _get_active_apps()):",
+        "if name not in _timed:",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
         "a message that is sent by name says its time",
         "stamping.py",
         "app.finalize(auto=True)",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, group, signals
 
-from celery_lock import Lock, LockedTask
+from celery_lock import Lock, LockedTask, stamping
 from celery_lock.message import HEADER
 from celery_lock.per_app import locks_of
 
@@ -26,6 +26,11 @@ def report() -> None: ...
 
 
 MakeApp = Callable[..., Celery]
+
+
+@pytest.fixture(autouse=True)
+def _a_process_that_has_bound_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stamping, "_timed", set())
 
 
 @pytest.fixture
