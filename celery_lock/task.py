@@ -174,7 +174,7 @@ def _came_to(error: BaseException) -> CameTo:
     if isinstance(error, Ignore):
         return CameTo(acknowledged=True)
     if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
-        return CameTo(acknowledged=True, result_due=True, retry=said.sig)
+        return CameTo(acknowledged=True, retry=said.sig)
     return CameTo(acknowledged=isinstance(error, Exception), result_due=True)
 
 

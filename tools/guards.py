@@ -1035,6 +1035,13 @@ TICKS = (
         (UNIT + "ending.py",),
     ),
     Guard(
+        "a copy of what retries looks for no result",
+        "task.py",
+        "return CameTo(acknowledged=True, retry=said.sig)",
+        "return CameTo(acknowledged=True, result_due=True, retry=said.sig)",
+        (UNIT + "tick_runs.py",),
+    ),
+    Guard(
         "a tick says for which attempt it is one, so that its retry runs",
         "message/header.py",
         "        fresh = replace(fresh, beat=",

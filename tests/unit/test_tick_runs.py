@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery.exceptions import Reject
+from celery.exceptions import Reject, Retry
 
 from celery_lock import Lock, LockConfigurationError, Scope, is_skipped, skip
 from celery_lock.events import Acquired, Conflicted, CopyDropped
@@ -111,6 +111,21 @@ def test_a_retry_of_a_tick_runs_and_knows_it() -> None:
 
     assert states == ["SUCCESS"] * 3
     assert {seen["beat"]["entry"] for seen in job.seen} == {"nightly"}
+
+
+def test_a_copy_of_a_tick_whose_retry_runs_is_dropped() -> None:
+    job = Job()
+
+    def retries(task: Any) -> None:
+        raise Retry("later", sig=task.s())
+
+    job.during = retries
+    job.tick(id="id-of-retry")
+    # task_track_started, and its retry has begun (results in memory outlive a test)
+    job.task.backend.store_result("id-of-retry", None, "STARTED")
+    ended = job.tick(id="id-of-retry", tag="tag-3")
+
+    assert (ended.state, len(job.seen), len(dropped(job))) == ("IGNORED", 1, 1)
 
 
 def test_a_retry_of_a_tick_that_is_sent_again_still_knows_it() -> None:
