@@ -20,7 +20,7 @@ BENCH_VENV  := build/bench-venv
 BENCH_RUN   := $(BENCH_VENV)/bin/python
 BENCH_STAMP := $(BENCH_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test pairs lint bench docs faults controls clean
+.PHONY: help venv install demo test pairs lint bench docs faults beats controls clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench     measure it beside other libraries (8 minutes; BENCH=quick: one)'
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
+	@echo 'make beats     three beats under fire for three minutes, with and without a database'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
@@ -67,6 +68,11 @@ faults: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.faults --controls
 	@$(RUN) -m tests.faults
+
+beats: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m tests.beats --scheduler locked $(ARGS)
+	@$(RUN) -m tests.beats --scheduler database $(ARGS)
 
 controls: $(STAMP)-test
 	@sh tools/test_services.sh

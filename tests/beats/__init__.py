@@ -1,0 +1,1 @@
+"""Several beats over one schedule, and what befalls them, as real processes."""

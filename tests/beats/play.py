@@ -1,0 +1,155 @@
+"""Plays a plan: does each thing at its time, and never leaves the schedule without any beat."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from tests.beats import inside
+from tests.beats import plan as plans
+from tests.beats.beats import Beat
+from tests.beats.book import tell
+from tests.beats.plan import Fault
+from tests.beats.stage import Stage
+
+__all__ = ["play"]
+
+EVERY = 0.02
+"""Seconds between two looks."""
+AGAIN = 0.3
+PATIENCE = 15.0
+"""Seconds that a fault waits until the beat, and one beside it, are up; then it is left out."""
+
+
+def play(stage: Stage, plan: Sequence[Fault], seconds: float) -> None:
+    """Play it with the beats that run; they are stopped at the end."""
+    _Playing(stage, plan).run(seconds)
+
+
+class _Playing:
+    """One plan that is played."""
+
+    def __init__(self, stage: Stage, plan: Sequence[Fault]) -> None:
+        self.stage = stage
+        self.began = time.monotonic()
+        self._numbers = count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._dying: dict[int, float] = {}
+        """Beats that were ordered to die, and the seconds after which they are started again."""
+        self._ended: set[int] = set()
+        """Beats that are dead, and will be started again."""
+        self._flushed: float | None = None
+        for fault in plan:
+            self._at(fault.at, lambda fault=fault: self._do(fault))  # type: ignore[misc]
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self.began
+
+    def run(self, seconds: float) -> None:
+        """Play until so many seconds have passed."""
+        tell(self.stage.book, "began")
+        while self.now < seconds:
+            while self._due and self._due[0][0] <= self.now:
+                heapq.heappop(self._due)[2]()
+            for beat in self.stage.beats.all:
+                self._look_after(beat)
+            time.sleep(EVERY)
+        tell(self.stage.book, "ended")
+        for beat in self.stage.beats.all:
+            if beat.paused:
+                beat.resume()
+            beat.stop()
+
+    def _at(self, at: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (at, next(self._numbers), what))
+
+    def _after(self, seconds: float, what: Callable[[], None]) -> None:
+        self._at(self.now + seconds, what)
+
+    def _look_after(self, beat: Beat) -> None:
+        """See whether a beat has ended that nobody killed."""
+        if beat.process.alive() or beat.number in self._ended:
+            return
+        self._ended.add(beat.number)
+        status = beat.process.returncode
+        if status == inside.INJECTED:
+            self._after(self._dying.pop(beat.number, 1.0), lambda: self._start(beat))
+        else:
+            tell(
+                self.stage.book,
+                "ended by itself",
+                beat=beat.home.name,
+                pid=beat.process.pid,
+                status=status,
+                log=beat.process.tail(15),
+            )
+            self._after(1.0, lambda: self._start(beat))
+
+    def _start(self, beat: Beat) -> None:
+        beat.start()
+        self._ended.discard(beat.number)
+
+    def _do(self, fault: Fault) -> None:
+        if fault.beat is None:
+            self._do_to_store(fault)
+            return
+        beat = self.stage.beats.all[fault.beat]
+        if not self._may(fault, beat):
+            late = self._flushed is not None and fault.at < self._flushed
+            if self.now - fault.at < PATIENCE and not late:
+                self._after(AGAIN, lambda: self._do(fault))
+            else:
+                tell(self.stage.book, "left out", fault=fault.what)
+            return
+        tell(self.stage.book, "fault", fault=fault.what, beat=beat.home.name, value=fault.value)
+        if fault.what == plans.KILL:
+            self._ended.add(beat.number)
+            beat.kill()
+            self._after(fault.value, lambda: self._start(beat))
+        elif fault.what == plans.PAUSE:
+            beat.pause()
+            self._after(fault.value, beat.resume)
+        elif fault.what == plans.CLOCK:
+            inside.step_clock(beat.home, fault.value)
+        elif fault.what == plans.FAIL_PUBLISH:
+            inside.order(beat.home, *[inside.FAIL] * int(fault.value))
+        else:
+            self._dying[beat.number] = fault.value
+            claimed = fault.what == plans.DIE_CLAIMED
+            inside.order(beat.home, inside.CLAIMED if claimed else inside.PUBLISHED)
+
+    def _may(self, fault: Fault, beat: Beat) -> bool:
+        """Whether the beat is up, and another one stays up beside it."""
+        if fault.what == plans.CLOCK:
+            return True
+        if fault.what == plans.PAUSE and beat.age < plans.YOUNG:
+            return False
+        return beat.up() and any(one.up() for one in self.stage.beats.all if one is not beat)
+
+    def _do_to_store(self, fault: Fault) -> None:
+        store, book = self.stage.store, self.stage.book
+        if fault.what == plans.FLUSH and not all(beat.up() for beat in self.stage.beats.all):
+            # what an emptied store is filled with anew is what the beats remember
+            self._after(AGAIN, lambda: self._do(fault))
+            return
+        tell(book, "fault", fault=fault.what, beat="store", value=fault.value)
+
+        def over(how: Callable[[], object]) -> None:
+            how()
+            tell(book, "outage over")
+
+        if fault.what == plans.FLUSH:
+            with store.client() as client:
+                client.flushall()
+            self._flushed = self.now
+            return
+        tell(book, "outage")
+        if fault.what == plans.STORE_PAUSE:
+            store.pause()
+            self._after(fault.value, lambda: over(store.resume))
+        else:
+            store.kill()
+            self._after(fault.value, lambda: over(store.start))

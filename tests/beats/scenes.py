@@ -1,0 +1,87 @@
+"""Scenarios without a worker: beats of several kinds at the same time, and what each published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.beats.beats import Beats
+from tests.beats.book import read
+from tests.beats.database import make_database
+from tests.beats.entries import GRID, Entry
+from tests.beats.kinds import KINDS
+from tests.services import RedisServer
+
+__all__ = ["DATABASE_FILE", "Scenes", "Sent", "scenes"]
+
+DATABASE_FILE = "schedule.sqlite3"
+"""In the folder of the kind, if it needs one."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a beat published."""
+
+    due: float
+    at: float
+    task_id: str
+    beat: str
+
+
+class Scenes:
+    """One scenario, for several schedulers at the same time."""
+
+    def __init__(self, beats: Mapping[str, Beats]) -> None:
+        self.beats = beats
+        self.marks: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        """Name this moment."""
+        self.marks[name] = time.time()
+
+    def sent(self, kind: str, entry: str, first: str = "", last: str = "") -> list[Sent]:
+        """What was published of an entry between two moments, in order."""
+        return sorted(
+            (
+                Sent(line["due"] or line["at"], line["at"], line["task_id"], line["beat"])
+                for line in read(self.beats[kind].book)
+                if line["what"] == "published" and line["entry"] == entry
+                if self.marks.get(first, 0.0) <= line["at"] <= self.marks.get(last, line["at"])
+            ),
+            key=lambda sent: sent.at,
+        )
+
+    def each(self) -> Iterator[Beats]:
+        """Those of each kind."""
+        yield from self.beats.values()
+
+
+@contextmanager
+def scenes(
+    server: RedisServer, folder: Path, kinds: Sequence[str], entries: Sequence[Entry]
+) -> Iterator[Scenes]:
+    """Beats of these kinds, none of them started, each with databases of its own."""
+    made = {}
+    for number, kind in enumerate(kinds):
+        home = folder / kind
+        home.mkdir()
+        database = home / DATABASE_FILE if KINDS[kind].database else None
+        rows = [entry for entry in entries if entry is not GRID] if database else entries
+        if database:
+            make_database(database, rows)
+        made[kind] = Beats(
+            KINDS[kind],
+            home,
+            store=server.url_for(2 * number),
+            broker=server.url_for(2 * number + 1),
+            entries=rows,
+            database=database,
+        )
+    try:
+        yield Scenes(made)
+    finally:
+        for beats in made.values():
+            beats.kill()

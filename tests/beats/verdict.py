@@ -1,0 +1,186 @@
+"""Judges a run: which slots were fired, which twice, which not, and what of that is allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tests.beats.entries import ENTRIES, Entry
+from tests.beats.history import History, Run
+from tests.beats.losses import LATE, TakeOver, in_outage, lost, merged, take_overs
+
+__all__ = ["Duplicate", "OfEntry", "Verdict", "judge"]
+
+DRIFT = 0.05
+"""Seconds by which due times may stand apart from their grid. They are computed, not measured."""
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A slot that was run more than once."""
+
+    entry: str
+    due: float
+    task_ids: tuple[str, ...]
+    why: str
+    """What cut a beat off between publish and confirm; empty: nothing did."""
+
+    @property
+    def same_id(self) -> bool:
+        """All of them are copies of one message."""
+        return len(set(self.task_ids)) == 1
+
+
+@dataclass(frozen=True)
+class OfEntry:
+    """What came of one entry."""
+
+    entry: Entry
+    runs: int
+    fired: int
+    """Slots that were run."""
+    slots: int
+    duplicates: tuple[Duplicate, ...]
+    missed: tuple[float, ...]
+    """Slots that nothing excuses."""
+    collapsed: tuple[float, ...]
+    """Slots of an outage, for which the one after it stands."""
+    merged: tuple[float, ...]
+    """Slots that went by while the takers of the one before were lost twice."""
+    drift: float
+    """How far due times are spread about their grid, in seconds; an interval's only."""
+    lateness: tuple[float, ...]
+    """Seconds from due to sent, of slots outside outages."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a run."""
+
+    entries: tuple[OfEntry, ...]
+    take_overs: tuple[TakeOver, ...]
+    kills: int
+    injected: int
+    pauses: int
+    outages: int
+    wrong: tuple[str, ...]
+
+
+def judge(history: History, entries: Sequence[Entry] = ENTRIES) -> Verdict:
+    """Judge all entries."""
+    found = tuple(_of(entry, history) for entry in entries)
+    takes = tuple(take_overs(history, entries))
+    wrong = [line for one in found for line in _wrong(one)]
+    wrong += [
+        f"{take.entry}: a tick was taken over {take.seconds:.1f} s after its beat was lost"
+        for take in takes
+        if take.late
+    ]
+    by_itself = [end for end in history.ends if end.how == "ended by itself"]
+    wrong += [f"{end.beat} ended by itself: {end.more[-300:]}" for end in by_itself]
+    return Verdict(
+        entries=found,
+        take_overs=takes,
+        kills=sum(end.how == "killed" for end in history.ends),
+        injected=sum(end.how == "injected" for end in history.ends),
+        pauses=len(history.pauses),
+        outages=len(history.outages),
+        wrong=tuple(wrong),
+    )
+
+
+def _wrong(one: OfEntry) -> Iterable[str]:
+    name = one.entry.name
+    for duplicate in one.duplicates:
+        if one.entry.locked:
+            yield f"{name}: a locked task ran twice for {duplicate.due:.3f}"
+        elif not duplicate.same_id:
+            yield f"{name}: {len(set(duplicate.task_ids))} ids for {duplicate.due:.3f}"
+        elif not duplicate.why:
+            yield f"{name}: sent twice for {duplicate.due:.3f}, and no beat was lost there"
+    if one.missed:
+        first = ", ".join(f"{due:.3f}" for due in one.missed[:5])
+        yield f"{name}: {len(one.missed)} slots missed: {first}"
+    if one.drift > DRIFT:
+        yield f"{name}: due times are spread over {one.drift:.3f} s"
+
+
+# -- one entry ----------------------------------------------------------------------------------
+
+
+def _of(entry: Entry, history: History) -> OfEntry:
+    runs = [run for run in history.runs if run.entry == entry.name]
+    grid = _Grid(entry, runs, history)
+    by_slot: dict[float, list[Run]] = {}
+    for run in runs:
+        by_slot.setdefault(grid.slot(run.due), []).append(run)
+    counted = grid.counted()
+    out = [due for due in counted if due not in by_slot]
+    collapsed = [due for due in out if in_outage(due, entry, history.outages)]
+    rest = [due for due in out if due not in collapsed]
+    into_next = [due for due in rest if merged(due, entry, history)]
+    return OfEntry(
+        entry=entry,
+        runs=len(runs),
+        fired=len(counted) - len(out),
+        slots=len(counted),
+        duplicates=tuple(
+            _duplicate(entry, some, history) for some in by_slot.values() if len(some) > 1
+        ),
+        missed=tuple(due for due in rest if due not in into_next),
+        collapsed=tuple(collapsed),
+        merged=tuple(into_next),
+        drift=grid.drift([run.due for run in runs]),
+        lateness=tuple(
+            min(run.sent - run.due for run in some)
+            for due, some in by_slot.items()
+            if not in_outage(due, entry, history.outages)
+        ),
+    )
+
+
+class _Grid:
+    """The slots of an entry."""
+
+    def __init__(self, entry: Entry, runs: Sequence[Run], history: History) -> None:
+        self.entry = entry
+        self.zero = 0.0 if entry.by_the_clock else min((r.due for r in runs), default=history.began)
+        self._from = history.began if entry.by_the_clock else max(self.zero, history.began)
+        # what was due last may be anybody's claim still
+        self._until = history.ended - entry.claim_life - LATE
+
+    def slot(self, due: float) -> float:
+        """The slot that is nearest."""
+        return self._at(round((due - self.zero) / self.entry.every))
+
+    def counted(self) -> list[float]:
+        """All slots from the first to the last one that had its time."""
+        first = math.ceil((self._from - self.zero) / self.entry.every)
+        last = math.floor((self._until - self.zero) / self.entry.every)
+        return [self._at(number) for number in range(first, last + 1)]
+
+    def drift(self, dues: Sequence[float]) -> float:
+        """How far due times are spread about the grid."""
+        if self.entry.by_the_clock or not dues:
+            return 0.0
+        apart = [due - self.slot(due) for due in dues]
+        return max(apart) - min(apart)
+
+    def _at(self, number: int) -> float:
+        return self.zero + number * self.entry.every
+
+
+def _duplicate(entry: Entry, runs: Sequence[Run], history: History) -> Duplicate:
+    cut = []
+    for one in history.publishings:
+        if one.entry != entry.name or one.due is None or not one.begun:
+            continue
+        if any(abs(one.due - run.due) < DRIFT for run in runs):
+            how = lost(one, entry, history)
+            if how:
+                cut.append(how[0])
+    ids = tuple(run.task_id for run in runs)
+    # one copy more for each beat that was cut off
+    why = ", ".join(cut) if len(cut) >= len(runs) - 1 else ""
+    return Duplicate(entry.name, min(run.due for run in runs), ids, why)
