@@ -1,0 +1,237 @@
+"""Several beats over one schedule, as real processes: each slot is sent once, on time, by anybody.
+
+Each scenario is played once, by all schedulers at the same time; its tests look at what came of it.
+What is looked at is what beats publish: no worker takes part.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.beats import inside
+from tests.beats.book import read
+from tests.beats.entries import ENTRIES, GRID, Entry
+from tests.beats.kinds import KINDS
+from tests.beats.scenes import Scenes, Sent, scenes
+from tests.services import RedisServer
+
+pytestmark = pytest.mark.timeout(300)  # a scenario is played by all schedulers at once
+
+OURS = ("locked", "locked-persistent", "locked-own", "database")
+PLAIN = ("persistent",)
+
+E1, E2 = (entry for entry in ENTRIES if entry.name in ("e1-plain", "e2-plain"))
+SECONDS = 6.0
+"""How long a scene is watched: a few slots of each entry."""
+BUSY = 0.7
+"""Seconds that a machine may be late that does much else."""
+
+
+@pytest.fixture(scope="module")
+def server(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(redis_binary, tmp_path_factory.mktemp("beats-redis")) as server:
+        yield server
+
+
+def twice(sent: Sequence[Sent], entry: Entry) -> list[float]:
+    """Slots that were sent more than once: two dues that are less than half an interval apart."""
+    dues = sorted(one.due for one in sent)
+    return [a for a, b in itertools.pairwise(dues) if b - a < entry.every / 2]
+
+
+def off_grid(sent: Sequence[Sent], entry: Entry, zero: float) -> list[float]:
+    """Due times that are not where a slot is, counted from `zero`."""
+    every = entry.every
+    apart = [(one.due - zero + every / 2) % every - every / 2 for one in sent]
+    return [one for one in apart if abs(one) > 0.01]
+
+
+def late(sent: Sequence[Sent]) -> list[Sent]:
+    """What was not sent as it was due. The first one may be for a slot before the start: a row of
+    a database is due since it was written."""
+    assert sent[0].at >= sent[0].due
+    return [one for one in sent[1:] if not 0.0 <= one.at - one.due < BUSY]
+
+
+# -- a wrong clock ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[3.0, -3.0], ids=["3 s fast", "3 s slow"])
+def alone(
+    request: pytest.FixtureRequest, server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scenes]:
+    """One beat of each kind, whose clock is wrong."""
+    with server.client() as client:
+        client.flushall()
+    folder = tmp_path_factory.mktemp("alone")
+    with scenes(server, folder, (*OURS, *PLAIN), (E1, GRID)) as made:
+        for beats in made.each():
+            beats.start(off=request.param)
+        for beats in made.each():
+            beats.wait_up()
+        made.mark("up")
+        time.sleep(SECONDS)
+        made.mark("end")
+        for beats in made.each():
+            beats.kill()
+        yield made
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_a_lone_beat_with_a_wrong_clock_fires_an_interval_on_time(alone: Scenes, kind: str) -> None:
+    sent = alone.sent(kind, E1.name)
+
+    assert len(alone.sent(kind, E1.name, "up", "end")) >= SECONDS - 1
+    assert off_grid(sent, E1, sent[0].due) == []
+    assert late(sent) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OURS if not KINDS[kind].database])
+def test_a_lone_beat_with_a_wrong_clock_fires_at_the_time_on_the_wall(
+    alone: Scenes, kind: str
+) -> None:
+    sent = alone.sent(kind, GRID.name)
+
+    assert len(alone.sent(kind, GRID.name, "up", "end")) >= SECONDS / GRID.every - 1
+    assert off_grid(sent, GRID, 0.0) == []
+    assert late(sent) == []
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_without_the_store_a_wrong_clock_fires_at_a_wrong_time(alone: Scenes, kind: str) -> None:
+    sent = alone.sent(kind, GRID.name, "up")
+
+    assert [one for one in sent if one.at % GRID.every < BUSY] == []
+
+
+# -- two beats, and what befalls them -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lives(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+    """Two beats out of phase; one that dies with a claim; all that start again."""
+    with server.client() as client:
+        client.flushall()
+    with scenes(server, tmp_path_factory.mktemp("lives"), (*OURS, *PLAIN), (E1, E2)) as made:
+        for beats in made.each():
+            beats.start()
+        for beats in made.each():
+            beats.wait_up()
+        time.sleep(0.4)
+        for beats in made.each():
+            beats.start()
+        for beats in made.each():
+            beats.wait_up()
+        made.mark("two")
+        time.sleep(SECONDS)
+        made.mark("claimed")
+        for beats in made.each():
+            inside.order(beats.all[0].home, inside.CLAIMED)
+        for beats in made.each():
+            beats.all[0].process.wait()
+        made.mark("dead")
+        time.sleep(SECONDS)
+        made.mark("killed")
+        for beats in made.each():
+            beats.all[0].start()
+            beats.all[0].wait_up()
+            beats.all[1].kill()
+        time.sleep(SECONDS)
+        made.mark("stopped")
+        for beats in made.each():
+            for beat in beats.all:
+                beat.stop()
+        made.mark("none")
+        time.sleep(3)
+        made.mark("again")
+        for beats in made.each():
+            for beat in beats.all:
+                beat.start()
+        for beats in made.each():
+            beats.wait_up()
+        made.mark("back")
+        time.sleep(SECONDS)
+        made.mark("end")
+        for beats in made.each():
+            beats.kill()
+        yield made
+
+
+@pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("kind", OURS)
+def test_two_beats_out_of_phase_send_each_slot_once(lives: Scenes, kind: str, entry: Entry) -> None:
+    sent = lives.sent(kind, entry.name, last="claimed")
+
+    assert twice(sent, entry) == []
+    assert off_grid(sent, entry, sent[0].due) == []
+    assert {one.beat for one in sent} <= {"beat1", "beat2"}
+    assert len(lives.sent(kind, entry.name, "two", "claimed")) >= SECONDS / entry.every - 1
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_two_plain_beats_send_each_slot_twice(lives: Scenes, kind: str) -> None:
+    sent = lives.sent(kind, E1.name, "two", "claimed")
+
+    assert len(twice(sent, E1)) >= SECONDS - 2
+
+
+@pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("kind", OURS)
+def test_a_beat_that_dies_with_a_claim_leaves_no_gap_beyond_the_claims_time(
+    lives: Scenes, kind: str, entry: Entry
+) -> None:
+    sent = lives.sent(kind, entry.name, "claimed", "killed")
+    (lost,) = (line for line in read(lives.beats[kind].book) if line["what"] == "injected")
+
+    gaps = [b.at - a.at for a, b in itertools.pairwise(sent)]
+    assert max(gaps) < entry.every + entry.claim_life + BUSY
+    assert twice(sent, entry) == []
+    slots = {round((one.due - sent[0].due) / entry.every) for one in sent}
+    assert slots == set(range(len(slots))), "no slot is left out"
+    assert sent[-1].at > lost["at"]
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_what_a_dead_beat_had_claimed_is_sent_with_the_same_id(lives: Scenes, kind: str) -> None:
+    book = read(lives.beats[kind].book)
+    (lost,) = (line for line in book if line["what"] == "injected")
+    begun = [line for line in book if line["what"] == "publishing"]
+    (claimed,) = [line for line in begun if line["pid"] == lost["pid"]][-1:]
+
+    again = [line for line in begun if line["pid"] != lost["pid"]]
+    taken = [
+        line for line in again if (line["entry"], line["due"]) == (claimed["entry"], claimed["due"])
+    ]
+    assert [line["task_id"] for line in taken] == [claimed["task_id"]]
+
+
+@pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("kind", OURS)
+def test_kill_9_of_a_beat_between_ticks_leaves_no_gap(
+    lives: Scenes, kind: str, entry: Entry
+) -> None:
+    sent = lives.sent(kind, entry.name, "killed", "stopped")
+
+    gaps = [b.at - a.at for a, b in itertools.pairwise(sent)]
+    # the kill may have met a claim
+    assert max(gaps) < entry.every + entry.claim_life + BUSY
+    assert twice(sent, entry) == []
+
+
+@pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("kind", OURS)
+def test_beats_that_all_start_again_run_once_for_what_they_missed_and_keep_the_phase(
+    lives: Scenes, kind: str, entry: Entry
+) -> None:
+    before = lives.sent(kind, entry.name, last="stopped")
+    after = lives.sent(kind, entry.name, "again")
+
+    assert twice([*before, *after], entry) == []
+    assert off_grid(after, entry, before[0].due) == []
+    early = [one for one in after if one.due < lives.marks["again"]]
+    assert len(early) <= 1, "one run for all slots that went by"
+    assert after[0].at - after[0].due < entry.every + BUSY, "and that for the latest"
