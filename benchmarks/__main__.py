@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cycles, growth, memory, names, page, pages, renewals, results, throughput
+from . import beats, cycles, growth, memory, names, page, pages, renewals, results, throughput
 from .machine import described
 from .processes import BenchError, stop_by_signals
 from .results import Results, Section
@@ -44,6 +44,7 @@ def main(wanted: list[str]) -> int:
                     names.RENEWAL: lambda: renewals.measure(server, sizes),
                     names.MEMORY: lambda: memory.measure(server),
                     names.GROWTH: lambda: growth.measure(sizes, directory),
+                    names.BEATS: lambda: beats.measure(sizes, directory),
                 }
                 unknown = [each for each in wanted if each not in parts]
                 if unknown:

@@ -11,7 +11,15 @@ from pathlib import Path
 
 __all__ = ["CLIENT", "PACKAGES", "described", "on_cpus", "servers_cpu"]
 
-PACKAGES = ("celery", "kombu", "redis", "python-redis-lock", "celery-once", "celery-singleton")
+PACKAGES = (
+    "celery",
+    "kombu",
+    "redis",
+    "python-redis-lock",
+    "celery-once",
+    "celery-singleton",
+    "celery-redbeat",
+)
 
 _ALL = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 

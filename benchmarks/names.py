@@ -8,6 +8,7 @@ CYCLE = "cycle"
 RENEWAL = "renewal"
 MEMORY = "memory"
 GROWTH = "growth"
+BEATS = "beats"
 
 
 def throughput(pool: str) -> str:
@@ -33,6 +34,15 @@ DIGEST = "LockedTask, all arguments as key"
 REDIS_PY = "redis-py Lock in the body"
 ONCE = "celery-once"
 SINGLETON = "celery-singleton"
+
+
+PLAIN_BEATS = "two beats of Celery's own"
+REDBEAT = "RedBeat, two beats"
+
+
+def locked_beats(number: int) -> str:
+    """Return the name of the row of so many of our beats."""
+    return f"celery_lock, {({2: 'two', 3: 'three'})[number]} beats"
 
 
 def leases(number: int) -> str:
@@ -61,3 +71,9 @@ LONGEST = "longest command, milliseconds"
 
 HELD = "bytes, held"
 GIVEN_BACK = "bytes, given back"
+
+SENT = "messages for a slot"
+MISSED = "slots missed"
+GAP = "gap after kill -9, seconds"
+CALLS = "store calls for a tick"
+IDLE = "store calls while idle"

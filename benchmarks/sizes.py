@@ -30,6 +30,8 @@ class Sizes:
     """In the store beside the locks: few, many."""
     connections: tuple[int, int]
     growth_rounds: int
+    beat_seconds: int
+    idle_seconds: int
 
 
 FULL = Sizes(
@@ -44,6 +46,8 @@ FULL = Sizes(
     other_keys=(1_000, 1_000_000),
     connections=(1, 1_000),
     growth_rounds=200,
+    beat_seconds=20,
+    idle_seconds=10,
 )
 
 QUICK = Sizes(
@@ -58,4 +62,6 @@ QUICK = Sizes(
     other_keys=(1_000, 100_000),
     connections=(1, 200),
     growth_rounds=20,
+    beat_seconds=8,
+    idle_seconds=4,
 )

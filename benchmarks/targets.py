@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from . import names
 from .results import Cell, Results
 
-__all__ = ["CYCLE", "CYCLE_OF_REDIS_PY", "PUBLISHING", "WORKER", "Verdict", "verdicts"]
+__all__ = [
+    "CYCLE",
+    "CYCLE_OF_REDIS_PY",
+    "GAP",
+    "PUBLISHING",
+    "WORKER",
+    "Verdict",
+    "verdicts",
+]
 
 CYCLE = 1.8
 """Of two raw PINGs, at most."""
@@ -18,6 +26,8 @@ WORKER = 0.97
 """Of a plain task's throughput, at least."""
 PUBLISHING = 0.98
 """The same: publishing does nothing for a lock, and this much is the measuring's own."""
+GAP = 1.0
+"""Seconds that a job of each second may be late after a beat's death: the life of a claim."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,12 @@ class Verdict:
 
 def verdicts(results: Results) -> list[Verdict]:
     """Judge the medians of a run."""
-    return [*_of_cycle(results), *_of_renewal(results), *_of_throughput(results)]
+    return [
+        *_of_cycle(results),
+        *_of_renewal(results),
+        *_of_throughput(results),
+        *_of_beats(results),
+    ]
 
 
 def _of_cycle(results: Results) -> Iterator[Verdict]:
@@ -59,6 +74,20 @@ def _of_throughput(results: Results) -> Iterator[Verdict]:
             cells, what = section.row(name).cells, f"{section.title}: {name}"
             yield _at_least(f"{what}, worker", _ratio(cells[names.WORKER]), WORKER)
             yield _at_least(f"{what}, publisher", _ratio(cells[names.PUBLISHER]), PUBLISHING)
+
+
+def _of_beats(results: Results) -> Iterator[Verdict]:
+    for section in results.sections:
+        if section.name != names.BEATS:
+            continue
+        for beats in (2, 3):
+            name = names.locked_beats(beats)
+            limits = {names.SENT: 1.0, names.MISSED: 0.0, names.GAP: GAP}
+            # each beat claims, and the one that has it confirms
+            limits |= {names.CALLS: beats + 1.0, names.IDLE: 0.0}
+            for title, limit in limits.items():
+                found = section.row(name).cells[title].value.median
+                yield _at_most(f"{name}: {title}", found, limit)
 
 
 def _ratio(cell: Cell) -> float:

@@ -18,6 +18,7 @@ MACHINE = {
 }
 
 LOCKS = (names.STORE, names.REDIS_PY_LOCK, names.ONCE_BACKEND, names.SINGLETON_BACKEND)
+BEATS = (names.PLAIN_BEATS, names.REDBEAT, names.locked_beats(2), names.locked_beats(3))
 TASKS = (names.TEMPLATE, names.DIGEST, names.REDIS_PY, names.ONCE, names.SINGLETON)
 
 
@@ -43,6 +44,7 @@ def a_run(
     trips: Mapping[int, float] | None = None,
     worker: float = 1.0,
     publisher: float = 1.0,
+    beats: Mapping[str, float] | None = None,
 ) -> Results:
     """A run that meets all targets, but for what the arguments say."""
     shares = dict.fromkeys(LOCKS, redis_py) | {names.STORE: cycle}
@@ -60,5 +62,13 @@ def a_run(
                 {names.leases(n): {names.TRIPS: cell(1.0, t)} for n, t in trips.items()},
             ),
             section(names.MEMORY, held),
+            section(names.BEATS, {n: _of_beats(n, beats or {}) for n in BEATS}),
         ],
     )
+
+
+def _of_beats(name: str, beats: Mapping[str, float]) -> Mapping[str, Cell]:
+    calls = {names.locked_beats(number): number + 1.0 for number in (2, 3)}.get(name, 0.0)
+    values = {names.SENT: 1.0, names.MISSED: 0.0, names.GAP: 0.0}
+    values |= {names.CALLS: calls, names.IDLE: 0.0}
+    return {title: cell(None, value) for title, value in {**values, **beats}.items()}

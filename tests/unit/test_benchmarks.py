@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks import names, renewals
 from benchmarks.arithmetic import quantile, ratios, spread
+from benchmarks.beats import gap_after, per_slot
 from benchmarks.results import Results, column
 from benchmarks.rounds import in_turns, seconds_each
-from benchmarks.targets import CYCLE, PUBLISHING, WORKER, Verdict, verdicts
+from benchmarks.targets import CYCLE, GAP, PUBLISHING, WORKER, Verdict, verdicts
 
 from .bench_run import a_run, section
 
@@ -118,6 +119,21 @@ def test_the_keeper_that_is_measured_renews_all_its_leases_each_time() -> None:
         assert all(lease.remaining() > 0.9 * renewals.TTL for lease in leases)
 
 
+# -- several beats ---------------------------------------------------------------------------
+
+
+def test_messages_are_counted_for_each_slot_that_is_near() -> None:
+    assert per_slot([10.0, 11.0, 12.0]) == (1.0, 0.0)
+    assert per_slot([10.0, 10.3, 11.0, 11.3]) == (2.0, 0.0)
+    assert per_slot([10.0, 11.0, 14.0]) == (1.0, 2.0)
+
+
+def test_a_gap_is_how_much_longer_than_usual_nothing_was_sent() -> None:
+    assert gap_after(10.2, [9.0, 10.0, 11.0, 12.0], 20.0) == 0.0
+    assert gap_after(10.2, [9.0, 10.0, 13.5, 14.0], 20.0) == 2.5
+    assert gap_after(10.2, [9.0, 10.0], 20.0) == 9.0, "nobody was back"
+
+
 # -- what a run leaves -----------------------------------------------------------------------
 
 
@@ -179,6 +195,32 @@ def test_a_worker_and_a_publisher_are_judged_with_each_pool_and_each_kind_of_key
         assert all(f", {word}: at least" in target for target in found)
         for part in ("prefork", "threads", names.TEMPLATE, names.DIGEST):
             assert len([target for target in found if part in target]) == 2
+
+
+@pytest.mark.parametrize(
+    ("title", "most", "more"),
+    [
+        (names.SENT, 1.0, 1.05),
+        (names.MISSED, 0.0, 1.0),
+        (names.GAP, GAP, GAP + 0.1),
+        (names.IDLE, 0.0, 1.0),
+    ],
+)
+def test_beats_are_judged_by_what_they_send_and_ask(title: str, most: float, more: float) -> None:
+    assert missed(a_run(beats={title: most})) == []
+
+    wrong = missed(a_run(beats={title: more}))
+
+    assert [verdict.target.split(":")[0] for verdict in wrong] == [
+        names.locked_beats(2),
+        names.locked_beats(3),
+    ]
+
+
+def test_a_tick_may_cost_a_call_for_each_beat_and_one() -> None:
+    (wrong,) = missed(a_run(beats={names.CALLS: 4.0}))
+
+    assert wrong.target == f"{names.locked_beats(2)}: {names.CALLS}: at most 3"
 
 
 def test_what_was_not_measured_is_not_judged_as_met() -> None:
