@@ -1308,6 +1308,16 @@ BEATS = (
     ),
 )
 
+SCHEDULES = (
+    Guard(
+        "a record of an entry that has not run yet outlives a long interval",
+        "beat/ledger.py",
+        "fresh, keep=KEPT)",
+        "fresh, keep=30 * 86_400.0)",
+        (UNIT + "beat_records.py",),
+    ),
+)
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *KEPT,
@@ -1321,4 +1331,5 @@ GUARDS: tuple[Guard, ...] = (
     *ENDINGS,
     *TICKS,
     *BEATS,
+    *SCHEDULES,
 )

@@ -18,7 +18,6 @@ BREAK = 1.0
 is back. Shorter: a beat does little else than wait for it."""
 
 _BATCH = 500
-_MONTH = 30 * 86_400.0
 
 _Answer = TypeVar("_Answer")
 
@@ -72,7 +71,7 @@ class Calls:
         expected: str | None,
         wanted: Progress,
         *,
-        keep: float = _MONTH,
+        keep: float,
         not_before: float = 0.0,
     ) -> Changed:
         """Write a record if it has the stamp that is expected. Raises `StoreError`."""

@@ -16,7 +16,7 @@ from ..model import Record
 from .calls import Calls
 from .known import Known
 from .progress import NOBODY, Claimed, LastRun, Progress
-from .ticks import FRESH, Later, Moved, Tick, Wish, again
+from .ticks import FRESH, KEPT, Later, Moved, Tick, Wish, again
 
 __all__ = ["Ledger"]
 
@@ -81,7 +81,8 @@ class Ledger:
             now = LastRun(self.clock.now(), 0, guessed=True)
             run = now if seed is None else self._not_ahead(seed)
             fresh = Progress(run)
-            answer = self.calls.change(name, None if record is None else record.stamp, fresh)
+            expected = None if record is None else record.stamp
+            answer = self.calls.change(name, expected, fresh, keep=KEPT)
             if answer.done:
                 self._known[name] = Known(run, fresh.stamp)
                 return

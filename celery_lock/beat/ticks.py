@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from .progress import LastRun
 
-__all__ = ["FRESH", "LONGEST", "SHORTEST", "Later", "Moved", "Tick", "Wish", "again", "life"]
+__all__ = [
+    "FRESH",
+    "KEPT",
+    "LONGEST",
+    "SHORTEST",
+    "Later",
+    "Moved",
+    "Tick",
+    "Wish",
+    "again",
+    "life",
+]
 
 SHORTEST, LONGEST = 1.0, 10.0
 """Seconds that a claim lives at least and at most. Shorter: a beat that is slow for a moment is
@@ -17,6 +28,11 @@ FRESH = 0.8
 leaves it to whoever takes over."""
 
 _DAY = 86_400.0
+
+KEPT = 400 * _DAY
+"""Seconds that a record lives at most without a change; that of an entry which has not run yet does
+so, since nobody has asked for its schedule. Longer: entries that are gone are kept for nothing.
+Shorter than an interval: beats that start anew in between begin it anew, and it never ends."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +51,7 @@ class Wish:
     @property
     def keep(self) -> float:
         """Seconds that the record outlives this change: far more than the entry's pauses."""
-        return min(400 * _DAY, 30 * _DAY + 4 * self.following)
+        return min(KEPT, 30 * _DAY + 4 * self.following)
 
 
 @dataclass
