@@ -1310,6 +1310,13 @@ BEATS = (
 
 SCHEDULES = (
     Guard(
+        "a record with a time that no clock shows is none of ours",
+        "beat/progress.py",
+        "if not 0 <= seconds < _YEAR_9000:",
+        "if False:",
+        (UNIT + "beat_records.py",),
+    ),
+    Guard(
         "a record of an entry that has not run yet outlives a long interval",
         "beat/ledger.py",
         "fresh, keep=KEPT)",

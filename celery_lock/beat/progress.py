@@ -18,6 +18,9 @@ NOBODY = ""
 """By whom a tick is claimed that its claimer has given up: it was not published."""
 
 
+_YEAR_9000 = 221_845_392_000.0
+
+
 @dataclass(frozen=True)
 class LastRun:
     """The last confirmed run of an entry, and which one it was. The two move as a pair."""
@@ -102,20 +105,30 @@ class Progress:
             claim = text.get("claim")
             then = text.get("next")
             return cls(
-                last=LastRun(float(text["last"]), int(text["count"]), text.get("guessed") is True),
+                last=LastRun(
+                    _moment(text["last"]), int(text["count"]), text.get("guessed") is True
+                ),
                 claimed=None
                 if claim is None
                 else Claimed(
-                    due=float(claim["due"]),
-                    reach=float(claim["reach"]),
+                    due=_moment(claim["due"]),
+                    reach=_moment(claim["reach"]),
                     by=str(claim["by"]),
-                    lives=float(claim["lives"]),
+                    lives=_moment(claim["lives"]),
                     tries=int(claim["tries"]),
                 ),
-                then=None if then is None else float(then),
+                then=None if then is None else _moment(then),
             )
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, OverflowError, TypeError, KeyError, AttributeError):
             return None
+
+
+def _moment(value: Any) -> float:
+    """Read seconds; raises `ValueError` for what no clock can show."""
+    seconds = float(value)
+    if not 0 <= seconds < _YEAR_9000:
+        raise ValueError(value)
+    return seconds
 
 
 def _micro(seconds: float) -> int:
