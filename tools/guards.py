@@ -1323,6 +1323,13 @@ SCHEDULES = (
         "fresh, keep=30 * 86_400.0)",
         (UNIT + "beat_records.py",),
     ),
+    Guard(
+        "the record of an entry says its next slot, a late confirm too",
+        "beat/ledger.py",
+        "Progress(tick.run, then=tick.then)",
+        "Progress(tick.run)",
+        (UNIT + "beat_records.py",),
+    ),
 )
 
 GUARDS: tuple[Guard, ...] = (

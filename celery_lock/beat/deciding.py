@@ -54,7 +54,7 @@ class Deciding:
         self._told = {name: run for name, run in self._told.items() if name in names}
         self._rests = {name: rest for name, rest in self._rests.items() if name in names}
         with suppress(StoreError):  # it has been told
-            ledger.load({e.name: known_run(e) for e in entries if not ledger.knows(e.name)})
+            self._read([entry for entry in entries if not ledger.knows(entry.name)])
         for entry in entries:
             if ledger.knows(entry.name):
                 self.go_on(entry)
@@ -70,7 +70,7 @@ class Deciding:
         ledger, name = self.ledger, entry.name
         if not ledger.knows(name):
             try:
-                ledger.load({name: known_run(entry)})
+                self._read([entry])
             except StoreError:
                 if not self.fires:
                     return None, self._patience()
@@ -89,6 +89,7 @@ class Deciding:
                     return None, self._patience()
                 answer = ledger.unclaimed(name, wish)
             if isinstance(answer, Tick):
+                answer.then = self._then(entry, answer)
                 return answer, self._after(entry, answer, wish if due else None, delay)
             if isinstance(answer, Later):
                 return None, min(answer.seconds, self._rest(entry))
@@ -152,6 +153,19 @@ class Deciding:
         if following is not None:
             return following
         return 0.0 if wish is not None and tick.due < wish.due else delay
+
+    def _read(self, entries: list[Any]) -> None:
+        """Read what the store knows of these entries. Raises `StoreError`."""
+        named = {entry.name: entry for entry in entries}
+        self.ledger.load(
+            {name: known_run(entry) for name, entry in named.items()},
+            lambda name, run: self._slots(named[name]).after(run),
+        )
+
+    def _then(self, entry: Any, tick: Tick) -> float | None:
+        """Return the slot after a tick; an entry that runs once has none."""
+        slot = self._slots(entry).after(tick.reach)
+        return slot if slot is not None and slot > tick.due else None
 
     def _wish(self, entry: Any, delay: float) -> Wish:
         slots, last = self._slots(entry), self.ledger.of(entry.name).last.at

@@ -8,7 +8,7 @@ they have lived long enough. Nothing here knows of Celery.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import StoreError, StoreUnavailable
@@ -19,6 +19,9 @@ from .progress import NOBODY, Claimed, LastRun, Progress
 from .ticks import FRESH, KEPT, Later, Moved, Tick, Wish, again
 
 __all__ = ["Ledger"]
+
+SlotAfter = Callable[[str, float], "float | None"]
+"""The slot of an entry after a moment: seconds since 1970, `None` if nobody can tell."""
 
 logger = logging.getLogger("celery_lock")
 
@@ -60,16 +63,21 @@ class Ledger:
         for name in [name for name in self._known if name not in keep]:
             self._known.pop(name)
 
-    def load(self, seeds: Mapping[str, LastRun | None]) -> None:
+    def load(
+        self, seeds: Mapping[str, LastRun | None], after: SlotAfter = lambda name, run: None
+    ) -> None:
         """Read the records of entries; one that has none gets one, from what the entry knows.
 
         An entry that knows nothing begins at the store's own time: that of the beat may be wrong.
+        `after` tells the slot of an entry after a run, for people to read.
         Raises `StoreError`; what has been read until then is known.
         """
         for name, record in self.calls.read_all(list(seeds)):
-            self._take(name, record, seeds[name])
+            self._take(name, record, seeds[name], after)
 
-    def _take(self, name: str, record: Record | None, seed: LastRun | None) -> None:
+    def _take(
+        self, name: str, record: Record | None, seed: LastRun | None, after: SlotAfter
+    ) -> None:
         for _ in range(_TURNS):
             there = self._readable(name, record)
             if there is not None and record is not None:
@@ -80,7 +88,7 @@ class Ledger:
                 return
             now = LastRun(self.clock.now(), 0, guessed=True)
             run = now if seed is None else self._not_ahead(seed)
-            fresh = Progress(run)
+            fresh = Progress(run, then=after(name, run.at))
             expected = None if record is None else record.stamp
             answer = self.calls.change(name, expected, fresh, keep=KEPT)
             if answer.done:
@@ -186,11 +194,10 @@ class Ledger:
         """Whether a tick may still be published: nobody can have taken it over."""
         return self.clock.steady() < tick.until
 
-    def confirm(self, tick: Tick, then: float | None = None) -> None:
+    def confirm(self, tick: Tick) -> None:
         """Say that a tick has been published: its run is the last one from now on.
 
         Never raises: if the store gives no answer it is said later, before anything else.
-        `then`: the slot after it, for people to read.
         """
         known = self._known.get(tick.name)
         if known is not None:
@@ -198,12 +205,12 @@ class Ledger:
         if tick.stamp is None:
             return
         try:
-            self._confirm(tick, then)
+            self._confirm(tick)
         except StoreError:
             self._owed.append(tick)
 
-    def _confirm(self, tick: Tick, then: float | None = None) -> None:
-        quiet, expected = Progress(tick.run, then=then), tick.stamp
+    def _confirm(self, tick: Tick) -> None:
+        quiet, expected = Progress(tick.run, then=tick.then), tick.stamp
         for _ in range(_TURNS):
             answer = self.calls.change(tick.name, expected, quiet, keep=tick.keep)
             if answer.done:

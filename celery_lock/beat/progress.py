@@ -66,7 +66,7 @@ class Progress:
     last: LastRun
     claimed: Claimed | None = None
     then: float | None = None
-    """The slot after the last run, as seen by whoever confirmed it: for people to read."""
+    """The slot after the last run, as seen by whoever wrote it down: for people to read."""
 
     @property
     def stamp(self) -> str:
@@ -77,12 +77,6 @@ class Progress:
             return quiet
         given_up = "-" if claimed.by == NOBODY else ""
         return f"{quiet}+{_micro(claimed.due)}.{claimed.tries}{given_up}"
-
-    def confirmed(self, then: float | None = None) -> Progress:
-        """The tick that is claimed has been published."""
-        assert self.claimed is not None
-        last = LastRun(self.claimed.reach, self.last.count + 1)
-        return Progress(last, then=then)
 
     def write(self) -> str:
         """Return the text that is kept in the store."""

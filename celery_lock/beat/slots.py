@@ -70,6 +70,11 @@ class Slots:
         every = self._every()
         return max(0.0, reach + every - self._now) if every else None
 
+    def after(self, reach: float) -> float | None:
+        """Return the slot after `reach`; `None` if the schedule does not tell."""
+        every = self._every()
+        return round(reach + every, 6) if every else self._following(reach)
+
     def ignores_last_run(self) -> bool:
         """Whether it is due even right after a run: then it paces itself by what it answers."""
         return self._due_after(self._now)

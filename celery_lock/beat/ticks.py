@@ -71,6 +71,8 @@ class Tick:
     again: float = 1.0
     """Seconds after which any beat may try it, should its publishing fail."""
     tries: int = 1
+    then: float | None = None
+    """The slot after it, where the schedule tells: for people to read."""
     published: bool | None = False
     """`None`: it has begun, and nobody can say yet."""
 

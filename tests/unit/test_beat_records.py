@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
+from celery.schedules import crontab, schedule
 
+from celery_lock.beat.progress import Progress
 from celery_lock.model import Change
 from tests.unit.beat_world import World, every
 
 pytestmark = pytest.mark.unit
 
 DAY = 86_400.0
+TURN = 0.001
+"""Seconds that a beat of this world needs for its turn, and a bit."""
 
 
 def two(rule: Any, seconds: float) -> World:
@@ -21,6 +26,15 @@ def two(rule: Any, seconds: float) -> World:
         world.run(0.4)
     world.run(seconds)
     return world
+
+
+def then(world: World) -> float | None:
+    """What the record says of the next slot: seconds since the world began."""
+    (record,), _ = world.beats[0].store.records("beat:shop", ["e"])
+    progress = Progress.read(record)
+    assert progress is not None
+    assert progress.claimed is None
+    return None if progress.then is None else progress.then - world.begins
 
 
 # -- how long it lives ---------------------------------------------------------------------------
@@ -36,6 +50,49 @@ def test_an_interval_of_months_fires_though_its_beats_are_deployed_each_day() ->
         world.clock.move(DAY - 1)
 
     assert len(world.sent) == 1
+
+
+# -- what it says --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "following"),
+    [
+        (10.0, 10.0),
+        (crontab(), 60.0),
+        (schedule(20, relative=True), 20.0),
+    ],
+    ids=["interval", "crontab", "relative"],
+)
+def test_the_record_says_which_slot_comes_next(rule: Any, following: float) -> None:
+    world = two(rule, 130)
+
+    assert then(world) == pytest.approx(world.dues("e")[-1] + following, abs=TURN)
+
+
+def test_a_confirm_that_is_said_late_says_it_as_well() -> None:
+    world = two(10.0, 25)
+    world.next["published"] = lambda beat: world.cut()
+    world.run(8)
+    world.cut(False)
+    world.run(1.5)
+
+    assert then(world) == pytest.approx(world.dues("e")[-1] + 10, abs=TURN)
+
+
+def test_a_schedule_that_cannot_be_asked_says_nothing_of_its_next_slot() -> None:
+    class Own(schedule):  # type: ignore[misc]  # celery has no types
+        def remaining_estimate(self, last_run_at: Any) -> Any:
+            raise NotImplementedError
+
+        def is_due(self, last_run_at: datetime) -> Any:
+            age = (self.now() - last_run_at).total_seconds()
+            return age >= 10, 10.0 - age if age < 10 else 10.0
+
+    world = two(Own(1), 35)
+
+    assert len(world.sent) == 3
+    assert then(world) is None
 
 
 # -- what nobody of ours has written -----------------------------------------------------------
