@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from celery import Celery
@@ -118,9 +118,11 @@ class FaultyStore:
 class World:
     """Time, a store, and beats."""
 
-    def __init__(self, entries: dict[str, Any], **conf: Any) -> None:
+    def __init__(self, entries: dict[str, Any], *, begins: float = NOON, **conf: Any) -> None:
         self.clock = ManualClock(0.25)
-        self.space = Space(self.clock, epoch=NOON)  # the beats begin a quarter of a second later
+        self.begins = begins
+        """Seconds since 1970."""
+        self.space = Space(self.clock, epoch=begins)  # the beats begin a quarter of a second later
         self.entries = entries
         self.conf = conf
         self.beats: list[Beat] = []
@@ -154,12 +156,12 @@ class World:
         main: str = "shop",
     ) -> Beat:
         """Start a beat. `wall`: by how much its machine's clock is wrong."""
-        world = self
+        world, begins = self, self.begins
         app = Celery(main, broker="memory://", backend="cache+memory://", set_as_current=False)
         app.conf.update(self.conf, beat_schedule=self.entries if entries is None else entries)
-        wrong = timedelta(seconds=wall)
-        app.now = lambda: (  # type: ignore[method-assign]  # the machine's clock
-            datetime.fromtimestamp(NOON + world.now, app.timezone) + wrong
+        # the machine's clock; a datetime that is added to forgets which of two hours it is in
+        app.now = lambda: datetime.fromtimestamp(  # type: ignore[method-assign]
+            begins + world.now + wall, app.timezone
         )
         store = FaultyStore(MemoryStore(self.space), self)
         beat = Beat(name, None, store, wakes=self.now)
@@ -180,7 +182,7 @@ class World:
                 tick = header.get("beat")
                 due = world.now
                 if tick is not None:
-                    due = datetime.fromisoformat(tick["due"]).timestamp() - NOON
+                    due = datetime.fromisoformat(tick["due"]).timestamp() - begins
                 entry = task.partition(":")[2]
                 world.sent.append(
                     Sent(entry, round(due, 6), str(options.get("task_id")), world.now, name)
