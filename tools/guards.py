@@ -1310,6 +1310,13 @@ BEATS = (
 
 SCHEDULES = (
     Guard(
+        "lock beat keeps a name with a line break on its line",
+        "cli/beat_words.py",
+        "name, said = plain(entry.name),",
+        "name, said = entry.name,",
+        (UNIT + "cli_beat.py",),
+    ),
+    Guard(
         "a record with a time that no clock shows is none of ours",
         "beat/progress.py",
         "if not 0 <= seconds < _YEAR_9000:",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import click
 from celery.bin.base import handle_preload_options
 
-from ..errors import LockConfigurationError, LockError, StoreError
+from ..errors import LockError
 from ..keys import check_key
 from ..model import Held, LockStore
 from ..per_app import locks_of
+from .opening import NotDone, Wrong, opened
 from .words import fields, released, retry_of, words
 
 __all__ = ["lock", "release", "show"]
@@ -29,7 +29,7 @@ _ESCAPE = re.compile(
 @click.pass_context
 @handle_preload_options  # a project may load its settings by an option of its own
 def lock(ctx: click.Context, **_: Any) -> None:
-    """See who holds a key, and free one that is stuck.
+    """See who holds a key, free one that is stuck, and see what beats do.
 
     KEY is written as logs and events show it, such as order:7.
     """
@@ -81,37 +81,13 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
             return
         now = store.peek(key)
         if now is not None:
-            raise _NotDone(f"nothing was released, the key has changed hands: {words(now)}")
+            raise NotDone(f"nothing was released, the key has changed hands: {words(now)}")
         click.echo(f"lock {key!r} has become free by itself: nothing was released")
 
 
-class _NotDone(click.ClickException):
-    """The key is not free, or nobody can say: a message on stderr and no traceback."""
-
-    exit_code = 1
-
-
-class _Wrong(click.ClickException):
-    """The call or the settings must change first."""
-
-    exit_code = 2  # as click has it for wrong usage
-
-
-@contextmanager
-def _store_of(ctx: click.Context) -> Iterator[LockStore]:
-    """Give the store of the app's locks; what goes wrong in it ends the command with its words."""
-    try:
-        store = locks_of(ctx.obj.app).open_store()
-        if store.url.startswith("memory:"):
-            click.echo(f"note: {store.url} is seen by one process alone: this one", err=True)
-        try:
-            yield store
-        finally:
-            store.close()
-    except LockConfigurationError as error:
-        raise _Wrong(str(error)) from error
-    except StoreError as error:
-        raise _NotDone(str(error)) from error
+def _store_of(ctx: click.Context) -> AbstractContextManager[LockStore]:
+    """Give the store of the app's locks."""
+    return opened(lambda: locks_of(ctx.obj.app).open_store())
 
 
 def _find(store: LockStore, written: str) -> tuple[str, Held | None]:
@@ -140,13 +116,13 @@ def _unquoted(written: str) -> str:
 
 def _ask(held: Held) -> None:
     if not _can_ask():
-        raise _Wrong(
+        raise Wrong(
             "nothing was released: this asks first, and there is no terminal to ask at."
             " Add --force to release without being asked"
         )
     runs = held.live and retry_of(held) is None
     if not click.confirm("Release it, though its body may still run?" if runs else "Release it?"):
-        raise _NotDone("nothing was released")
+        raise NotDone("nothing was released")
 
 
 def _can_ask() -> bool:

@@ -8,13 +8,13 @@ from ..log_words import moment, plain
 from ..message import attempt_kept_for
 from ..model import Held, Holder
 
-__all__ = ["fields", "released", "retry_of", "words"]
+__all__ = ["fields", "released", "retry_of", "span", "words"]
 
 
 def words(held: Held) -> str:
     """Say who has a key, one line for each thing there is to know."""
     holder, retry = Holder.parse(held.holder), retry_of(held)
-    ends = f"until {moment(held.now + held.expires_in)}, in {_span(held.expires_in)}"
+    ends = f"until {moment(held.now + held.expires_in)}, in {span(held.expires_in)}"
     if not held.live:
         head, end = "held by nobody: at_least keeps it taken", ("taken", ends)
     elif retry is not None:
@@ -26,7 +26,7 @@ def words(held: Held) -> str:
         lines += [("retry", str(retry))]
     elif holder.node:
         lines += [("node", plain(holder.node)), ("pid", str(holder.pid))]
-    lines += [("since", f"{moment(held.since)}, {_span(held.now - held.since)} ago"), end]
+    lines += [("since", f"{moment(held.since)}, {span(held.now - held.since)} ago"), end]
     if held.token:
         lines.append(("token", str(held.token)))
     return "\n".join(
@@ -87,7 +87,8 @@ _NAMES = (
 )
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Write seconds as a time that people grasp."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
