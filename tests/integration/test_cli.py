@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import celery
 import pytest
 
 from celery_lock.model import Claim, Holder, Lease
-from tests.acceptance.blocks import ROOT, blocks_of, commands
+from tests.acceptance.blocks import ROOT, blocks_of, commands, python_files
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import History
 from tests.integration.apps.pool_app import TTL
@@ -27,11 +29,25 @@ from tests.integration.stage import (  # noqa: F401  (fixtures are found by thei
     sending,
     shared_logs,
 )
-from tests.services import RedisServer, Worker, free_port
+from tests.services import RedisServer, Worker, free_port, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
+from tests.services.process import Process
 
 APP = "tests.integration.apps.pool_app"
 PAGE = ROOT / "docs" / "how-to" / "free-a-stuck-key.md"
+BEATS = [ROOT / "docs" / "how-to" / name for name in ("two-beats.md", "move-from-redbeat.md")]
+"""The pages that start beats."""
+CLOCK = """
+from celery import Celery
+from celery.schedules import crontab
+
+app = Celery("clock")
+app.conf.update(timezone="Europe/Berlin", result_expires=None)  # then nothing has to be cleaned up
+app.conf.beat_schedule = {
+    "each second": {"task": "t", "schedule": 1.0, "options": {"queue": "nobody"}},
+    "nightly\\nreport": {"task": "t", "schedule": crontab(hour=3, minute=0)},
+}
+"""
 SHOP = "from celery import Celery\napp = Celery('shop')\n"
 QUICK = 30
 
@@ -69,16 +85,21 @@ class Desk:
             check=False,
         )
 
-    def answer(self, word: str, *words: str) -> tuple[int, str]:
+    def answer(self, word: str, *words: str, app: str = APP) -> tuple[int, str]:
         """Type at a terminal, and answer the question there."""
         import pty  # not on Windows
 
         ours, theirs = pty.openpty()
         try:
             process = subprocess.Popen(
-                self.argv(*words), cwd=self.folder, env=self.env(), stdin=theirs, stdout=theirs,
-                stderr=theirs, text=True,
-            )  # fmt: skip
+                self.argv(*words, app=app),
+                cwd=self.folder,
+                env=self.env(),
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                text=True,
+            )
             os.write(ours, f"{word}\n".encode())  # a terminal keeps it until it is asked for
             status = process.wait(60)
             said = os.read(ours, 65536).decode()
@@ -238,3 +259,120 @@ def test_the_commands_of_the_page_for_whoever_is_on_call_work(desk: Desk) -> Non
     assert labels == [line[:12] for line in example.text.splitlines()]
     assert desk.answer("y", *released.removeprefix(prefix).split())[0] == 0
     assert "is free" in desk.type("show", "points:7", app="shop").stdout
+
+
+# -- beats ---------------------------------------------------------------------------------------
+
+StartBeat = Callable[..., Process]
+
+
+@pytest.fixture
+def start_beat(desk: Desk, tmp_path: Path) -> Iterator[StartBeat]:
+    """Type a command that starts a beat, and wait until it runs."""
+    with ExitStack() as stack:
+
+        def start(command: str, *, folder: Path) -> Process:
+            program, *words = command.split()
+            assert program == "celery"
+            name = f"beat-{len(list(tmp_path.glob('beat-*')))}.log"
+            beat = Process(
+                [sys.executable, "-m", "celery", *words, "--loglevel=INFO"],
+                cwd=folder,
+                log=tmp_path / name,
+                env={**desk.env(), "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+            )
+            stack.callback(beat.kill)
+            beat.start()
+            beat.wait_for_log(r"beat: Starting", 30)
+            return beat
+
+        yield start
+
+
+def entries(desk: Desk, *words: str, app: str = "clock") -> dict[str, dict[str, object]]:
+    told = desk.type("beat", *words, "--json", app=app)
+    assert told.returncode == 0, told.stderr
+    return {entry["name"]: entry for entry in json.loads(told.stdout)["entries"]}
+
+
+def test_beat_shows_what_a_real_beat_has_run_and_what_comes_next(
+    desk: Desk, start_beat: StartBeat
+) -> None:
+    (desk.folder / "clock.py").write_text(CLOCK)
+    fresh = desk.type("beat", app="clock")
+    beat = start_beat(
+        "celery -A clock beat -S celery_lock.beat:LockedScheduler", folder=desk.folder
+    )
+    beat.wait_for_log(r"Sending due task each second", 30)
+    beat.wait_for_log(r"(?s)(Sending due task each second.*){3}", 30)
+
+    read = entries(desk)
+    head, second, nightly = desk.type("beat", app="clock").stdout.splitlines()
+    beat.kill()
+    killed = entries(desk, "each second")["each second"]
+    wait_for(lambda: bool(entries(desk)["each second"]["overdue"]), "it is overdue")
+
+    assert "no beat of the app 'clock'" in fresh.stdout
+    assert "no beat has read it yet" in fresh.stdout
+    assert set(read) == {"each second", "nightly\nreport"}
+    assert read["each second"]["runs"] >= 2
+    assert read["nightly\nreport"]["last_run"] is None
+    assert head.split() == ["entry", "last", "run", "runs", "next"]
+    assert second.startswith("each second")
+    assert nightly.startswith(r"'nightly\nreport'  never")
+    assert "03:00:00 CE" in nightly
+    if killed["state"] == "claimed":
+        assert killed["pid"] == beat.pid
+    else:
+        assert killed["next"] == pytest.approx(killed["last_run"] + 1, abs=0.01)
+
+
+def test_at_a_terminal_a_line_is_a_line(desk: Desk) -> None:
+    (desk.folder / "clock.py").write_text(CLOCK.replace('"clock"', '"other"'))
+
+    status, said = desk.answer("", "beat", app="clock")
+
+    assert status == 0
+    (nightly,) = [line for line in said.splitlines() if "nightly" in line]
+    assert nightly.split() == [r"'nightly\nreport'", "no", "beat", "has", "read", "it", "yet"]
+
+
+def test_beats_entries_are_not_shown_of_a_store_that_is_not_there(desk: Desk) -> None:
+    port = free_port()
+
+    told = desk.type("beat", url=f"redis://:geheim@127.0.0.1:{port}/0", app="shop")
+
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert f"redis://127.0.0.1:{port}/0 is not available" in told.stderr
+    assert "geheim" not in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("page", BEATS, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_about_beats_work(
+    desk: Desk, start_beat: StartBeat, page: Path, tmp_path: Path
+) -> None:
+    start, show = commands(blocks_of(page))
+    assert show == "celery -A shop lock beat"
+    for name, text in python_files(blocks_of(page)).items():
+        (tmp_path / name).write_text(text)
+
+    for _ in range(2):
+        start_beat(start, folder=tmp_path)
+
+    def shown() -> str:
+        told = subprocess.run(
+            [sys.executable, "-m", *show.split()],
+            cwd=tmp_path,
+            env={**desk.env(), "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    wait_for(lambda: "no beat" not in shown(), "the beats have read their entries")
+    assert re.search(r"(?m)^nightly-report +never +0 +20.. *", shown())
