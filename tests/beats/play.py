@@ -6,18 +6,21 @@ import heapq
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 from tests.beats import inside
 from tests.beats import plan as plans
 from tests.beats.beats import Beat
-from tests.beats.book import tell
+from tests.beats.book import read, tell
 from tests.beats.plan import Fault
 from tests.beats.stage import Stage
 
-__all__ = ["play"]
+__all__ = ["between_slots", "play"]
 
 EVERY = 0.02
 """Seconds between two looks."""
+CLEAR = 0.1
+"""Seconds before and after a slot in which some beats know of it and others do not."""
 AGAIN = 0.3
 PATIENCE = 15.0
 """Seconds that a fault waits until the beat, and one beside it, are up; then it is left out."""
@@ -26,6 +29,14 @@ PATIENCE = 15.0
 def play(stage: Stage, plan: Sequence[Fault], seconds: float) -> None:
     """Play it with the beats that run; they are stopped at the end."""
     _Playing(stage, plan).run(seconds)
+
+
+def between_slots(lines: Sequence[dict[str, Any]], now: float) -> bool:
+    """Whether no entry has a slot now: all of them come at a whole number of seconds."""
+    last = {
+        line["entry"]: line["due"] or line["at"] for line in lines if line["what"] == "published"
+    }
+    return all(CLEAR < (now - due) % 1.0 < 1.0 - CLEAR for due in last.values())
 
 
 class _Playing:
@@ -129,11 +140,21 @@ class _Playing:
             return False
         return beat.up() and any(one.up() for one in self.stage.beats.all if one is not beat)
 
+    def _all_remember(self) -> bool:
+        """Whether an emptied store can be filled with what the beats remember.
+
+        One that has just started has read nothing yet, and for the moment of a slot those who
+        have not heard of its run would fire it again: no memory can mend either.
+        """
+        beats = self.stage.beats.all
+        if not all(beat.up() and beat.age >= plans.YOUNG for beat in beats):
+            return False
+        return between_slots(read(self.stage.book), time.time())
+
     def _do_to_store(self, fault: Fault) -> None:
         store, book = self.stage.store, self.stage.book
-        if fault.what == plans.FLUSH and not all(beat.up() for beat in self.stage.beats.all):
-            # what an emptied store is filled with anew is what the beats remember
-            self._after(AGAIN, lambda: self._do(fault))
+        if fault.what == plans.FLUSH and not self._all_remember():
+            self._after(EVERY, lambda: self._do(fault))
             return
         tell(book, "fault", fault=fault.what, beat="store", value=fault.value)
 
