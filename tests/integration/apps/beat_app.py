@@ -11,9 +11,9 @@ from celery_lock import Lock, LockedTask, skip
 
 STORE = "TEST_STORE"
 
-EVERY = 5.0
+EVERY = 6.0
 """Seconds between two slots."""
-FLOOR = 4.0
+FLOOR = 5.0
 """Seconds by which the messages of one slot may be apart as they start."""
 
 app = Celery("beats", set_as_current=False)
