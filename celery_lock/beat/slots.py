@@ -33,7 +33,8 @@ class Slots:
 
     def __init__(self, schedule: Any, now: float, zone: tzinfo | None) -> None:
         self._schedule = schedule
-        self._now = now
+        # as exact as a datetime is: else the same slot is another one for every beat
+        self._now = now = round(now, 6)
         self._zone = zone
         set_clock(schedule, lambda: moment_like(now, zone))
 

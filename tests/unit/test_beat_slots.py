@@ -223,3 +223,16 @@ def test_the_latest_slot_of_years_is_found_in_few_steps(fields: dict[str, Any]) 
 
     assert now - 70 * DAY < slot <= now
     assert Counted.asked < 200
+
+
+def test_every_beat_names_the_same_slot_whenever_it_asks() -> None:
+    app = Celery("shop", set_as_current=False)
+    each_minute = crontab(app=app)
+    noon = utc(2026, 3, 10, 12)
+
+    named = set()
+    for part in range(1, 2000):  # of times that no float has exactly, and no datetime either
+        slots = Slots(each_minute, noon + part / 70.00007, timezone.utc)
+        named.add(slots.latest(noon - 60))
+
+    assert named == {noon}
