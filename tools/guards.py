@@ -1251,6 +1251,13 @@ BEATS = (
         (UNIT + "beats.py",),
     ),
     Guard(
+        "an entry for once looks whether it has run",
+        "beat/deciding.py",
+        "unsure = counts_its_runs(entry) and not ledger.of(name).is_sure",
+        "unsure = False",
+        (UNIT + "beats.py",),
+    ),
+    Guard(
         "a closed beat gives its tick back",
         "beat/mixin.py",
         "                    ledger.fail(tick, after=0.0)\n            ledger.pay()",

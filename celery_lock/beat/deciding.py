@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import StoreError
-from .entries import known_run, on_clock, run_of, set_run, slots_of, start_of
+from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slots_of, start_of
 from .ledger import Ledger
 from .progress import LastRun
 from .slots import Slots
@@ -83,7 +83,10 @@ class Deciding:
                 return None, delay if watched is None else min(delay, watched)
             wish = self._wish(entry, delay)
             try:
-                answer = ledger.claim(name, wish) if due else ledger.look(name, wish.lives)
+                # an entry for once must know that it has run before it is taken for due
+                unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
+                ask_first = unsure or not due
+                answer = ledger.look(name, wish.lives) if ask_first else ledger.claim(name, wish)
             except StoreError:
                 if not due or not self.fires:
                     return None, self._patience()

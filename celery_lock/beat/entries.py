@@ -16,7 +16,16 @@ from ..message import HEADER
 from .progress import LastRun
 from .slots import Slots, moment_like, set_clock
 
-__all__ = ["known_run", "message_of", "on_clock", "run_of", "set_run", "slots_of", "start_of"]
+__all__ = [
+    "counts_its_runs",
+    "known_run",
+    "message_of",
+    "on_clock",
+    "run_of",
+    "set_run",
+    "slots_of",
+    "start_of",
+]
 
 _NOWS = ("default_now", "_default_now")
 """What entries ask for the time: Celery's own, and its older name, which others override."""
@@ -59,6 +68,11 @@ def start_of(entry: Any) -> float | None:
     if not isinstance(start, datetime):
         return None
     return (start if start.tzinfo else start.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def counts_its_runs(entry: Any) -> bool:
+    """Whether the row behind an entry ends it by its count: it is to fire once."""
+    return bool(getattr(getattr(entry, "model", None), "one_off", False))
 
 
 def slots_of(entry: Any, now: float) -> Slots:

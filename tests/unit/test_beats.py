@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from celery import VERSION
-from celery.beat import Scheduler
+from celery.beat import ScheduleEntry, Scheduler
 from celery.schedules import crontab, schedule
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from celery_lock.beat import LockedScheduler, LockedSchedulerMixin
-from tests.unit.beat_world import Beat, World, every
+from tests.unit.beat_world import NOON, Beat, World, every
 
 pytestmark = pytest.mark.unit
 
@@ -740,6 +740,40 @@ def test_a_crontab_in_a_time_zone_of_its_own_fires_by_that() -> None:
     world.run(3 * 86_400)
 
     assert world.dues("e") == [11 * 3600.0 + day * 86_400 for day in range(3)]
+
+
+class Row:
+    """What stands behind an entry for once in a database: it ends the entry by its count."""
+
+    one_off = True
+    total_run_count = 0
+    last_run_at = None
+
+
+class Once(ScheduleEntry):
+    """An entry that is due until its row has counted a run."""
+
+    def __init__(self, *args: Any, model: Row | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.model = model or Row()
+        self.last_run_at = datetime.fromtimestamp(NOON, timezone.utc)  # the row was changed then
+
+    def is_due(self) -> Any:
+        return super().is_due() if not self.model.total_run_count else (False, 60.0)
+
+
+def test_an_entry_for_once_fires_once_though_its_next_slot_comes_before_the_claim_ends() -> None:
+    class ForOnce(LockedScheduler):
+        Entry = Once
+
+    world = World(every(0.5))
+    for name in "abc":
+        world.beat(name, kind=ForOnce)
+    world.next["publishing"] = lambda beat: world.pause(beat, 0.05)  # the others ask meanwhile
+
+    world.run(20)
+
+    assert len(world.sent) == 1
 
 
 class Counting(Scheduler):
