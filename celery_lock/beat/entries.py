@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone, tzinfo
+from types import MemberDescriptorType
 from typing import Any
 
 from ..message import HEADER
 from .progress import LastRun
-from .slots import Slots, moment_like, set_clock
+from .slots import CLOCK, Slots, moment_like, set_clock
 
 __all__ = [
     "counts_its_runs",
@@ -84,7 +85,8 @@ def slots_of(entry: Any, now: float) -> Slots:
 def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
     """Let an entry and its schedule read this clock, and no other, meanwhile.
 
-    The schedule is a copy: it may be another entry's too, or be written to a file.
+    The schedule is a copy: it may be another entry's too, or be written to a file. What a schedule
+    of one's own notes in itself while it is asked is carried over.
     """
     schedule = entry.schedule
     own, its = _zone(entry), schedule.now().tzinfo  # a crontab may be in another zone than its app
@@ -92,8 +94,9 @@ def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
     def now() -> datetime:
         return moment_like(clock(), own)
 
-    entry.schedule = _copied(schedule)
-    set_clock(entry.schedule, lambda: moment_like(clock(), its))
+    entry.schedule = asked = _copied(schedule)
+    copied = _attributes(asked)
+    set_clock(asked, lambda: moment_like(clock(), its))
     before = {name: vars(entry)[name] for name in _NOWS if name in vars(entry)}
     for name in _NOWS:
         setattr(entry, name, now)
@@ -101,6 +104,7 @@ def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
         yield
     finally:
         entry.schedule = schedule
+        _note(schedule, asked, copied)
         for name in _NOWS:
             if name in before:
                 setattr(entry, name, before[name])
@@ -137,7 +141,26 @@ def _copied(thing: Any) -> Any:
     """Return a copy by its attributes; `copy()` asks some entries and schedules for the wrong."""
     try:
         copied = object.__new__(type(thing))
-        vars(copied).update(vars(thing))
-    except TypeError:  # it has slots, or is made by C
+    except TypeError:  # it is made by C
         return copy.copy(thing)
+    for name, value in _attributes(thing).items():
+        object.__setattr__(copied, name, value)
     return copied
+
+
+def _note(schedule: Any, asked: Any, copied: Mapping[str, Any]) -> None:
+    """Carry over what a copy has noted in itself since; another copy may have noted more."""
+    for name, value in _attributes(asked).items():
+        if name not in CLOCK and (name not in copied or copied[name] is not value):
+            object.__setattr__(schedule, name, value)
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    """Return all that an object has, in slots as well."""
+    held = dict(getattr(thing, "__dict__", {}))
+    for kind in type(thing).__mro__:
+        for name, slot in vars(kind).items():
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # nothing is in it
+                    held[name] = slot.__get__(thing)
+    return held

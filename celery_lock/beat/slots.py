@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
 from celery import schedules
 
-__all__ = ["Slots", "moment_like", "set_clock"]
+__all__ = ["CLOCK", "Slots", "moment_like", "set_clock"]
+
+CLOCK = ("nowfun", "now")
+"""Where a schedule's time comes from; its `now()` may be overridden by one's own class."""
 
 _MOST = 10_000
 """Slots that are stepped over at most to find the latest: a schedule with more in its last dense
@@ -127,8 +131,9 @@ class Slots:
 
 def set_clock(schedule: Any, now: Callable[[], datetime]) -> None:
     """Let a schedule ask `now` for the time: by the way that Celery offers, and by its method."""
-    schedule.nowfun = now
-    schedule.now = now  # one's own class may have overridden it
+    for name in CLOCK:
+        with suppress(AttributeError):  # it has slots, and goes by its own clock
+            setattr(schedule, name, now)
 
 
 def moment_like(seconds: float, zone: tzinfo | None) -> datetime:
