@@ -12,6 +12,12 @@ __all__ = ["LockedDatabaseScheduler"]
 
 
 class _RowEntry(ModelEntry):  # type: ignore[misc]  # it has no types
+    def __init__(self, model: Any, app: Any = None) -> None:
+        self.blank = model.last_run_at is None
+        """The row has no last run. Then it counts from when it was changed last: it was enabled
+        again, or no beat has seen it yet."""
+        super().__init__(model, app=app)
+
     def save(self) -> None:
         """Write the last run, unless the row was changed meanwhile: by an admin, or another beat.
 
@@ -34,6 +40,21 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
     """
 
     Entry = _RowEntry
+
+    def populate_heap(self, *args: Any, **options: Any) -> None:
+        """Plan all entries anew, and write into blank rows where they begin.
+
+        At once: a row that is still blank when somebody changes it, be it a beat that starts with
+        the entry in its `beat_schedule`, would begin anew with that change.
+        """
+        super().populate_heap(*args, **options)
+        knows = self._deciding.ledger.knows
+        begun = [e for e in list(self._schedule.values()) if e.blank and knows(e.name)]
+        if begun:
+            self._dirty.update(entry.name for entry in begun)
+            self.sync()
+        for entry in begun:
+            entry.blank = False
 
     def confirmed(self, entry: Any) -> None:
         """Have the row written: its run moves after django-celery-beat looks at it."""

@@ -1,0 +1,139 @@
+"""Several beats over one table of django-celery-beat, in a time that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import django  # type: ignore[import-untyped]  # it has no types
+import pytest
+from django.conf import settings  # type: ignore[import-untyped]  # the same
+
+from tests.unit.beat_world import NOON, Beat, World
+from tests.unit.test_beats import gaps
+
+pytestmark = pytest.mark.unit
+
+DAY = 86_400
+
+
+class Table:
+    """The rows, as an admin sees them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from django_celery_beat import models, schedulers
+
+        self.models = models
+        # or it would close the database, which is in memory
+        monkeypatch.setattr(schedulers, "close_old_connections", lambda: None)
+        self._monkeypatch = monkeypatch
+
+    def world(self, entries: dict[str, Any] | None = None) -> World:
+        """Make a world whose time is Django's too."""
+        world = World(entries or {})
+        self._monkeypatch.setattr("django.utils.timezone.now", lambda: moment(world.now))
+        return world
+
+    def beat(self, world: World, name: str, longest: float = 5) -> Beat:
+        """Start a beat that looks at the table so often."""
+        from celery_lock.beat import LockedDatabaseScheduler
+
+        beat = world.beat(name, kind=LockedDatabaseScheduler)
+        beat.scheduler.max_interval = longest
+        return beat
+
+    def add(self, name: str, every: int, **fields: Any) -> None:
+        """Add a row with an interval of seconds."""
+        kind = self.models.IntervalSchedule.objects
+        interval = kind.get_or_create(every=every, period="seconds")[0]
+        self.models.PeriodicTask.objects.create(
+            name=name, task=f"t:{name}", interval=interval, **fields
+        )
+
+    def edit(self, name: str) -> None:
+        """Save a row with another description."""
+        row = self.models.PeriodicTask.objects.get(name=name)
+        row.description = "it is of no account to a beat"
+        row.save()
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
+    if not settings.configured:
+        settings.configure(
+            SECRET_KEY="of tests",
+            INSTALLED_APPS=["django_celery_beat"],
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+            USE_TZ=True,
+        )
+        django.setup()
+    from django.core.management import call_command  # type: ignore[import-untyped]  # the same
+
+    call_command("migrate", verbosity=0)
+    yield Table(monkeypatch)
+    call_command("flush", interactive=False, verbosity=0)
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(NOON + seconds, timezone.utc)
+
+
+def edited(table: Table, world: World) -> None:
+    table.edit("e")
+
+
+def started(table: Table, world: World) -> None:
+    table.beat(world, "c")
+
+
+@pytest.mark.parametrize("happens", [edited, started])
+def test_an_entry_keeps_its_phase_when_its_row_is_saved(
+    table: Table, happens: Callable[[Table, World], None]
+) -> None:
+    # the first entry has had the rows written, and they are written again minutes later
+    world = table.world(
+        {name: {"task": f"t:{name}", "schedule": s} for name, s in (("first", 1), ("e", 30))}
+    )
+    table.beat(world, "a")
+    table.beat(world, "b")
+    world.run(105)
+
+    happens(table, world)
+    world.run(100)
+
+    assert len(world.dues("e")) == 6
+    assert gaps(world.dues("e")) == {30}
+
+
+def test_a_clocked_entry_whose_row_is_saved_after_its_run_is_not_run_again(table: Table) -> None:
+    world = table.world()
+    table.add("first", 1)
+    table.beat(world, "a")
+    table.beat(world, "b")
+    world.run(5)
+    clocked = table.models.ClockedSchedule.objects.create(clocked_time=moment(20))
+    table.models.PeriodicTask.objects.create(name="e", task="t:e", clocked=clocked, one_off=True)
+    world.run(25)
+
+    table.edit("e")
+    world.run(60)
+
+    assert len(world.dues("e")) == 1
+    assert not table.models.PeriodicTask.objects.get(name="e").enabled
+
+
+def test_an_entry_of_a_day_fires_though_its_beats_write_its_row_every_few_hours(
+    table: Table,
+) -> None:
+    world = table.world({"e": {"task": "t:e", "schedule": DAY}})
+
+    for n in range(9):
+        beat = table.beat(world, f"a{n}", longest=300)
+        world.run(6 * 3600)
+        beat.scheduler.close()
+        world.kill(beat)
+
+    assert len(world.dues("e")) == 2
+    assert gaps(world.dues("e")) == {DAY}
