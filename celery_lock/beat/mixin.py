@@ -242,6 +242,10 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
             ledger.pay()
         try:
             super().close()
+        except Exception:
+            # a file cannot be written while an entry is asked, since it reads our clock then; and
+            # Celery would take this for a failure of that entry, and go on instead of stopping
+            logger.exception("beat: the schedule could not be stored as this beat stops")
         finally:
             if self._lock_store is not None:
                 self._lock_store.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.beat import PersistentScheduler, Scheduler
+from celery.schedules import schedule
 
 import celery_lock.beat
 from celery_lock.beat import LockedScheduler, LockedSchedulerMixin
@@ -35,6 +36,16 @@ class Beating(Scheduler):
     def tick(self, *args: Any, **options: Any) -> Any:
         self.turns = getattr(self, "turns", 0) + 1
         return super().tick(*args, **options)
+
+
+class Stopping(schedule):
+    """Its beat is asked to stop while it is asked whether it is due."""
+
+    close: Any = None
+
+    def is_due(self, last_run_at: Any) -> Any:
+        type(self).close()  # as the handler of SIGTERM does
+        raise SystemExit
 
 
 def test_a_scheduler_with_a_tick_of_its_own_is_refused_as_its_class_is_made() -> None:
@@ -143,3 +154,20 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyP
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'LockedDatabaseSchedular'"):
         celery_lock.beat.LockedDatabaseSchedular  # noqa: B018  # type: ignore[attr-defined]
+
+
+def test_a_beat_with_a_schedule_file_stops_though_it_is_asked_to_in_the_middle_of_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ours(LockedSchedulerMixin, PersistentScheduler):
+        pass
+
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.update(
+        lock_store="memory://", beat_schedule={"e": {"task": "t", "schedule": Stopping(1)}}
+    )
+    scheduler = Ours(app=app, schedule_filename=str(tmp_path / "schedule"))
+    monkeypatch.setattr(Stopping, "close", scheduler.close)
+
+    with pytest.raises(SystemExit):
+        scheduler.tick()
