@@ -9,14 +9,19 @@ from typing import Any
 from ..errors import StoreError
 from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slots_of, start_of
 from .ledger import Ledger
-from .progress import LastRun
+from .progress import SAME, LastRun
 from .slots import Slots
-from .ticks import Later, Tick, Wish, life
+from .ticks import LONGEST, Later, Tick, Wish, life
 
 __all__ = ["SOON", "Deciding"]
 
 SOON = 0.05
 """Seconds that are slept at least while the store is silent: no busy loop."""
+
+_OLD = 2 * LONGEST
+"""Seconds after which a tick that is taken over may be of the past: by then two have had their
+turn. Fewer: a tick merges with the next one though a beat was there. More: after an outage an entry
+runs for a slot that nobody waits for, and then for the latest."""
 
 _TURNS = 3
 """How often an entry is thought over when other beats move on meanwhile."""
@@ -87,6 +92,9 @@ class Deciding:
                 unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
                 ask_first = unsure or not due
                 answer = ledger.look(name, wish.lives) if ask_first else ledger.claim(name, wish)
+                if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):
+                    ledger.drop(answer)
+                    continue
             except StoreError:
                 if not due or not self.fires:
                     return None, self._patience()
@@ -146,6 +154,18 @@ class Deciding:
         self.tell(entry)
         self._rests[entry.name] = (ledger.of(entry.name).last, ledger.clock.now() + delay)
         return delay
+
+    def _is_of_the_past(self, entry: Any, tick: Tick) -> bool:
+        """Whether a tick is taken over so late that its entry would not publish it any more.
+
+        Nobody was there to do it in time, or the store was not: then there is one run for all
+        that was missed, for the latest slot, unless a starting deadline forbids that one too.
+        """
+        if tick.tries == 1 or self.ledger.clock.now() - tick.due <= _OLD:
+            return False
+        self.tell(entry)
+        due, delay = self._ask(entry)
+        return not due or self._wish(entry, delay).due > tick.due + SAME
 
     def _after(self, entry: Any, tick: Tick, wish: Wish | None, delay: float) -> float:
         """Return when to ask an entry again whose tick is published here.

@@ -238,6 +238,18 @@ class Ledger:
         except StoreError:
             return
 
+    def drop(self, tick: Tick) -> None:
+        """Say that a tick is left out: its entry goes on from the run before. Raises `StoreError`.
+
+        A confirm of whoever has published it after all still counts.
+        """
+        self.calls.change(tick.name, tick.stamp, Progress(tick.last), keep=tick.keep)
+        logger.warning(
+            "beat: the tick of %r due at %.3f is not published after all: it is too late for it",
+            tick.name,
+            tick.due,
+        )
+
     # -- what could not be said --------------------------------------------------------------
 
     @property

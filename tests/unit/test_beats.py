@@ -404,6 +404,39 @@ def test_a_store_that_is_down_is_waited_for_and_each_entry_runs_once_for_all_it_
     assert len(world.dues("e")) == 4
 
 
+def test_a_tick_that_was_claimed_before_an_outage_is_among_those_that_run_once() -> None:
+    world = World(every(10))
+    three(world)
+
+    def cut_and_die(beat: Beat) -> None:
+        world.cut()
+        world.die(beat)
+
+    world.next["claimed"] = cut_and_die
+    world.run(205)
+    assert world.sent == []
+
+    world.cut(False)
+    world.run(12)
+
+    assert [round(due) for due in world.dues("e")] == [210]
+
+
+@needs_57("crontab.is_due() counts in steps of what it is late, which needs a clock that runs")
+def test_a_tick_whose_beat_died_is_not_made_up_for_beyond_the_deadline() -> None:
+    hourly = every(crontab(minute=0))  # type: ignore[arg-type]
+    for late, runs in ((1800, 0), (20, 1)):
+        world = World(hourly, beat_cron_starting_deadline=60)
+        world.beat("a")
+        world.next["claimed"] = world.die
+        world.run(3600 + late)
+
+        world.beat("b")
+        world.run(60)
+
+        assert len(world.sent) == runs, f"{late} s late"
+
+
 def test_a_store_that_is_down_costs_a_call_a_second_for_a_thousand_entries() -> None:
     world = World({f"e{n}": {"task": f"t:e{n}", "schedule": 10} for n in range(1000)})
     beat = world.beat("a")
