@@ -176,8 +176,8 @@ class Ledger:
             return Moved()
         known.settle(there.last)
         logger.warning(
-            "beat: the tick of %r due at %.3f is taken over from %s; it is published for the %d."
-            " time, with the same task id",
+            "beat: the tick of %r due at %.3f is taken over from %s; this is try %d,"
+            " with the same task id",
             name,
             claimed.due,
             claimed.by or "a beat that could not publish it",
