@@ -11,7 +11,7 @@ from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slot
 from .ledger import Ledger
 from .progress import SAME, LastRun
 from .slots import Slots
-from .ticks import LONGEST, Later, Tick, Wish, life
+from .ticks import LONGEST, Later, Moved, Tick, Wish, life
 
 __all__ = ["SOON", "Deciding"]
 
@@ -72,41 +72,60 @@ class Deciding:
 
     def decide(self, entry: Any) -> tuple[Tick | None, float]:
         """Return the tick to publish, `None` if there is none here; and when to ask again."""
-        ledger, name = self.ledger, entry.name
-        if not ledger.knows(name):
-            try:
-                self._read([entry])
-            except StoreError:
-                if not self.fires:
-                    return None, self._patience()
-                ledger.guess(name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True))
-        for _ in range(_TURNS):
-            self.go_on(entry)
-            due, delay = self._ask(entry)
-            watched = self._watched(name)
-            if not due and watched != 0.0:
-                return None, delay if watched is None else min(delay, watched)
-            wish = self._wish(entry, delay)
-            try:
-                # an entry for once must know that it has run before it is taken for due
-                unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
-                ask_first = unsure or not due
-                answer = ledger.look(name, wish.lives) if ask_first else ledger.claim(name, wish)
-                if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):
-                    ledger.drop(answer)
-                    continue
-            except StoreError:
-                if not due or not self.fires:
-                    return None, self._patience()
-                answer = ledger.unclaimed(name, wish)
-            if isinstance(answer, Tick):
-                answer.then = self._then(entry, answer)
-                return answer, self._after(entry, answer, wish if due else None, delay)
-            if isinstance(answer, Later):
-                return None, min(answer.seconds, self._rest(entry))
-            if due and self._slots(entry).ignores_last_run():
-                return None, self._let_rest(entry, delay)
+        try:
+            self._learn(entry)
+            for _ in range(_TURNS):
+                self.go_on(entry)
+                due, delay = self._ask(entry)
+                watched = self._watched(entry.name)
+                if not due and watched != 0.0:
+                    return None, delay if watched is None else min(delay, watched)
+                wish = self._wish(entry, delay)
+                answer = self._answer(entry, wish if due else None, wish.lives)
+                if isinstance(answer, Tick):
+                    answer.then = self._then(entry, answer)
+                    return answer, self._after(entry, answer, wish if due else None, delay)
+                if isinstance(answer, Later):
+                    return None, min(answer.seconds, self._rest(entry))
+                if due and self._slots(entry).ignores_last_run():
+                    return None, self._let_rest(entry, delay)
+        except StoreError:  # it has been told
+            return None, self._patience()
         return None, SOON
+
+    def _learn(self, entry: Any) -> None:
+        """Read the record of an entry that is not known yet. Raises `StoreError`."""
+        ledger, name = self.ledger, entry.name
+        if ledger.knows(name):
+            return
+        try:
+            self._read([entry])
+        except StoreError:
+            if not self.fires:
+                raise
+            ledger.guess(name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True))
+
+    def _answer(self, entry: Any, wish: Wish | None, lives: float) -> Tick | Later | Moved | None:
+        """Ask for the tick that is due, or look at another beat's. Raises `StoreError`.
+
+        `wish`: `None` if nothing is due.
+        """
+        ledger, name = self.ledger, entry.name
+        # an entry for once must know that it has run before it is taken for due
+        unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
+        try:
+            if wish is None or unsure:
+                answer: Tick | Later | Moved | None = ledger.look(name, lives)
+            else:
+                answer = ledger.claim(name, wish)
+            if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):
+                ledger.drop(answer)
+                return None
+            return answer
+        except StoreError:
+            if wish is None or not self.fires:
+                raise
+            return ledger.unclaimed(name, wish)
 
     def go_on(self, entry: Any) -> None:
         """Let an entry go on from the last run: the ledger's, or a later one of its own."""
