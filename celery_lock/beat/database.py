@@ -13,9 +13,9 @@ __all__ = ["LockedDatabaseScheduler"]
 
 class _RowEntry(ModelEntry):  # type: ignore[misc]  # it has no types
     def __init__(self, model: Any, app: Any = None) -> None:
-        self.blank = model.last_run_at is None
-        """The row has no last run. Then it counts from when it was changed last: it was enabled
-        again, or no beat has seen it yet."""
+        self.blank_since = model.date_changed if model.last_run_at is None else None
+        """When a row without a last run was changed last, from where it counts: it was enabled
+        again, or no beat has seen it yet. `None`: it has one."""
         super().__init__(model, app=app)
 
     def save(self) -> None:
@@ -49,12 +49,12 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
         """
         super().populate_heap(*args, **options)
         knows = self._deciding.ledger.knows
-        begun = [e for e in list(self._schedule.values()) if e.blank and knows(e.name)]
+        begun = [e for e in list(self._schedule.values()) if e.blank_since and knows(e.name)]
         if begun:
             self._dirty.update(entry.name for entry in begun)
             self.sync()
         for entry in begun:
-            entry.blank = False
+            entry.blank_since = None
 
     def confirmed(self, entry: Any) -> None:
         """Have the row written: its run moves after django-celery-beat looks at it."""

@@ -28,6 +28,8 @@ __all__ = [
     "start_of",
 ]
 
+_LONG_AGO = 30 * 365 * 86_400.0
+
 _NOWS = ("default_now", "_default_now")
 """What entries ask for the time: Celery's own, and its older name, which others override."""
 
@@ -35,11 +37,7 @@ _NOWS = ("default_now", "_default_now")
 def run_of(entry: Any) -> LastRun | None:
     """Return the last run that an entry carries, `None` if it has none."""
     at = entry.last_run_at
-    if at is None:
-        return None
-    if at.tzinfo is None:  # Celery takes naive moments for UTC
-        at = at.replace(tzinfo=timezone.utc)
-    return LastRun(at.timestamp(), int(entry.total_run_count or 0))
+    return None if at is None else LastRun(_aware(at).timestamp(), int(entry.total_run_count or 0))
 
 
 def known_run(entry: Any) -> LastRun | None:
@@ -48,6 +46,9 @@ def known_run(entry: Any) -> LastRun | None:
     A new entry of Celery's begins with its beat's own time, which is no knowledge. One with a row
     in a database always knows: at least when the row was changed.
     """
+    since = getattr(entry, "blank_since", None)
+    if since is not None:
+        return LastRun(_aware(since).timestamp(), 0)
     run = run_of(entry)
     if run is None or (not run.count and not hasattr(entry, "model")):
         return None
@@ -61,14 +62,15 @@ def set_run(entry: Any, run: LastRun, *, sure: bool) -> None:
         if place is not None:
             place.last_run_at = moment_like(run.at, zone)
             place.total_run_count = run.count
+    if start_of(entry) is not None and not run.count:
+        # as django-celery-beat does: it is due as soon as it may start
+        entry.last_run_at = moment_like(run.at - _LONG_AGO, zone)
 
 
 def start_of(entry: Any) -> float | None:
     """Return before when an entry is never due: seconds since 1970, `None` if nothing says so."""
     start = getattr(getattr(entry, "model", None), "start_time", None)
-    if not isinstance(start, datetime):
-        return None
-    return (start if start.tzinfo else start.replace(tzinfo=timezone.utc)).timestamp()
+    return _aware(start).timestamp() if isinstance(start, datetime) else None
 
 
 def counts_its_runs(entry: Any) -> bool:
@@ -126,6 +128,11 @@ def message_of(entry: Any, header: Callable[[Mapping[str, Any]], Any], task_id: 
     published = _copied(entry)
     published.options = options
     return published
+
+
+def _aware(moment: datetime) -> datetime:
+    """Take a naive moment for UTC, as Celery does."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _zone(entry: Any) -> tzinfo | None:

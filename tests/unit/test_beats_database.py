@@ -137,3 +137,52 @@ def test_an_entry_of_a_day_fires_though_its_beats_write_its_row_every_few_hours(
 
     assert len(world.dues("e")) == 2
     assert gaps(world.dues("e")) == {DAY}
+
+
+def test_an_entry_with_a_start_time_fires_at_that_time_and_goes_on_from_there(
+    table: Table,
+) -> None:
+    world = table.world()
+    table.add("e", 30, start_time=moment(100))
+    table.beat(world, "a")
+    world.run(3)
+    table.beat(world, "b")
+
+    world.run(200)
+
+    # django-celery-beat waits for whole seconds
+    assert world.dues("e")[0] == pytest.approx(100, abs=1.01)
+    assert len(world.dues("e")) == 4
+    assert gaps(world.dues("e")) == {30}
+
+
+def test_an_entry_with_a_start_time_does_not_wait_for_its_interval_first(table: Table) -> None:
+    world = table.world()
+    table.add("e", 3600, start_time=moment(100))
+    table.beat(world, "a")
+    table.beat(world, "b")
+
+    world.run(200)
+
+    assert world.dues("e") == [pytest.approx(100, abs=1.01)]
+
+
+def test_an_entry_for_once_with_a_start_time_fires_again_when_it_is_enabled_again(
+    table: Table,
+) -> None:
+    world = table.world()
+    table.add("first", 1)
+    table.beat(world, "a")
+    table.beat(world, "b")
+    world.run(5)
+    table.add("e", 30, one_off=True, start_time=moment(20))
+    world.run(400)
+    row = table.models.PeriodicTask.objects.get(name="e")
+    assert (len(world.dues("e")), row.enabled) == (1, False)
+
+    row.enabled = True
+    row.save()
+    world.run(400)
+
+    assert len(world.dues("e")) == 2
+    assert not table.models.PeriodicTask.objects.get(name="e").enabled
