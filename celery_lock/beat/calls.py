@@ -77,7 +77,7 @@ class Calls:
         """Write a record if it has the stamp that is expected. Raises `StoreError`."""
         change = Change(
             space=self._space,
-            name=name,
+            name=str(name),  # a schedule may number its entries
             expected=expected,
             stamp=wanted.stamp,
             value=wanted.write(),
@@ -93,14 +93,16 @@ class Calls:
 
     def read(self, name: str) -> tuple[Record | None, float]:
         """Return one record, and the store's time. Raises `StoreError`."""
-        (record,), now = self._ask(partial(self._store.records, self._space, [name]))
+        (record,), now = self._ask(partial(self._store.records, self._space, [str(name)]))
         return record, now
 
     def read_all(self, names: list[str]) -> Iterator[tuple[str, Record | None]]:
         """Yield the record of each name, some hundred in a call. Raises `StoreError`."""
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            records, _ = self._ask(partial(self._store.records, self._space, batch))
+            records, _ = self._ask(
+                partial(self._store.records, self._space, [str(name) for name in batch])
+            )
             yield from zip(batch, records, strict=True)
 
     def _ask(self, ask: Callable[[], tuple[_Answer, float]]) -> tuple[_Answer, float]:

@@ -29,6 +29,7 @@ def tick_header(
 
     Raises `LockError` for a time that is none, and for a `given` that is no header of ours.
     """
+    entry = str(entry)  # a schedule may number its entries
     moment = moment_of(due)
     if moment is None:
         raise LockError(f"the tick of {entry!r} is due at {due!r}, which is no time")

@@ -621,6 +621,15 @@ def test_the_entrys_own_options_and_headers_are_sent_and_stay_as_they_are() -> N
     assert beat.scheduler.schedule["e"].options["headers"] == mine
 
 
+def test_an_entry_whose_name_is_a_number_is_published_as_well() -> None:
+    world = World({7: {"task": "t:e", "schedule": 10}})  # type: ignore[dict-item]
+    three(world)
+
+    world.run(30)
+
+    assert len(world.dues("e")) == len(set(world.dues("e"))) == 3
+
+
 def test_a_task_id_that_the_schedule_names_is_kept() -> None:
     world = World({"e": {"task": "t:e", "schedule": 10, "options": {"task_id": "mine"}}})
     world.beat("a")
