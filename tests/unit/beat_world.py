@@ -8,6 +8,7 @@ and a beat can be killed, paused or cut off at any call.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -90,6 +91,8 @@ class FaultyStore:
         answer = self._inner.change(change)
         self._lose()
         if answer.done and '"claim"' in change.value and self.beat is not None:
+            due = json.loads(change.value)["claim"]["due"] - self.world.begins
+            self.world.claimed = change.name, round(due, 6)
             self.world.reach("claimed", self.beat)
         return answer
 
@@ -130,6 +133,8 @@ class World:
         self.failed: list[str] = []
         self.refuse: Callable[[str], bool] = lambda beat: False
         """Whether the broker refuses a message of this beat."""
+        self.claimed = ("", 0.0)
+        """The entry and the due time of the latest claim."""
         self.next: dict[str, Callable[[Beat], None]] = {}
         """What happens to the beat that comes to a point first: `claimed`, `granted`,
         `publishing`, `published`, `confirming`."""
