@@ -1245,10 +1245,52 @@ BEATS = (
     Guard(
         "an entry that paces itself is left to its pace",
         "beat/deciding.py",
-        "            if due and self._slots(entry).ignores_last_run():\n"
-        "                return None, self._let_rest(entry, delay)\n",
+        "                if due and self._slots(entry).ignores_last_run():\n"
+        "                    return None, self._let_rest(entry, delay)\n",
         "",
         (UNIT + "beats.py",),
+    ),
+    Guard(
+        "a claimed tick of the past is left out",
+        "beat/deciding.py",
+        "if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):",
+        "if False:",
+        (UNIT + "beats.py",),
+    ),
+    Guard(
+        "a blank row is written where it begins",
+        "beat/database.py",
+        "        if begun:\n",
+        "        if False:\n",
+        (UNIT + "beats_database.py",),
+    ),
+    Guard(
+        "a row that was changed is not written over",
+        "beat/database.py",
+        "rows.filter(pk=self.model.pk, date_changed=self.model.date_changed)",
+        "rows.filter(pk=self.model.pk)",
+        (UNIT + "beats_database.py",),
+    ),
+    Guard(
+        "an entry with a start time is due as it may start",
+        "beat/entries.py",
+        "entry.last_run_at = moment_like(run.at - _LONG_AGO, zone)",
+        "pass",
+        (UNIT + "beats_database.py",),
+    ),
+    Guard(
+        "a slot has one name for all beats",
+        "beat/slots.py",
+        "self._now = now = round(now, 6)",
+        "self._now = now",
+        (UNIT + "beat_slots.py",),
+    ),
+    Guard(
+        "a beat whose schedule cannot be stored stops",
+        "beat/mixin.py",
+        "            super().close()\n        except Exception:\n",
+        "            super().close()\n        except ZeroDivisionError:\n",
+        (UNIT + "beat_classes.py", UNIT + "beat_endings.py"),
     ),
     Guard(
         "an entry for once looks whether it has run",
