@@ -523,6 +523,19 @@ def test_a_flushed_store_is_written_anew_from_memory() -> None:
     assert gaps(world.dues("e")) == {10}
 
 
+def test_a_flush_with_hundreds_of_entries_repeats_none_and_loses_none() -> None:
+    world = World({f"e{n}": {"task": f"t:e{n}", "schedule": 10} for n in range(300)})
+    three(world)
+    world.run(25)
+
+    world.flush()
+    world.run(30)
+
+    for n in range(300):
+        assert len(world.dues(f"e{n}")) == len(set(world.dues(f"e{n}")))
+        assert gaps(world.dues(f"e{n}")) == {10}
+
+
 def test_a_store_that_is_flushed_while_a_new_beat_starts_keeps_the_phase() -> None:
     world = World(every(30))
     three(world)
