@@ -142,7 +142,7 @@ class Ledger:
             known.settle(there.last if there is not None and later else known.last)
             return None
         if known.is_past(there):
-            known.watch = None
+            known.settle(known.last)  # the store has gone back in time
             return None
         found = self._meet(name, there, record, now, sent, Wish(claimed.due, claimed.reach, lives))
         return Later(0.0) if isinstance(found, Moved) else found

@@ -189,6 +189,28 @@ def test_a_claim_that_the_store_brings_back_after_its_confirm_is_passed_over(
     assert after.last == tick.run
 
 
+def test_a_look_at_a_claim_of_long_ago_ends_the_doubt(ground: Ground) -> None:
+    one, store = ground.beat("one")
+    two, _ = ground.beat("two")
+    ground.clock.move(1)
+    first = granted(one.claim("e", ground.wish()))
+    (open_,), _ = store.records("beat:shop", ["e"])
+    one.confirm(first)
+    assert isinstance(two.claim("e", ground.wish()), Moved)
+    ground.clock.move(5)
+    granted(one.claim("e", ground.wish()))
+    assert isinstance(two.claim("e", ground.wish()), Later)
+    assert not two.of("e").is_sure
+    (claimed,), _ = store.records("beat:shop", ["e"])
+    back = Change("beat:shop", "e", claimed.stamp, open_.stamp, open_.value, 60)
+    assert store.inner.change(back).done
+
+    answer = two.look("e", 10.0)
+
+    assert answer is None
+    assert two.of("e").is_sure
+
+
 def test_a_beat_that_lags_behind_is_told_to_think_again(ground: Ground) -> None:
     one, _ = ground.beat("one")
     two, _ = ground.beat("two")
