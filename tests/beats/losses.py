@@ -52,7 +52,8 @@ def merged(due: float, entry: Entry, history: History) -> bool:
     mine = [one for one in history.publishings if one.entry == entry.name and one.due is not None]
     for tick in {one.due for one in mine if one.due is not None and one.due < due}:
         tries = [one for one in mine if one.due == tick]
-        over = min((one.published for one in tries if one.published), default=history.ended)
+        # a taker that died after publishing has left it open as well
+        over = min((one.confirmed for one in tries if one.confirmed), default=history.ended)
         failed = [one for one in tries if one.failed or lost(one, entry, history)]
         if len(failed) >= 2 and due <= over:
             return True

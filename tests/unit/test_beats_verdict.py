@@ -231,6 +231,19 @@ def test_a_tick_whose_takers_were_lost_twice_merges_with_the_next(book: Book) ->
     assert (found.missed, found.merged) == ((), (1011.0,))
 
 
+def test_a_tick_is_open_until_it_is_confirmed_and_not_until_it_is_published(book: Book) -> None:
+    book.took(A, 1010.0, 1010.0, "publishing", "published")
+    book.tell("injected", 1010.01, pid=A)
+    book.took(B, 1010.0, 1010.9)
+    book.tell("killed", 1010.95, pid=B)
+    book.took(C, 1010.0, 1012.0, "publishing", "published", "confirmed")
+    book.fired(but=(1011.0,))
+
+    found = book.of()
+
+    assert (found.missed, found.merged) == ((), (1011.0,))
+
+
 def test_a_tick_whose_taker_was_lost_once_merges_with_nothing(book: Book) -> None:
     book.took(A, 1010.0, 1010.0)
     book.tell("killed", 1010.5, pid=A)
