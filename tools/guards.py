@@ -1245,7 +1245,7 @@ BEATS = (
     Guard(
         "an entry that paces itself is left to its pace",
         "beat/deciding.py",
-        "                if due and self._slots(entry).ignores_last_run():\n"
+        "                if due and slots.ignores_last_run():\n"
         "                    return None, self._let_rest(entry, delay)\n",
         "",
         (UNIT + "beats.py",),

@@ -80,14 +80,17 @@ class Deciding:
                 watched = self._watched(entry.name)
                 if not due and watched != 0.0:
                     return None, delay if watched is None else min(delay, watched)
-                wish = self._wish(entry, delay)
-                answer = self._answer(entry, wish if due else None, wish.lives)
+                slots = self._slots(entry)
+                wish = self._wish(entry, slots, delay)
+                answer = self._answer(entry, due, wish)
                 if isinstance(answer, Tick):
-                    answer.then = self._then(entry, answer)
-                    return answer, self._after(entry, answer, wish if due else None, delay)
+                    answer.then = _then(slots, answer)
+                    if due and not slots.every and answer.due < wish.due:
+                        delay = 0.0  # an older tick, and the one that is due comes next
+                    return answer, self._until_next(slots, answer.reach, delay)
                 if isinstance(answer, Later):
                     return None, min(answer.seconds, self._rest(entry))
-                if due and self._slots(entry).ignores_last_run():
+                if due and slots.ignores_last_run():
                     return None, self._let_rest(entry, delay)
         except StoreError:  # it has been told
             return None, self._patience()
@@ -105,25 +108,20 @@ class Deciding:
                 raise
             ledger.guess(name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True))
 
-    def _answer(self, entry: Any, wish: Wish | None, lives: float) -> Tick | Later | Moved | None:
-        """Ask for the tick that is due, or look at another beat's. Raises `StoreError`.
-
-        `wish`: `None` if nothing is due.
-        """
+    def _answer(self, entry: Any, due: bool, wish: Wish) -> Tick | Later | Moved | None:
+        """Ask for the tick that is due, or look at another beat's. Raises `StoreError`."""
         ledger, name = self.ledger, entry.name
         # an entry for once must know that it has run before it is taken for due
         unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
         try:
-            if wish is None or unsure:
-                answer: Tick | Later | Moved | None = ledger.look(name, lives)
-            else:
-                answer = ledger.claim(name, wish)
+            ask_first = unsure or not due
+            answer = ledger.look(name, wish.lives) if ask_first else ledger.claim(name, wish)
             if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):
                 ledger.drop(answer)
                 return None
             return answer
         except StoreError:
-            if wish is None or not self.fires:
+            if not due or not self.fires:
                 raise
             return ledger.unclaimed(name, wish)
 
@@ -184,17 +182,16 @@ class Deciding:
             return False
         self.tell(entry)
         due, delay = self._ask(entry)
-        return not due or self._wish(entry, delay).due > tick.due + SAME
+        return not due or self._wish(entry, self._slots(entry), delay).due > tick.due + SAME
 
-    def _after(self, entry: Any, tick: Tick, wish: Wish | None, delay: float) -> float:
-        """Return when to ask an entry again whose tick is published here.
+    def _until_next(self, slots: Slots, reach: float, delay: float) -> float:
+        """Return the seconds until the slot after `reach`, where Celery has answered `delay`.
 
-        `wish`: for the slot that is due; the tick may be an older one.
+        For an interval it answers with the whole of it, which would lose its phase; all others it
+        knows best.
         """
-        following = self._slots(entry).seconds_after(tick.reach)
-        if following is not None:
-            return following
-        return 0.0 if wish is not None and tick.due < wish.due else delay
+        after = slots.after(reach) if slots.every else None
+        return delay if after is None else max(0.0, after - self.ledger.clock.now())
 
     def _read(self, entries: list[Any]) -> None:
         """Read what the store knows of these entries. Raises `StoreError`."""
@@ -204,17 +201,11 @@ class Deciding:
             lambda name, run: self._slots(named[name]).after(run),
         )
 
-    def _then(self, entry: Any, tick: Tick) -> float | None:
-        """Return the slot after a tick; an entry that runs once has none."""
-        slot = self._slots(entry).after(tick.reach)
-        return slot if slot is not None and slot > tick.due else None
-
-    def _wish(self, entry: Any, delay: float) -> Wish:
-        slots, last = self._slots(entry), self.ledger.of(entry.name).last.at
+    def _wish(self, entry: Any, slots: Slots, delay: float) -> Wish:
+        last = self.ledger.of(entry.name).last.at
         due = slots.latest(last, start_of(entry))
         reach = slots.reach(due, last)
-        following = slots.seconds_after(reach)
-        following = delay if following is None else following
+        following = self._until_next(slots, reach, delay)
         return Wish(due, reach, life(following), following)
 
     def _slots(self, entry: Any) -> Slots:
@@ -227,3 +218,9 @@ class Deciding:
 
     def _patience(self) -> float:
         return max(self.ledger.calls.patience, SOON)
+
+
+def _then(slots: Slots, tick: Tick) -> float | None:
+    """Return the slot after a tick; an entry that runs once has none."""
+    slot = slots.after(tick.reach)
+    return slot if slot is not None and slot > tick.due else None

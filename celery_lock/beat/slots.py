@@ -40,6 +40,10 @@ class Slots:
         # as exact as a datetime is: else the same slot is another one for every beat
         self._now = now = round(now, 6)
         self._zone = zone
+        # of a class of one's own nothing is known but what it answers
+        plain = type(schedule) is schedules.schedule and not schedule.relative
+        self.every = float(schedule.seconds) if plain else 0.0
+        """The seconds of a plain interval, 0 for all others."""
         set_clock(schedule, lambda: moment_like(now, zone))
 
     def latest(self, last: float, start: float | None = None) -> float:
@@ -47,7 +51,7 @@ class Slots:
 
         `start`: nothing was due before; an interval counts from there.
         """
-        every = self._every()
+        every = self.every
         if every:
             if start is not None and last < start <= self._now:
                 last = start - every
@@ -62,35 +66,18 @@ class Slots:
         That is the slot itself where slots form a grid, else it would drift; and now for all
         other schedules, which may find the same slot again when they start from it.
         """
-        on_a_grid = self._every() or isinstance(self._schedule, schedules.crontab)
+        on_a_grid = self.every or isinstance(self._schedule, schedules.crontab)
         if on_a_grid and slot > last and not self._due_after(slot):
             return slot
         return max(self._now, slot)
 
-    def seconds_after(self, reach: float) -> float | None:
-        """Return the seconds until the slot after `reach`, where that is known: of an interval.
-
-        Celery answers with the whole interval, and would lose its phase; all others it knows best.
-        """
-        every = self._every()
-        return max(0.0, reach + every - self._now) if every else None
-
     def after(self, reach: float) -> float | None:
         """Return the slot after `reach`; `None` if the schedule does not tell."""
-        every = self._every()
-        return round(reach + every, 6) if every else self._following(reach)
+        return round(reach + self.every, 6) if self.every else self._following(reach)
 
     def ignores_last_run(self) -> bool:
         """Whether it is due even right after a run: then it paces itself by what it answers."""
         return self._due_after(self._now)
-
-    def _every(self) -> float:
-        """The seconds of a plain interval, 0 for all others."""
-        schedule = self._schedule
-        # of a class of one's own nothing is known but what it answers
-        if type(schedule) is not schedules.schedule or schedule.relative:
-            return 0.0
-        return float(schedule.seconds)
 
     def _stepped(self, last: float) -> float | None:
         back = _FIRST_LOOK
