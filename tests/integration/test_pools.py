@@ -173,7 +173,7 @@ def test_children_renew_though_the_main_process_used_the_lock_before_the_fork(
         hold = app.tasks["pool.hold"]
         for generation in range(2):
             job = f"generation {generation}"
-            sent = [hold.delay(job, 2.5 * TTL), hold.delay(job, 0.0)]
+            sent = [hold.delay(job, 1.5 * TTL), hold.delay(job, 0.0)]
             first, second = (result.get(timeout=QUICK) for result in sent)
             assert first != second
             assert keys.holder("touched:when ready"), "the main process kept its own as well"

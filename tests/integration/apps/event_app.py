@@ -14,7 +14,7 @@ from celery_lock import Lock, LockedTask, skip
 from celery_lock.signals import lock_acquired, lock_conflicted, lock_lost, lock_released
 from tests.integration.apps.history import VARIABLE, tell
 
-TTL = 1.5
+TTL = 3.0
 
 
 def make_app(**conf: Any) -> Celery:

@@ -17,7 +17,7 @@ from celery_lock.clock import steady
 from celery_lock.signals import lock_lost
 from tests.integration.apps.history import tell
 
-TTL = 1.0
+TTL = 2.0
 AT_MOST = 0.6
 LONG = 20.0
 """Seconds that a body waits for what does not come."""
