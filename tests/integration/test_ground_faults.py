@@ -15,11 +15,15 @@ from amqp.exceptions import NotFound
 from tests.services import (
     Certificates,
     Process,
+    RabbitServer,
     RedisServer,
     SharedRabbit,
     WaitedTooLong,
+    find_rabbit,
     find_redis,
+    missing,
 )
+from tests.services.binaries import GET_RABBIT
 from tests.services.fixtures import ProxyFactory, RedisFactory
 
 
@@ -206,6 +210,23 @@ def test_a_server_with_a_taken_port_takes_another(
 def test_a_server_that_cannot_start_says_why(redis_factory: RedisFactory) -> None:
     with pytest.raises(WaitedTooLong, match="no-such-option"):
         redis_factory(args=["--no-such-option", "1"])
+
+
+def test_a_broker_with_taken_ports_takes_others(
+    redis_factory: RedisFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, free = redis_factory().port, sys.modules["tests.services.ports"].free_port
+    # its own port, its port mapper's (until one is free), that of Erlang's distribution
+    given = iter([free(), taken, free(), taken])
+    monkeypatch.setattr(
+        "tests.services.rabbit_server.free_port", lambda: next(given, None) or free()
+    )
+
+    with RabbitServer(find_rabbit() or missing("RabbitMQ", GET_RABBIT), tmp_path / "late") as late:
+        assert late.port != taken
+        late.empty()
+        with kombu.Connection(late.url) as connection:
+            connection.connect()
 
 
 def test_the_session_s_rabbitmq_is_lent_empty_even_if_it_came_back_dead(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
+import shutil
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +24,10 @@ _vhosts = itertools.count(1)
 
 ERLANG_FLAGS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 """Two schedulers that do not spin while idle: the tests need the processors themselves."""
+
+
+TAKEN = re.compile("eaddrinuse|dist_port_already_used")
+"""What RabbitMQ says if somebody else has its port, or that of Erlang's distribution."""
 
 
 class RabbitServer:
@@ -42,6 +49,7 @@ class RabbitServer:
         self.port = 0
         self._cookie = secrets.token_hex(16)
         self._distribution_port = 0
+        self._database = directory / "mnesia"
         # In the foreground and known to us: RabbitMQ would start a daemon that outlives it.
         self._epmd = Process([epmd], cwd=directory, log=directory / "epmd.log")
         slim = slim_home(binary, directory / "home")
@@ -64,10 +72,10 @@ class RabbitServer:
                 self.wait_ready()
                 return self
             except WaitedTooLong:
-                said = self.process.logs(since_start=True) + self._epmd.logs(since_start=True)
+                said = self.process.logs(since_start=True)
                 self.kill()
                 self.port = known
-                if "eaddrinuse" not in said.lower().replace(" ", "") or attempt == TRIES - 1:
+                if not TAKEN.search(said) or attempt == TRIES - 1:
                     raise
         raise AssertionError("unreachable")
 
@@ -85,6 +93,10 @@ class RabbitServer:
         """Stop it if it runs, and start it at the same port with the same folder."""
         self.stop()
         return self.start()
+
+    def forget(self) -> None:
+        """Delete what one that does not run has on its disk: its next start is as its first."""
+        shutil.rmtree(self._database, ignore_errors=True)
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP)."""
@@ -175,19 +187,26 @@ class RabbitServer:
             raise RuntimeError(f"RabbitMQ did not take {expressions!r}, but said {said!r}")
 
     def _start_epmd(self) -> int:
-        self._epmd.stop()
-        port = free_port()
-        self._epmd.argv[1:] = ["-port", str(port), "-address", self.host]
-        self._epmd.start()
+        for _ in range(TRIES):
+            self._epmd.stop()
+            port = free_port()
+            self._epmd.argv[1:] = ["-port", str(port), "-address", self.host]
+            self._epmd.start()
+            self._wait_for_epmd(port)
+            if self._epmd.alive():  # it dies without a word if somebody else has the port
+                return port
+        raise WaitedTooLong(f"epmd died {TRIES} times: {self._epmd.tail()}")
 
-        def listens() -> bool:
-            if not self._epmd.alive():
-                raise WaitedTooLong(f"epmd died: {self._epmd.tail()}")
-            with socket.socket() as probe:
-                return probe.connect_ex((self.host, port)) == 0
+    def _wait_for_epmd(self, port: int) -> None:
+        wait_for(lambda: not self._epmd.alive() or self._maps_ports_at(port), "epmd")
 
-        wait_for(listens, "epmd")
-        return port
+    def _maps_ports_at(self, port: int) -> bool:
+        try:
+            with socket.create_connection((self.host, port), timeout=2.0) as connection:
+                connection.sendall(b"\x00\x01n")  # which names it knows
+                return connection.recv(4, socket.MSG_WAITALL) == struct.pack(">I", port)
+        except OSError:
+            return False
 
     def _greets(self) -> bool:
         try:
@@ -218,7 +237,7 @@ class RabbitServer:
             "ERL_EPMD_ADDRESS": self.host,
             "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
+            "RABBITMQ_MNESIA_BASE": str(self._database),
             "RABBITMQ_LOG_BASE": str(here / "log"),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_PID_FILE": str(here / "rabbit.pid"),

@@ -17,16 +17,25 @@ class SharedRabbit:
         self._lent: list[RabbitServer] = []
 
     def running(self) -> RabbitServer:
-        """The session's broker, started (again) if it does not run. Skips or fails without one."""
+        """The session's broker, started anew if it does not run. Skips or fails without one."""
         if not self._servers:
             self._add()
-        return _awake(self._servers[0])
+        server = self._servers[0]
+        if server.alive():
+            server.resume()
+        else:
+            _start_anew(server)
+        return server
 
     def lend(self) -> RabbitServer:
         """A broker whose virtual host "/" is empty and the borrower's alone, to kill at will."""
         free = [server for server in self._servers if server not in self._lent]
-        server = _awake(free[0] if free else self._add())
-        server.empty()
+        server = free[0] if free else self._add()
+        if server.alive():
+            server.resume()
+            server.empty()
+        else:
+            _start_anew(server)
         self._lent.append(server)
         return server
 
@@ -47,9 +56,7 @@ class SharedRabbit:
         return server
 
 
-def _awake(server: RabbitServer) -> RabbitServer:
-    if server.alive():
-        server.resume()
-    else:
-        server.start()
-    return server
+def _start_anew(server: RabbitServer) -> None:
+    # What one that was killed had on its disk, as its first start ended perhaps, is nobody's.
+    server.forget()
+    server.start()
