@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kombu
@@ -243,6 +244,15 @@ def test_the_session_s_rabbitmq_is_lent_empty_even_if_it_came_back_dead(
     with kombu.Connection(lent.url) as connection, pytest.raises(NotFound):
         kombu.Queue("left-over", channel=connection.channel()).queue_declare(passive=True)
     shared_rabbit.give_back(lent)
+
+
+def test_virtual_hosts_are_made_by_many_at_once(rabbit_server: RabbitServer) -> None:
+    with ThreadPoolExecutor(4) as at_once:
+        made = list(at_once.map(lambda _: rabbit_server.new_vhost(), range(12)))
+
+    assert len(set(made)) == 12
+    for vhost in made:
+        rabbit_server.delete_vhost(vhost)
 
 
 def test_the_end_of_a_process_is_the_end_of_its_group(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tests.services.rabbit_home import slim_home
 from tests.services.waiting import WaitedTooLong, wait_for
 
 _vhosts = itertools.count(1)
+_callers = itertools.count(1)
 
 ERLANG_FLAGS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 """Two schedulers that do not spin while idle: the tests need the processors themselves."""
@@ -174,8 +175,10 @@ class RabbitServer:
         # rabbitmqctl would take two seconds for what Erlang's own caller does in milliseconds.
         assert self._erl_call is not None
         address = f"{self.host}:{self._distribution_port}"
+        # Erlang refuses a second caller of one name, and may not know yet that the last is gone
+        name = f"caller-{next(_callers)}"
         done = subprocess.run(
-            [self._erl_call, "-c", self._cookie, "-address", address, "-e"],
+            [self._erl_call, "-h", name, "-c", self._cookie, "-address", address, "-e"],
             input=expressions + "\n",
             capture_output=True,
             text=True,
