@@ -96,6 +96,8 @@ class Tap:
 # -- Redis --------------------------------------------------------------------------------------
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_OURS = re.compile(rb'\+\S+ \[.*?\] "(?:echo|[lr]push)" ', re.IGNORECASE)
+"""The beginning of a line that is worth a look: a busy worker says a hundred others for each."""
 
 
 class RedisTap(Tap):
@@ -121,13 +123,12 @@ class RedisTap(Tap):
     def _listen(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection.makefile("rb") as lines:
             for line in lines:
-                self._take(line.decode())
+                if _OURS.match(line):
+                    self._take(line.decode())
 
     def _take(self, line: str) -> None:
         # +1700000000.123456 [0 127.0.0.1:40000] "LPUSH" "queue" "{...}", escaped as in Python
         command, *quoted = _QUOTED.findall(line)
-        if command.upper() not in ('"ECHO"', '"LPUSH"', '"RPUSH"'):
-            return
         words = [_unescaped(word) for word in quoted]
         if command.upper() == '"ECHO"':
             self._echo = words[0]
