@@ -46,13 +46,13 @@ class Session:
         yield from judged([row for rows in self.batches for row in rows], casts)
 
 
-def judged(rows: Sequence[Row], casts: Sequence[Cast]) -> list[Outcome]:
-    """Judge each row by its two casts."""
+def judged(rows: Sequence[Row], casts: Sequence[Cast], stall: float = 0.0) -> list[Outcome]:
+    """Judge each row by its two casts; see `outcome`."""
 
     def of(row: Row, twin: str) -> Cast:
         return next(cast for cast in casts if cast.row is row and cast.twin == twin)
 
-    return [outcome(of(row, "locked"), of(row, "plain")) for row in rows]
+    return [outcome(of(row, "locked"), of(row, "plain"), stall) for row in rows]
 
 
 def _takes(rows: Sequence[Row]) -> list[tuple[list[Row], tuple[str, ...]]]:

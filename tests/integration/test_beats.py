@@ -17,7 +17,7 @@ from tests.beats.book import read
 from tests.beats.entries import ENTRIES, GRID, Entry
 from tests.beats.kinds import KINDS
 from tests.beats.scenes import Scenes, Sent, scenes
-from tests.services import RedisServer
+from tests.services import STALL, RedisServer
 
 pytestmark = pytest.mark.timeout(300)  # a scenario is played by all schedulers at once
 
@@ -27,8 +27,6 @@ PLAIN = ("persistent",)
 E1, E2 = (entry for entry in ENTRIES if entry.name in ("e1-plain", "e2-plain"))
 SECONDS = 6.0
 """How long a scene is watched: a few slots of each entry."""
-BUSY = 0.7
-"""Seconds that a machine may be late that does much else."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def late(sent: Sequence[Sent]) -> list[Sent]:
     """What was not sent as it was due. The first one may be for a slot before the start: a row of
     a database is due since it was written."""
     assert sent[0].at >= sent[0].due
-    return [one for one in sent[1:] if not 0.0 <= one.at - one.due < BUSY]
+    return [one for one in sent[1:] if not 0.0 <= one.at - one.due < STALL]
 
 
 # -- a wrong clock ------------------------------------------------------------------------------
@@ -105,7 +103,8 @@ def test_a_lone_beat_with_a_wrong_clock_fires_at_the_time_on_the_wall(
 def test_without_the_store_a_wrong_clock_fires_at_a_wrong_time(alone: Scenes, kind: str) -> None:
     sent = alone.sent(kind, GRID.name, "up")
 
-    assert [one for one in sent if one.at % GRID.every < BUSY] == []
+    on_time = [one for one in sent if one.at % GRID.every < GRID.every / 4]
+    assert len(on_time) <= len(sent) / 2, "chance brought more of them to their time"
 
 
 # -- two beats, and what befalls them -----------------------------------------------------------
@@ -188,7 +187,7 @@ def test_a_beat_that_dies_with_a_claim_leaves_no_gap_beyond_the_claims_time(
     (lost,) = (line for line in read(lives.beats[kind].book) if line["what"] == "injected")
 
     gaps = [b.at - a.at for a, b in itertools.pairwise(sent)]
-    assert max(gaps) < entry.every + entry.claim_life + BUSY
+    assert max(gaps) < entry.every + entry.claim_life + STALL
     assert twice(sent, entry) == []
     slots = {round((one.due - sent[0].due) / entry.every) for one in sent}
     assert slots == set(range(len(slots))), "no slot is left out"
@@ -218,7 +217,7 @@ def test_kill_9_of_a_beat_between_ticks_leaves_no_gap(
 
     gaps = [b.at - a.at for a, b in itertools.pairwise(sent)]
     # the kill may have met a claim
-    assert max(gaps) < entry.every + entry.claim_life + BUSY
+    assert max(gaps) < entry.every + entry.claim_life + STALL
     assert twice(sent, entry) == []
 
 
@@ -234,4 +233,4 @@ def test_beats_that_all_start_again_run_once_for_what_they_missed_and_keep_the_p
     assert off_grid(after, entry, before[0].due) == []
     early = [one for one in after if one.due < lives.marks["again"]]
     assert len(early) <= 1, "one run for all slots that went by"
-    assert after[0].at - after[0].due < entry.every + BUSY, "and that for the latest"
+    assert after[0].at - after[0].due < entry.every + STALL, "and that for the latest"

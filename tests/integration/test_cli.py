@@ -29,7 +29,7 @@ from tests.integration.stage import (  # noqa: F401  (fixtures are found by thei
     sending,
     shared_logs,
 )
-from tests.services import RedisServer, Worker, free_port, wait_for
+from tests.services import STALL, RedisServer, Worker, free_port, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
 from tests.services.process import Process
 
@@ -169,7 +169,7 @@ def test_the_robbed_body_is_told_within_a_third_of_its_ttl_and_the_key_is_free_a
     assert said["lost"]
     assert said["said"] == "LeaseLost('deleted:robbed', 'taken', None)"
     (lost,) = desk.history.wait("lost", "deleted:robbed")
-    assert lost["at"] - released < TTL / 3 + 0.3
+    assert lost["at"] - released < TTL / 3 + STALL
     desk.worker.wait_for_log(rf"{robbed.id}\]: lock 'deleted:robbed' LOST \(taken\)")
 
 

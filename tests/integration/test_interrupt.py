@@ -23,7 +23,7 @@ from tests.integration.stage import (  # noqa: F401  (fixtures are found by thei
     sending,
     shared_logs,
 )
-from tests.services import RedisServer, Worker, wait_for
+from tests.services import STALL, RedisServer, Worker, wait_for
 from tests.services.fixtures import WorkerFactory
 from tests.services.worker import Pool
 
@@ -116,7 +116,7 @@ def test_a_lost_lease_ends_the_body_and_the_worker_goes_on(ground: Ground, how: 
     (lost,) = ground.history.wait("lost", f"wait:{job}")
     (end,) = ground.history.lines("end", job)
     print(f"{ground.pool} {how}: interrupted {(end['seen'] - lost['at_clock']) * 1000:+.1f} ms")
-    assert end["seen"] - lost["at_clock"] < 0.5
+    assert end["seen"] - lost["at_clock"] < STALL
     ground.goes_on()
 
 

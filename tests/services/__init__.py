@@ -18,10 +18,11 @@ from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
 from tests.services.shared_rabbit import SharedRabbit
-from tests.services.waiting import WaitedTooLong, wait_for
+from tests.services.waiting import STALL, WaitedTooLong, wait_for
 from tests.services.worker import Worker
 
 __all__ = [
+    "STALL",
     "Certificates",
     "Process",
     "Proxy",

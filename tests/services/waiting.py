@@ -8,6 +8,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+STALL = 1.5
+"""Seconds for which a process of a busy machine may stand still: 0.9 was seen, of dozens on two
+cores. What is promised within a time has so much more in a test that runs beside others."""
+
 POLL = 0.02
 """Seconds between two looks. Less costs processor time that the servers need; more, waiting."""
 
