@@ -597,7 +597,7 @@ def test_a_keeper_that_never_kept_anything_leaves_nothing_behind(clock: ManualCl
     before = threading.active_count()
 
     keeper = weakref.ref(Keeper(Signalled(clock), clock=clock))
-    gc.collect(1)
+    gc.collect()
 
     assert threading.active_count() == before
     assert keeper() is None

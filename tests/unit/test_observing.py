@@ -109,7 +109,7 @@ def test_after_the_app_has_gone_a_task_sends_under_its_name(heard: list[object])
         return observers(Celery("gone", broker="memory://", set_as_current=False))
 
     left = make()
-    gc.collect(1)
+    gc.collect()
 
     left.tell(acquired())
 
@@ -301,7 +301,7 @@ def test_the_observers_of_an_app_do_not_keep_it_alive() -> None:
         return weakref.ref(app), observers(app, events=True).tell
 
     app, tell = make()
-    gc.collect(1)
+    gc.collect()
 
     assert app() is None
     tell(acquired())
