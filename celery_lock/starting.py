@@ -1,18 +1,32 @@
-"""The warning of scheduled jobs whose runs would pile up behind a slow one."""
+"""What is said once as a worker or a beat starts: of the store, of what would pile up."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+from .errors import StoreError
+from .model import LockStore
 from .policies import requeue, wait
 from .terms import Terms
 
-__all__ = ["warn_of_piling"]
+__all__ = ["warn_of_piling", "warn_of_store"]
 
 logger = logging.getLogger("celery_lock")
 
 _OF_ONE_TICK = ("{beat[due]", "{beat.due")
+
+
+def warn_of_store(store: LockStore, *, then: str) -> None:
+    """Look at the store once, and warn of what is wrong with it.
+
+    One that gives no answer is no reason not to start: `then` says what happens all the same.
+    """
+    try:
+        for warning in store.check():
+            logger.warning("the lock store %s: %s", store.url, warning)
+    except StoreError as error:
+        logger.warning("%s; %s until the store answers", error, then)
 
 
 def warn_of_piling(app: Any) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 from celery import bootsteps, signals
 from celery.worker import state
 
-from .errors import LockConfigurationError, StoreError
+from .errors import LockConfigurationError
 from .observing import last_words
 from .per_app import locks_of
-from .piling import warn_of_piling
 from .policies import wait
+from .starting import warn_of_piling, warn_of_store
 
 __all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "era", "forks", "install", "stopping"]
 
@@ -94,13 +94,9 @@ class WorkerStep(bootsteps.StartStopStep):
         locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         try:
-            for warning in store.check():
-                logger.warning("the lock store %s: %s", store.url, warning)
-        except StoreError as error:
-            logger.warning(
-                "%s; the worker starts all the same, and its locked tasks follow on_store_error"
-                " until the store answers",
-                error,
+            warn_of_store(
+                store,
+                then="the worker starts all the same, and its locked tasks follow on_store_error",
             )
         finally:
             store.close()  # the pool forks next: no child may share a connection

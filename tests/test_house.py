@@ -33,7 +33,7 @@ FLOORS: tuple[set[str], ...] = (
     | {"settings", "table", "log_words", "logs", "signals", "metrics", "task_events"},
     {"locker"},
     {"message"},
-    {"terms", "steps", "observing", "per_app", "stamping", "piling", "binding", "worker"}
+    {"terms", "steps", "observing", "per_app", "stamping", "starting", "binding", "worker"}
     | {"ending", "request", "run", "task", "beat"},
     {"cli", "testing", "celery_lock"},  # the last one is `__init__`: the face
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from typing import Any
@@ -11,14 +10,12 @@ from ..errors import StoreError, UnsupportedFeature
 from ..events import StoreFailed, Subject
 from ..model import Feature, LockStore
 from ..per_app import AppLocks, locks_of
-from ..piling import warn_of_piling
+from ..starting import warn_of_piling, warn_of_store
 from .calls import Calls
 from .clock import StoreClock
 from .ledger import Ledger
 
 __all__ = ["begin", "space_of", "store_for_ticks"]
-
-logger = logging.getLogger("celery_lock")
 
 
 def space_of(app: Any) -> str:
@@ -44,16 +41,12 @@ def begin(app: Any) -> tuple[Ledger, LockStore]:
     by = f"{socket.gethostname().replace('#', '_')}#{os.getpid()}#{os.urandom(4).hex()}"
     clock = StoreClock(app.now().timestamp())
     warn_of_piling(app)
-    try:
-        for warning in store.check():
-            logger.warning("the lock store %s: %s", store.url, warning)
-    except StoreError as error:
-        logger.warning(
-            "%s; the beat starts all the same, and lock_beat_on_store_error=%r says what it does"
-            " until the store answers",
-            error,
-            locks.settings.beat_on_store_error,
-        )
+    answer = locks.settings.beat_on_store_error
+    warn_of_store(
+        store,
+        then="the beat starts all the same, and"
+        f" lock_beat_on_store_error={answer!r} says what it does",
+    )
     calls = Calls(store, space_of(app), clock, _teller(locks, store.url, by))
     return Ledger(calls, by), store
 
