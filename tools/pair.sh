@@ -4,6 +4,7 @@
 #     tools/pair.sh 3.10 'celery==5.5.*' 'redis==5.2.*'
 #
 # $PAIR_TESTS: others than the units and the endings, which are what versions have broken so far.
+# $SHARED: options of pytest, for several processes.
 # Looks for that Python on the path and under pyenv. Where there is none it says so and is content:
 # `make test` runs everything with the Python that is there.
 set -eu
@@ -33,6 +34,6 @@ if [ ! -e "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; the
 fi
 "$venv/bin/python" -c 'import celery, redis, sys
 print("Python", sys.version.split()[0], "Celery", celery.__version__, "redis-py", redis.__version__)'
-tests="tests/unit tests/integration/test_endings.py"
+tests="tests/integration/test_endings.py tests/unit"
 # shellcheck disable=SC2086  # the names are words of their own
-"$venv/bin/python" -m pytest -q ${JOBS:+-n $JOBS --dist loadfile} ${PAIR_TESTS:-$tests}
+"$venv/bin/python" -m pytest -q ${SHARED:-} ${PAIR_TESTS:-$tests}
