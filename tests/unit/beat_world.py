@@ -133,6 +133,8 @@ class World:
         self.failed: list[str] = []
         self.refuse: Callable[[str], bool] = lambda beat: False
         """Whether the broker refuses a message of this beat."""
+        self.tried: list[str] = []
+        """Who published, the refused ones too."""
         self.claimed = ("", 0.0)
         """The entry and the due time of the latest claim."""
         self.next: dict[str, Callable[[Beat], None]] = {}
@@ -181,6 +183,7 @@ class World:
 
             def send_task(self, task: str, *args: Any, **options: Any) -> None:
                 world.reach("publishing", beat)
+                world.tried.append(name)
                 if world.refuse(name):
                     raise OSError("the broker is down")
                 header = (options.get("headers") or {}).get("celery_lock") or {}

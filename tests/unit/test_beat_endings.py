@@ -115,13 +115,8 @@ def test_a_schedule_that_cannot_be_stored_costs_no_tick_and_sends_none_twice() -
 def test_a_beat_whose_publishing_and_storing_both_fail_tries_the_tick_again() -> None:
     world = World(every(10))
     world.beat("a", kind=Storing)
-    refused = []
+    world.refuse = lambda beat: len(world.tried) == 1
 
-    def refuse(beat: str) -> bool:
-        refused.append(beat)
-        return len(refused) == 1
-
-    world.refuse = refuse
     world.run(25)
 
     assert len(world.sent) == 2

@@ -270,16 +270,11 @@ def test_a_beat_that_stood_still_for_less_than_that_publishes() -> None:
 def test_a_publish_that_fails_twice_is_done_at_the_third_try_with_the_same_id() -> None:
     world = World(every(10))
     three(world)
-    tried: list[str] = []
+    world.refuse = lambda beat: len(world.tried) <= 2
 
-    def refuse(beat: str) -> bool:
-        tried.append(beat)
-        return len(tried) <= 2
-
-    world.refuse = refuse
     world.run(25)
 
-    assert len(tried) == 4
+    assert len(world.tried) == 4
     assert world.dues("e") == sorted(set(world.dues("e")))
     assert gaps(world.dues("e")) == {10}
     assert world.sent[0].at - world.sent[0].due == pytest.approx(1 + 2, abs=0.01)
@@ -288,17 +283,12 @@ def test_a_publish_that_fails_twice_is_done_at_the_third_try_with_the_same_id() 
 def test_a_tick_that_one_beat_cannot_publish_is_published_by_another_a_second_later() -> None:
     world = World(every(30))
     three(world)
-    tried: list[str] = []
+    world.refuse = lambda beat: beat == world.tried[0]
 
-    def refuse(beat: str) -> bool:
-        tried.append(beat)
-        return beat == tried[0]
-
-    world.refuse = refuse
     world.run(45)
 
     (sent,) = world.sent
-    assert sent.by != tried[0]
+    assert sent.by != world.tried[0]
     assert sent.at - sent.due == pytest.approx(1, abs=0.01)
 
 
@@ -320,13 +310,8 @@ def test_a_tick_that_can_never_be_published_is_tried_ever_less_often() -> None:
 def test_no_tick_of_a_fast_entry_is_missed_when_publishing_fails() -> None:
     world = World(every(1))
     three(world)
-    tried: list[str] = []
+    world.refuse = lambda beat: len(world.tried) <= 2
 
-    def refuse(beat: str) -> bool:
-        tried.append(beat)
-        return len(tried) <= 2
-
-    world.refuse = refuse
     world.run(20)
 
     assert gaps(world.dues("e")) == {1}
