@@ -1,4 +1,4 @@
-"""Keeps the tasks of one test out of the apps of the next."""
+"""Keeps what one test leaves in its process out of the next: shared tasks, messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import _state
+from kombu.transport.memory import Channel
 
 
 def forget_shared_tasks() -> None:
@@ -20,6 +21,11 @@ def forget_shared_tasks() -> None:
         body = inspect.getclosurevars(share).nonlocals.get("fun")  # builtin ones have none
         if _is_of_a_test(body):
             _state._on_app_finalizers.discard(share)
+
+
+def forget_messages() -> None:
+    """Empty the broker in memory: all apps of a process have one, and most one queue of a name."""
+    Channel.queues.clear()
 
 
 def _is_of_a_test(body: Callable[..., Any] | None) -> bool:

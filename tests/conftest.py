@@ -33,7 +33,7 @@ from typing import Any
 
 import pytest
 
-from tests.apart import forget_shared_tasks
+from tests.apart import forget_messages, forget_shared_tasks
 from tests.services.fixtures import (  # noqa: F401  (pytest finds fixtures by their names here)
     WORKERS,
     certificates,
@@ -77,6 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     forget_shared_tasks()
+    forget_messages()
 
 
 @pytest.hookimpl(wrapper=True)

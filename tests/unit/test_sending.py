@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery
 from kombu.exceptions import OperationalError
-from kombu.transport.memory import Channel
 
 from celery_lock import LockError
 from celery_lock.message import HEADER, Header, Sender, Unsent
@@ -22,9 +20,8 @@ HEADERS = {"id": "id-1", "task": "charge", "lang": "py", "x-tenant": {"name": "a
 
 
 @pytest.fixture
-def app() -> Iterator[Celery]:
-    yield Celery("shop", broker="memory://", set_as_current=False)
-    Channel.queues.clear()
+def app() -> Celery:
+    return Celery("shop", broker="memory://", set_as_current=False)
 
 
 def raw(queue: str | None = "fast", **changes: Any) -> RawMessage:
