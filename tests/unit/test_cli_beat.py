@@ -20,10 +20,6 @@ from tests.unit.beat_world import Beat, World
 
 pytestmark = pytest.mark.unit
 
-ENTRIES = {
-    "feed": {"task": "t:feed", "schedule": 10.0},
-    "nightly": {"task": "t:nightly", "schedule": crontab(hour=3, minute=30)},
-}
 Desk = Callable[..., Result]
 
 
@@ -40,7 +36,12 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def world_of(**conf: Any) -> World:
-    return World({name: dict(entry) for name, entry in ENTRIES.items()}, **conf)
+    nightly = crontab(hour=3, minute=30)  # it keeps the time zone of the first app that it meets
+    entries = {
+        "feed": {"task": "t:feed", "schedule": 10.0},
+        "nightly": {"task": "t:nightly", "schedule": nightly},
+    }
+    return World(entries, **conf)
 
 
 def lines(told: Result) -> list[str]:
