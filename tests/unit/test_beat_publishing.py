@@ -1,0 +1,91 @@
+"""Schedulers that publish in a way of their own: each tick once, whatever they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery.beat import Scheduler
+
+from celery_lock.beat import LockedScheduler, LockedSchedulerMixin
+from tests.unit.beat_world import World, every
+
+pytestmark = pytest.mark.unit
+
+
+class SendsByItself(Scheduler):
+    """Publishes with none of Celery's `apply_async`."""
+
+    def apply_async(self, entry: Any, *args: Any, **options: Any) -> None:
+        self.send_task(entry.task)
+
+
+class AppliesByItself(Scheduler):
+    """Publishes with none of Celery's `apply_entry`."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        self.send_task(entry.task)
+
+
+def above(own: type) -> Any:
+    """A class of one's own over ours."""
+    body = {name: value for name, value in vars(own).items() if name.startswith("apply_")}
+    return type("Above", (LockedScheduler,), body)
+
+
+def below(own: type) -> Any:
+    """A class of one's own under the mixin."""
+    return type("Below", (LockedSchedulerMixin, own), {})
+
+
+@pytest.mark.parametrize("place", [above, below])
+@pytest.mark.parametrize("own", [SendsByItself, AppliesByItself])
+def test_what_publishes_by_itself_publishes_each_tick_once(
+    own: type, place: Callable[[type], Any]
+) -> None:
+    world = World(every(10))
+    for name in "abc":
+        world.beat(name, kind=place(own))
+        world.run(0.4)
+
+    world.run(100)
+
+    assert len(world.sent) == 10
+
+
+def test_an_entry_that_is_left_out_on_purpose_is_left_out_for_this_slot() -> None:
+    class Closed(LockedScheduler):
+        def apply_entry(self, entry: Any, producer: Any = None) -> None:
+            """Publish nothing: maintenance."""
+
+    world = World(every(10))
+    for name in "abc":
+        world.beat(name, kind=Closed)
+    world.run(30)
+    before = sum(beat.store.calls for beat in world.beats)
+
+    world.run(100)
+
+    assert world.sent == []
+    assert sum(beat.store.calls for beat in world.beats) - before <= 4 * 10
+
+
+def test_what_fails_before_it_comes_to_us_is_tried_again_with_the_same_id() -> None:
+    refused: list[str] = []
+
+    class Guarded(LockedScheduler):
+        def apply_async(self, entry: Any, *args: Any, **options: Any) -> Any:
+            if len(refused) < 2:
+                refused.append(entry.name)
+                raise OSError("not yet")
+            return super().apply_async(entry, *args, **options)
+
+    world = World(every(10))
+    for name in "ab":
+        world.beat(name, kind=Guarded)
+
+    world.run(35)
+
+    assert len(world.dues("e")) == len(set(world.dues("e"))) == 3
+    assert world.sent[0].at - world.sent[0].due == pytest.approx(1 + 2, abs=0.01)
