@@ -144,7 +144,10 @@ class Deciding:
         clock = self.ledger.clock
         with on_clock(entry, clock.now):
             due, delay = self._entry_says(entry)
-        delay = max(0.0, delay) if isinstance(delay, (int, float)) else self._longest
+        if isinstance(delay, (int, float)):
+            delay = max(0.0, delay)
+        else:  # it does not say, and Celery asks at once after a run; else when it has to
+            delay = SOON if due else self._longest
         run, until = self._rests.get(entry.name, (None, 0.0))
         left = until - clock.now()
         if due and left > 0 and run == self.ledger.of(entry.name).last:

@@ -13,6 +13,8 @@ from datetime import datetime, timezone, tzinfo
 from types import MemberDescriptorType
 from typing import Any
 
+from celery import schedules
+
 from ..message import HEADER
 from .progress import LastRun
 from .slots import CLOCK, Slots, moment_like, set_clock
@@ -141,7 +143,11 @@ def _zone(entry: Any) -> tzinfo | None:
     if last is not None and last.tzinfo is None:
         return None
     app = entry.app or entry.schedule.app  # one that was read from a file has lost its app
-    return app.timezone  # type: ignore[no-any-return]  # celery has no types
+    zone: tzinfo = app.timezone
+    if isinstance(entry.schedule, schedules.schedule) and entry.schedule.nowfun:
+        # a relative one counts its days on the wall clock of the run before
+        zone = entry.schedule.now().tzinfo or zone
+    return zone
 
 
 def _copied(thing: Any) -> Any:

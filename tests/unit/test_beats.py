@@ -700,6 +700,43 @@ def test_two_apps_on_one_server_each_fire_their_entry_of_the_same_name() -> None
 # -- schedules ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("beats", ["a", "ab"])
+def test_a_schedule_that_does_not_say_when_to_ask_again_after_a_run_is_asked_soon(
+    beats: str,
+) -> None:
+    class Silent(schedule):
+        def is_due(self, last_run_at: datetime) -> tuple[bool, float | None]:
+            due, seconds = super().is_due(last_run_at)
+            return due, None if due else seconds
+
+    world = World(every(Silent(30)))  # type: ignore[arg-type]  # any schedule
+    for name in beats:
+        world.beat(name)
+
+    world.run(700)
+
+    # a class of one's own has no grid: each run counts from the one before
+    assert len(world.sent) == 23
+
+
+def test_a_relative_interval_with_a_clock_elsewhere_is_due_at_midnight_there() -> None:
+    there = ZoneInfo("America/New_York")
+    world = World({})
+    daily = schedule(
+        timedelta(days=1),
+        relative=True,
+        nowfun=lambda: datetime.fromtimestamp(world.begins + world.now, there),
+    )
+    world.entries.update(every(daily))  # type: ignore[arg-type]  # any schedule
+    for name in "ab":
+        world.beat(name)
+
+    world.run(3.5 * 86_400)
+
+    times = [datetime.fromtimestamp(world.begins + sent.at, there) for sent in world.sent]
+    assert [(time.hour, time.minute) for time in times] == [(0, 0)] * 3
+
+
 def test_a_relative_interval_is_published_once_on_round_times() -> None:
     world = World(every(schedule(10, relative=True)))  # type: ignore[arg-type]
     three(world)
