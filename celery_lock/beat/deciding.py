@@ -115,7 +115,7 @@ class Deciding:
         unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
         try:
             ask_first = unsure or not due
-            answer = ledger.look(name, wish.lives) if ask_first else ledger.claim(name, wish)
+            answer = ledger.look(name, wish) if ask_first else ledger.claim(name, wish)
             if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):
                 ledger.drop(answer)
                 return None

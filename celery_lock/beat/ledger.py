@@ -127,10 +127,10 @@ class Ledger:
             # what stands there has long been confirmed: the store has gone back in time
         return Later(1.0)
 
-    def look(self, name: str, lives: float) -> Tick | Later | None:
+    def look(self, name: str, wish: Wish) -> Tick | Later | None:
         """See whether another beat has confirmed what it had claimed; else take its tick over.
 
-        `lives`: of our claim then, in seconds. `None`: it has. Raises `StoreError`.
+        `wish`: how long our claim lives then, and its record. `None`: it has. Raises `StoreError`.
         """
         known = self._known[name]
         sent = self.clock.steady()
@@ -144,7 +144,7 @@ class Ledger:
         if known.is_past(there):
             known.settle(known.last)  # the store has gone back in time
             return None
-        found = self._meet(name, there, record, now, sent, Wish(claimed.due, claimed.reach, lives))
+        found = self._meet(name, there, record, now, sent, wish)
         return Later(0.0) if isinstance(found, Moved) else found
 
     def _meet(

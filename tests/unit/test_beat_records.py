@@ -52,6 +52,20 @@ def test_an_interval_of_months_fires_though_its_beats_are_deployed_each_day() ->
     assert len(world.sent) == 1
 
 
+def test_an_interval_of_months_goes_on_after_a_tick_that_was_taken_over() -> None:
+    world = two(60 * DAY, 0)
+    world.next["claimed"] = world.die
+    world.run(61 * DAY)
+    for beat in world.beats:
+        world.kill(beat)
+    world.clock.move(40 * DAY)
+
+    world.beat("c")
+    world.run(20 * DAY)
+
+    assert [round(due / DAY) for due in world.dues("e")] == [60, 120]
+
+
 # -- what it says --------------------------------------------------------------------------------
 
 

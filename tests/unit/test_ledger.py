@@ -93,13 +93,13 @@ def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(ground: Gro
     one.confirm(tick)  # it has been published, and cannot be confirmed
     ground.clock.move(9.5)
     with pytest.raises(StoreError):
-        two.look("e", 10.0)
+        two.look("e", ground.wish())
     ground.clock.move(1.1)
     ones_store.down = twos_store.down = False
 
-    answer = two.look("e", 10.0)
+    answer = two.look("e", ground.wish())
     one.pay()
-    after = two.look("e", 10.0)
+    after = two.look("e", ground.wish())
 
     assert isinstance(answer, Later), "its claim has ended, but the store has just come back"
     assert 9 < answer.seconds <= 10
@@ -118,7 +118,7 @@ def test_a_beat_that_has_just_begun_takes_nothing_over_for_the_life_of_the_claim
 
     first = two.claim("e", ground.wish())
     ground.clock.move(10)
-    second = granted(two.look("e", 10.0))
+    second = granted(two.look("e", ground.wish()))
 
     assert isinstance(first, Later)
     assert second.tries == 2
@@ -144,7 +144,7 @@ def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(ground: Gr
     tick = granted(one.claim("e", ground.wish()))
     assert isinstance(two.claim("e", ground.wish()), Later)
     ground.clock.move(10.01)
-    granted(two.look("e", 10.0))  # and dies before it publishes
+    granted(two.look("e", ground.wish()))  # and dies before it publishes
 
     one.confirm(tick)
 
@@ -160,7 +160,7 @@ def test_a_confirm_of_long_ago_changes_nothing(ground: Ground) -> None:
     tick = granted(one.claim("e", ground.wish()))
     two.claim("e", ground.wish())
     ground.clock.move(10.01)
-    two.confirm(granted(two.look("e", 10.0)))
+    two.confirm(granted(two.look("e", ground.wish())))
     ground.clock.move(10)
     two.confirm(granted(two.claim("e", ground.wish())))
     (before,), _ = ones_store.records("beat:shop", ["e"])
@@ -205,7 +205,7 @@ def test_a_look_at_a_claim_of_long_ago_ends_the_doubt(ground: Ground) -> None:
     back = Change("beat:shop", "e", claimed.stamp, open_.stamp, open_.value, 60)
     assert store.inner.change(back).done
 
-    answer = two.look("e", 10.0)
+    answer = two.look("e", ground.wish())
 
     assert answer is None
     assert two.of("e").is_sure
