@@ -16,7 +16,7 @@ from ..model import Record
 from .calls import Calls
 from .known import Known
 from .progress import NOBODY, Claimed, LastRun, Progress
-from .ticks import FRESH, KEPT, Later, Moved, Tick, Wish, again
+from .ticks import FRESH, Later, Moved, Tick, Wish, again, kept
 
 __all__ = ["Ledger"]
 
@@ -88,9 +88,11 @@ class Ledger:
                 return
             now = LastRun(self.clock.now(), 0, guessed=True)
             run = now if seed is None else self._not_ahead(seed)
-            fresh = Progress(run, then=after(name, run.at))
+            then = after(name, run.at)
+            fresh = Progress(run, then=then)
+            keep = kept(None if then is None else then - self.clock.now())
             expected = None if record is None else record.stamp
-            answer = self.calls.change(name, expected, fresh, keep=KEPT)
+            answer = self.calls.change(name, expected, fresh, keep=keep)
             if answer.done:
                 self._known[name] = Known(run, fresh.stamp)
                 return

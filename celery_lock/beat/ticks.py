@@ -8,7 +8,6 @@ from .progress import LastRun
 
 __all__ = [
     "FRESH",
-    "KEPT",
     "LONGEST",
     "SHORTEST",
     "Later",
@@ -16,6 +15,7 @@ __all__ = [
     "Tick",
     "Wish",
     "again",
+    "kept",
     "life",
 ]
 
@@ -30,9 +30,9 @@ leaves it to whoever takes over."""
 _DAY = 86_400.0
 
 KEPT = 400 * _DAY
-"""Seconds that a record lives at most without a change; that of an entry which has not run yet does
-so, since nobody has asked for its schedule. Longer: entries that are gone are kept for nothing.
-Shorter than an interval: beats that start anew in between begin it anew, and it never ends."""
+"""Seconds that a record lives at most without a change. Longer: entries that are gone are kept for
+nothing. Shorter than an interval: beats that start anew in between begin it anew, and it never
+ends."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Wish:
 
     @property
     def keep(self) -> float:
-        """Seconds that the record outlives this change: far more than the entry's pauses."""
-        return min(KEPT, 30 * _DAY + 4 * self.following)
+        """Seconds that the record outlives this change."""
+        return kept(self.following)
 
 
 @dataclass
@@ -97,6 +97,14 @@ class Moved:
 def life(until_next: float) -> float:
     """Return how many seconds an unconfirmed claim lives: until the next slot, within bounds."""
     return min(max(until_next, SHORTEST), LONGEST)
+
+
+def kept(following: float | None) -> float:
+    """Return how many seconds a record outlives a change: far more than its entry's pauses.
+
+    `following`: seconds until the next slot, `None` if the schedule does not tell.
+    """
+    return KEPT if following is None else min(KEPT, 30 * _DAY + 4 * max(0.0, following))
 
 
 def again(lives: float, tries: int) -> float:

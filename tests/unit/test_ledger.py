@@ -83,6 +83,16 @@ def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(ground: G
     assert [change.keep for change in store.changes[1:]] == [150 * 86_400.0] * 2
 
 
+def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(ground: Ground) -> None:
+    ledger, store = ground.beat("a")
+
+    ledger.load({"soon": None}, lambda name, run: run + 10.0)
+    ledger.load({"who knows": None})
+
+    days = [change.keep / 86_400.0 for change in store.changes[-2:]]
+    assert days == [pytest.approx(30, abs=0.1), 400]
+
+
 def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(ground: Ground) -> None:
     one, ones_store = ground.beat("one")
     two, twos_store = ground.beat("two")
