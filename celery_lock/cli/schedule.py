@@ -79,7 +79,9 @@ class Seen:
 def declared(app: Any) -> dict[str, Any]:
     """Return the entries that the app's settings name, as they stand there."""
     schedule = app.conf.beat_schedule
-    return dict(schedule) if isinstance(schedule, Mapping) else {}
+    if not isinstance(schedule, Mapping):
+        return {}
+    return {str(name): entry for name, entry in schedule.items()}  # it may number its entries
 
 
 def seen(app: Any, store: LockStore, names: Iterable[str]) -> list[Seen]:

@@ -35,13 +35,16 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     return type
 
 
-def world_of(**conf: Any) -> World:
-    nightly = crontab(hour=3, minute=30)  # it keeps the time zone of the first app that it meets
-    entries = {
+def entries() -> dict[Any, dict[str, Any]]:
+    """Made anew each time: a crontab keeps the time zone of the first app that it meets."""
+    return {
         "feed": {"task": "t:feed", "schedule": 10.0},
-        "nightly": {"task": "t:nightly", "schedule": nightly},
+        "nightly": {"task": "t:nightly", "schedule": crontab(hour=3, minute=30)},
     }
-    return World(entries, **conf)
+
+
+def world_of(**conf: Any) -> World:
+    return World(entries(), **conf)
 
 
 def lines(told: Result) -> list[str]:
@@ -253,6 +256,19 @@ def test_a_program_finds_every_field_of_every_entry(desk: Desk) -> None:
     assert fields["nightly"]["last_run"] is None
     assert fields["nightly"]["counted_from"] == pytest.approx(world.begins + 0.25, abs=0.01)
     assert fields["feed"]["next"] == pytest.approx(world.begins + 30.25, abs=0.01)
+
+
+def test_entries_whose_names_are_numbers_are_shown_beside_others(desk: Desk) -> None:
+    world = World({7: {"task": "t:seven", "schedule": 10.0}, **entries()})
+    beat = world.beat("host")
+    world.run(25)
+
+    fields = read(desk(beat, "--json"))
+
+    assert {name: (entry["runs"], entry["declared"]) for name, entry in fields.items()} == {
+        "7": (2, True), "feed": (2, True), "nightly": (0, True),
+    }  # fmt: skip
+    assert lines(desk(beat, "7"))[0] == "entry '7'"
 
 
 def test_ten_thousand_entries_are_shown_in_a_call_for_five_hundred(desk: Desk) -> None:
