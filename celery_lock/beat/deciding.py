@@ -48,6 +48,7 @@ class Deciding:
         self._entry_says = ask
         self.fires = fires
         self._longest = longest
+        self._unread = False
         self._told: dict[str, LastRun | None] = {}
         self._rests: dict[str, tuple[LastRun, float]] = {}
 
@@ -60,9 +61,17 @@ class Deciding:
         self._rests = {name: rest for name, rest in self._rests.items() if name in names}
         with suppress(StoreError):  # it has been told
             self._read([entry for entry in entries if not ledger.knows(entry.name)])
+        self._unread = ledger.calls.patience > 0
         for entry in entries:
             if ledger.knows(entry.name):
                 self.go_on(entry)
+
+    def should_load(self) -> bool:
+        """Whether a store that was silent at the last load answers again.
+
+        Some hundred entries are read in a call then, and not each by itself as it comes due.
+        """
+        return self._unread and not self.ledger.calls.patience
 
     def wait_at_most(self, entry: Any) -> float | None:
         """Return in how many seconds an entry has to be asked, whatever it says itself."""

@@ -144,7 +144,7 @@ def _zone(entry: Any) -> tzinfo | None:
         return None
     app = entry.app or entry.schedule.app  # one that was read from a file has lost its app
     zone: tzinfo = app.timezone
-    if isinstance(entry.schedule, schedules.schedule) and entry.schedule.nowfun:
+    if isinstance(entry.schedule, schedules.schedule) and getattr(entry.schedule, "nowfun", None):
         # a relative one counts its days on the wall clock of the run before
         zone = entry.schedule.now().tzinfo or zone
     return zone

@@ -59,9 +59,11 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_advanced: dict[str, Any] = {}
         self._lock_failed: dict[str, float | None] = {}
         self._lock_refused: tuple[Any, float] | None = None
-        # around whatever a class makes of them, above the mixin or below it
-        self.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
-        self.apply_async = partial(self._lock_apply_async, self.apply_async)
+        for name, around in (
+            ("apply_entry", self._lock_apply_entry),
+            ("apply_async", self._lock_apply_async),
+        ):  # whatever a class makes of them, above the mixin or below it
+            setattr(self, name, partial(around, getattr(self, name)))
         super().__init__(*args, **options)
 
     @property
@@ -96,8 +98,8 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._bring_forward()
         if ledger.owes:
             delay = min(delay, max(ledger.calls.patience, SOON))
-        if ledger.clock.jumped():
-            self._heap, delay = None, 0  # its times are of the old clock
+        if ledger.clock.jumped() or self._deciding.should_load():
+            self._heap, delay = None, 0  # its times are of the old clock, or of no knowledge
         return delay
 
     def adjust(self, n: Any, drift: float = 0.0) -> Any:

@@ -121,6 +121,21 @@ def test_a_thousand_entries_are_read_in_two_calls() -> None:
     assert second.store.calls == 2
 
 
+def test_a_thousand_entries_are_read_in_few_calls_after_a_silent_start() -> None:
+    world = World({f"e{n}": {"task": f"t:e{n}", "schedule": 86_400} for n in range(1000)})
+    world.beat("first")
+    world.run(1)
+    second = world.beat("second")
+    second.store.down = True
+    world.run(5)
+    before = second.store.calls
+
+    second.store.down = False
+    world.run(5)
+
+    assert second.store.calls - before == 3, "the first answer is to one entry"
+
+
 def test_the_message_names_its_tick_and_has_an_id_made_from_it() -> None:
     world = World(every(10))
     world.beat("a")
