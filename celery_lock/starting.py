@@ -1,8 +1,9 @@
-"""What is said once as a worker or a beat starts: of the store, of what would pile up."""
+"""What is said once as a worker or a beat starts: of its store, of its schedule."""
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from .errors import StoreError
@@ -10,9 +11,12 @@ from .model import LockStore
 from .policies import requeue, wait
 from .terms import Terms
 
-__all__ = ["warn_of_piling", "warn_of_store"]
+__all__ = ["warn_of_name", "warn_of_piling", "warn_of_store"]
 
 logger = logging.getLogger("celery_lock")
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+>")
+"""Celery names an entry without a name after its arguments; many things show where they are."""
 
 _OF_ONE_TICK = ("{beat[due]", "{beat.due")
 
@@ -27,6 +31,17 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
             logger.warning("the lock store %s: %s", store.url, warning)
     except StoreError as error:
         logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_name(name: str) -> None:
+    """Warn of an entry's name that no other beat can know: each has an entry of its own then."""
+    if _ADDRESS.search(str(name)):
+        logger.warning(
+            "the name of the scheduled entry %r holds an address in memory, so each beat has an"
+            " entry of its own and publishes it, and one that starts again begins it anew. Give it"
+            " a name: add_periodic_task(..., name=...)",
+            name,
+        )
 
 
 def warn_of_piling(app: Any) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import StoreError
+from ..starting import warn_of_name
 from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slots_of, start_of
 from .ledger import Ledger
 from .progress import SAME, LastRun
@@ -59,8 +60,11 @@ class Deciding:
         ledger.forget_others(names)
         self._told = {name: run for name, run in self._told.items() if name in names}
         self._rests = {name: rest for name, rest in self._rests.items() if name in names}
+        new = [entry for entry in entries if not ledger.knows(entry.name)]
+        for entry in new:
+            warn_of_name(entry.name)
         with suppress(StoreError):  # it has been told
-            self._read([entry for entry in entries if not ledger.knows(entry.name)])
+            self._read(new)
         self._unread = ledger.calls.patience > 0
         for entry in entries:
             if ledger.knows(entry.name):

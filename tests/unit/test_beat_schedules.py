@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.beat import BeatLazyFunc
 from celery.schedules import schedule
 
 from tests.unit.beat_world import World, every
@@ -87,3 +90,24 @@ def test_an_entry_of_a_quarter_fires_though_its_beats_are_deployed_every_day() -
 
     assert len(world.sent) == 2
     assert gaps(world.dues("e")) == {90.0 * DAY}
+
+
+def test_an_entry_that_is_named_after_an_address_in_memory_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def body(n: int) -> None: ...
+
+    app = Celery("named", broker="memory://", set_as_current=False)
+    task = app.task(name="t", shared=False)(body)
+    app.add_periodic_task(5, task.s(BeatLazyFunc(lambda: 7)))
+    app.add_periodic_task(5, task.s(7))
+    app.add_periodic_task(5, task.s(BeatLazyFunc(lambda: 7)), name="mine")
+    world = World({name: dict(entry) for name, entry in app.conf.beat_schedule.items()})
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        world.beat("a")
+        world.run(60)
+
+    (said,) = [line for line in caplog.messages if "an address in memory" in line]
+    assert "BeatLazyFunc" in said
+    assert "name=" in said
