@@ -314,17 +314,27 @@ class At:
                     sys.setprofile(self)
 
 
-def loses(interrupt: Interrupt) -> Callable[[], None]:
-    """Another thread tells the loss, now, or as soon as the lock lets it."""
+class Loser:
+    """Another thread, which tells the loss when it is told to, or as soon as the lock lets it.
 
-    def act() -> None:
-        thread = soon(lambda: interrupt.lost("expired"))
+    It runs already: a thread that is interrupted while it starts another one raises a KeyError.
+    """
+
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+        self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()  # bears to be interrupted
+        self._thread = soon(lambda: self._turns.get() and interrupt.lost("expired"))
+
+    def loses(self) -> None:
+        self._turns.put(True)
         for _ in range(200):
-            if not thread.is_alive() or interrupt.sending.locked():
+            if not self._thread.is_alive() or self._interrupt.sending.locked():
                 break
-            thread.join(0.001)
+            self._thread.join(0.001)
 
-    return act
+    def end(self) -> None:
+        self._turns.put(False)
+        self._thread.join(LONG)
 
 
 def stops() -> None:
@@ -338,7 +348,8 @@ def test_at_no_moment_does_a_loss_reach_past_the_end(where: str, limit: bool) ->
 
     def story(moments: dict[str, int]) -> tuple[int, str]:
         interrupt = Interrupt("k")
-        acts: dict[int, Callable[[], None]] = {moments["loss"]: loses(interrupt)}
+        loser = Loser(interrupt)
+        acts: dict[int, Callable[[], None]] = {moments["loss"]: loser.loses}
         if limit:
             acts[moments["loss"] + moments["limit"]] = stops
         at = At(acts)
@@ -351,6 +362,7 @@ def test_at_no_moment_does_a_loss_reach_past_the_end(where: str, limit: bool) ->
         finally:
             sys.setprofile(None)
         steps()  # whatever is late raises here
+        loser.end()
         assert not interrupt.armed
         assert not interrupt.sending.locked()
         return at.count, said
