@@ -146,6 +146,8 @@ def _settle(stage: Stage, casts: Sequence[Cast]) -> None:
     """Wait until every task has come to its end, or nothing more happens for a while."""
     ground = stage.ground
     until, calm_since, waiting = time.monotonic() + SETTLE, None, frozenset[str]()
+    # nobody sees who waits for a key: no message is left, and the body has not begun
+    next_ones = {task_id for cast in casts for task_id in cast.sent[1:]}
     while time.monotonic() < until:
         missing = set().union(*(cast.missing() for cast in casts))
         if not missing:
@@ -155,7 +157,7 @@ def _settle(stage: Stage, casts: Sequence[Cast]) -> None:
         inside = any(run.how == "open" for cast in casts for run in cast.runs())
         # what a dead worker never acknowledged comes back after the visibility timeout
         late = kept and (stage.worker.alive() or ground.kind.visibility < SETTLE)
-        if inside or queued or late:
+        if inside or queued or late or missing & next_ones:
             calm_since = None
         elif calm_since is None:
             calm_since = time.monotonic()
