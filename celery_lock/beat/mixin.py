@@ -59,11 +59,9 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_advanced: dict[str, Any] = {}
         self._lock_failed: dict[str, float | None] = {}
         self._lock_refused: tuple[Any, float] | None = None
-        for name, around in (
-            ("apply_entry", self._lock_apply_entry),
-            ("apply_async", self._lock_apply_async),
-        ):  # whatever a class makes of them, above the mixin or below it
-            setattr(self, name, partial(around, getattr(self, name)))
+        mine: Any = self  # around whatever a class makes of these, above the mixin or below it
+        mine.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
+        mine.apply_async = partial(self._lock_apply_async, self.apply_async)
         super().__init__(*args, **options)
 
     @property
@@ -170,22 +168,25 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         return advanced
 
     def _lock_apply_entry(self, own: Any, entry: Any, *args: Any, **options: Any) -> Any:
-        """Run a tick in its class's own way; what that did without `apply_async` has been done.
+        """Publish a tick in its class's own way, and confirm it unless it was given up meanwhile.
 
-        It may send by itself, or leave a tick out: nobody can tell, and neither is to be repeated.
+        What that did without `apply_async` has been done: it may have sent by itself, or left a
+        tick out. Nobody can tell, and neither is to be repeated.
         """
         result = own(entry, *args, **options)
-        tick = self._lock_granted.pop(entry.name, None)
+        advanced = self._lock_advanced.pop(entry.name, None)
+        tick = self._lock_granted.get(entry.name)
         if tick is not None:
-            self._confirm(tick, self._lock_advanced.pop(entry.name, None))
+            self._confirm(tick, advanced)
+            self._lock_granted.pop(entry.name, None)
         return result
 
     def _lock_apply_async(self, own: Any, entry: Any, *args: Any, **options: Any) -> Any:
-        """Publish in a class's own way; what fails above the mixin is tried again as well."""
+        """Give a tick up whose publishing fails, in Celery or in a class's own way."""
         try:
             return own(entry, *args, **options)
         except Exception:
-            tick = self._lock_granted.pop(entry.name, None)
+            tick = self._lock_granted.get(entry.name)
             if tick is not None:
                 self._give_up(tick)
             raise
@@ -193,48 +194,41 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
-        """Publish a tick that was granted, unless it has grown old; then confirm it."""
+        """Publish a tick that was granted, with its header and its id, unless it has grown old."""
         tick = None if advance else self._lock_granted.get(entry.name)
         if tick is None:
             return super().apply_async(entry, producer=producer, advance=advance, **options)
-        advanced = self._lock_advanced.pop(entry.name, None)
-        try:
-            if not self._deciding.ledger.is_fresh(tick):
-                logger.warning(
-                    "beat: the tick of %r due at %.3f is not published here: this beat stood still"
-                    " for too long after its claim, and another one may have published it",
-                    entry.name,
-                    tick.due,
-                )
-                self._give_up(tick)
-                return None
-            result = self._publish(entry, tick, producer, options)
-            self._confirm(tick, advanced)
-            return result
-        finally:
-            self._lock_granted.pop(entry.name, None)
+        if not self._deciding.ledger.is_fresh(tick):
+            logger.warning(
+                "beat: the tick of %r due at %.3f is not published here: this beat stood still"
+                " for too long after its claim, and another one may have published it",
+                entry.name,
+                tick.due,
+            )
+            self._give_up(tick)
+            return None
+        message = self._message(entry, tick)
+        tick.published = None
+        result = super().apply_async(message, producer=producer, advance=False, **options)
+        tick.published = True
+        return result
 
-    def _publish(self, entry: Any, tick: Tick, producer: Any, options: dict[str, Any]) -> Any:
+    def _message(self, entry: Any, tick: Tick) -> Any:
         app = self.app.main or ""
         name = f"{app}\0{entry.name}\0{tick.due:.6f}"  # the same for whichever beat publishes it
         task_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-        try:
-            header = partial(tick_header, app, entry.name, tick.due)
-            message = message_of(entry, header, task_id)
-            tick.published = None
-            result = super().apply_async(message, producer=producer, advance=False, **options)
-        except Exception:
-            self._give_up(tick)
-            raise
-        tick.published = True
-        return result
+        return message_of(entry, partial(tick_header, app, entry.name, tick.due), task_id)
 
     def _confirm(self, tick: Tick, advanced: Any) -> None:
         deciding = self._deciding
         deciding.ledger.confirm(tick)
-        if advanced is not None:
+        if advanced is None:
+            return
+        try:
             deciding.tell(advanced)
             self.confirmed(advanced)
+        except Exception:  # it has been published, and the others are due
+            logger.exception("beat: the last run of %r could not be passed on", tick.name)
 
     def confirmed(self, entry: Any) -> None:
         """Learn that an entry's last run and count have moved. For schedulers that store them."""
@@ -243,6 +237,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._deciding.ledger.fail(tick)
         # after the others: what keeps this one from publishing need not keep them
         self._lock_failed[tick.name] = 1.5 * tick.again
+        self._lock_granted.pop(tick.name, None)
 
     def _do_sync(self) -> None:
         """Store the schedule; Celery does it within the publishing, which has succeeded then."""

@@ -89,3 +89,17 @@ def test_what_fails_before_it_comes_to_us_is_tried_again_with_the_same_id() -> N
 
     assert len(world.dues("e")) == len(set(world.dues("e"))) == 3
     assert world.sent[0].at - world.sent[0].due == pytest.approx(1 + 2, abs=0.01)
+
+
+def test_a_beat_outlives_a_scheduler_that_cannot_store_a_confirmed_run() -> None:
+    class Storing(LockedScheduler):
+        def confirmed(self, entry: Any) -> None:
+            raise OSError("the disk is full")
+
+    world = World(every(10))
+    beat = world.beat("a", kind=Storing)
+
+    world.run(35)
+
+    assert beat.died is None
+    assert len(world.dues("e")) == len(set(world.dues("e"))) == 3
