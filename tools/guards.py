@@ -583,8 +583,8 @@ TASKS = (
     Guard(
         "a copy of a running message is never dropped",
         "run.py",
-        "return conflict.holder.task_id == conflict.task_id and not self._request.is_eager",
-        "return False",
+        "return (own or same) and not self._request.is_eager",
+        "return same and not self._request.is_eager",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1238,8 +1238,8 @@ BEATS = (
     Guard(
         "a jump of the store's clock voids the plan",
         "beat/mixin.py",
-        "if ledger.clock.jumped():",
-        "if False:",
+        "ledger.clock.jumped() or self._deciding",
+        "self._deciding",
         (UNIT + "beats.py",),
     ),
     Guard(
@@ -1389,8 +1389,8 @@ SCHEDULES = (
     Guard(
         "what a scheduler ran its own way is confirmed",
         "beat/mixin.py",
-        "        result = own(entry, *args, **options)\n        tick = self._lock_granted.pop",
-        "        result = own(entry, *args, **options)\n        tick = {}.pop",
+        "            self._confirm(tick, advanced)\n",
+        "            self._confirm(tick, advanced) if tick.published else None\n",
         (UNIT + "beat_publishing.py",),
     ),
     Guard(
