@@ -33,6 +33,8 @@ from guards import GUARDS, Guard
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED = ("celery_lock", "tests", "examples", "pyproject.toml", "README.md", "docs", "Makefile")
+READ = (".py", ".lua")
+"""What may hold a guard."""
 HANGS = 240
 """Seconds after which a run is ended from outside; a single test ends itself after 60."""
 
@@ -112,17 +114,20 @@ def gone(guard: Guard) -> str:
     return next((file for file in files if not (ROOT / file).exists()), "")
 
 
+def where(guard: Guard, checkout: Path) -> list[Path]:
+    """Name the files of the package that hold a guard's text, each as often as it stands there."""
+    sources = (f for f in sorted((checkout / "celery_lock").rglob("*.*")) if f.suffix in READ)
+    return [f for f in sources for _ in range(f.read_text(encoding="utf-8").count(guard.old))]
+
+
 def take_away(guard: Guard, copy: Path) -> Verdict:
     """Patch, run, put back."""
     began = time.monotonic()
-    file = copy / "celery_lock" / guard.file
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Verdict(guard, wrong=f"out of date: there is no {guard.file}")
-    if text.count(guard.old) != 1:
-        found = text.count(guard.old)
-        return Verdict(guard, wrong=f"out of date: its text is {found} times in {guard.file}")
+    files = where(guard, copy)
+    if len(files) != 1:
+        found = ", ".join(str(file.relative_to(copy)) for file in files) or "nowhere"
+        return Verdict(guard, wrong=f"out of date: its text is found in: {found}")
+    file, text = files[0], files[0].read_text(encoding="utf-8")
     file.write_text(text.replace(guard.old, guard.new), encoding="utf-8")
     try:
         status, out = run_tests(copy, guard.tests, stop=True)
@@ -154,7 +159,8 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if options.list:
         for guard in chosen:
-            print(f"{guard.name:48} {guard.file}")
+            files = [str(file.relative_to(ROOT)) for file in where(guard, ROOT)]
+            print(f"{guard.name:48} {', '.join(files)}")
         return 0
     if not chosen:
         parser.error("no guard has such a name; see --list")
