@@ -11,9 +11,9 @@ import redis_lock
 from celery_once.backends.redis import Redis as OnceBackend
 from celery_singleton.backends.redis import RedisBackend as SingletonBackend
 
+from celery_lock.engine.locker import Grant, Locker
 from celery_lock.events import Observers, Subject
-from celery_lock.locker import Grant, Locker
-from celery_lock.logs import log_lines
+from celery_lock.events.log_lines import log_lines
 from celery_lock.metrics import counters
 from celery_lock.model import Claim, End, Lease
 from celery_lock.signals import signal_observer

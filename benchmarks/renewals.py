@@ -8,11 +8,11 @@ from typing import Any
 
 import redis
 
-from celery_lock.clock import steady
+from celery_lock.engine.keeper import Keeper
+from celery_lock.engine.locker import Grant, Locker
 from celery_lock.events import Subject
-from celery_lock.keeper import Keeper
-from celery_lock.locker import Grant, Locker
 from celery_lock.model import Claim, Lease
+from celery_lock.model.clock import steady
 from celery_lock.stores import open_store
 
 from . import names

@@ -6,7 +6,7 @@ from .backoff import constant, exponential
 from .errors import LeaseLost, LockConfigurationError, LockConflict, LockError, StoreError
 from .model import Conflict, Lease, Lock, Scope
 from .policies import fail, is_skipped, requeue, skip, wait
-from .task import LockedTask, current_lease
+from .task.locked_task import LockedTask, current_lease
 
 __all__ = [
     "Conflict",

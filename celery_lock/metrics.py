@@ -25,7 +25,7 @@ import os
 import threading
 
 from .events import Fact
-from .table import TABLE, as_label, told
+from .events.table import TABLE, as_label, told
 
 __all__ = ["LABELS", "OTHER", "Counters", "counters"]
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from celery.utils.dispatch import Signal
 
 from .events import Fact, Observer
-from .table import TABLE
+from .events.table import TABLE
 
 __all__ = [
     "lock_acquired",

@@ -21,13 +21,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .app.locks import locks_of
+from .engine.keeper import Keeper
+from .engine.locker import Locker
 from .errors import LockError, StoreUnavailable
 from .events import Fact, Observers
-from .keeper import Keeper
 from .keys import Occasion
-from .locker import Locker
 from .model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
-from .per_app import locks_of
 from .stores.memory import MemoryStore
 from .stores.space import ManualClock, Space
 

@@ -357,8 +357,8 @@ LEASES = (
     ),
     Guard(
         "an observer hurts nobody",
-        "except Exception:\n                logger.exception(\"an observer failed",
-        "except MemoryError:\n                logger.exception(\"an observer failed",
+        'except Exception:\n                logger.exception("an observer failed',
+        'except MemoryError:\n                logger.exception("an observer failed',
         (UNIT + "locker.py", UNIT + "signals.py"),
     ),
 )

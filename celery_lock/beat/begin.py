@@ -6,11 +6,11 @@ import os
 import socket
 from typing import Any
 
+from ..app.locks import AppLocks, locks_of
+from ..app.start_checks import warn_of_piling, warn_of_store
 from ..errors import StoreError, UnsupportedFeature
 from ..events import StoreFailed, Subject
 from ..model import Feature, LockStore
-from ..per_app import AppLocks, locks_of
-from ..starting import warn_of_piling, warn_of_store
 from .calls import Calls
 from .clock import StoreClock
 from .ledger import Ledger

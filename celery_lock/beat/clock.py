@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..clock import Clock, steady
+from ..model.clock import Clock, steady
 
 __all__ = ["MARGIN", "StoreClock"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ..app.start_checks import warn_of_name
 from ..errors import StoreError
-from ..starting import warn_of_name
 from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slots_of, start_of
 from .ledger import Ledger
 from .progress import SAME, LastRun

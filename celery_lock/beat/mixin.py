@@ -11,9 +11,9 @@ from typing import Any
 
 from celery.schedules import schedstate
 
+from ..app.locks import locks_of
 from ..message import tick_header
 from ..model import LockStore
-from ..per_app import locks_of
 from .begin import begin
 from .check import check_scheduler
 from .deciding import SOON, Deciding

@@ -6,7 +6,7 @@ from datetime import datetime, timezone, tzinfo
 from typing import Any
 
 from ..beat.progress import NOBODY, Claimed
-from ..log_words import plain
+from ..events.log_words import plain
 from .schedule import Seen
 from .words import span
 

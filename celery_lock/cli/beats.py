@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from ..app.locks import locks_of
 from ..beat.begin import space_of, store_for_ticks
 from ..errors import did_you_mean
-from ..log_words import plain
+from ..events.log_words import plain
 from ..model import LockStore
-from ..per_app import locks_of
 from .beat_words import block, entry_fields, table
 from .commands import lock
 from .opening import Wrong, opened

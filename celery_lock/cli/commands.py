@@ -11,10 +11,10 @@ from typing import Any
 import click
 from celery.bin.base import handle_preload_options
 
+from ..app.locks import locks_of
 from ..errors import LockError
 from ..keys import check_key
 from ..model import Held, LockStore
-from ..per_app import locks_of
 from .opening import NotDone, Wrong, opened
 from .words import fields, released, retry_of, words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..log_words import moment, plain
+from ..events.log_words import moment, plain
 from ..message import attempt_kept_for
 from ..model import Held, Holder
 

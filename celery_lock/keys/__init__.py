@@ -1,6 +1,6 @@
 """The name of what is protected, from the arguments of a call: one key on every machine."""
 
-from .occasion import UNKNOWN, Occasion, at_first_bucket
+from .message_context import UNKNOWN, Occasion, at_first_bucket
 from .pydantic_models import find_models
 from .source import KeySource, check_declared_key, check_key, compile_key
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError, did_you_mean
-from .occasion import BEAT, BUCKET, Occasion, reader_of
+from .json_form import digest, text_of
+from .message_context import BEAT, BUCKET, Occasion, reader_of
 from .parameters import Parameters
-from .spelling import digest, text_of
 from .template import CONTROL, LONE, Field, Template
 
 __all__ = ["template_over"]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError
-from .occasion import Occasion
+from .message_context import Occasion
 from .parameters import Parameters
 
 __all__ = ["check_function", "function_name", "function_over"]

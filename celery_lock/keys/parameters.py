@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..errors import LockConfigurationError, LockError
+from .json_form import json_form
 from .pydantic_models import Model
-from .spelling import json_form
 
 __all__ = ["Parameters"]
 

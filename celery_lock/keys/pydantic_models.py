@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from .spelling import canonical, json_form
+from .json_form import canonical, json_form
 
 __all__ = ["Model", "find_models"]
 

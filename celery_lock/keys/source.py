@@ -9,10 +9,10 @@ from typing import Any
 from ..errors import LockConfigurationError, LockError
 from .fields import template_over
 from .function import check_function, function_name, function_over
-from .occasion import UNKNOWN, Occasion
+from .json_form import canonical, digest
+from .message_context import UNKNOWN, Occasion
 from .parameters import Parameters
 from .pydantic_models import Model
-from .spelling import canonical, digest
 from .template import UNPRINTABLE, Template
 
 __all__ = ["KeySource", "check_declared_key", "check_key", "compile_key"]

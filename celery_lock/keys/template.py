@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass
 
 from ..errors import LockConfigurationError
-from .occasion import BUCKET, bucket_seconds, note_bucket
+from .message_context import BUCKET, bucket_seconds, note_bucket
 
 __all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import LockError
 from ..keys import UNKNOWN, Occasion
-from .moments import moment_of, read_moment
+from .times import moment_of, read_moment
 
 __all__ = ["HEADER", "Header"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import LockError
 from .header import HEADER, Header
-from .moments import moment_of
+from .times import moment_of
 
 __all__ = ["tick_header"]
 

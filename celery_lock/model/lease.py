@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ..clock import Clock, steady
 from ..errors import LeaseLost
+from .clock import Clock, steady
 from .conflict import task_id_of
 
 __all__ = ["DRIFT", "MARGIN", "Claim", "End", "Held", "Lease", "LossReason", "ttl_to_ask"]

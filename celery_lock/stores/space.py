@@ -7,8 +7,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from ..clock import Clock, steady
 from ..model import End
+from ..model.clock import Clock, steady
 from .memory_records import Records
 
 __all__ = ["KeyState", "ManualClock", "Space"]

@@ -16,7 +16,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from celery_lock import Lease, LockConflict, is_skipped
-from celery_lock.keys.spelling import digest
+from celery_lock.keys.json_form import digest
 from celery_lock.model import Claim
 from celery_lock.stores import open_store
 from tests.acceptance.blocks import (

@@ -14,7 +14,7 @@ from celery_lock.contract import StoreContract
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Lease, Outcome
 from celery_lock.stores.redis import RedisStore
-from celery_lock.stores.redis.refusals import PERMISSIONS
+from celery_lock.stores.redis.link.errors import PERMISSIONS
 from tests.contract.conftest import OpenStore, claim_of
 from tests.contract.fake_server import FakeServer, always
 from tests.services.fixtures import RedisFactory

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from celery_lock.engine.locker import Grant, Locker
 from celery_lock.errors import StoreError
 from celery_lock.events import Subject
-from celery_lock.locker import Grant, Locker
 from celery_lock.model import Claim, Held
 from celery_lock.stores.redis import RedisStore
 from tests.faults.bodies import tell

@@ -21,7 +21,7 @@ from redis import Redis
 
 from celery_lock import LockConflict, LockError, is_skipped
 from celery_lock.errors import LockWaitTimeout
-from celery_lock.request import LockedRequest
+from celery_lock.task.request import LockedRequest
 from tests.integration.apps import policy_app
 from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
     Keys,

@@ -16,8 +16,8 @@ from kombu.utils.json import JSONEncoder, dumps, loads
 
 from celery_lock.errors import LockError
 from celery_lock.keys import KeySource, compile_key
+from celery_lock.keys.json_form import canonical, json_form, text_of
 from celery_lock.keys.parameters import Parameters
-from celery_lock.keys.spelling import canonical, json_form, text_of
 
 # derandomized: the same examples on every machine; no deadline: a slow machine is no fault
 steadily = settings(

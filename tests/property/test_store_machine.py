@@ -25,7 +25,7 @@ from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis import records as redis_records
 from celery_lock.stores.redis import store as redis_verbs
-from celery_lock.stores.redis.script import Script
+from celery_lock.stores.redis.link.script import Script
 from celery_lock.stores.space import ManualClock, Space
 from tests.house import PACKAGE
 from tests.property.store_machine import KEYS, PICK, TASKS, StoreMachine
@@ -250,7 +250,7 @@ def test_the_scripts_and_the_memory_store_agree(
 
 def timed(name: str) -> Script:
     """A script that reads the time from a key."""
-    text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
+    text = (PACKAGE / "stores" / "redis" / "lua" / f"{name}.lua").read_text()
     assert FROM_THE_CLOCK in text
     return Script(name, text.replace(FROM_THE_CLOCK, FROM_A_KEY))
 

@@ -10,13 +10,13 @@ from celery import Celery
 from celery.app.trace import build_tracer
 
 from celery_lock import LockedTask
-from celery_lock.clock import steady
+from celery_lock.app.locks import locks_of
+from celery_lock.engine.keeper import Keeper
+from celery_lock.engine.locker import Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
-from celery_lock.keeper import Keeper
-from celery_lock.locker import Grant, Locker
 from celery_lock.message import RAW, note_arrival
 from celery_lock.model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
-from celery_lock.per_app import locks_of
+from celery_lock.model.clock import steady
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
 

@@ -16,8 +16,8 @@ import pytest
 from kombu.utils.json import dumps, loads
 
 from celery_lock.errors import LockConfigurationError, LockError
+from celery_lock.keys.json_form import canonical, digest, json_form, text_of
 from celery_lock.keys.parameters import Parameters
-from celery_lock.keys.spelling import canonical, digest, json_form, text_of
 
 
 class Colour(str, enum.Enum):

@@ -23,10 +23,10 @@ from celery_lock import (
     skip,
     wait,
 )
-from celery_lock.binding import LONG_WAIT
-from celery_lock.per_app import AppLocks, locks_of
-from celery_lock.request import LockedRequest, LockedRequestMixin
-from celery_lock.terms import Terms
+from celery_lock.app.bound import Terms
+from celery_lock.app.locks import AppLocks, locks_of
+from celery_lock.task.binding import LONG_WAIT
+from celery_lock.task.request import LockedRequest, LockedRequestMixin
 
 from .engine import locked
 
@@ -324,7 +324,7 @@ def test_a_wrong_setting_is_told_as_the_first_task_is_bound() -> None:
 def test_a_locked_tasks_messages_are_ours(app: Celery) -> None:
     task = locked(app, name="t")(body)
 
-    assert task.Request == "celery_lock.request:LockedRequest"
+    assert task.Request == "celery_lock.task.request:LockedRequest"
     assert issubclass(LockedRequest, LockedRequestMixin)
 
 

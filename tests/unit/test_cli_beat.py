@@ -13,9 +13,9 @@ from celery.schedules import crontab
 from click.testing import CliRunner, Result
 
 from celery_lock import cli
+from celery_lock.app.locks import AppLocks
 from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Change, Feature
-from celery_lock.per_app import AppLocks
 from tests.unit.beat_world import Beat, World
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from celery_lock import clock
+from celery_lock.model import clock
 
 
 def with_clocks(monkeypatch: pytest.MonkeyPatch, monotonic: float, boottime: object) -> None:

@@ -10,10 +10,10 @@ import pytest
 from celery.exceptions import Ignore, Reject, Retry
 
 from celery_lock import Lock, LockConfigurationError, Scope, requeue
+from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped, Released
 from celery_lock.message import HEADER
-from celery_lock.per_app import locks_of
-from celery_lock.run import Run
+from celery_lock.task.run import Run
 
 from .engine import Ended, Engine, deliver, locked
 
@@ -124,7 +124,7 @@ def test_with_early_acks_only_the_wait_for_a_slot_counts() -> None:
 
 
 def test_a_message_whose_connection_was_lost_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celery_lock.ending.era", lambda: 2)
+    monkeypatch.setattr("celery_lock.task.ending.era", lambda: 2)
     late, early, same = Task(**LATE), Task(), Task(**LATE)
 
     late.deliver(ago=1, era=1)

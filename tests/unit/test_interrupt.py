@@ -22,9 +22,9 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore
 
 from celery_lock import LeaseLost, Lock, LockedTask
-from celery_lock import interrupt as code
+from celery_lock.engine import interrupt as code
+from celery_lock.engine.interrupt import SIGNAL, Interrupt
 from celery_lock.events import Lost
-from celery_lock.interrupt import SIGNAL, Interrupt
 
 from .engine import Engine, deliver, locked
 

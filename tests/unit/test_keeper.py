@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from celery_lock.clock import Clock, steady
+from celery_lock.engine.keeper import Keeper
 from celery_lock.errors import StoreError, StoreUnavailable
-from celery_lock.keeper import Keeper
 from celery_lock.model import Claim, Lease, Outcome
+from celery_lock.model.clock import Clock, steady
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
 
@@ -559,7 +559,7 @@ def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
     running: Running, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged = threading.Event()
-    monkeypatch.setattr("celery_lock.keeper.logger.exception", lambda *args: logged.set())
+    monkeypatch.setattr("celery_lock.engine.keeper.logger.exception", lambda *args: logged.set())
     running.store.raises = ValueError("garbage")
     running.keep(0.03)
     clock.move(0.015)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from celery_lock.engine.locker import LOOK_AGAIN, Grant, Locker
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.events import Acquired, Lost, Observers, Released, StoreFailed
-from celery_lock.locker import LOOK_AGAIN, Grant, Locker
 from celery_lock.model import Feature, Held, Lease
 from celery_lock.stores.memory import MemoryStore
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from celery_lock.events import Fact, Observers
-from celery_lock.log_words import words
-from celery_lock.logs import LogLines
+from celery_lock.events.log_lines import LogLines
+from celery_lock.events.log_words import words
 from celery_lock.model import Decision, Holder
 from celery_lock.policies import fail, requeue, skip, wait
 
@@ -314,7 +314,7 @@ def test_an_interpreter_that_ends_says_the_sum() -> None:
     program = (
         "import logging; logging.basicConfig(level='INFO');"
         "from tests.unit.facts import conflicted;"
-        "from celery_lock.logs import log_lines;"
+        "from celery_lock.events.log_lines import log_lines;"
         "[log_lines(conflicted()) for _ in range(150)]"
     )
 

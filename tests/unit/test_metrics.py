@@ -11,9 +11,9 @@ import pytest
 
 from celery_lock import metrics
 from celery_lock.events import Subject
+from celery_lock.events.table import TABLE
 from celery_lock.metrics import LABELS, OTHER, Counters
 from celery_lock.policies import fail, requeue, skip, wait
-from celery_lock.table import TABLE
 
 from .facts import ONE_OF_EACH, acquired, conflicted, lost, store_failed
 from .forking import holds_in_a_child

@@ -15,10 +15,10 @@ import pytest
 from celery import Celery
 
 from celery_lock import Lock
+from celery_lock.app.locks import locks_of
+from celery_lock.app.observing import EventPost, observers_of
+from celery_lock.app.settings import Settings
 from celery_lock.events import Fact, Observers
-from celery_lock.observing import EventPost, observers_of
-from celery_lock.per_app import locks_of
-from celery_lock.settings import Settings
 from celery_lock.signals import lock_acquired
 from celery_lock.stores.space import ManualClock
 
@@ -251,7 +251,7 @@ def test_the_end_of_a_process_waits_a_moment_for_what_is_on_its_way(
     post.send("last", {})
     assert monitor.taken.wait(PATIENCE)
     frozen = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda seconds: monitor.go_on.set())
-    monkeypatch.setattr("celery_lock.observing.time", frozen)
+    monkeypatch.setattr("celery_lock.app.observing.time", frozen)
 
     post._flush()
 
@@ -267,7 +267,7 @@ def test_the_end_of_a_process_does_not_wait_for_ever(
     assert monitor.taken.wait(PATIENCE)
     clock = ManualClock()
     passing = SimpleNamespace(monotonic=clock, sleep=clock.move)
-    monkeypatch.setattr("celery_lock.observing.time", passing)
+    monkeypatch.setattr("celery_lock.app.observing.time", passing)
 
     post._flush()
 

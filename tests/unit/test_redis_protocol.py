@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_lock.stores.redis.resp import Garbage, Reader, Refused, Reply, command, pack
-from celery_lock.stores.redis.script import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
+from celery_lock.stores.redis.link.resp import Garbage, Reader, Refused, Reply, command, pack
+from celery_lock.stores.redis.scripts import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
 from tests.house import PACKAGE
 
 pytestmark = pytest.mark.unit
@@ -99,7 +99,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 @pytest.mark.parametrize("script", [ACQUIRE, RELEASE, RENEW, UNDO, PEEK])
 def test_a_script_is_sent_by_its_digest_or_in_full(script: object) -> None:
     name: str = script.name  # type: ignore[attr-defined]
-    text = (PACKAGE / "stores" / "lua" / f"{name}.lua").read_text()
+    text = (PACKAGE / "stores" / "redis" / "lua" / f"{name}.lua").read_text()
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     packed = pack("record", "operand")
 

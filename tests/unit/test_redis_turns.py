@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from celery_lock.stores.redis import turns as module
-from celery_lock.stores.redis.turns import Turns
+from celery_lock.stores.redis.link import watch_slots as module
+from celery_lock.stores.redis.link.watch_slots import Turns
 
 pytestmark = pytest.mark.unit
 

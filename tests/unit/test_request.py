@@ -10,12 +10,14 @@ import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.app.task import Context
 
-from celery_lock import Lock, Scope, locker, worker
-from celery_lock import request as module
+from celery_lock import Lock, Scope
+from celery_lock.app import worker
+from celery_lock.engine import locker
 from celery_lock.events import Released
 from celery_lock.message import HEADER, queued
 from celery_lock.model import Claim, Held, Holder
-from celery_lock.request import LockedRequestMixin
+from celery_lock.task import request as module
+from celery_lock.task.request import LockedRequestMixin
 
 from .engine import Engine, locked
 

@@ -26,7 +26,7 @@ from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released, StoreFailed
 from celery_lock.message import HEADER, Unsent
 from celery_lock.model import Claim, Held, Holder
-from celery_lock.run import OWN_ATTEMPT, Run
+from celery_lock.task.run import OWN_ATTEMPT, Run
 
 from .engine import EPOCH, Ended, Engine, deliver, locked, lose_answer, refuse
 
@@ -587,7 +587,7 @@ class Broker:
         self.pauses: list[float] = []
         engine.unsent = self.refuse
         monkeypatch.setattr(Run, "pause", lambda run, seconds: self.pause(seconds))
-        monkeypatch.setattr("celery_lock.worker.stopping", lambda: self.stopping)
+        monkeypatch.setattr("celery_lock.app.worker.stopping", lambda: self.stopping)
         self.at_pause: Callable[[], Any] = lambda: None
 
     def refuse(self) -> BaseException | None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from celery_lock.app.settings import Settings
 from celery_lock.errors import LockConfigurationError
 from celery_lock.policies import requeue, skip
-from celery_lock.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 NAMES = [f"lock_{field.name}" for field in fields(Settings)]

@@ -10,8 +10,8 @@ import pytest
 
 from celery_lock import signals
 from celery_lock.events import Fact, Observers
+from celery_lock.events.table import TABLE
 from celery_lock.signals import lock_acquired, lock_conflicted, lock_lost, signal_observer
-from celery_lock.table import TABLE
 
 from .facts import ONE_OF_EACH, SUBJECT, acquired, lost
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from celery import Celery, chain, group, signals
 
-from celery_lock import Lock, LockedTask, stamping
+from celery_lock import Lock, LockedTask
+from celery_lock.app import stamping
+from celery_lock.app.locks import locks_of
 from celery_lock.message import HEADER
-from celery_lock.per_app import locks_of
 
 NOW = 1_795_444_625.5
 TIMED = Lock("report:{bucket:1h}")

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.beat import ScheduleEntry
 
 from celery_lock import Lock, requeue, skip, wait
-from celery_lock.starting import warn_of_piling
+from celery_lock.app.start_checks import warn_of_piling
 
 from .engine import locked
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery.worker import state
 
-from celery_lock import worker
+from celery_lock.app import worker
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from celery_lock.errors import LockConfigurationError
 from celery_lock.stores import choose_store, open_store, scheme_is_known
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.redacted import redacted
-from celery_lock.stores.redis.address import Address
+from celery_lock.stores.redis.link.address import Address
 
 pytestmark = pytest.mark.unit
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from celery_lock.events import Fact
+from celery_lock.events.table import TABLE, Line, told
+from celery_lock.events.task_events import event_fields
 from celery_lock.model import Decision
 from celery_lock.policies import requeue, wait
-from celery_lock.table import TABLE, Line, told
-from celery_lock.task_events import event_fields
 
 from .facts import ONE_OF_EACH, acquired, conflicted, lost, released, store_failed
 
@@ -19,7 +19,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "events.md"
 
 
 def test_every_kind_of_fact_has_one_row_and_a_sample_here() -> None:
-    kinds = {kind for kind in Fact.__subclasses__() if kind.__module__ == "celery_lock.events"}
+    kinds = {
+        kind for kind in Fact.__subclasses__() if kind.__module__ == "celery_lock.events.facts"
+    }
 
     assert [row.fact for row in TABLE] == [type(fact) for fact in ONE_OF_EACH]
     assert {row.fact for row in TABLE} == kinds

@@ -24,10 +24,10 @@ from celery_lock import (
     skip,
     wait,
 )
+from celery_lock.app.locks import locks_of
 from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released
-from celery_lock.per_app import locks_of
-from celery_lock.task import LockedTask
+from celery_lock.task.locked_task import LockedTask
 
 from .engine import Engine, deliver, locked, refuse
 

@@ -16,9 +16,9 @@ from celery.events.dispatcher import EventDispatcher
 from celery.events.state import State, Task
 
 from celery_lock.events import Fact, Observers
+from celery_lock.events.table import TABLE
+from celery_lock.events.task_events import event_fields, event_observer
 from celery_lock.policies import requeue, skip
-from celery_lock.table import TABLE
-from celery_lock.task_events import event_fields, event_observer
 
 from .facts import ONE_OF_EACH, conflicted, lost
 

@@ -9,9 +9,9 @@ import pytest
 from celery.exceptions import Reject, Retry
 
 from celery_lock import Lock, LockConfigurationError, Scope, is_skipped, skip
+from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped
 from celery_lock.message import HEADER, tick_header
-from celery_lock.per_app import locks_of
 from celery_lock.testing import memory_locks
 
 from .engine import EPOCH, Ended, Engine, deliver, locked

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from ...errors import StoreError, StoreUnavailable
 from ...model import Claim, Lease, LockStore, Outcome
-from .refusals import code_of
-from .resp import Refused
-from .server import Server
+from .link.errors import code_of
+from .link.resp import Refused
+from .link.server import Server
 
 __all__ = ["checkup"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ...model import Change, Changed, Record
 from .hash_tag import hash_tag
-from .resp import pack
-from .script import CHANGE, NAMES, RECORDS
-from .server import Server
+from .link.resp import pack
+from .link.server import Server
+from .scripts import CHANGE, NAMES, RECORDS
 
 __all__ = ["Records"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from ...errors import LockConfigurationError
 from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
-from .address import Address
 from .checkup import checkup
 from .hash_tag import hash_tag
+from .link.address import Address
+from .link.resp import pack
+from .link.server import Server
 from .records import Records
-from .resp import pack
-from .script import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
-from .server import Server
+from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
 
 __all__ = ["RedisStore"]
 

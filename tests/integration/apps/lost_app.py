@@ -13,7 +13,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
 from celery_lock import LeaseLost, Lock, LockedTask, constant, current_lease, requeue, skip
-from celery_lock.clock import steady
+from celery_lock.model.clock import steady
 from celery_lock.signals import lock_lost
 from tests.integration.apps.history import tell
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from celery import signals
 
+from celery_lock.app.locks import locks_of
 from celery_lock.events import Subject
 from celery_lock.model import Claim
-from celery_lock.per_app import locks_of
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import tell
 

@@ -1,0 +1,59 @@
+"""What a Lock has become for one task: every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..keys import KeySource, check_key
+from ..message import Header
+from ..model import Lock, OnConflict, OnStoreError
+
+__all__ = ["Terms", "ceiling_of", "header_of", "key_of"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A bound lock. Times are in seconds."""
+
+    lock: Lock
+    key: KeySource
+    ttl: float
+    at_least: float
+    at_most: float | None
+    on_conflict: OnConflict
+    on_store_error: OnStoreError
+    across_retries: bool
+    """The key is kept from one attempt to the next."""
+    queue_ttl: float
+    interrupts: bool
+    """A body whose lease is lost is interrupted."""
+
+
+def header_of(terms: Terms, request: Any, now: Callable[[], float]) -> Header:
+    """Return the header of a request that is to run; an eager one is published by its call."""
+    header = Header.of(request)
+    if terms.key.timed and request.is_eager and header.first_published is None:
+        return replace(header, first_published=now())
+    return header
+
+
+def key_of(terms: Terms, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return the key of a message: the one that it carries, else the one its arguments spell."""
+    if header.key is None:
+        return terms.key.render(args, kwargs, header.occasion)
+    check_key(header.key)
+    return header.key
+
+
+def ceiling_of(terms: Terms, task: Any, workers: float | None) -> float | None:
+    """Return the ceiling of a run: the lock's own, else the hard time limit and what a kill takes.
+
+    `workers`: the limit that the worker has for tasks without one.
+    """
+    if terms.at_most is not None:
+        return terms.at_most
+    limits = task.request.timelimit or (None, None)
+    hard = limits[0] or task.time_limit or workers
+    return None if not hard else float(hard) + 10.0

@@ -1,0 +1,125 @@
+"""What the locks of one Celery app share: settings, the store, the engine, the sender.
+
+Made at the first use; nothing here opens a connection before a lock is claimed.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from ..engine.locker import Locker
+from ..errors import LockConfigurationError
+from ..events import Observers
+from ..message import Sender
+from ..model import LockStore, Scope
+from ..stores import choose_store, open_store
+from .bound import Terms
+from .observing import observers_of
+from .settings import Settings
+
+__all__ = ["AppLocks", "locks_of"]
+
+
+class AppLocks:
+    """The locks of one app."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = weakref.ref(app)
+        self.settings = Settings.read(app.conf)
+        self.time_limit: float | None = None
+        self.now: Callable[[], float] = time.time
+        """Seconds since 1970 by this machine's clock, when a message is published."""
+        self.bound: dict[str, Terms] = {}
+        """What each locked task's lock has become, by the task's name."""
+        self.sender = Sender(app)
+        self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
+        self._engine: dict[str, Locker] = {}
+        self._stand_in: Locker | None = None
+
+    def _observers(self, app: Any, *, events: bool) -> Observers:
+        return observers_of(app, self.settings, events=events)
+
+    def in_worker(self, *, events: bool, time_limit: float | None = None) -> None:
+        """This process is a worker's, or will be forked from it.
+
+        `events`: it sends them. `time_limit`: seconds, its own for tasks that have none.
+        """
+        self.time_limit = time_limit
+        app = self._app()
+        if app is not None:
+            self.observers = self._observers(app, events=events)
+            self._engine.clear()
+
+    @cached_property
+    def redelivers_at_once(self) -> bool:
+        """The broker gives a message to another worker as soon as a connection is lost."""
+        app: Any = self._app()  # a running task keeps its app alive
+        return bool(app.connection_for_read().transport.driver_type == "amqp")
+
+    @property
+    def locker(self) -> Locker:
+        """The engine. Raises `LockConfigurationError` when there is no store for it."""
+        if self._stand_in is not None:
+            return self._stand_in
+        locker = self._engine.get("locker")
+        if locker is None:
+            made = Locker(self.open_store(), observers=self.observers)
+            # atomic: in a threads pool the first one made is everybody's
+            locker = self._engine.setdefault("locker", made)
+        return locker
+
+    def open_store(self) -> LockStore:
+        """Return the store that the settings name, or that a test has put in its place."""
+        if self._stand_in is not None:
+            return self._stand_in.store
+        app, settings = self._app(), self.settings
+        if app is None:  # pragma: no cover - nobody can ask once the app is gone
+            raise LockConfigurationError("the Celery app of this lock is gone")
+        url, options = choose_store(app.conf, settings.store)
+        return open_store(
+            url,
+            options={**options, **settings.store_options},
+            deadline=settings.store_deadline,
+            prefix=settings.key_prefix,
+        )
+
+    def swap(self, locker: Locker | None) -> Locker | None:
+        """Let another engine stand in, and return the one that did so before: for tests.
+
+        It stays for a worker that a test starts in its own process; `None`: the real one again.
+        """
+        before, self._stand_in = self._stand_in, locker
+        return before
+
+    def register(self, task: str, terms: Terms) -> None:
+        """Remember a bound lock; refuse one that contradicts another of the same template."""
+        template = terms.lock.key
+        for other, known in self.bound.items():
+            if other == task or not isinstance(template, str) or known.lock.key != template:
+                continue
+            for what, mine, theirs in (
+                ("scope", Scope(terms.lock.scope).value, Scope(known.lock.scope).value),
+                ("ttl", terms.ttl, known.ttl),
+            ):
+                if mine != theirs:
+                    raise LockConfigurationError(
+                        f"tasks {task} and {other} share the lock {template!r} but not its {what}:"
+                        f" {mine!r} against {theirs!r}; give both the same, or two templates"
+                    )
+        self.bound[task] = terms
+
+
+_apps: weakref.WeakKeyDictionary[Any, AppLocks] = weakref.WeakKeyDictionary()
+
+
+def locks_of(app: Any) -> AppLocks:
+    """Return the locks of `app`; a proxy such as `current_app` is looked through."""
+    app = getattr(app, "_get_current_object", lambda: app)()
+    locks = _apps.get(app)
+    if locks is None:
+        locks = _apps.setdefault(app, AppLocks(app))
+    return locks

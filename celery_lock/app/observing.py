@@ -1,0 +1,107 @@
+"""Who is told what happens to the locks of one app: log, counters, signals, Celery's events."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+import time
+import weakref
+from typing import Any
+
+from ..events import Fact, Observers
+from ..events.log_lines import log_lines
+from ..events.task_events import event_observer
+from ..metrics import counters
+from ..signals import signal_observer
+from .settings import Settings
+
+__all__ = ["EventPost", "last_words", "observers_of"]
+
+logger = logging.getLogger("celery_lock")
+
+
+def observers_of(app: Any, settings: Settings, *, events: bool) -> Observers:
+    """Return the observers of an app; with `events`, those of Celery's monitors as well."""
+    ref = weakref.ref(app)
+
+    def sender(fact: Fact) -> object:
+        alive = ref()
+        return fact.task if alive is None else alive.tasks.get(fact.task, fact.task)
+
+    observers = Observers(log_lines, counters, signal_observer(sender))
+    wanted = settings.send_events if settings.send_events is not None else events
+    if wanted:
+        observers.add(event_observer(EventPost(app).send))
+    return observers
+
+
+def last_words() -> None:
+    """Say what is still to be said as this process ends.
+
+    For a process that `atexit` does not see: the children of a prefork pool leave without it.
+    """
+    log_lines.flush()
+    for post in list(_posts):
+        post._flush()
+
+
+class EventPost:
+    """Sends events from a thread of its own, so that no task and no lease waits for the broker.
+
+    An event that cannot be sent is dropped: it is news, not a record.
+    """
+
+    FULL = 1000
+    """Events that wait at most. More would be told later, and cost memory while a broker hangs."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = weakref.ref(app)
+        self._begin()
+        _posts.add(self)
+        atexit.register(self._flush)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._waiting: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(self.FULL)
+        self._thread: threading.Thread | None = None
+
+    def send(self, type_: str, fields: dict[str, Any]) -> None:
+        """Take an event on its way; never waits."""
+        if self._pid != os.getpid():
+            self._begin()
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, args=(self._waiting,), name="celery-lock-events", daemon=True
+            )
+            self._thread.start()
+        try:
+            self._waiting.put_nowait((type_, fields))
+        except queue.Full:
+            logger.debug("the event %s is dropped: %d wait already", type_, self.FULL)
+
+    def _run(self, waiting: queue.Queue[tuple[str, dict[str, Any]]]) -> None:
+        while True:
+            type_, fields = waiting.get()
+            app = self._app()
+            try:
+                if app is not None:
+                    with app.events.default_dispatcher() as dispatcher:
+                        dispatcher.send(type_, **fields)
+            except Exception as exc:
+                logger.debug("the event %s could not be sent: %s", type_, exc)
+            finally:
+                waiting.task_done()
+
+    def _flush(self) -> None:
+        """Give what waits a moment, as the process ends."""
+        until = time.monotonic() + 0.5
+        while self._pid == os.getpid() and self._waiting.unfinished_tasks:
+            if self._thread is None or time.monotonic() > until:
+                return
+            time.sleep(0.01)
+
+
+_posts: weakref.WeakSet[EventPost] = weakref.WeakSet()

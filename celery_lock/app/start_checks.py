@@ -1,0 +1,85 @@
+"""What is said once as a worker or a beat starts: of its store, of its schedule."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from ..errors import StoreError
+from ..model import LockStore
+from ..policies import requeue, wait
+from .bound import Terms
+
+__all__ = ["warn_of_name", "warn_of_piling", "warn_of_store"]
+
+logger = logging.getLogger("celery_lock")
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+>")
+"""Celery names an entry without a name after its arguments; many things show where they are."""
+
+_OF_ONE_TICK = ("{beat[due]", "{beat.due")
+
+
+def warn_of_store(store: LockStore, *, then: str) -> None:
+    """Look at the store once, and warn of what is wrong with it.
+
+    One that gives no answer is no reason not to start: `then` says what happens all the same.
+    """
+    try:
+        for warning in store.check():
+            logger.warning("the lock store %s: %s", store.url, warning)
+    except StoreError as error:
+        logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_name(name: str) -> None:
+    """Warn of an entry's name that no other beat can know: each has an entry of its own then."""
+    if _ADDRESS.search(str(name)):
+        logger.warning(
+            "the name of the scheduled entry %r holds an address in memory, so each beat has an"
+            " entry of its own and publishes it, and one that starts again begins it anew. Give it"
+            " a name: add_periodic_task(..., name=...)",
+            name,
+        )
+
+
+def warn_of_piling(app: Any) -> None:
+    """Warn once of the entries of `beat_schedule` that come back without end while a run goes on.
+
+    A schedule sends the next message whether or not the one before has been run. With `requeue()`
+    without a bound each of them waits, so a run that is slower than its schedule leaves more of
+    them behind each time. What a policy function would answer is not known, and left out; so is
+    a task that is not known here.
+    """
+    entries = app.conf.beat_schedule or {}
+    named = {str(name): _task_of(entry) for name, entry in entries.items()}
+    piling = [
+        f"{task} (entry {name!r})"
+        for name, task in sorted(named.items())
+        if _piles(getattr(app.tasks.get(task), "_lock_terms", None))
+    ]
+    if piling:
+        logger.warning(
+            "scheduled with requeue() and no bound: %s; behind a run that is slower than its"
+            " schedule the others pile up. Write on_conflict=skip() to skip while one is running,"
+            " or requeue(max_wait=...) to bound the waiting",
+            ", ".join(piling),
+        )
+
+
+def _task_of(entry: Any) -> str:
+    """Return an entry's task: entries are dicts, or the scheduler's own objects."""
+    return str(entry.get("task") if isinstance(entry, dict) else getattr(entry, "task", ""))
+
+
+def _piles(terms: Terms | None) -> bool:
+    if terms is None:
+        return False
+    key = terms.lock.key
+    if isinstance(key, str) and any(field in key for field in _OF_ONE_TICK):
+        return False  # two ticks never have one key
+    policy = terms.on_conflict
+    if isinstance(policy, wait):
+        policy = policy.then
+    return isinstance(policy, requeue) and policy.max_attempts is None and policy.max_wait is None

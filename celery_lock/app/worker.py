@@ -1,0 +1,134 @@
+"""What a worker does for its locks besides running tasks: checks at the start, and knowing a stop.
+
+Installed by the first locked task that is bound to an app, so there is nothing to configure.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import weakref
+from typing import Any
+
+from celery import bootsteps, signals
+from celery.worker import state
+
+from ..errors import LockConfigurationError
+from ..policies import wait
+from .locks import locks_of
+from .observing import last_words
+from .start_checks import warn_of_piling, warn_of_store
+
+__all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "era", "forks", "install", "stopping"]
+
+logger = logging.getLogger("celery_lock")
+
+_PREFORK = "celery.concurrency.prefork"
+
+_consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+# What the main process writes and its children read, who are told neither of a warm shutdown nor
+# of a lost connection: a byte, 1 once the worker stops, and another that counts its connections
+# to the broker. An anonymous map is shared over a fork, without a lock that a killed process
+# could leave held.
+_told = mmap.mmap(-1, 2)
+
+_forking: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Apps whose worker in this process runs bodies in children of it."""
+
+
+def install(app: Any) -> None:
+    """Add our steps to the workers of `app`; more than once is once."""
+    app.steps["worker"].add(WorkerStep)
+    app.steps["consumer"].add(ConsumerStep)
+
+
+def stopping() -> bool:
+    """The worker that this process belongs to has been asked to stop."""
+    # an exit status, so 0 is a stop as well
+    told: tuple[Any, ...] = (state.should_stop, state.should_terminate)
+    return _told[0] == 1 or any(status is not None and status is not False for status in told)
+
+
+def era() -> int:
+    """A number that changes when the worker of this process has connected to its broker anew."""
+    return _told[1]
+
+
+def forks(app: Any) -> bool:
+    """The worker of this process runs the bodies of `app` in children, which may die by themselves.
+
+    In the other pools the worker's own process runs them, and `pid` is no process's number there.
+    """
+    return app in _forking
+
+
+def consumer_of(app: Any) -> Any:
+    """Return the kombu consumer of this process's worker, `None` where there is none."""
+    consumer = _consumers.get(app)
+    return None if consumer is None else consumer.task_consumer
+
+
+class WorkerStep(bootsteps.StartStopStep):
+    """Look at the store once, before the pool is made."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        pool = f"{worker.pool_cls.__module__}"
+        if "eventlet" in pool:
+            raise LockConfigurationError(
+                "celery_lock does not support the eventlet pool;"
+                " use prefork, threads, gevent or solo"
+            )
+        _told[0] = 0
+        _forking.discard(worker.app)
+        if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
+            _forking.add(worker.app)
+        signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
+        signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
+        locks = locks_of(worker.app)
+        if not locks.bound:
+            return
+        locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
+        store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
+        try:
+            warn_of_store(
+                store,
+                then="the worker starts all the same, and its locked tasks follow on_store_error",
+            )
+        finally:
+            store.close()  # the pool forks next: no child may share a connection
+        if "solo" in pool:
+            _warn_of_waits(locks.bound)
+        warn_of_piling(worker.app)
+
+
+class ConsumerStep(bootsteps.StartStopStep):
+    """Remember the consumer, which knows from which queue a message came; count connections."""
+
+    requires = ("celery.worker.consumer:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        _consumers[parent.app] = parent
+        _told[1] = (_told[1] + 1) % 256
+
+
+def _on_shutting_down(**_: Any) -> None:
+    _told[0] = 1
+
+
+def _on_child_leaving(**_: Any) -> None:
+    last_words()
+
+
+def _warn_of_waits(bound: Any) -> None:
+    for task, terms in bound.items():
+        if isinstance(terms.on_conflict, wait):
+            logger.warning(
+                "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
+                " else meanwhile, not even answer the broker; requeue() leaves it free",
+                task,
+                terms.on_conflict.limit,
+            )

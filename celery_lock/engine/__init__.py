@@ -1,0 +1,1 @@
+"""The engine: claims, renews and gives back keys; it knows nothing of Celery."""

@@ -1,0 +1,269 @@
+"""The engine: claims, waits, renews, gives back, tells what happened; it knows no Celery."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from ..backoff import exponential
+from ..errors import StoreError, StoreUnavailable
+from ..events import Acquired, Lost, Observers, Released, StoreFailed, Subject
+from ..model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
+from ..model.clock import Clock, steady
+from .keeper import LATER, Keeper, OnLost
+
+__all__ = ["LOOK_AGAIN", "PATIENCE", "Grant", "Locker"]
+
+LOOK_AGAIN = 1.0
+"""Seconds after which a waiter asks again though nobody woke it."""
+
+PATIENCE = 0.5
+"""Seconds that a worker's main process waits for a dead child's key to be free."""
+
+_POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
+"""How a waiter polls a store without a watch."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A lease, and for whom it was claimed."""
+
+    lease: Lease
+    claim: Claim
+    subject: Subject
+    sent: float
+    on_lost: OnLost | None = None
+    pid: int = field(default_factory=os.getpid)
+
+
+class Locker:
+    """Claims keys in one store, for one app and process."""
+
+    def __init__(
+        self,
+        store: LockStore,
+        *,
+        clock: Clock = steady,
+        observers: Observers | None = None,
+        keeper: Keeper | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`pause` is how a wait passes its time where the store has no watch."""
+        self.store = store
+        self.observers = Observers() if observers is None else observers
+        # an empty keeper is false
+        self.keeper = Keeper(store, clock=clock) if keeper is None else keeper
+        self._clock = clock
+        self._pause = pause
+
+    def claim(
+        self,
+        claim: Claim,
+        subject: Subject,
+        *,
+        at_most: float | None = None,
+        answer: str = "fail",
+        waited: float = 0.0,
+        on_lost: OnLost | None = None,
+    ) -> Grant | Held:
+        """Ask once. A granted lease is renewed from now on.
+
+        `at_most` bounds the seconds for which it is. `answer` is what the caller will do about
+        a `StoreError`, for those who are told; the error is raised all the same. `on_lost` is
+        called once if the lease is lost, before anybody else is told: an observer may be slow.
+        """
+        ttl = claim.ttl
+        if at_most is not None:
+            claim = replace(claim, ttl=ttl_to_ask(ttl, at_most))
+        sent = self._clock()
+        try:
+            got = self.store.acquire(claim)
+            if isinstance(got, Held):
+                return got
+            got.arm(self._clock, sent, claim.ttl, at_most)
+            if got.reason == "expired":
+                raise StoreUnavailable(
+                    self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
+                )
+            grant = Grant(got, claim, subject, sent, on_lost)
+            self.keeper.keep(
+                got,
+                ttl,
+                lambda reason: self._lost(grant, reason),
+                lambda error: self._failed(subject, claim.key, "renew", error, "retry"),
+            )
+            self.observers.tell(
+                Acquired(
+                    key=claim.key,
+                    subject=subject,
+                    holder=claim.holder,
+                    token=got.token,
+                    waited=waited,
+                )
+            )
+            return grant
+        except StoreError as error:
+            # it may have been granted all the same: a key that nobody knows of is given back
+            self._undo(claim)
+            self._failed(subject, claim.key, "acquire", error, answer)
+            raise
+        except BaseException:
+            # a time limit, a shutdown or Ctrl-C fell into the call
+            self._undo(claim)
+            raise
+
+    def abandon(self, claim: Claim) -> None:
+        """Undo a claim whose grant never reached its claimant: something fell in between."""
+        if self.keeper.keeps(claim.holder):
+            self._undo(claim)
+
+    def wait(
+        self,
+        claim: Claim,
+        subject: Subject,
+        max_wait: float,
+        *,
+        at_most: float | None = None,
+        answer: str = "fail",
+        on_lost: OnLost | None = None,
+    ) -> Grant | Held:
+        """Ask until the key is given, for at most `max_wait` seconds; blocks the caller.
+
+        Woken by the store where it has a watch. Asks again when the holder's lease would run
+        out, and once a second: a wake-up is a hint that may be lost.
+        """
+        began = self._clock()
+        watches = Feature.WATCH in self.store.features
+        claim = replace(claim, watching=watches)
+        for attempt in count(1):
+            waited = self._clock() - began
+            got = self.claim(
+                claim, subject, at_most=at_most, answer=answer, waited=waited, on_lost=on_lost
+            )
+            left = began + max_wait - self._clock()
+            if isinstance(got, Grant) or left <= 0:
+                return got
+            nap = min(left, max(got.expires_in, 0.001), LOOK_AGAIN)
+            if watches:
+                self.store.watch(claim.key, nap)
+            else:
+                self._pause(min(nap, _POLL(attempt)))
+        raise AssertionError("count() does not end")
+
+    def release(self, grant: Grant, end: End | None = None) -> None:
+        """Give the key back. Never raises: what the task came to stands.
+
+        `end`: what the store records besides, and to whom it leaves the key.
+
+        A release without an answer is tried again in the background for as long as the lease
+        would live. May be called again when something fell into the first call.
+        """
+        if grant.pid != os.getpid():
+            return  # a child that the body forked: the key is its parent's
+        lease = grant.lease
+        self.keeper.drop(lease)
+        reason = lease.reason
+        if reason is not None and lease.lose(reason):
+            self._lost(grant, reason)  # it ended in this moment, before the keeper could tell
+        lease.lose("released")
+        held_on = reason in (None, "released")
+        held = self._clock() - grant.sent
+        try:
+            in_time = self.store.release(lease, end)
+        except StoreError as error:
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
+            self._failed(grant.subject, lease.key, "release", error, "retry")
+            return
+        except BaseException:  # a time limit or a shutdown fell into the call
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
+            raise
+        self.observers.tell(
+            Released(
+                key=lease.key,
+                subject=grant.subject,
+                holder=lease.holder,
+                token=lease.token,
+                held=held,
+                in_time=in_time and held_on,
+            )
+        )
+
+    def free(
+        self,
+        key: str,
+        holder: str,
+        subject: Subject,
+        *,
+        for_: float,
+        gone: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """End the lease of a holder that is dead. Never raises.
+
+        Done in the background, tried again for `for_` seconds, and not before `gone()`: a process
+        that is still alive could still be at its body. If it is gone already the caller waits for
+        the key to be free, for at most half a second and only if the store seems to answer: who
+        sends the task again now should not find its key taken.
+        """
+        done = threading.Event()
+
+        def pay() -> object:
+            if not gone():
+                return LATER
+            had = self.store.free(key, holder)
+            if had is not None:
+                self.observers.tell(
+                    Released(
+                        key=key,
+                        subject=subject,
+                        holder=had.holder,
+                        token=had.token,
+                        held=had.now - had.since,
+                        in_time=had.live,
+                    )
+                )
+            done.set()
+            return None
+
+        wait = gone() and not self.keeper.unanswered
+        self.keeper.owe(pay, for_=for_)
+        if wait:
+            done.wait(PATIENCE)
+
+    def _undo(self, claim: Claim) -> None:
+        self.keeper.forget(claim.holder)
+        self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)
+
+    def _lost(self, grant: Grant, reason: LossReason) -> None:
+        lease = grant.lease
+        try:
+            if grant.on_lost is not None:
+                grant.on_lost(reason)
+        finally:  # where a test moves the keeper on in the body's own thread, that has raised
+            self.observers.tell(
+                Lost(
+                    key=lease.key,
+                    subject=grant.subject,
+                    holder=lease.holder,
+                    token=lease.token,
+                    reason=reason,
+                    by=None,
+                )
+            )
+
+    def _failed(
+        self, subject: Subject, key: str, call: str, error: StoreError, answer: str
+    ) -> None:
+        self.observers.tell(
+            StoreFailed(
+                key=key,
+                subject=subject,
+                url=self.store.url,
+                call=call,
+                error=str(error),
+                answer=answer,
+            )
+        )

@@ -1,0 +1,138 @@
+"""What happened, as lines on the logger `celery_lock`, within their budgets.
+
+Levels and budgets are in `celery_lock.events.table`. One that is used up is silent for a minute;
+after it one line says how many were left out, at the next fact of any kind or at the end of the
+process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+
+from ..model.clock import Clock, steady
+from .facts import Fact
+from .log_words import words
+from .table import Budget, Line, told
+
+__all__ = ["LogLines", "log_lines"]
+
+_MINUTE = 60.0
+
+
+class LogLines:
+    """An observer that writes lines. Threads may share it; a forked child has its own budgets."""
+
+    _due: float
+    """When the next sum may be written, by the clock."""
+
+    def __init__(self, clock: Clock = steady, logger: logging.Logger | None = None) -> None:
+        """`clock` is what a minute is measured with, `logger` by default `celery_lock`."""
+        self._clock = clock
+        self._logger = logger or logging.getLogger("celery_lock")
+        self._start()
+
+    def __call__(self, fact: Fact) -> None:
+        """Write the line of one fact, and the sums that are due."""
+        line = told(fact).line(fact)
+        if self._due < math.inf:
+            self._only_of_this_process()
+            now = self._clock()
+            if self._due <= now:
+                self._write_sums(now)
+        if not self._logger.isEnabledFor(line.level):
+            return
+        if line.budget is None or self._may(line, line.budget, fact):
+            # outside the mutex: a handler may be slow, or come to a lock itself
+            self._logger.log(line.level, *words(fact))
+
+    def flush(self) -> None:
+        """Say now how many lines were left out: for the end of a process."""
+        self._only_of_this_process()
+        self._write_sums(math.inf)
+
+    def _may(self, line: Line, budget: Budget, fact: Fact) -> bool:
+        self._only_of_this_process()
+        share = (budget, *(getattr(fact, name) for name in budget.each))
+        with self._mutex:
+            spent = self._spent.setdefault(share, _Spent(budget))
+            if spent.spend(self._clock()):
+                return True
+            spent.leave_out(line.level, fact)
+            self._due = min(self._due, spent.silent_until)
+            return False
+
+    def _write_sums(self, now: float) -> None:
+        with self._mutex:
+            owing = [spent for spent in self._spent.values() if spent.latest is not None]
+            sums = [spent.sum_up() for spent in owing if spent.silent_until <= now]
+            self._due = min(
+                (s.silent_until for s in owing if s.latest is not None), default=math.inf
+            )
+        for level, message, values in sums:
+            self._logger.log(level, message, *values)
+
+    def _only_of_this_process(self) -> None:
+        if self._pid != os.getpid():
+            self._start()
+
+    def _start(self) -> None:
+        self._mutex = threading.Lock()  # a fork may have copied one that was taken
+        self._spent: dict[tuple[object, ...], _Spent] = {}
+        self._due = math.inf
+        self._pid = os.getpid()
+
+
+@dataclass
+class _Spent:
+    """How much of a budget is gone. Guarded by its owner."""
+
+    budget: Budget
+    times: deque[float] = field(default_factory=deque)
+    """Of the latest lines, no more than the budget has."""
+    silent_until: float = -math.inf
+    left_out: int = 0
+    level: int = logging.DEBUG
+    latest: Fact | None = None
+
+    def spend(self, now: float) -> bool:
+        """True if one more line may be written."""
+        if now < self.silent_until:
+            return False
+        self.times.append(now)
+        if len(self.times) > self.budget.a_minute:
+            self.times.popleft()
+        if len(self.times) == self.budget.a_minute and self.times[0] > now - _MINUTE:
+            # a whole minute from here: then no minute has more than its lines, nor a second sum
+            self.silent_until = now + _MINUTE
+        return True
+
+    def leave_out(self, level: int, fact: Fact) -> None:
+        """Count a line that was not written."""
+        self.left_out += 1
+        self.level = max(self.level, level)
+        self.latest = fact
+
+    def sum_up(self) -> tuple[int, str, tuple[object, ...]]:
+        """Return level, template and values of the sum, and begin to count again."""
+        assert self.latest is not None
+        message, *values = words(self.latest)
+        level = min(self.level, logging.WARNING)  # a sum of errors is no further error
+        summed = (
+            level,
+            f"%d more lines like this one were left out, to write at most %d a minute: {message}",
+            (self.left_out, self.budget.a_minute, *values),
+        )
+        self.left_out, self.level, self.latest = 0, logging.DEBUG, None
+        return summed
+
+
+log_lines = LogLines()
+"""The lines of this process, of all its apps."""
+
+atexit.register(log_lines.flush)

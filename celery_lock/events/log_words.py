@@ -1,0 +1,141 @@
+"""The words of a log line: what the person on call needs to know about one fact.
+
+That is the key, who holds it, where and since when, when it is free at the latest, and what was
+decided. Whatever another program may have written is kept on one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from ..model import Holder
+from ..policies import fail, requeue, skip, wait
+from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
+from .table import as_label
+
+__all__ = ["moment", "plain", "words"]
+
+
+def words(fact: Fact) -> tuple[Any, ...]:
+    """Return a template for `logger.log`, and its values.
+
+    They stay apart, since error trackers group lines by the template.
+    """
+    template, *values = _SAY[type(fact)](fact)
+    if isinstance(fact, StoreFailed) and fact.call == "tick":
+        return (template, *values)  # a beat's own, and no task's
+    return (f"Task %s[%s]: {template}", fact.task, plain(fact.task_id), *values)
+
+
+def _acquired(fact: Acquired) -> tuple[Any, ...]:
+    return "lock %r taken, token %d, after a wait of %.1f s", fact.key, fact.token, fact.waited
+
+
+def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
+    return (
+        "%s: lock %r is held by %s, free in at most %.1f s unless renewed; attempt %d",
+        _DECIDED.get(type(fact.decision), as_label)(fact.decision),
+        fact.key,
+        _who(fact.holder),
+        fact.expires_in,
+        fact.attempt,
+    )
+
+
+def _copy_dropped(fact: CopyDropped) -> tuple[Any, ...]:
+    return (
+        "not run: it is a copy of a message that was completed under lock %r (publication %s)",
+        fact.key,
+        plain(fact.publication),
+    )
+
+
+def _lost(fact: Lost) -> tuple[Any, ...]:
+    return (
+        "lock %r LOST (%s%s), token %d: from now on another task may run beside this one",
+        fact.key,
+        fact.reason,
+        f" by {plain(fact.by)}" if fact.by else "",
+        fact.token,
+    )
+
+
+def _released(fact: Released) -> tuple[Any, ...]:
+    if fact.in_time:
+        return "lock %r given back after %.1f s, token %d", fact.key, fact.held, fact.token
+    return (
+        "lock %r given back after %.1f s, token %d, but its lease had ended before:"
+        " another task may have run at the same time",
+        fact.key,
+        fact.held,
+        fact.token,
+    )
+
+
+def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
+    if fact.call == "tick":
+        return (
+            "beat: no tick can be claimed%s: %s; %s",
+            "" if fact.url in fact.error else f" at the store {fact.url}",
+            plain(fact.error),
+            _ANSWERED.get(fact.answer, fact.answer),
+        )
+    return (
+        "%s of lock %r failed%s: %s; %s",
+        fact.call,
+        fact.key,
+        "" if fact.url in fact.error else f" at the store {fact.url}",
+        plain(fact.error),
+        _ANSWERED.get(fact.answer, fact.answer),
+    )
+
+
+_SAY: dict[type[Fact], Callable[[Any], tuple[Any, ...]]] = {
+    Acquired: _acquired,
+    Conflicted: _conflicted,
+    CopyDropped: _copy_dropped,
+    Lost: _lost,
+    Released: _released,
+    StoreFailed: _store_failed,
+}
+
+_DECIDED: dict[type, Callable[[Any], str]] = {
+    skip: lambda decision: "skipped, will not run",
+    requeue: lambda decision: "sent again to run later",
+    wait: lambda decision: f"waits here for up to {decision.limit:g} s",
+    fail: lambda decision: "fails with LockConflict",
+}
+
+_ANSWERED = {
+    "requeue": "the task is sent again to run later",
+    "run": "the task runs WITHOUT a lock",
+    "fail": "the task fails",
+    "retry": "it is tried again in the background",
+    "wait": "what is due waits, and runs once when it answers",
+    "fire": "every beat publishes what is due, with the same task id",
+}
+
+
+def _who(holder: Holder) -> str:
+    node = f" on {plain(holder.node)}" if holder.node else ""
+    pid = f" (pid {holder.pid})" if holder.pid else ""
+    return f"task {plain(holder.task_id)}{node}{pid}{_since(holder.since)}"
+
+
+def _since(seconds: float | None) -> str:
+    return "" if seconds is None else f" since {moment(seconds)}"
+
+
+def moment(seconds: float) -> str:
+    """Write seconds since 1970 as a time of day; what is no moment as it is."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # another program's: say what is known
+        return str(seconds)
+
+
+def plain(text: str) -> str:
+    """Keep what another program wrote on one line, and from moving the cursor."""
+    return text if text.isprintable() else repr(text)

@@ -1,0 +1,58 @@
+"""A fact as a Celery event: what Flower, `celery events` and exporters receive.
+
+A monitor that follows Celery's own rule shows the last event of a task as its state, such as
+`LOCK-ACQUIRED`, until the task ends; the fields become attributes of its record of the task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from ..model import Decision, Holder
+from .facts import Fact, Observer
+from .table import as_label, told
+
+__all__ = ["event_fields", "event_observer"]
+
+
+def event_fields(fact: Fact) -> dict[str, Any]:
+    """Return what the event of `fact` carries, all of it fit for JSON.
+
+    `uuid` is the task's id and comes from the fact: on the thread that renews, Celery's current
+    request is empty.
+    """
+    carried: dict[str, Any] = {
+        "uuid": fact.task_id,
+        "name": fact.task,
+        "template": fact.subject.template,
+    }
+    for field in fields(fact):
+        value = getattr(fact, field.name)
+        if field.name == "subject":
+            continue
+        if isinstance(value, Holder):
+            carried[field.name] = str(value)
+            # `pid` and `hostname` are taken: there Celery says who sent the event
+            carried["holder_task"] = value.task_id
+            carried["holder_node"] = value.node
+            carried["holder_pid"] = value.pid
+            carried["holder_since"] = value.since
+        elif isinstance(value, Decision):
+            carried[field.name] = as_label(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            carried[field.name] = None  # JSON knows no infinity
+        else:
+            carried[field.name] = value
+    return carried
+
+
+def event_observer(send: Callable[[str, dict[str, Any]], None]) -> Observer:
+    """Return an observer that gives `send` the type and the fields of each event."""
+
+    def observe(fact: Fact) -> None:
+        send(told(fact).event, event_fields(fact))
+
+    return observe

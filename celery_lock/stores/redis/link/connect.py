@@ -1,0 +1,157 @@
+"""Open a connection within a deadline: the name, the addresses, TLS.
+
+redis-py's connection classes are used for what they know (TLS options, OCSP, socket files); how
+long to wait is decided here, since theirs counts for each address and each read anew, and waits
+for the resolver without end.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from time import monotonic
+from typing import Any, Protocol
+
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import RedisError
+
+from ....errors import LockConfigurationError
+from .address import Address
+from .deadline_socket import OutOfTime
+
+__all__ = ["Dialled", "Unreachable", "dial"]
+
+
+class Unreachable(Exception):
+    """No connection came about; the cause is the system's error."""
+
+
+class Dialled(Protocol):
+    """An open connection; `disconnect` closes it, and leaves a parent process's alone."""
+
+    def disconnect(self) -> None:
+        """Close it."""
+        ...
+
+
+def dial(address: Address, ends: float) -> tuple[Dialled, socket.socket]:
+    """Return a connection on which nothing has been said yet.
+
+    Raises `Unreachable`, `OutOfTime`, or `LockConfigurationError` for a TLS option that the
+    installed redis-py does not know.
+    """
+    # RESP2, whose replies are enough, needs no greeting; the login is ours as well, so that
+    # every refusal arrives as the server wrote it
+    options: dict[str, Any] = {"protocol": 2, "redis_connect_func": _say_nothing}
+    kind: Any
+    if address.path is not None:
+        kind, options["path"] = _Unix, address.path
+    else:
+        kind, options["host"], options["port"] = _Tcp, address.host, address.port
+        if address.tls is not None:
+            kind = _Tls
+            options.update(address.tls)
+    try:
+        connection: Any = kind(**options)
+    except TypeError as error:
+        raise LockConfigurationError(
+            f"the installed redis-py does not know an ssl option: {error}"
+        ) from error
+    connection.ends = ends
+    try:
+        connection.connect()
+    except RedisError as error:  # of a TLS option that cannot be met, for instance
+        raise Unreachable from error
+    return connection, connection._sock
+
+
+def _say_nothing(connection: Any) -> None:
+    pass
+
+
+class _Tcp(Connection):
+    ends = 0.0
+
+    def _connect(self) -> socket.socket:
+        addresses = _addresses(self.host, self.port, self.ends)
+        cause: OSError = OSError("the name has no address")
+        for number, (family, kind, protocol, _, address) in enumerate(addresses):
+            # the first of two addresses must not spend the time of the second
+            share = (self.ends - monotonic()) / (len(addresses) - number)
+            try:
+                sock = _connected(socket.socket(family, kind, protocol), address, share)
+            except OSError as error:
+                cause = error
+            else:
+                sock.settimeout(max(self.ends - monotonic(), 0.001))  # for the TLS handshake
+                return sock
+        raise Unreachable from cause
+
+
+class _Tls(SSLConnection, _Tcp):
+    def _connect(self) -> Any:
+        try:
+            return super()._connect()  # type: ignore[no-untyped-call]  # redis-py's has no types
+        except OSError as error:
+            raise Unreachable from error
+
+
+class _Unix(UnixDomainSocketConnection):
+    ends = 0.0
+
+    def _connect(self) -> socket.socket:
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            return _connected(sock, self.path, self.ends - monotonic())
+        except OSError as error:
+            raise Unreachable from error
+
+
+def _connected(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
+    try:
+        if seconds <= 0:
+            raise OutOfTime
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(sock)
+        sock.settimeout(seconds)
+        sock.connect(address)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Let the kernel find out within 45 s that the peer of an idle connection has gone."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+
+
+def _addresses(host: str, port: int, ends: float) -> list[Any]:
+    """Look the name up; in a thread, since the system's resolver cannot be told how long."""
+    found: list[Any] = []
+
+    def look(flags: int = 0) -> None:
+        try:
+            found.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, flags))
+        except (OSError, UnicodeError) as error:
+            found.append(error)
+
+    look(socket.AI_NUMERICHOST)
+    if not isinstance(found[0], list):
+        found.clear()
+        thread = threading.Thread(target=look, daemon=True, name="celery-lock resolver")
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down
+            look()
+        else:
+            thread.join(max(0.0, ends - monotonic()))
+    if not found:
+        raise OutOfTime
+    if isinstance(found[0], list):
+        return found[0]
+    raise Unreachable from found[0]

@@ -1,0 +1,156 @@
+"""What went wrong, in one sentence that says what to do.
+
+The one place where errors of the network, of TLS and of the server become ours. What may pass by
+itself is a `StoreUnavailable`, the rest a plain `StoreError`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+
+from ....errors import StoreError, StoreUnavailable
+from .address import Address
+from .connect import Unreachable
+from .connection import NoCredentials
+from .deadline_socket import Hangup, OutOfTime
+from .pool import AllInUse
+from .resp import Garbage, Refused
+
+__all__ = ["PERMISSIONS", "TROUBLE", "code_of", "translated"]
+
+TROUBLE = (AllInUse, Garbage, Hangup, NoCredentials, OutOfTime, Refused, Unreachable)
+"""All that a call can end with; nothing else is translated."""
+
+PERMISSIONS = (
+    "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop"
+    " +zadd +zrange +zremrangebyscore +ping +select +info"
+)
+"""The least ACL rule, without its keys. `+zadd`, `+zrange` and `+zremrangebyscore` only for
+records; `+select` only where the database is not 0; `+info` only for the warnings at start."""
+
+_PASSING = {
+    "BUSY": "a script blocks it; SCRIPT KILL ends that one",
+    "CLUSTERDOWN": "it is a node of a cluster that is down; a lock needs a single server",
+    "LOADING": "it is loading its data and will answer when it has done so",
+    "MASTERDOWN": "it is a replica that has lost its primary; the URL should name the primary",
+    "MISCONF": "it cannot save its data to disk and takes no writes until it can; its log says why",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write and takes no writes",
+    "OOM": "its memory is full and it takes no new locks; give it more (maxmemory), or a server"
+    " of their own to the locks",
+    "READONLY": "it is a read-only replica; the URL should name the primary",
+    "TRYAGAIN": "its cluster is moving keys",
+}
+_CLIENT_CERTIFICATE = "does it ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
+_FROM_SCRIPT = re.compile(rf"-({'|'.join(_PASSING)}|NOPERM)\b")
+"""Redis 6.2 wraps the refusal of a command that a script called."""
+
+
+def code_of(refused: Refused) -> str:
+    """Return the word that says what kind of refusal it is, such as `NOPERM`."""
+    text = str(refused)
+    inner = _FROM_SCRIPT.search(text)
+    if inner:
+        return inner[1]
+    if "ACL failure in script" in text or "can't run this command or subcommand" in text:
+        return "NOPERM"
+    if "Protocol error: unauthenticated" in text:  # before a login few words are listened to
+        return "NOAUTH"
+    return text.partition(" ")[0]
+
+
+def translated(error: Exception, address: Address, seconds: float) -> StoreError:
+    """Return our error for one of `TROUBLE`; `seconds` is what the call had."""
+    if isinstance(error, Refused):
+        return _refused(error, address)
+    if isinstance(error, Garbage):
+        return StoreError(
+            f"{address.shown} is no Redis or Valkey server: it answered {error.args[0]!r};"
+            " is the port right?"
+        )
+    if isinstance(error, Unreachable):
+        return _unreachable(error.__cause__, address, seconds)
+    if isinstance(error, AllInUse):
+        cause = f"all connections of this process stayed in use for {seconds:.3g} s"
+    elif isinstance(error, NoCredentials):
+        # the error's text stays in its cause: it may have a piece of a secret
+        cause = f"its credential provider failed ({type(error.__cause__).__name__})"
+    elif isinstance(error, Hangup):
+        if isinstance(error.__cause__, ssl.SSLError):
+            return _unreachable(error.__cause__, address, seconds)
+        cause = f"the connection broke, and the one after it as well ({error})"
+    else:
+        cause = f"it gave no answer within {seconds:.3g} s"
+    return StoreUnavailable(address.shown, cause)
+
+
+def _unreachable(cause: BaseException | None, address: Address, seconds: float) -> StoreError:
+    if "handshake operation timed out" in str(cause):
+        why = f"no TLS handshake came about within {seconds:.3g} s; is that a TLS port?"
+        return StoreUnavailable(address.shown, why)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return StoreError(
+            f"the certificate of {address.shown} was not accepted ({cause.verify_message}). Where"
+            " an authority of your own has signed it, name its file: ?ssl_ca_certs=/path/ca.pem"
+        )
+    if isinstance(cause, ssl.SSLEOFError):
+        why = f"it ended the TLS handshake; {_CLIENT_CERTIFICATE}"
+        return StoreUnavailable(address.shown, why)
+    if isinstance(cause, ssl.SSLError):
+        return StoreError(
+            f"no TLS with {address.shown} ({cause.reason or cause}). Is that a TLS port, and"
+            f" {_CLIENT_CERTIFICATE}"
+        )
+    if isinstance(cause, FileNotFoundError):
+        if address.path is None:
+            return StoreError(f"a file that the ssl options name is not there ({address.shown})")
+        why = "there is no such socket file"
+    elif isinstance(cause, (socket.gaierror, UnicodeError)):
+        why = f"the name {address.host!r} cannot be looked up ({_reason(cause)})"
+    elif isinstance(cause, ConnectionRefusedError):
+        why = "nobody listens there (connection refused)"
+    elif isinstance(cause, TimeoutError):
+        why = f"no connection came about within {seconds:.3g} s"
+    else:
+        why = f"no connection came about ({_reason(cause)})"
+    return StoreUnavailable(address.shown, why)
+
+
+def _reason(cause: BaseException | None) -> str:
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+def _refused(refused: Refused, address: Address) -> StoreError:
+    text, code, shown = str(refused), code_of(refused), address.shown
+    if code in _PASSING:
+        return StoreUnavailable(shown, _PASSING[code])
+    if "max number of clients" in text:
+        return StoreUnavailable(shown, "it has as many clients as it takes (maxclients)")
+    if code in ("WRONGPASS", "NOAUTH"):
+        lacks = "wants a password" if code == "NOAUTH" else "does not know this password"
+        return StoreError(
+            f"{shown} {lacks} (user {address.user!r}). Correct the login in the URL of lock_store;"
+            " without that setting, of the broker or the result backend"
+        )
+    if "without any password configured" in text:
+        return StoreError(
+            f"{shown} has no password, and the URL brings one: take it out of lock_store; without"
+            " that setting, out of the broker's or the result backend's URL"
+        )
+    if code == "NOPERM":
+        return StoreError(
+            f"{shown} does not permit user {address.user!r} what a lock needs ({text})."
+            f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*"
+        )
+    if code in ("MOVED", "ASK", "CROSSSLOT"):
+        return StoreError(
+            f"{shown} belongs to a Redis Cluster, which is not supported: lock_store has to name"
+            " a single server"
+        )
+    if code == "WRONGTYPE" or "WRONGTYPE" in text:
+        return StoreError(
+            f"{shown} keeps something else under the name of a lock: give the locks a prefix of"
+            " their own (lock_key_prefix)"
+        )
+    return StoreError(f"{shown} refused: {text}")

@@ -1,0 +1,70 @@
+"""At most ten connections of one process, the one used last lent first.
+
+The idle ones lie on a list whose `pop` and `append` are atomic, so that the usual call takes no
+lock at all; only who finds the list empty waits, on a condition.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+
+from .address import Address
+from .connection import Wire
+
+__all__ = ["AllInUse", "Pool"]
+
+
+class AllInUse(Exception):
+    """No connection became free in time."""
+
+
+class Pool:
+    """Lends connections to one server. Belongs to one process: a child makes its own."""
+
+    def __init__(self, address: Address, size: int) -> None:
+        self.size = size
+        self._idle = [Wire(address) for _ in range(size)]  # none is connected yet
+        self._returned = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._closed = False
+
+    def take(self, ends: float) -> Wire:
+        """Return a connection that nobody else uses; raise `AllInUse` at `ends`."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        with self._returned:
+            # counted before the list is looked at again: `give` appends first and looks at the
+            # count then, so one of the two sees the other
+            self._waiting += 1
+            try:
+                while True:
+                    try:
+                        return self._idle.pop()
+                    except IndexError:
+                        left = ends - monotonic()
+                    if left <= 0:
+                        raise AllInUse
+                    self._returned.wait(left)
+            finally:
+                self._waiting -= 1
+
+    def give(self, wire: Wire) -> None:
+        """Take a connection back; the dead ones are lent last."""
+        if self._closed:
+            wire.close()
+        if wire.connected:
+            self._idle.append(wire)
+        else:
+            self._idle.insert(0, wire)
+        if self._waiting:
+            with self._returned:
+                self._returned.notify()
+
+    def close(self) -> None:
+        """End the idle connections now, and those in use as they come back."""
+        self._closed = True
+        for wire in list(self._idle):
+            wire.close()

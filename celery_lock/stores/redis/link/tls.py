@@ -1,0 +1,98 @@
+"""The TLS options of a URL and of Celery's `ssl` dictionaries, in redis-py's words.
+
+Certificates and the host names in them are verified unless somebody says no, aloud.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from ....errors import LockConfigurationError, did_you_mean
+
+__all__ = ["TLS_OPTIONS", "tls_options"]
+
+TLS_OPTIONS = (
+    "ssl_ca_certs",
+    "ssl_ca_data",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_exclude_verify_flags",
+    "ssl_include_verify_flags",
+    "ssl_keyfile",
+    "ssl_min_version",
+    "ssl_ocsp_context",
+    "ssl_ocsp_expected_cert",
+    "ssl_password",
+    "ssl_validate_ocsp",
+    "ssl_validate_ocsp_stapled",
+)
+"""The TLS options of redis-py, as `broker_use_ssl` and URLs spell them."""
+
+_CERT_REQS = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def tls_options(scheme: str, query: dict[str, str], asked: Any) -> dict[str, Any] | None:
+    """Return the options of a TLS connection, or `None` for a plain one.
+
+    Takes the `ssl_` options out of `query`; `asked` is a dictionary of them, or True. Either
+    means TLS, whatever the scheme, as it does in Celery.
+    """
+    options: dict[str, Any] = {n: query.pop(n) for n in list(query) if n in TLS_OPTIONS}
+    if isinstance(asked, Mapping):
+        options = {**asked, **options}
+    if scheme != "rediss" and not options and not asked:
+        return None
+    for name, value in options.items():
+        if name not in TLS_OPTIONS:
+            raise LockConfigurationError(
+                f"the ssl options have no {name!r}{did_you_mean(name, TLS_OPTIONS)};"
+                f" they have {', '.join(TLS_OPTIONS)}"
+            )
+        if name in ("ssl_check_hostname", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled"):
+            options[name] = _boolean(name, value)
+    options["ssl_cert_reqs"] = _cert_reqs(options.get("ssl_cert_reqs", ssl.CERT_REQUIRED))
+    if "ssl_min_version" in options:
+        options["ssl_min_version"] = _version(options["ssl_min_version"])
+    # redis-py before 6 does not look at the name in the certificate unless it is asked to
+    options.setdefault("ssl_check_hostname", True)
+    if options["ssl_cert_reqs"] == ssl.CERT_NONE:
+        options["ssl_check_hostname"] = False
+    return options
+
+
+def _cert_reqs(value: Any) -> ssl.VerifyMode:
+    """Read `required`, Celery's `CERT_REQUIRED`, or the constant of `ssl`."""
+    if isinstance(value, str):
+        value = _CERT_REQS.get(value.lower().removeprefix("cert_"), value)
+    try:
+        return ssl.VerifyMode(ssl.CERT_NONE if value is None else value)
+    except ValueError:
+        raise LockConfigurationError(
+            f"ssl_cert_reqs={value!r} is not known; write required, optional or none"
+        ) from None
+
+
+def _version(value: Any) -> ssl.TLSVersion:
+    try:
+        return ssl.TLSVersion(int(value))
+    except ValueError:
+        raise LockConfigurationError(
+            f"ssl_min_version={value!r} is not known; write a number of ssl.TLSVersion"
+        ) from None
+
+
+def _boolean(name: str, value: Any) -> bool:
+    word = str(value).lower()
+    if word not in _YES | _NO:
+        raise LockConfigurationError(f"{name}={value!r} is not known; write true or false")
+    return word in _YES

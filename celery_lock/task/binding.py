@@ -1,0 +1,173 @@
+"""A Lock meets its task and its app: what must be known before the first message, is checked here.
+
+Binding opens no connection and needs no server.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from dataclasses import fields
+from typing import Any
+
+from celery import Task
+
+from ..app.bound import Terms
+from ..app.locks import AppLocks
+from ..errors import LockConfigurationError
+from ..keys import compile_key, find_models
+from ..model import Lock, Scope
+from ..policies import requeue, wait
+
+__all__ = ["LONG_WAIT", "declared_lock", "name_of", "terms_of", "warn_if_hidden"]
+
+QUEUE_TTL = 86_400.0
+"""Seconds that a retry may be on its way: a day."""
+
+LONG_WAIT = 30.0
+"""Seconds of `wait` from which on a warning is given: the slot does nothing else meanwhile."""
+
+_OPTIONS = [f.name for f in fields(Lock)]
+_MISPLACED = {f"lock_{name}" for name in _OPTIONS} | {
+    "on_conflict",
+    "on_store_error",
+    "on_lost",
+    "at_least",
+    "at_most",
+}
+
+
+def name_of(cls: Any, app: Any) -> str | None:
+    """Return the name of a task class, `None` for a base class that is no task.
+
+    A class-based task without a name gets one as it is registered, on its instance alone.
+    """
+    if cls.name or cls.run is Task.run:
+        return cls.name  # type: ignore[no-any-return]  # celery has no types
+    return app.gen_task_name(cls.__name__, cls.__module__)  # type: ignore[no-any-return]
+
+
+def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock | None:
+    """Return the lock of a task class, `None` if it has none.
+
+    A task is locked if it says `lock=` (or `task_annotations` does), or if it names
+    `locked_task` or a subclass as its base. One that has it only as the app's default class
+    (`task_cls`, which builtin and other people's tasks have too) is not.
+    """
+    given = cls.lock
+    if isinstance(given, Lock):
+        owner = next(klass for klass in cls.__mro__ if "lock" in vars(klass))
+        if owner in default.__mro__:
+            raise LockConfigurationError(
+                f"{owner.__name__} declares a lock and is the app's default task class, so task"
+                f" {name} and all others would be locked; declare the lock on the tasks that"
+                f" need it, or let them say base={owner.__name__} and leave task_cls alone"
+            )
+        return given
+    if given is not None and given is not locked_task.lock:  # type: ignore[attr-defined]
+        hint = f'; write lock=Lock("{given}")' if isinstance(given, str) else "; write lock=Lock()"
+        raise LockConfigurationError(f"task {name}: lock={given!r} is no Lock{hint}")
+    if given is None or not _names_its_base(cls, locked_task, default):
+        return None
+    return Lock()
+
+
+def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:
+    """The task has `locked_task` by its own choice, not only as the app's default class."""
+    by_default = default.__mro__
+    for klass in cls.__mro__:
+        if klass in by_default:
+            continue
+        for base in klass.__bases__:
+            if issubclass(base, locked_task) and base is not default:
+                return True
+    return False
+
+
+def terms_of(cls: Any, name: str, lock: Lock, locks: AppLocks) -> Terms:
+    """Bind `lock` to the task class `cls`; raises `LockConfigurationError` for what cannot be."""
+    run = inspect.getattr_static(cls, "run")
+    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    _check_body(name, function)
+    _check_options(cls, name)
+    settings = locks.settings
+    signature = inspect.signature(function)
+    if not isinstance(run, staticmethod):
+        parameters = list(signature.parameters.values())
+        if not parameters:
+            raise LockConfigurationError(
+                f"the body of task {name} takes no argument at all, but is bound: it needs self"
+            )
+        if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:  # that is self too
+            signature = signature.replace(parameters=parameters[1:])
+    on_conflict = lock.on_conflict or settings.on_conflict or requeue()
+    if isinstance(on_conflict, wait) and on_conflict.limit > LONG_WAIT:
+        warnings.warn(
+            f"task {name} waits for its lock for up to {on_conflict.limit:g} s, and its slot does"
+            " nothing else meanwhile; requeue() leaves it free",
+            stacklevel=2,
+        )
+    return Terms(
+        lock=lock,
+        key=compile_key(lock.key, task=name, signature=signature, models=find_models(function)),
+        ttl=_seconds(lock.ttl, settings.ttl),
+        at_least=_seconds(lock.at_least, 0.0),
+        at_most=None if lock.at_most is None else _seconds(lock.at_most, 0.0),
+        on_conflict=on_conflict,
+        on_store_error=lock.on_store_error or settings.on_store_error,
+        across_retries=lock.scope is Scope.ACROSS_RETRIES,
+        queue_ttl=_seconds(lock.queue_ttl, QUEUE_TTL),
+        interrupts=lock.on_lost == "interrupt",
+    )
+
+
+def _seconds(value: Any, default: float) -> float:
+    return default if value is None else float(value)  # Lock has made seconds of it
+
+
+def _check_body(name: str, function: Any) -> None:
+    # Celery's own wrapper (pydantic=True) hands on what the body returns; a decorator that runs
+    # a coroutine to its end is a plain function, whatever it wraps
+    body = inspect.unwrap(function, stop=lambda each: not _is_celerys(each))
+    for kind, is_one in (
+        ("a coroutine function", inspect.iscoroutinefunction),
+        ("an async generator", inspect.isasyncgenfunction),
+        ("a generator function", inspect.isgeneratorfunction),
+    ):
+        if is_one(body):
+            raise LockConfigurationError(
+                f"the body of task {name} is {kind}: calling it runs nothing yet, so the lock"
+                " would be given back before the body runs; make it a plain function"
+                " (asyncio.run(...) inside it is fine)"
+            )
+
+
+def _is_celerys(function: Any) -> bool:
+    return bool(getattr(function, "__globals__", {}).get("__name__") == "celery.app.base")
+
+
+def _check_options(cls: Any, name: str) -> None:
+    for written in sorted(_MISPLACED & set(vars(cls))):
+        if inspect.isfunction(vars(cls)[written]) and written.startswith("lock_"):
+            continue  # a method of a class-based task
+        option = written.removeprefix("lock_")
+        raise LockConfigurationError(
+            f"task {name} has the option {written!r}, which nobody reads;"
+            f" write lock=Lock(..., {option}=...)"
+        )
+
+
+def warn_if_hidden(cls: Any, name: str, locked_task: type) -> None:
+    """Warn when a class before ours has a `__call__` that does not seem to call ours."""
+    for klass in cls.__mro__:
+        if klass is locked_task:
+            return
+        call = vars(klass).get("__call__")
+        code = getattr(inspect.unwrap(call), "__code__", None) if call is not None else None
+        if call is not None and (code is None or not {"super", "__call__"} & set(code.co_names)):
+            warnings.warn(
+                f"task {name} is not locked: {klass.__name__}.__call__ stands before that of"
+                f" {locked_task.__name__} and does not call super().__call__(*args, **kwargs);"
+                f" let it call that, or name {locked_task.__name__} first among the bases",
+                stacklevel=2,
+            )

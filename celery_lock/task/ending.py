@@ -1,0 +1,134 @@
+"""How a run ends: what its release records, and to whom it leaves the key.
+
+A completion is recorded where a copy of the message may be on its way. A task that is to be
+retried leaves the key to its next attempt, where its lock holds across retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from celery import states
+from celery.utils.time import maybe_iso8601
+
+from ..app.bound import Terms
+from ..app.locks import AppLocks
+from ..app.worker import era
+from ..message import Header, queued, remembered_for
+from ..model import End, Held, Holder
+
+__all__ = ["CameTo", "end_of", "heir_of", "result_is_missing"]
+
+
+_LOOKS = (0.0, 0.05, 0.2, 0.75)
+"""Seconds before each look for a result: one in all, as for the end of an attempt of its own."""
+
+
+@dataclass(frozen=True)
+class CameTo:
+    """What a body came to, as far as it matters for its key."""
+
+    acknowledged: bool
+    """The message is not to be delivered again. It may be if the process ends."""
+    result_due: bool = False
+    """Celery stores a result of it, after the release."""
+    retry: Any = None
+    """The signature of the next attempt, which is on its way; `None`: there is none."""
+
+
+def heir_of(terms: Terms, request: Any) -> str:
+    """Return the holder that the attempt before this one left the key to."""
+    attempt = request.retries or 0
+    return queued(str(request.id), attempt) if terms.across_retries and attempt else ""
+
+
+def end_of(
+    task: Any,
+    terms: Terms,
+    locks: AppLocks,
+    *,
+    header: Header,
+    key: str,
+    publication: str,
+    began: float,
+    came_to: CameTo,
+) -> End | None:
+    """Say how a run ends; `None`: it is a plain release."""
+    request = task.request
+    remember = 0.0
+    if came_to.acknowledged and not request.is_eager:  # nothing is ever sent in eager mode
+        remember = remembered_for(
+            request,
+            header,
+            app=task.app,
+            acks_late=bool(task.acks_late),
+            at_once=locks.redelivers_at_once,
+            began=began,
+            era=era(),
+        )
+    heir = _next_attempt(terms, request, header, key, came_to.retry)
+    if not remember and not heir:
+        return None
+    return End(
+        publication=publication if remember else "",
+        remember=remember,
+        result_due=came_to.result_due,
+        heir=heir,
+        keep=_keep(terms, request) if heir else 0.0,
+    )
+
+
+def result_is_missing(
+    task: Any, held: Held, publication: str, pause: Callable[[float], None]
+) -> bool:
+    """The result that was to be stored as the key was given back is not there.
+
+    Its worker died in between, and so nothing that follows the task was sent either. Or it is on
+    its way, for a copy can come in that very moment: so there is more than one look.
+    """
+    if not held.result_due or task.request.ignore_result or task.ignore_result:
+        return False
+    # the first copy of a tick may have had another task id
+    first = held.publication == publication
+    task_id = Holder.parse(held.holder).task_id if first else str(task.request.id)
+    for seconds in _LOOKS:
+        pause(seconds)
+        try:
+            state = task.backend.get_state(task_id)
+        except Exception:  # no backend, or one that gives no answer: what was recorded counts
+            return False
+        if state in states.READY_STATES or state == states.RETRY:
+            return False
+    return True
+
+
+def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signature: Any) -> str:
+    if not terms.across_retries or signature is None:
+        return ""
+    if not header.given and _key(terms, header, signature) != key:
+        return ""  # with other arguments, it asks for another key
+    return queued(str(request.id), (request.retries or 0) + 1)
+
+
+def _key(terms: Terms, header: Header, signature: Any) -> str | None:
+    args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
+    try:
+        return terms.key.render(args, kwargs, header.occasion)  # its retry has the same
+    except Exception:  # it will say so itself, when it comes
+        return None
+
+
+def _keep(terms: Terms, request: Any) -> float:
+    expires = request.expires
+    if expires is None:
+        return terms.queue_ttl
+    until = maybe_iso8601(expires)
+    if not isinstance(until, datetime):
+        return terms.queue_ttl
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=timezone.utc)
+    left = (until - datetime.now(timezone.utc)).total_seconds()
+    return max(1.0, min(terms.queue_ttl, left))

@@ -1,0 +1,240 @@
+"""The task base class: the door through which a body is entered with its key held.
+
+Only this file raises Celery's control-flow exceptions.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from celery import Task
+from celery._state import get_current_task
+from celery.exceptions import Ignore, Reject, Retry
+
+from ..app import stamping, worker
+from ..app.bound import Terms
+from ..app.locks import locks_of
+from ..backoff import exponential
+from ..errors import LockError
+from ..message import Unsent
+from ..model import Lease, Lock
+from .binding import declared_lock, name_of, terms_of, warn_if_hidden
+from .ending import CameTo
+from .run import Run
+from .steps import Again, Dropped, Go, Skipped
+
+__all__ = ["LockedTask", "current_lease"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R", covariant=True)
+
+_NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>"})()
+
+stamping.begin()
+
+_BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=10)
+"""Pauses of a worker that holds the only copy of a message while nobody takes it."""
+
+
+if TYPE_CHECKING:
+    _Task = Task
+else:
+
+    class _Task(Task):
+        """Celery's own, with parameters for type checkers, which that of Celery 5.5 lacks."""
+
+        abstract = True
+        __class_getitem__ = classmethod(GenericAlias)
+
+
+class LockedTask(_Task[_P, _R]):
+    """A task whose body runs only while its key is held.
+
+    `@app.task(base=LockedTask)` locks on the task's name and all its arguments;
+    `lock=Lock("order:{order_id}", ...)` says otherwise; `lock=None` switches it off. As
+    `Celery(task_cls=LockedTask)` it locks only the tasks that declare a lock.
+
+    A direct call, `task(...)`, takes no lock.
+    """
+
+    abstract = True
+    lock: Lock | None = _NOT_GIVEN
+    Request = "celery_lock.task.request:LockedRequest"
+
+    _lock_terms: Terms | None = None
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Check the lock against the task and the app; raises `LockConfigurationError`."""
+        super().on_bound(app)
+        cls._lock_terms = None
+        name = name_of(cls, app)
+        if not name:
+            return
+        _offer_on_commit(cls, app)
+        lock = declared_lock(cls, name, LockedTask, app.Task)
+        if lock is None:
+            return
+        locks = locks_of(app)
+        terms = terms_of(cls, name, lock, locks)
+        locks.register(name, terms)
+        if terms.key.timed:
+            stamping.expect(name)
+        warn_if_hidden(cls, name, LockedTask)
+        if terms.interrupts:
+            _let_interrupt(cls, app, name)
+        _keep_users_request(cls)
+        worker.install(app)
+        cls._lock_terms = terms
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body with its key held, or do what the policy decides."""
+        request = self.request
+        terms = self._lock_terms
+        if terms is None or request.called_directly or Run.of(request) is not None:
+            # Run.of: a body that calls its own task directly has the same request, and the key
+            return super().__call__(*args, **kwargs)
+        run = Run(self, terms, locks_of(self.app), request, args, kwargs)
+        try:
+            while True:
+                step = run.next_step()
+                if isinstance(step, Go):
+                    result = super().__call__(*args, **kwargs)
+                    run.conclude(_RETURNED)
+                    return result
+                if isinstance(step, Skipped):
+                    return step.result
+                if isinstance(step, Dropped):
+                    raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
+                self._send_again(run, step)
+        except BaseException as error:
+            run.conclude(_came_to(error))
+            raise
+        finally:
+            try:
+                run.end()
+            except BaseException:  # a time limit or a stop fell into it: that comes once
+                run.end()
+                raise
+
+    def _send_again(self, run: Run, step: Again) -> None:
+        """End this run with the message on its way again; return if the broker refused it.
+
+        A message that cannot be sent is the only copy. One that is acknowledged late still
+        lies with the broker. One that was acknowledged early lies nowhere else: it stays in
+        this slot, and the claim and the sending are tried in turn until the store or the
+        broker answers.
+        """
+        try:
+            run.send(step)
+        except Unsent as error:
+            stopping = worker.stopping()
+            if self.acks_late:
+                if not stopping:
+                    run.pause(_BETWEEN_TRIES(run.unsent))
+                raise Reject(error, requeue=True) from error
+            if stopping:
+                raise LockError(
+                    f"lock {run.key!r}: {step.why}, {error}, and now the worker stops;"
+                    " the task has not run"
+                ) from error
+            run.pause(_BETWEEN_TRIES(run.unsent))
+            return
+        raise Ignore(f"sent again, to run in {step.delay:.1f} s; lock {run.key!r}: {step.why}")
+
+    @property
+    def lease(self) -> Lease:
+        """The lease of the running body. Raises `LockError` where there is none."""
+        return _lease_of(self)
+
+
+def current_lease() -> Lease:
+    """Return the lease of the task that is running here.
+
+    Raises `LockError` outside a locked run, so that a forgotten lock fails the first test; and
+    in a run that goes on without a lock, because the store gave no answer.
+    """
+    task = get_current_task()
+    if task is None:
+        raise LockError("there is no lease here: no task is running; apply the task to get one")
+    return _lease_of(task)
+
+
+_RETURNED = CameTo(acknowledged=True, result_due=True)
+
+
+def _came_to(error: BaseException) -> CameTo:
+    """Say what an exception means for the message and the key."""
+    said: Any = error  # celery's exceptions have no types
+    if isinstance(error, Reject):
+        return CameTo(acknowledged=not said.requeue)
+    if isinstance(error, Ignore):
+        return CameTo(acknowledged=True)
+    if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
+        return CameTo(acknowledged=True, retry=said.sig)
+    return CameTo(acknowledged=isinstance(error, Exception), result_due=True)
+
+
+def _lease_of(task: Any) -> Lease:
+    run = Run.of(task.request)
+    if run is None:
+        raise LockError(
+            f"there is no lease here: task {task.name} was called directly, or has no lock;"
+            " apply it (delay, apply_async, apply), and let it name LockedTask as its base"
+        )
+    return run.lease
+
+
+def _let_interrupt(cls: Any, app: Any, name: str) -> None:
+    """Run the body so that it can be interrupted: the body alone, and nothing of Celery's.
+
+    Celery's `autoretry_for` stays around it, also where it has come first: a class-based task is
+    bound after it has got it.
+    """
+    body = inspect.getattr_static(cls, "run")
+    if isinstance(body, (staticmethod, classmethod)):
+        cls.run = type(body)(_interruptible(body.__func__))
+    else:
+        cls.run = _interruptible(body)
+    mine = vars(app._tasks.get(name, cls))
+    if "_orig_run" in mine:
+        app._tasks[name]._orig_run = _interruptible(mine["_orig_run"])
+
+
+def _interruptible(body: Any) -> Any:
+    if getattr(body, "_celery_lock", False):  # Celery binds some tasks twice
+        return body
+
+    @wraps(body)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        task = get_current_task()
+        here = None if task is None else Run.of(task.request)
+        return body(*args, **kwargs) if here is None else here.enter(body, args, kwargs)
+
+    run._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
+    return run
+
+
+def _offer_on_commit(cls: Any, app: Any) -> None:
+    """Offer what Celery's own Django task does, where its Django fix-up is on."""
+    from celery.fixups.django import DjangoFixup  # imports no Django by itself
+
+    if not any(isinstance(fixup, DjangoFixup) for fixup in getattr(app, "_fixups", ())):
+        return
+    from celery.contrib.django.task import DjangoTask
+
+    for name in ("delay_on_commit", "apply_async_on_commit"):
+        if not hasattr(cls, name):
+            setattr(cls, name, getattr(DjangoTask, name))
+
+
+def _keep_users_request(cls: Any) -> None:
+    """Put our request over one that the user's class brought."""
+    if cls.Request == LockedTask.Request:
+        return
+    from .request import combined
+
+    cls.Request = combined(cls.Request)

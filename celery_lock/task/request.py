@@ -1,0 +1,127 @@
+"""The request of a locked task in the worker's main process.
+
+It puts the raw message beside the request that the pool child gets, so that the child can send
+the very same message again; and it frees the key of a child that died and cannot do so itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # not in stubs
+from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.worker.request import Request
+from kombu.utils.imports import symbol_by_name
+
+from ..app.bound import Terms, key_of
+from ..app.locks import locks_of
+from ..app.worker import consumer_of, era, forks
+from ..events import Subject
+from ..message import Header, note_arrival, queued
+from ..message.raw import attach, queue_of
+from ..model import Holder
+
+__all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
+
+logger = logging.getLogger("celery_lock")
+
+_DEATHS = (WorkerLostError, Terminated, TimeLimitExceeded, SystemExit, KeyboardInterrupt)
+"""What Celery says of a child that has ended, or is about to, and not only of its task."""
+
+_DYING = 60.0
+"""Seconds for which a child that is being killed is waited for, besides its lease's own."""
+
+
+class LockedRequestMixin:
+    """Goes over any Request class, so that it is asked first whatever that one leaves out."""
+
+    def __init__(self, message: Any, *args: Any, **options: Any) -> None:
+        super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
+        request: Any = self
+        if _terms_of(request) is not None:
+            app = request.app
+            queue = queue_of(message, consumer_of(app), app.amqp.queues.consume_from)
+            attach(message, request.request_dict, queue)
+            note_arrival(request.request_dict, era())
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+        """Free the key of a dead child, before Celery sends its message to the next one."""
+        if isinstance(_unwrapped(exc_info), _DEATHS):
+            _free_for_the_dead(self)
+        return super().on_failure(exc_info, *args, **options)  # type: ignore[misc]  # a mixin
+
+    def revoked(self) -> bool:
+        """Free the key that is kept for a retry, if that is revoked or has expired."""
+        revoked: bool = super().revoked()  # type: ignore[misc]  # a mixin
+        if revoked:
+            _free_for_the_revoked(self)
+        return revoked
+
+
+class LockedRequest(LockedRequestMixin, Request):
+    """Celery's own request, with ours over it."""
+
+
+def combined(users: Any) -> type:
+    """Return a user's own Request class with ours over it."""
+    base = symbol_by_name(users)
+    if issubclass(base, LockedRequestMixin):
+        return base  # type: ignore[no-any-return]  # celery has no types
+    return type(f"Locked{base.__name__}", (LockedRequestMixin, base), {})
+
+
+def _terms_of(request: Any) -> Terms | None:
+    terms: Terms | None = getattr(request.task, "_lock_terms", None)
+    return terms
+
+
+def _unwrapped(exc_info: Any) -> Any:
+    error: Any = exc_info.exception
+    return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
+def _free_for_the_dead(request: Any) -> None:
+    terms, pid = _terms_of(request), request.worker_pid
+    if terms is None or pid is None or not forks(request.app):
+        return  # in a thread or a greenlet of this process `finally` has run
+    holder = Holder(request.id, str(request.hostname or ""), pid)
+    _free(request, terms, str(holder), gone=lambda: _is_gone(pid))
+
+
+def _free_for_the_revoked(request: Any) -> None:
+    terms, context = _terms_of(request), request._context
+    attempt = context.retries or 0
+    if terms is not None and terms.across_retries and attempt:
+        _free(request, terms, queued(request.id, attempt))
+
+
+def _free(request: Any, terms: Terms, holder: str, **options: Any) -> None:
+    """Never raises: what Celery does about the death must go on."""
+    try:
+        task, header = request.task, Header.of(request._context)
+        key = key_of(terms, header, tuple(request.args or ()), dict(request.kwargs or {}))
+        subject = Subject(task.name, request.id, terms.key.template)
+        for_ = terms.ttl + _DYING
+        locks_of(request.app).locker.free(key, holder, subject, for_=for_, **options)
+    except Exception:
+        logger.exception(
+            "the key of task %s[%s] could not be freed; it is free when its lease has run out",
+            request.task.name,
+            request.id,
+        )
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:  # a zombie runs no more, though Celery may take seconds to bury it
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):  # no such file on this system, or buried just now
+        return False
