@@ -26,7 +26,7 @@ from .engine.keeper import Keeper
 from .engine.locker import Locker
 from .errors import LockError, StoreUnavailable
 from .events import Fact, Observers
-from .keys import Occasion
+from .keys import MessageContext
 from .model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
 from .stores.memory import MemoryStore
 from .stores.space import ManualClock, Space
@@ -120,7 +120,7 @@ class MemoryLocks:
         if terms is None:
             raise LockError(f"task {task.name} has no lock")
         now = locks_of(task.app).now()
-        key: str = terms.key.render(args, kwargs, Occasion(first_published=now))
+        key: str = terms.key.render(args, kwargs, MessageContext(first_published=now))
         return key
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:

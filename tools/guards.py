@@ -955,7 +955,7 @@ TICKS = (
     ),
     Guard(
         "a key kept for a retry shows the tick of its message",
-        "terms.key.render(args, kwargs, header.occasion)  # its",
+        "terms.key.render(args, kwargs, header.context)  # its",
         "terms.key.render(args, kwargs)  # its",
         (UNIT + "tick_runs.py",),
     ),
@@ -963,7 +963,7 @@ TICKS = (
         "a parameter named beat is not taken for the tick",
         "if field.head in parameters.names:",
         "if False:",
-        (UNIT + "key_occasion.py",),
+        (UNIT + "key_context.py",),
     ),
 )
 

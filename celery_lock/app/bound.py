@@ -42,7 +42,7 @@ def header_of(terms: Terms, request: Any, now: Callable[[], float]) -> Header:
 def key_of(terms: Terms, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return the key of a message: the one that it carries, else the one its arguments spell."""
     if header.key is None:
-        return terms.key.render(args, kwargs, header.occasion)
+        return terms.key.render(args, kwargs, header.context)
     check_key(header.key)
     return header.key
 

@@ -1,13 +1,13 @@
 """The name of what is protected, from the arguments of a call: one key on every machine."""
 
-from .message_context import UNKNOWN, Occasion, at_first_bucket
+from .message_context import UNKNOWN, MessageContext, at_first_bucket
 from .pydantic_models import find_models
 from .source import KeySource, check_declared_key, check_key, compile_key
 
 __all__ = [
     "UNKNOWN",
     "KeySource",
-    "Occasion",
+    "MessageContext",
     "at_first_bucket",
     "check_declared_key",
     "check_key",

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import LockConfigurationError, LockError, did_you_mean
 from .json_form import digest, text_of
-from .message_context import BEAT, BUCKET, Occasion, reader_of
+from .message_context import BEAT, BUCKET, MessageContext, reader_of
 from .parameters import Parameters
 from .template import CONTROL, LONE, Field, Template
 
@@ -26,14 +26,14 @@ _MOST_NAMES = 20  # in a message
 
 def template_over(
     template: Template, parameters: Parameters
-) -> Callable[[Mapping[str, Any], Occasion], str]:
-    """Return what writes the key of a call, given its bound arguments and its message's occasion.
+) -> Callable[[Mapping[str, Any], MessageContext], str]:
+    """Return what writes the key of a call, given its bound arguments and its message's context.
 
     Raises `LockConfigurationError` for a field that the task does not have.
     """
     last = template.literals[-1]
     if not template.fields:
-        return lambda bound, occasion: last
+        return lambda bound, context: last
     separators = re.escape("".join(sorted(template.separators())))
     special = re.compile(f"[%{separators}{CONTROL}{LONE}]")
     values = [
@@ -44,10 +44,10 @@ def template_over(
     ]
     pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
 
-    def write(bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def write(bound: Mapping[str, Any], context: MessageContext) -> str:
         pieces: list[str] = []
         for before, value in pairs:
-            pieces += (before, value.text(bound, occasion))
+            pieces += (before, value.text(bound, context))
         pieces.append(last)
         return "".join(pieces)
 
@@ -67,9 +67,9 @@ class _Written:
         self._parameters = parameters
         self._special = special
 
-    def text(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def text(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         """Return what the key shows of this field."""
-        text = self._value(bound, occasion)
+        text = self._value(bound, context)
         if self._field.digested:
             return digest(text)
         if not self._special.search(text):
@@ -82,7 +82,7 @@ class _Written:
             )
         return self._special.sub(_percent, text)
 
-    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def _value(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         raise NotImplementedError
 
     def _where(self) -> str:
@@ -111,9 +111,9 @@ class _OfMessage(_Written):
             )
         self._read = reader_of(field.head, field.path, field.every)
 
-    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def _value(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         try:
-            return self._read(occasion)
+            return self._read(context)
         except LockConfigurationError as error:
             raise LockConfigurationError(
                 f"{self._where()}: {{{self._field.written}}} has no value, since {error}"
@@ -154,7 +154,7 @@ class _Value(_Written):
             f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
         )
 
-    def _value(self, bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def _value(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         return text_of(self._form(bound))
 
     def _form(self, bound: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError
-from .message_context import Occasion
+from .message_context import MessageContext
 from .parameters import Parameters
 
 __all__ = ["check_function", "function_name", "function_over"]
@@ -42,7 +42,7 @@ _DEFERRED: dict[str, Callable[[Any], bool]] = {
 
 def function_over(
     function: Callable[..., str], parameters: Parameters
-) -> Callable[[Mapping[str, Any], Occasion], str]:
+) -> Callable[[Mapping[str, Any], MessageContext], str]:
     """Return what asks `function` for the key of a call, given its bound arguments.
 
     It is called with the task's own parameters: by name, except for what the task takes by
@@ -54,7 +54,7 @@ def function_over(
     _check_signature(function, name, positional, named, parameters)
     live, rest, extra = parameters.live, parameters.rest, parameters.extra
 
-    def ask(bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def ask(bound: Mapping[str, Any], context: MessageContext) -> str:
         args = [live(each, bound[each]) for each in positional]
         kwargs = {each: live(each, bound[each]) for each in named}
         if rest:

@@ -17,7 +17,7 @@ __all__ = [
     "BEAT",
     "BUCKET",
     "UNKNOWN",
-    "Occasion",
+    "MessageContext",
     "at_first_bucket",
     "bucket_seconds",
     "note_bucket",
@@ -34,8 +34,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """Why and when a message was sent, as far as it says so."""
+class MessageContext:
+    """The context of a message: why and when it was sent, as far as it says so."""
 
     entry: str | None = None
     """The entry of the schedule whose tick it is."""
@@ -45,7 +45,7 @@ class Occasion:
     """When it was first published: seconds since 1970 by the publisher's clock."""
 
 
-UNKNOWN = Occasion()
+UNKNOWN = MessageContext()
 """Of a message that says nothing about it."""
 
 
@@ -79,36 +79,38 @@ def note_bucket() -> None:
         _at_first_bucket.pop()()
 
 
-def reader_of(head: str, path: tuple[str, ...], every: int | None) -> Callable[[Occasion], str]:
-    """Return what reads one field from an occasion.
+def reader_of(
+    head: str, path: tuple[str, ...], every: int | None
+) -> Callable[[MessageContext], str]:
+    """Return what reads one field from the context of a message.
 
     It raises `LockConfigurationError`, which says what to do, where the message does not tell.
     """
     if head == BUCKET and every is not None:
-        return lambda occasion: _bucket(occasion, every)
+        return lambda context: _bucket(context, every)
     return _entry if path == ("entry",) else _due
 
 
-def _entry(occasion: Occasion) -> str:
-    if occasion.entry is None:
+def _entry(context: MessageContext) -> str:
+    if context.entry is None:
         raise _no_tick()
-    return occasion.entry
+    return context.entry
 
 
-def _due(occasion: Occasion) -> str:
-    if occasion.due is None:
+def _due(context: MessageContext) -> str:
+    if context.due is None:
         raise _no_tick()
-    return time_text(occasion.due)
+    return time_text(context.due)
 
 
-def _bucket(occasion: Occasion, every: int) -> str:
-    if occasion.first_published is None:
+def _bucket(context: MessageContext, every: int) -> str:
+    if context.first_published is None:
         raise LockConfigurationError(
             "the message does not say when it was first published, for its publisher does not"
             " know the task; import the task where the message is published, or send"
             ' headers={"celery_lock": {"v": 1, "first_published": time.time()}} with it'
         )
-    return time_text(_EPOCH + timedelta(seconds=occasion.first_published // every * every))
+    return time_text(_EPOCH + timedelta(seconds=context.first_published // every * every))
 
 
 def _no_tick() -> LockConfigurationError:

@@ -10,7 +10,7 @@ from ..errors import LockConfigurationError, LockError
 from .fields import template_over
 from .function import check_function, function_name, function_over
 from .json_form import canonical, digest
-from .message_context import UNKNOWN, Occasion
+from .message_context import UNKNOWN, MessageContext
 from .parameters import Parameters
 from .pydantic_models import Model
 from .template import UNPRINTABLE, Template
@@ -36,7 +36,7 @@ class KeySource:
         self,
         template: str,
         parameters: Parameters,
-        write: Callable[[Mapping[str, Any], Occasion], str],
+        write: Callable[[Mapping[str, Any], MessageContext], str],
         timed: bool = False,
     ) -> None:
         self.template = template
@@ -48,9 +48,9 @@ class KeySource:
         self._write = write
 
     def render(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], occasion: Occasion = UNKNOWN
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], context: MessageContext = UNKNOWN
     ) -> str:
-        """Return the key of a call with these arguments, whose message has this `occasion`.
+        """Return the key of a call with these arguments, whose message has this `context`.
 
         The same call spelt otherwise (positions, names, defaults) has the same key, before and
         after its journey through a message. A key above 1,024 bytes is its first 64 and a digest.
@@ -60,7 +60,7 @@ class KeySource:
         say what the template shows of it), and `LockError` for a value that cannot be used (an
         item that is not there, control characters, nothing).
         """
-        key = self._write(self._parameters.bind(args, kwargs), occasion)
+        key = self._write(self._parameters.bind(args, kwargs), context)
         why = _unusable(key)
         if why:
             raise LockError(
@@ -117,7 +117,7 @@ def compile_key(
     return KeySource(function_name(key), parameters, function_over(key, parameters))
 
 
-def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any], Occasion], str]:
+def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any], MessageContext], str]:
     """Return what writes the task's name and a digest of the JSON form of all its arguments.
 
     Injective: two calls have one key only if the canonical JSON of their arguments is one.
@@ -125,7 +125,7 @@ def _digest_over(parameters: Parameters) -> Callable[[Mapping[str, Any], Occasio
     _check_defaults(parameters)
     task, form = parameters.task, parameters.form
 
-    def write(bound: Mapping[str, Any], occasion: Occasion) -> str:
+    def write(bound: Mapping[str, Any], context: MessageContext) -> str:
         forms = {name: form(name, value) for name, value in bound.items()}
         try:
             text = canonical(forms)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import LockError
-from ..keys import UNKNOWN, Occasion
+from ..keys import UNKNOWN, MessageContext
 from .times import moment_of, read_moment
 
 __all__ = ["HEADER", "Header"]
@@ -124,13 +124,13 @@ class Header:
         }
 
     @property
-    def occasion(self) -> Occasion:
+    def context(self) -> MessageContext:
         """What a key can show of this message."""
         if self.beat is None and self.first_published is None:
             return UNKNOWN
         tick = self.beat or {}
         due = read_moment(tick["due"]) if tick else None
-        return Occasion(tick.get("entry"), due, self.first_published)
+        return MessageContext(tick.get("entry"), due, self.first_published)
 
     def conflicted(self, now: float) -> Header:
         """Count one more conflict, met at `now` by the store's clock."""

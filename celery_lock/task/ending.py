@@ -116,7 +116,7 @@ def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signatur
 def _key(terms: Terms, header: Header, signature: Any) -> str | None:
     args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
     try:
-        return terms.key.render(args, kwargs, header.occasion)  # its retry has the same
+        return terms.key.render(args, kwargs, header.context)  # its retry has the same
     except Exception:  # it will say so itself, when it comes
         return None
 

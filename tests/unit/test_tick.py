@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celery_lock import LockError
-from celery_lock.keys import UNKNOWN, Occasion
+from celery_lock.keys import UNKNOWN, MessageContext
 from celery_lock.message import HEADER, Header, tick_header
 
 DUE = 1_795_442_400.0
@@ -121,12 +121,12 @@ def test_a_retry_that_is_sent_again_is_the_same_tick() -> None:
 def test_a_key_can_show_the_tick_in_utc(due: str) -> None:
     header = read({"v": 1, "beat": {"entry": "nightly", "due": due}, "first_published": 7})
 
-    assert header.occasion == Occasion("nightly", AT, 7)
+    assert header.context == MessageContext("nightly", AT, 7)
 
 
 def test_a_message_without_a_tick_has_nothing_to_show() -> None:
-    assert read({"v": 1, "key": "k"}).occasion is UNKNOWN
-    assert read({"v": 1, "first_published": 7.5}).occasion == Occasion(first_published=7.5)
+    assert read({"v": 1, "key": "k"}).context is UNKNOWN
+    assert read({"v": 1, "first_published": 7.5}).context == MessageContext(first_published=7.5)
 
 
 # -- bad input -------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import pytest
 
 from celery_lock import Lock
 from celery_lock.errors import LockConfigurationError
-from celery_lock.keys import KeySource, Occasion, compile_key
+from celery_lock.keys import KeySource, MessageContext, compile_key
 
 AT = datetime(2026, 11, 23, 14, 37, 5, tzinfo=timezone.utc)
-TICK = Occasion("nightly", AT, AT.timestamp())
+TICK = MessageContext("nightly", AT, AT.timestamp())
 
 
 def report(kind: str = "all") -> None: ...
@@ -24,8 +24,8 @@ def source(template: str, task: Callable[..., Any] = report) -> KeySource:
     return compile_key(template, task="shop.report", signature=inspect.signature(task))
 
 
-def render(template: str, occasion: Occasion = TICK) -> str:
-    return source(template).render((), {}, occasion)
+def render(template: str, context: MessageContext = TICK) -> str:
+    return source(template).render((), {}, context)
 
 
 def refusal(template: str, task: Callable[..., Any] = report) -> str:
@@ -40,17 +40,17 @@ class TestATick:
         assert render("r:{beat[due]}") == render("r:{beat.due}") == "r:20261123T143705Z"
 
     def test_shows_its_microseconds_where_there_are_any(self) -> None:
-        quarter = Occasion("nightly", AT + timedelta(milliseconds=250))
+        quarter = MessageContext("nightly", AT + timedelta(milliseconds=250))
 
         assert render("r:{beat[due]}", quarter) == "r:20261123T143705.250000Z"
 
     def test_shows_its_time_in_utc(self) -> None:
         berlin = AT.astimezone(timezone(timedelta(hours=1)))
 
-        assert render("r:{beat[due]}", Occasion("nightly", berlin)) == "r:20261123T143705Z"
+        assert render("r:{beat[due]}", MessageContext("nightly", berlin)) == "r:20261123T143705Z"
 
     def test_cannot_imitate_another_field(self) -> None:
-        odd = Occasion("a:b", AT)
+        odd = MessageContext("a:b", AT)
 
         assert render("{beat[entry]}:{kind}", odd) == "a%3Ab:all"
 
@@ -69,7 +69,7 @@ class TestATick:
     @pytest.mark.parametrize("field", ["beat[entry]", "beat[due]"])
     def test_is_missed_with_what_to_write_instead(self, field: str) -> None:
         with pytest.raises(LockConfigurationError) as caught:
-            render(f"r:{{{field}}}", Occasion(first_published=5.0))
+            render(f"r:{{{field}}}", MessageContext(first_published=5.0))
 
         assert "task 'shop.report'" in str(caught.value)
         assert f"{{{field}}} has no value" in str(caught.value)
@@ -95,7 +95,7 @@ class TestABucket:
         hour = datetime(2026, 11, 23, 14, tzinfo=timezone.utc).timestamp()
         times = [hour - 0.001, hour, hour + 3599.999, hour + 3600]
 
-        keys = [render("{bucket:1h}", Occasion(first_published=time)) for time in times]
+        keys = [render("{bucket:1h}", MessageContext(first_published=time)) for time in times]
 
         assert keys == [
             "20261123T130000Z",
@@ -105,7 +105,7 @@ class TestABucket:
         ]
 
     def test_counts_from_1970_before_it_too(self) -> None:
-        assert render("{bucket:1h}", Occasion(first_published=-0.5)) == "19691231T230000Z"
+        assert render("{bucket:1h}", MessageContext(first_published=-0.5)) == "19691231T230000Z"
 
     @pytest.mark.parametrize(
         "field",
@@ -121,7 +121,7 @@ class TestABucket:
 
     def test_is_missed_with_what_to_do(self) -> None:
         with pytest.raises(LockConfigurationError) as caught:
-            render("r:{bucket:1h}", Occasion("nightly", AT))
+            render("r:{bucket:1h}", MessageContext("nightly", AT))
 
         assert "task 'shop.report', key template 'r:{bucket:1h}'" in str(caught.value)
         assert "import the task where the message is published" in str(caught.value)
