@@ -337,6 +337,12 @@ LEASES = (
         (UNIT + "keeper.py",),
     ),
     Guard(
+        "a forked child makes a value of its own",
+        "os.register_at_fork(after_in_child=_count_on)",
+        "pass",
+        (UNIT + "per_process.py",),
+    ),
+    Guard(
         "a failure of the keeper itself is survived",
         "except Exception:  # what goes on here is what keeps leases alive",
         "except MemoryError:",
