@@ -25,7 +25,7 @@ import os
 import threading
 
 from .events import Fact
-from .events.table import TABLE, as_label, told
+from .events.table import TABLE, as_label, row_of
 
 __all__ = ["LABELS", "OTHER", "Counters", "counters"]
 
@@ -52,7 +52,7 @@ class Counters:
 
     def __call__(self, fact: Fact) -> None:
         """Count one fact."""
-        row, subject = told(fact), fact.subject
+        row, subject = row_of(fact), fact.subject
         more = [as_label(getattr(fact, label)) for label in row.labels] if row.labels else ()
         series = (row.counter, subject.task, subject.template, *more)
         self._only_of_this_process()

@@ -7,7 +7,7 @@
         ...
 
 Each is sent with `sender`, the task, and `fact`, a frozen dataclass of `celery_lock.events`;
-connect with `sender=my_task` to hear of that task alone. A receiver runs where the fact is told:
+connect with `sender=my_task` to hear of that task alone. A receiver runs where the fact is made:
 in the process of the body, and on the thread that renews for `lock_lost` and for the failure of a
 renewal, where a slow one delays the renewals of every other lock. One that raises is logged by
 Celery, and nothing else happens.

@@ -128,10 +128,10 @@ class MemoryLocks:
         until = self._clock() + seconds
         keeper = self._locker.keeper
         while renewing and self._clock() < until:
-            due = min(keeper.renew(), keeper.tell_losses(), until)
+            due = min(keeper.renew(), keeper.notify_losses(), until)
             self._clock.move(max(due - self._clock(), 1e-6))
         self._clock.move(max(0.0, until - self._clock()))
-        keeper.tell_losses()
+        keeper.notify_losses()
 
     @contextmanager
     def store_down(self) -> Iterator[None]:
@@ -150,7 +150,7 @@ def memory_locks(app: Any) -> Iterator[MemoryLocks]:
     store = _Store(Space(clock, epoch=_EPOCH))
     facts: list[Fact] = []
     locks = locks_of(app)
-    observers = Observers(facts.append, locks.observers.tell)
+    observers = Observers(facts.append, locks.observers.notify)
     keeper = Keeper(store, clock=clock, threads=False)
     locker = Locker(store, clock=clock, observers=observers, keeper=keeper, pause=clock.move)
     before, now = locks.swap(locker), locks.now

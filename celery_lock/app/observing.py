@@ -1,4 +1,4 @@
-"""Who is told what happens to the locks of one app: log, counters, signals, Celery's events."""
+"""The observers of one app: log, counters, signals, and Celery's events from a thread apart."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Settings:
     """What the store's driver is given besides, as Celery's own transport options are."""
     store_deadline: float = 2.0
     """Seconds that one call to the store may take. Shorter: a slow store counts as down sooner.
-    Longer: a hung one blocks a worker's slot for longer. Keep it well below `ttl`."""
+    Longer: a hung one blocks a pool process or thread for longer. Keep it well below `ttl`."""
     key_prefix: str = "celery-lock:"
     """What all keys in the store begin with. Apps that share a server and a prefix share locks;
     a new prefix is a new set of locks, so old and new workers do not exclude each other."""

@@ -1,6 +1,6 @@
-"""What a worker does for its locks besides running tasks: checks at the start, and knowing a stop.
+"""The worker's steps for its locks: checks at the start, and flags that pool processes read.
 
-Installed by the first locked task that is bound to an app, so there is nothing to configure.
+The first locked task that is bound to an app installs them, so there is nothing to configure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from .locks import locks_of
 from .observing import last_words
 from .start_checks import warn_of_piling, warn_of_store
 
-__all__ = ["ConsumerStep", "WorkerStep", "consumer_of", "era", "forks", "install", "stopping"]
+__all__ = [
+    "ConsumerStep",
+    "WorkerStep",
+    "connection_epoch",
+    "consumer_of",
+    "forks",
+    "install",
+    "stopping",
+]
 
 logger = logging.getLogger("celery_lock")
 
@@ -27,14 +35,17 @@ _PREFORK = "celery.concurrency.prefork"
 
 _consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
-# What the main process writes and its children read, who are told neither of a warm shutdown nor
-# of a lost connection: a byte, 1 once the worker stops, and another that counts its connections
-# to the broker. An anonymous map is shared over a fork, without a lock that a killed process
-# could leave held.
-_told = mmap.mmap(-1, 2)
+# Celery lets no pool process know of a warm shutdown or of a lost connection: the main process
+# writes both flags, and the pool processes read them. An anonymous map is shared over a fork,
+# without a lock that a killed process could leave held.
+_shared = mmap.mmap(-1, 2)
+_STOPPING = 0
+"""Index of the flag that is 1 once the worker has been asked to stop."""
+_CONNECTIONS = 1
+"""Index of the flag that counts the worker's connections to its broker, modulo 256."""
 
 _forking: weakref.WeakSet[Any] = weakref.WeakSet()
-"""Apps whose worker in this process runs bodies in children of it."""
+"""The apps whose worker in this process runs the bodies in pool processes."""
 
 
 def install(app: Any) -> None:
@@ -44,21 +55,24 @@ def install(app: Any) -> None:
 
 
 def stopping() -> bool:
-    """The worker that this process belongs to has been asked to stop."""
+    """Whether the worker that this process belongs to has been asked to stop."""
     # an exit status, so 0 is a stop as well
-    told: tuple[Any, ...] = (state.should_stop, state.should_terminate)
-    return _told[0] == 1 or any(status is not None and status is not False for status in told)
+    asked: tuple[Any, ...] = (state.should_stop, state.should_terminate)
+    if any(status is not None and status is not False for status in asked):
+        return True
+    return _shared[_STOPPING] == 1
 
 
-def era() -> int:
-    """A number that changes when the worker of this process has connected to its broker anew."""
-    return _told[1]
+def connection_epoch() -> int:
+    """Return a number that changes whenever the worker connects to its broker anew."""
+    return _shared[_CONNECTIONS]
 
 
 def forks(app: Any) -> bool:
-    """The worker of this process runs the bodies of `app` in children, which may die by themselves.
+    """Whether the worker of this process runs the bodies of `app` in pool processes of its own.
 
-    In the other pools the worker's own process runs them, and `pid` is no process's number there.
+    A pool process may die by itself. In the other pools the worker's own process runs the bodies,
+    and a request's `worker_pid` is no process's number there.
     """
     return app in _forking
 
@@ -82,7 +96,7 @@ class WorkerStep(bootsteps.StartStopStep):
                 "celery_lock does not support the eventlet pool;"
                 " use prefork, threads, gevent or solo"
             )
-        _told[0] = 0
+        _shared[_STOPPING] = 0
         _forking.discard(worker.app)
         if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
             _forking.add(worker.app)
@@ -112,11 +126,11 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         _consumers[parent.app] = parent
-        _told[1] = (_told[1] + 1) % 256
+        _shared[_CONNECTIONS] = (_shared[_CONNECTIONS] + 1) % 256
 
 
 def _on_shutting_down(**_: Any) -> None:
-    _told[0] = 1
+    _shared[_STOPPING] = 1
 
 
 def _on_child_leaving(**_: Any) -> None:

@@ -55,7 +55,7 @@ def _teller(locks: AppLocks, url: str, by: str) -> Any:
     """Return what tells the app's observers of a call that failed."""
 
     def failed(error: StoreError) -> None:
-        locks.observers.tell(
+        locks.observers.notify(
             StoreFailed(
                 key="",
                 subject=Subject("celery beat", by, ""),

@@ -66,7 +66,7 @@ class Keeper:
 
     def __init__(self, store: LockStore, *, clock: Clock = steady, threads: bool = True) -> None:
         """`threads=False`: nothing happens by itself; the caller moves it on with
-        `tell_losses()` and `renew()`, as tests do whose clock is their own.
+        `notify_losses()` and `renew()`, as tests do whose clock is their own.
         """
         self._store = store
         self._clock = clock
@@ -137,7 +137,7 @@ class Keeper:
 
     # -- what moves it on --------------------------------------------------------------------
 
-    def tell_losses(self) -> float:
+    def notify_losses(self) -> float:
         """Tell every lease whose deadline has passed; return when the next one will."""
         now = self._clock()
         with self._lock:
@@ -241,7 +241,7 @@ class Keeper:
             threading.Thread(
                 target=self._run, args=args, name=f"celery-lock-{args[0]}", daemon=True
             )
-            for args in (("clock", self.tell_losses), ("renewal", self.renew))
+            for args in (("clock", self.notify_losses), ("renewal", self.renew))
         ]
         for thread in self._running:
             thread.start()

@@ -96,7 +96,7 @@ class Locker:
                 lambda reason: self._lost(grant, reason),
                 lambda error: self._failed(subject, claim.key, "renew", error, "retry"),
             )
-            self.observers.tell(
+            self.observers.notify(
                 Acquired(
                     key=claim.key,
                     subject=subject,
@@ -181,7 +181,7 @@ class Locker:
         except BaseException:  # a time limit or a shutdown fell into the call
             self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
             raise
-        self.observers.tell(
+        self.observers.notify(
             Released(
                 key=lease.key,
                 subject=grant.subject,
@@ -215,7 +215,7 @@ class Locker:
                 return LATER
             had = self.store.free(key, holder)
             if had is not None:
-                self.observers.tell(
+                self.observers.notify(
                     Released(
                         key=key,
                         subject=subject,
@@ -243,7 +243,7 @@ class Locker:
             if grant.on_lost is not None:
                 grant.on_lost(reason)
         finally:  # where a test moves the keeper on in the body's own thread, that has raised
-            self.observers.tell(
+            self.observers.notify(
                 Lost(
                     key=lease.key,
                     subject=grant.subject,
@@ -257,7 +257,7 @@ class Locker:
     def _failed(
         self, subject: Subject, key: str, call: str, error: StoreError, answer: str
     ) -> None:
-        self.observers.tell(
+        self.observers.notify(
             StoreFailed(
                 key=key,
                 subject=subject,

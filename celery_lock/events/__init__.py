@@ -1,4 +1,4 @@
-"""What is told: facts, and what each of them becomes."""
+"""Facts: what happened to a lock, and what each of them becomes."""
 
 from .facts import (
     Acquired,

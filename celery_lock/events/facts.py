@@ -1,6 +1,6 @@
-"""What happened, as frozen facts, and the observers that are told.
+"""What happened, as frozen facts, and the observers that are notified of them.
 
-The engine only tells facts; log lines, signals, events and counters are made by observers.
+The engine only makes facts; log lines, signals, events and counters are made by observers.
 An observer that raises hurts nobody: not the task, not the other observers.
 """
 
@@ -63,7 +63,7 @@ class Acquired(Fact):
     holder: str
     token: int
     waited: float
-    """Seconds that the worker's slot was blocked for it: 0 unless the policy was `wait`."""
+    """Seconds that the claim blocked its pool process or thread: 0 unless the policy was `wait`."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class CopyDropped(Fact):
 
 @dataclass(frozen=True)
 class Lost(Fact):
-    """A lease ended under its running body. Told once for a lease."""
+    """A lease ended under its running body. There is one for a lease at most."""
 
     holder: str
     token: int
@@ -124,17 +124,17 @@ Observer = Callable[[Fact], None]
 
 
 class Observers:
-    """Those who are told, in the order in which they came."""
+    """The observers of an app, notified in the order in which they were added."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = list(observers)
 
     def add(self, observer: Observer) -> None:
-        """Tell `observer` as well, from now on."""
+        """Notify `observer` as well, from now on."""
         self._observers.append(observer)
 
-    def tell(self, fact: Fact) -> None:
-        """Tell everybody; never raises."""
+    def notify(self, fact: Fact) -> None:
+        """Call every observer with `fact`; never raises."""
         for observer in self._observers:
             try:
                 observer(fact)

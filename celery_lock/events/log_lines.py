@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ..model.clock import Clock, steady
 from .facts import Fact
 from .log_words import words
-from .table import Budget, Line, told
+from .table import Budget, LogRule, row_of
 
 __all__ = ["LogLines", "log_lines"]
 
@@ -39,31 +39,31 @@ class LogLines:
 
     def __call__(self, fact: Fact) -> None:
         """Write the line of one fact, and the sums that are due."""
-        line = told(fact).line(fact)
+        rule = row_of(fact).rule(fact)
         if self._due < math.inf:
             self._only_of_this_process()
             now = self._clock()
             if self._due <= now:
                 self._write_sums(now)
-        if not self._logger.isEnabledFor(line.level):
+        if not self._logger.isEnabledFor(rule.level):
             return
-        if line.budget is None or self._may(line, line.budget, fact):
+        if rule.budget is None or self._may(rule, rule.budget, fact):
             # outside the mutex: a handler may be slow, or come to a lock itself
-            self._logger.log(line.level, *words(fact))
+            self._logger.log(rule.level, *words(fact))
 
     def flush(self) -> None:
         """Say now how many lines were left out: for the end of a process."""
         self._only_of_this_process()
         self._write_sums(math.inf)
 
-    def _may(self, line: Line, budget: Budget, fact: Fact) -> bool:
+    def _may(self, rule: LogRule, budget: Budget, fact: Fact) -> bool:
         self._only_of_this_process()
         share = (budget, *(getattr(fact, name) for name in budget.each))
         with self._mutex:
             spent = self._spent.setdefault(share, _Spent(budget))
             if spent.spend(self._clock()):
                 return True
-            spent.leave_out(line.level, fact)
+            spent.leave_out(rule.level, fact)
             self._due = min(self._due, spent.silent_until)
             return False
 

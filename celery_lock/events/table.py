@@ -14,7 +14,7 @@ from ..model import Decision
 from ..policies import fail, requeue, skip, wait
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 
-__all__ = ["TABLE", "Budget", "Line", "Told", "as_label", "told"]
+__all__ = ["TABLE", "Budget", "FactRow", "LogRule", "as_label", "row_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,36 +27,36 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Line:
-    """At what level one case of a fact is logged."""
+class LogRule:
+    """The level and the budget at which one case of a fact is logged."""
 
     when: str
     level: int
     is_case: Callable[[Any], bool] | None = None
-    """`None`: it always is."""
+    """Whether a fact is this case; `None`: every fact is."""
     budget: Budget | None = None
-    """Shared by all lines that name the same one; `None`: every line is written."""
+    """Shared by all rules that name the same one; `None`: every record is written."""
 
 
 @dataclass(frozen=True)
-class Told:
+class FactRow:
     """Everything that one kind of fact becomes."""
 
     fact: type[Fact]
-    lines: tuple[Line, ...]
-    """The first whose case it is counts."""
+    rules: tuple[LogRule, ...]
+    """How the fact is logged: the first rule whose case it is counts."""
     signal: str
     event: str
     counter: str
     labels: tuple[str, ...] = ()
     """Of the counter, besides `task` and `template`: fields of the fact with few values."""
 
-    def line(self, fact: Fact) -> Line:
-        """How this one is logged."""
-        for line in self.lines:
-            if line.is_case is None or line.is_case(fact):
-                return line
-        raise LookupError(f"no line for {fact!r}")
+    def rule(self, fact: Fact) -> LogRule:
+        """Return the rule by which `fact` is logged."""
+        for rule in self.rules:
+            if rule.is_case is None or rule.is_case(fact):
+                return rule
+        raise LookupError(f"no rule for {fact!r}")
 
 
 def _any(kind: type[Decision]) -> Callable[[Conflicted], bool]:
@@ -74,63 +74,69 @@ _LATE = Budget(100)
 _STORE = Budget(1, each=("url", "call"))
 
 TABLE = (
-    Told(
+    FactRow(
         Acquired,
-        (Line("a claim was granted", logging.DEBUG),),
+        (LogRule("a claim was granted", logging.DEBUG),),
         signal="lock_acquired",
         event="task-lock-acquired",
         counter="celery_lock_acquired_total",
     ),
-    Told(
+    FactRow(
         Conflicted,
         (
-            Line("the key is taken: `skip()`", logging.INFO, _any(skip), _CONFLICTS),
-            Line("the key is taken: `fail()`", logging.INFO, _any(fail), _CONFLICTS),
-            Line(
+            LogRule("the key is taken: `skip()`", logging.INFO, _any(skip), _CONFLICTS),
+            LogRule("the key is taken: `fail()`", logging.INFO, _any(fail), _CONFLICTS),
+            LogRule(
                 "the key is taken: `requeue()`, the first time",
                 logging.INFO,
                 _first(requeue),
                 _CONFLICTS,
             ),
-            Line("the key is taken: `requeue()`, again", logging.DEBUG, _any(requeue), _CONFLICTS),
-            Line(
+            LogRule(
+                "the key is taken: `requeue()`, again", logging.DEBUG, _any(requeue), _CONFLICTS
+            ),
+            LogRule(
                 "the key is taken: `wait()`, the first time", logging.INFO, _first(wait), _CONFLICTS
             ),
-            Line("the key is taken: `wait()`, again", logging.DEBUG, _any(wait), _CONFLICTS),
+            LogRule("the key is taken: `wait()`, again", logging.DEBUG, _any(wait), _CONFLICTS),
         ),
         signal="lock_conflicted",
         event="task-lock-conflicted",
         counter="celery_lock_conflicted_total",
         labels=("decision",),
     ),
-    Told(
+    FactRow(
         CopyDropped,
-        (Line("a message is a copy of one that was completed", logging.INFO, budget=_CONFLICTS),),
+        (
+            LogRule(
+                "a message is a copy of one that was completed", logging.INFO, budget=_CONFLICTS
+            ),
+        ),
         signal="lock_copy_dropped",
         event="task-lock-copy-dropped",
         counter="celery_lock_copy_dropped_total",
     ),
-    Told(
+    FactRow(
         Lost,
-        (Line("a lease ended under its running body", logging.WARNING, budget=_LOSSES),),
+        (LogRule("a lease ended under its running body", logging.WARNING, budget=_LOSSES),),
         signal="lock_lost",
         event="task-lock-lost",
         counter="celery_lock_lost_total",
         labels=("reason",),
     ),
-    Told(
+    FactRow(
         Released,
         (
-            Line("a key was given back", logging.DEBUG, lambda fact: fact.in_time),
-            Line("the same, after its lease had ended", logging.WARNING, budget=_LATE),
+            LogRule("a key was given back", logging.DEBUG, lambda fact: fact.in_time),
+            LogRule("the same, after its lease had ended", logging.WARNING, budget=_LATE),
         ),
         signal="lock_released",
         event="task-lock-released",
         counter="celery_lock_released_total",
     ),
-    Told(
+    FactRow(
         StoreFailed,
-        (Line("the store gave no answer, or refused", logging.ERROR, budget=_STORE),),
+        (LogRule("the store gave no answer, or refused", logging.ERROR, budget=_STORE),),
         signal="lock_store_failed",
         event="task-lock-store-failed",
         counter="celery_lock_store_failed_total",
@@ -141,7 +147,7 @@ TABLE = (
 _BY_FACT = {row.fact: row for row in TABLE}
 
 
-def told(fact: Fact) -> Told:
+def row_of(fact: Fact) -> FactRow:
     """Return the row of a fact."""
     return _BY_FACT[type(fact)]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..model import Decision, Holder
 from .facts import Fact, Observer
-from .table import as_label, told
+from .table import as_label, row_of
 
 __all__ = ["event_fields", "event_observer"]
 
@@ -53,6 +53,6 @@ def event_observer(send: Callable[[str, dict[str, Any]], None]) -> Observer:
     """Return an observer that gives `send` the type and the fields of each event."""
 
     def observe(fact: Fact) -> None:
-        send(told(fact).event, event_fields(fact))
+        send(row_of(fact).event, event_fields(fact))
 
     return observe

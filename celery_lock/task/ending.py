@@ -16,7 +16,7 @@ from celery.utils.time import maybe_iso8601
 
 from ..app.bound import Terms
 from ..app.locks import AppLocks
-from ..app.worker import era
+from ..app.worker import connection_epoch
 from ..message import Header, queued, remembered_for
 from ..model import End, Held, Holder
 
@@ -67,7 +67,7 @@ def end_of(
             acks_late=bool(task.acks_late),
             at_once=locks.redelivers_at_once,
             began=began,
-            era=era(),
+            era=connection_epoch(),
         )
     heir = _next_attempt(terms, request, header, key, came_to.retry)
     if not remember and not heir:

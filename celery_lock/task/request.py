@@ -17,7 +17,7 @@ from kombu.utils.imports import symbol_by_name
 
 from ..app.bound import Terms, key_of
 from ..app.locks import locks_of
-from ..app.worker import consumer_of, era, forks
+from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
 from ..message import Header, note_arrival, queued
 from ..message.raw import attach, queue_of
@@ -44,7 +44,7 @@ class LockedRequestMixin:
             app = request.app
             queue = queue_of(message, consumer_of(app), app.amqp.queues.consume_from)
             attach(message, request.request_dict, queue)
-            note_arrival(request.request_dict, era())
+            note_arrival(request.request_dict, connection_epoch())
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Free the key of a dead child, before Celery sends its message to the next one."""

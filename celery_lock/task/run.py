@@ -129,7 +129,7 @@ class Run:
         if result_is_missing(self._task, held, self._publication, self.pause):
             self._copy_since = None  # its worker died before all was done: it runs again
             return self.next_step()
-        self._locks.locker.observers.tell(
+        self._locks.locker.observers.notify(
             CopyDropped(key=self.key, subject=self._subject, publication=self._publication)
         )
         return Dropped()
@@ -163,7 +163,7 @@ class Run:
         while True:
             while isinstance(decision, requeue) and spent(decision, conflict):
                 decision, waited_out = decision.then, True
-            self._locks.locker.observers.tell(
+            self._locks.locker.observers.notify(
                 Conflicted(
                     key=self.key,
                     subject=self._subject,

@@ -158,9 +158,9 @@ class Engine:
         """Let time pass with the keeper at work."""
         until = self.clock() + seconds
         while self.clock() < until:
-            due = min(self.keeper.renew(), self.keeper.tell_losses(), until)
+            due = min(self.keeper.renew(), self.keeper.notify_losses(), until)
             self.clock.move(max(due - self.clock(), 1e-3))
-        self.keeper.tell_losses()
+        self.keeper.notify_losses()
 
     def settle(self) -> None:
         """Let the keeper pay what it owes."""

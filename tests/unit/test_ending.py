@@ -124,7 +124,7 @@ def test_with_early_acks_only_the_wait_for_a_slot_counts() -> None:
 
 
 def test_a_message_whose_connection_was_lost_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celery_lock.task.ending.era", lambda: 2)
+    monkeypatch.setattr("celery_lock.task.ending.connection_epoch", lambda: 2)
     late, early, same = Task(**LATE), Task(), Task(**LATE)
 
     late.deliver(ago=1, era=1)

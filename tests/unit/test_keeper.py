@@ -68,7 +68,7 @@ def test_a_lease_that_has_ended_is_no_work_for_the_renewal_though_nobody_has_tol
     assert engine.keeper.renew() > engine.clock()
 
     assert kept.lost == []
-    engine.keeper.tell_losses()
+    engine.keeper.notify_losses()
     assert kept.lost == ["expired"]
 
 
@@ -230,7 +230,7 @@ def test_an_answer_after_the_deadline_revives_nothing(engine: Engine) -> None:
 
     engine.store.instead["renew"] = slow
     engine.keeper.renew()
-    engine.keeper.tell_losses()
+    engine.keeper.notify_losses()
 
     assert kept.lost == ["expired"]
     assert kept.lease.lost
@@ -293,8 +293,8 @@ def test_a_loss_is_told_once(engine: Engine) -> None:
     kept = Kept(engine, ttl=3)
     engine.clock.move(5)
 
-    engine.keeper.tell_losses()
-    engine.keeper.tell_losses()
+    engine.keeper.notify_losses()
+    engine.keeper.notify_losses()
     engine.keeper.renew()
 
     assert kept.lost == ["expired"]
@@ -334,11 +334,11 @@ def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine:
 
 
 def test_the_next_loss_is_known(engine: Engine) -> None:
-    assert engine.keeper.tell_losses() == math.inf
+    assert engine.keeper.notify_losses() == math.inf
     first = Kept(engine, "a", ttl=30)
     second = Kept(engine, "b", ttl=5)
 
-    assert engine.keeper.tell_losses() == second.lease.deadline < first.lease.deadline
+    assert engine.keeper.notify_losses() == second.lease.deadline < first.lease.deadline
 
 
 # -- debts -----------------------------------------------------------------------------------

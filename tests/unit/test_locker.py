@@ -290,7 +290,7 @@ def test_a_lease_that_ended_a_moment_ago_is_told_as_lost_once_and_not_in_time(
     engine.clock.move(29.8)
 
     engine.locker.release(grant)
-    engine.keeper.tell_losses()
+    engine.keeper.notify_losses()
 
     assert [fact.reason for fact in engine.told(Lost)] == ["expired"]
     assert [fact.in_time for fact in engine.told(Released)] == [False]
@@ -487,7 +487,7 @@ def test_observers_are_told_in_the_order_in_which_they_came() -> None:
     observers = Observers(lambda fact: told.append("first"))
     observers.add(lambda fact: told.append("second"))
 
-    observers.tell(Released(key="k", subject=SUBJECT, holder="h", token=1, held=0, in_time=True))
+    observers.notify(Released(key="k", subject=SUBJECT, holder="h", token=1, held=0, in_time=True))
 
     assert told == ["first", "second"]
 
@@ -500,7 +500,7 @@ def test_an_observer_that_raises_keeps_nothing_from_the_next(
     def broken(fact: Any) -> None:
         raise ValueError("no such channel")
 
-    Observers(broken, lambda fact: told.append("second")).tell(
+    Observers(broken, lambda fact: told.append("second")).notify(
         Released(key="k", subject=SUBJECT, holder="h", token=1, held=0, in_time=True)
     )
 

@@ -425,7 +425,7 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.DEBUG, "celery_lock"):
         observers = Observers(LogLines(Time()))
         for fact in ONE_OF_EACH:
-            observers.tell(fact)
+            observers.notify(fact)
 
     assert Counter(record.name for record in caplog.records) == {"celery_lock": 6}
     assert [record.levelname for record in caplog.records] == [

@@ -91,7 +91,7 @@ def test_the_sender_of_a_signal_is_the_task(app: Celery, heard: list[object]) ->
 
     task = locked(app, Lock("k"), name=SUBJECT.task)(charge)
 
-    observers(app).tell(acquired())
+    observers(app).notify(acquired())
 
     assert heard == [task]
 
@@ -99,7 +99,7 @@ def test_the_sender_of_a_signal_is_the_task(app: Celery, heard: list[object]) ->
 def test_a_task_that_is_not_known_here_sends_under_its_name(
     app: Celery, heard: list[object]
 ) -> None:
-    observers(app).tell(acquired())
+    observers(app).notify(acquired())
 
     assert heard == [SUBJECT.task]
 
@@ -111,7 +111,7 @@ def test_after_the_app_has_gone_a_task_sends_under_its_name(heard: list[object])
     left = make()
     gc.collect()
 
-    left.tell(acquired())
+    left.notify(acquired())
 
     assert heard == [SUBJECT.task]
 
@@ -131,13 +131,13 @@ def test_after_the_app_has_gone_a_task_sends_under_its_name(heard: list[object])
 def test_events_are_sent_where_they_are_wanted(
     app: Celery, monitor: Monitor, worker_sends: bool, setting: bool | None, sent: bool
 ) -> None:
-    observers(app, events=worker_sends, send_events=setting).tell(acquired())
+    observers(app, events=worker_sends, send_events=setting).notify(acquired())
 
     assert monitor.arrived.acquire(timeout=PATIENCE if sent else 0) is sent
 
 
 def test_an_event_carries_its_fact(app: Celery, monitor: Monitor) -> None:
-    observers(app, events=True).tell(acquired())
+    observers(app, events=True).notify(acquired())
 
     assert monitor.arrived.acquire(timeout=PATIENCE)
     ((type_, fields),) = monitor.sent
@@ -151,7 +151,7 @@ def test_an_app_follows_its_own_setting(monitor: Monitor) -> None:
         app.__dict__["events"] = monitor
         app.conf.worker_send_task_events = wanted
 
-        locks_of(app).observers.tell(acquired())
+        locks_of(app).observers.notify(acquired())
 
         assert monitor.arrived.acquire(timeout=PATIENCE if wanted else 0) is wanted
 
@@ -160,7 +160,7 @@ def test_a_worker_started_with_events_sends_them(app: Celery, monitor: Monitor) 
     locks = locks_of(app)
     locks.in_worker(events=True)
 
-    locks.observers.tell(acquired())
+    locks.observers.notify(acquired())
 
     assert monitor.arrived.acquire(timeout=PATIENCE)
 
@@ -292,16 +292,16 @@ def test_a_stop_is_not_swallowed_by_those_who_are_told() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Observers(stopped).tell(acquired())
+        Observers(stopped).notify(acquired())
 
 
 def test_the_observers_of_an_app_do_not_keep_it_alive() -> None:
     def make() -> tuple[weakref.ref[Celery], Callable[..., Any]]:
         app = Celery("gone", broker="memory://", set_as_current=False)
-        return weakref.ref(app), observers(app, events=True).tell
+        return weakref.ref(app), observers(app, events=True).notify
 
-    app, tell = make()
+    app, notify = make()
     gc.collect()
 
     assert app() is None
-    tell(acquired())
+    notify(acquired())

@@ -102,7 +102,7 @@ def test_a_receiver_that_raises_hurts_neither_the_next_one_nor_the_task(
     lock_acquired.connect(sound)
 
     with caplog.at_level(logging.ERROR):
-        Observers(signal_observer()).tell(acquired())
+        Observers(signal_observer()).notify(acquired())
 
     assert heard == [acquired()]
     assert "no such channel" in caplog.text
@@ -115,4 +115,4 @@ def test_a_stop_that_falls_into_a_receiver_is_not_swallowed() -> None:
     lock_conflicted.connect(stopped)
 
     with pytest.raises(KeyboardInterrupt):
-        Observers(signal_observer()).tell(ONE_OF_EACH[1])
+        Observers(signal_observer()).notify(ONE_OF_EACH[1])

@@ -12,7 +12,7 @@ from celery_lock.app import worker
 
 @pytest.fixture(autouse=True)
 def _nobody_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_told", bytearray(2))
+    monkeypatch.setattr(worker, "_shared", bytearray(2))
     monkeypatch.setattr(state, "should_stop", None)
     monkeypatch.setattr(state, "should_terminate", None)
 

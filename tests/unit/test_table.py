@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from celery_lock.events import Fact
-from celery_lock.events.table import TABLE, Line, told
+from celery_lock.events.table import TABLE, LogRule, row_of
 from celery_lock.events.task_events import event_fields
 from celery_lock.model import Decision
 from celery_lock.policies import requeue, wait
@@ -37,7 +37,7 @@ def test_every_decision_has_a_line() -> None:
         decision = kind(max_wait=5) if kind is wait else kind()
         for attempt in (1, 2):
             fact = conflicted(decision, attempt)
-            assert f"`{kind.__name__}()`" in told(fact).line(fact).when
+            assert f"`{kind.__name__}()`" in row_of(fact).rule(fact).when
 
 
 def test_one_word_makes_all_the_names_of_a_fact() -> None:
@@ -65,7 +65,7 @@ def test_one_word_makes_all_the_names_of_a_fact() -> None:
     ],
 )
 def test_the_level_fits_who_must_act(fact: Fact, level: int) -> None:
-    assert told(fact).line(fact).level == level
+    assert row_of(fact).rule(fact).level == level
 
 
 def test_labels_are_fields_of_the_fact_and_never_its_key() -> None:
@@ -91,21 +91,21 @@ def table() -> str:
     for row in TABLE:
         labels = f" {', '.join(f'`{label}`' for label in row.labels)}" if row.labels else ""
         names = f"`{row.signal}` | `{row.event}` | `{row.counter}`{labels}"
-        for line in row.lines:
-            first = line is row.lines[0]
+        for rule in row.rules:
+            first = rule is row.rules[0]
             lines.append(
-                f"| {f'`{row.fact.__name__}`' if first else ''} | {line.when} | {_level(line)} |"
+                f"| {f'`{row.fact.__name__}`' if first else ''} | {rule.when} | {_level(rule)} |"
                 f" {names if first else '| |'} |"
             )
     return "\n".join(lines) + "\n"
 
 
-def _level(line: Line) -> str:
-    level = logging.getLevelName(line.level)
-    if line.budget is None:
+def _level(rule: LogRule) -> str:
+    level = logging.getLevelName(rule.level)
+    if rule.budget is None:
         return level
-    each = f" for each {' and '.join(f'`{name}`' for name in line.budget.each)}"
-    return f"{level}, at most {line.budget.a_minute} a minute{each if line.budget.each else ''}"
+    each = f" for each {' and '.join(f'`{name}`' for name in rule.budget.each)}"
+    return f"{level}, at most {rule.budget.a_minute} a minute{each if rule.budget.each else ''}"
 
 
 def event_table() -> str:
