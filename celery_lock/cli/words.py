@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..events.log_words import moment, plain
-from ..message import attempt_kept_for
 from ..model import Held, Holder
 
 __all__ = ["fields", "released", "retry_of", "span", "words"]
@@ -36,7 +35,7 @@ def words(held: Held) -> str:
 
 def retry_of(held: Held) -> int | None:
     """Return for which retry the key is kept, `None` where a process has it."""
-    return attempt_kept_for(held.holder)
+    return Holder.parse(held.holder).retry_no
 
 
 def released(held: Held) -> str:

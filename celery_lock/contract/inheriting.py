@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model import Claim, End, LockStore, Outcome
+from ..model import Claim, End, Holder, LockStore, Outcome
 from .ground import Ground
 
 __all__ = ["Inheriting"]
 
-HEIR = "task-1#queued#1#"
+HEIR = str(Holder.for_retry("task-1", 1))
 
 
 class Inheriting(Ground):
@@ -51,7 +51,9 @@ class Inheriting(Ground):
 
     def test_another_attempt_is_no_heir(self, store: LockStore, key: str) -> None:
         self.left(store, key)
-        other = replace(self.a_claim(key, task="task-1"), heir_of="task-1#queued#2#")
+        other = replace(
+            self.a_claim(key, task="task-1"), heir_of=str(Holder.for_retry("task-1", 2))
+        )
 
         assert self.refused(store, other).holder == HEIR
         assert self.refused(store, self.a_claim(key, task="task-1")).holder == HEIR

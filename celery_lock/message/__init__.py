@@ -1,6 +1,6 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
-from .delivery import attempt_kept_for, in_canvas, new_holder, publication_of, queued, redelivered
+from .delivery import in_canvas, new_holder, publication_of, redelivered
 from .header import HEADER, Header
 from .pauses import bounded
 from .raw import RAW, raw_of
@@ -15,13 +15,11 @@ __all__ = [
     "Sender",
     "Unsent",
     "asks_since",
-    "attempt_kept_for",
     "bounded",
     "in_canvas",
     "new_holder",
     "note_arrival",
     "publication_of",
-    "queued",
     "raw_of",
     "redelivered",
     "remembered_for",

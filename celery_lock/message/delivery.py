@@ -10,7 +10,7 @@ from ..model import Holder
 from .header import Header
 from .raw import came_from
 
-__all__ = ["attempt_kept_for", "in_canvas", "new_holder", "publication_of", "queued", "redelivered"]
+__all__ = ["in_canvas", "new_holder", "publication_of", "redelivered"]
 
 
 def new_holder(request: Any) -> Holder:
@@ -33,17 +33,6 @@ def _begin() -> None:
 _begin()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin)
-
-
-def queued(task_id: str, attempt: int) -> str:
-    """Name the holder that keeps a key for an attempt which has not come yet."""
-    return str(Holder(task_id, "queued", attempt))
-
-
-def attempt_kept_for(holder: str) -> int | None:
-    """Return for which attempt such a holder keeps the key; `None`: it is a process."""
-    read = Holder.parse(holder)
-    return read.pid if holder == queued(read.task_id, read.pid) else None
 
 
 def publication_of(request: Any, header: Header) -> str:

@@ -1,6 +1,7 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
-from .conflict import Conflict, Decision, Holder, OnConflict
+from .conflict import Conflict, Decision, OnConflict
+from .holder import Holder
 from .lease import Claim, End, Held, Lease, LossReason, ttl_to_ask
 from .lock import Lock, OnStoreError, Scope, checked_on_store_error, checked_policy
 from .records import Change, Changed, Record

@@ -5,43 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Conflict", "Decision", "Holder", "OnConflict", "task_id_of"]
+from .holder import Holder
 
-
-@dataclass(frozen=True)
-class Holder:
-    """Who has a key: one delivery of one message, in one process of one node.
-
-    Written `task_id#node#pid#nonce` in the store. The nonce is fresh for each delivery, so that
-    a redelivered copy of a message, which has the same task id, is somebody else.
-    """
-
-    task_id: str
-    node: str = ""
-    pid: int = 0
-    nonce: str = ""
-    since: float | None = None
-    """When it took the key: seconds since 1970 by the store's clock; `None` when unknown."""
-
-    def __str__(self) -> str:
-        return f"{self.task_id}#{self.node.replace('#', '_')}#{self.pid}#{self.nonce}"
-
-    @classmethod
-    def parse(cls, text: str, since: float | None = None) -> Holder:
-        """Read the written form, from the right: a task id may have a `#` of its own.
-
-        A text that is no such form (another program's) is taken as a task id whole.
-        """
-        parts = text.rsplit("#", 3)
-        if len(parts) == 4 and parts[2].isdigit():
-            return cls(parts[0], parts[1], int(parts[2]), parts[3], since)
-        return cls(text, since=since)
-
-
-def task_id_of(holder: str) -> str:
-    """Return the task id alone of a written holder: each claim asks for it."""
-    parts = holder.rsplit("#", 3)
-    return parts[0] if len(parts) == 4 and parts[2].isdigit() else holder
+__all__ = ["Conflict", "Decision", "OnConflict"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..errors import LeaseLost
 from .clock import Clock, steady
-from .conflict import task_id_of
+from .holder import task_id_of
 
 __all__ = ["DRIFT", "MARGIN", "Claim", "End", "Held", "Lease", "LossReason", "ttl_to_ask"]
 

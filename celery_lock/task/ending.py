@@ -17,7 +17,7 @@ from celery.utils.time import maybe_iso8601
 from ..app.bound import Terms
 from ..app.locks import AppLocks
 from ..app.worker import connection_epoch
-from ..message import Header, queued, remembered_for
+from ..message import Header, remembered_for
 from ..model import End, Held, Holder
 
 __all__ = ["CameTo", "end_of", "heir_of", "result_is_missing"]
@@ -41,8 +41,10 @@ class CameTo:
 
 def heir_of(terms: Terms, request: Any) -> str:
     """Return the holder that the attempt before this one left the key to."""
-    attempt = request.retries or 0
-    return queued(str(request.id), attempt) if terms.across_retries and attempt else ""
+    retry_no = request.retries or 0
+    if not terms.across_retries or not retry_no:
+        return ""
+    return str(Holder.for_retry(str(request.id), retry_no))
 
 
 def end_of(
@@ -110,7 +112,7 @@ def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signatur
         return ""
     if not header.given and _key(terms, header, signature) != key:
         return ""  # with other arguments, it asks for another key
-    return queued(str(request.id), (request.retries or 0) + 1)
+    return str(Holder.for_retry(str(request.id), (request.retries or 0) + 1))
 
 
 def _key(terms: Terms, header: Header, signature: Any) -> str | None:

@@ -19,7 +19,7 @@ from ..app.bound import Terms, key_of
 from ..app.locks import locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
-from ..message import Header, note_arrival, queued
+from ..message import Header, note_arrival
 from ..message.raw import attach, queue_of
 from ..model import Holder
 
@@ -92,9 +92,9 @@ def _free_for_the_dead(request: Any) -> None:
 
 def _free_for_the_revoked(request: Any) -> None:
     terms, context = _terms_of(request), request._context
-    attempt = context.retries or 0
-    if terms is not None and terms.across_retries and attempt:
-        _free(request, terms, queued(request.id, attempt))
+    retry_no = context.retries or 0
+    if terms is not None and terms.across_retries and retry_no:
+        _free(request, terms, str(Holder.for_retry(request.id, retry_no)))
 
 
 def _free(request: Any, terms: Terms, holder: str, **options: Any) -> None:

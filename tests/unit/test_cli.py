@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 
 from celery_lock import cli
 from celery_lock.errors import StoreUnavailable
-from celery_lock.message import queued
 from celery_lock.model import Claim, Held, Holder, Lease
 from celery_lock.stores.memory import MemoryStore
 
@@ -187,7 +186,7 @@ def test_what_cannot_be_a_key_is_refused(desk: Desk, typed: str) -> None:
 
 
 def test_a_key_that_is_kept_for_a_retry_runs_nowhere(desk: Desk) -> None:
-    desk.take("order:7", holder=queued("id-1", 2), ttl=3600.0)
+    desk.take("order:7", holder=str(Holder.for_retry("id-1", 2)), ttl=3600.0)
 
     told = desk.type("show", "order:7")
     read = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
@@ -279,7 +278,7 @@ def test_release_ends_a_floor_that_nobody_holds_any_more(desk: Desk) -> None:
 
 
 def test_a_key_that_is_kept_for_a_retry_is_released_and_the_retry_is_not_lost(desk: Desk) -> None:
-    desk.take("order:7", holder=queued("id-1", 2), ttl=3600.0)
+    desk.take("order:7", holder=str(Holder.for_retry("id-1", 2)), ttl=3600.0)
 
     told = desk.type("release", "order:7", answer="y\n")
 

@@ -296,11 +296,11 @@ def test_between_two_attempts_the_key_is_kept_for_the_next_one() -> None:
 
     assert task.deliver().state == "RETRY"
 
-    assert holder_of(task) == "id-1#queued#1#"
+    assert holder_of(task) == "id-1/queued/1"
     other = task.deliver(id="id-2", tag="tag-2")
     assert other.state == "IGNORED"  # sent again
     met = task.engine.told(Conflicted)[-1].holder
-    assert (met.task_id, met.node, met.pid) == ("id-1", "queued", 1)
+    assert (met.task_id, met.node, met.retry_no) == ("id-1", "", 1)
 
 
 def test_the_next_attempt_takes_the_key_over_and_frees_it_in_the_end() -> None:
@@ -324,7 +324,7 @@ def test_an_attempt_after_the_next_does_not_take_it_over() -> None:
     task.deliver(retries=2, tag="tag-2")
 
     assert task.runs == 1
-    assert holder_of(task) == "id-1#queued#1#"
+    assert holder_of(task) == "id-1/queued/1"
 
 
 @pytest.mark.parametrize("error", [None, ValueError("no"), Ignore()], ids=repr)
@@ -395,7 +395,7 @@ def test_a_key_that_the_sender_named_is_kept_whatever_the_arguments_are() -> Non
 
     task.deliver(headers={HEADER: {"v": 1, "key": "named"}})
 
-    assert holder_of(task, "named") == "id-1#queued#1#"
+    assert holder_of(task, "named") == "id-1/queued/1"
 
 
 def test_a_lock_while_running_keeps_nothing_between_attempts() -> None:

@@ -14,7 +14,7 @@ from celery_lock import Lock, Scope
 from celery_lock.app import worker
 from celery_lock.engine import locker
 from celery_lock.events import Released
-from celery_lock.message import HEADER, queued
+from celery_lock.message import HEADER
 from celery_lock.model import Claim, Held, Holder
 from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
@@ -202,11 +202,11 @@ def test_a_key_that_cannot_be_known_changes_nothing_for_celery(
 
 
 def test_a_retry_that_is_revoked_frees_the_key_that_was_kept_for_it(engine: Engine) -> None:
-    hold(engine, queued("id-1", 2))
+    hold(engine, str(Holder.for_retry("id-1", 2)))
     request = a_request(engine, Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES), retries=2)
     assert request.revoked() is False
     engine.keeper.renew()
-    assert holder_of(engine) == queued("id-1", 2)
+    assert holder_of(engine) == str(Holder.for_retry("id-1", 2))
 
     request.is_revoked = True
     assert request.revoked() is True

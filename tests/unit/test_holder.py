@@ -1,0 +1,45 @@
+"""The written form of a holder: a delivery, or the retry that a key is kept for."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_lock.model import Claim, Holder
+
+pytestmark = pytest.mark.unit
+
+DELIVERY = Holder("id-1", "shop@a", 4711, "0a")
+RETRY = Holder.for_retry("id-1", 2)
+
+
+@pytest.mark.parametrize("holder", [DELIVERY, RETRY, Holder.for_retry("a/queued/1", 3)], ids=str)
+def test_a_holder_reads_as_it_was_written(holder: Holder) -> None:
+    assert Holder.parse(str(holder)) == holder
+
+
+def test_a_key_that_is_kept_for_a_retry_has_no_process() -> None:
+    assert str(RETRY) == "id-1/queued/2"
+    assert (RETRY.retry_no, RETRY.node, RETRY.pid, RETRY.nonce) == (2, "", 0, "")
+    assert DELIVERY.retry_no is None
+
+
+@pytest.mark.parametrize(
+    "written", ["id-1#queued#1#", "id-1/queued/", "id-1/queued/x", "id-1/queued/01", "queued/1"]
+)
+def test_what_only_looks_like_a_kept_key_is_none(written: str) -> None:
+    assert Holder.parse(written).retry_no is None
+
+
+@pytest.mark.parametrize(
+    ("written", "task_id"),
+    [
+        ("id-1#shop@a#4711#0a", "id-1"),
+        ("a#b#shop@a#4711#0a", "a#b"),
+        ("id-1/queued/2", "id-1"),
+        ("a/queued/2#shop@a#4711#0a", "a/queued/2"),
+        ("another program", "another program"),
+    ],
+)
+def test_a_claim_knows_its_task(written: str, task_id: str) -> None:
+    assert Claim("k", written, 1.0).task_id == task_id
+    assert Holder.parse(written).task_id == task_id
