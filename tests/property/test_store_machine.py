@@ -165,7 +165,7 @@ class Agreement(RuleBasedStateMachine):
         super().__init__()
         self.clock = ManualClock(1_000_000.0)
         self.redis = RedisStore(server.url, deadline=10.0)
-        self.redis._grace = redis_verbs.pack(10**12)
+        self.redis._grace = 10**12
         self.memory = MemoryStore(Space(self.clock, epoch=0.0, grace=1e6))
         self.redis._server.say("FLUSHALL")
         self.claims: list[Claim] = []

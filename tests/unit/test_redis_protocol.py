@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_lock.stores.redis.link.resp import Garbage, Reader, Refused, Reply, command, pack
+from celery_lock.stores.redis.link.resp import Garbage, Reader, Refused, Reply, command
 from celery_lock.stores.redis.scripts import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
 from tests.house import PACKAGE
 
@@ -38,7 +38,7 @@ def test_a_command_is_packed_by_its_bytes() -> None:
 
 
 def test_half_a_character_can_be_packed() -> None:
-    assert pack("\ud800") == b"$3\r\n\xed\xa0\x80\r\n"
+    assert command("\ud800") == b"*1\r\n$3\r\n\xed\xa0\x80\r\n"
 
 
 REPLIES = [
@@ -101,8 +101,8 @@ def test_a_script_is_sent_by_its_digest_or_in_full(script: object) -> None:
     name: str = script.name  # type: ignore[attr-defined]
     text = (PACKAGE / "stores" / "redis" / "lua" / f"{name}.lua").read_text()
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    packed = pack("record", "operand")
+    keys, args = ["k\u00e4se", "record"], ["word", 7]
 
-    assert script.call(1, 1, packed) == command("EVALSHA", digest, 1, "record", "operand")  # type: ignore[attr-defined]
-    full = script.call_in_full(1, 1, packed)  # type: ignore[attr-defined]
-    assert full == command("EVAL", text, 1, "record", "operand")
+    assert script.call(keys, args) == command("EVALSHA", digest, 2, *keys, *args)  # type: ignore[attr-defined]
+    full = script.call_in_full(keys, args)  # type: ignore[attr-defined]
+    assert full == command("EVAL", text, 2, *keys, *args)

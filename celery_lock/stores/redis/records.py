@@ -7,7 +7,6 @@ from typing import Any
 
 from ...model import Change, Changed, Record
 from .hash_tag import hash_tag
-from .link.resp import pack
 from .link.server import Server
 from .scripts import CHANGE, NAMES, RECORDS
 
@@ -24,12 +23,12 @@ class Records:
     def change(self, change: Change) -> Changed:
         """Write a record if it is as expected, and say how it stands."""
         index = self._index(change.space)
-        packed = pack(_record(index, change.name), index, change.name, change.stamp, change.value)
-        packed += pack(_micro(change.keep), _micro(change.not_before))
-        operands = 5
+        args: list[str | int] = [change.name, change.stamp, change.value]
+        args += (_micro(change.keep), _micro(change.not_before))
         if change.expected is not None:
-            operands, packed = 6, packed + pack(change.expected)
-        done, now, *standing = self._server.run(CHANGE, 2, operands, packed)
+            args.append(change.expected)
+        keys = [_record(index, change.name), index]
+        done, now, *standing = self._server.run(CHANGE, keys, args)
         if done == 1:
             record = Record(change.stamp, change.value, standing[0] / 1e6)
             return Changed(True, record, now / 1e6)
@@ -38,15 +37,13 @@ class Records:
     def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
         """Return these records in this order, and the server's time."""
         index = self._index(space)
-        packed = pack(*(_record(index, name) for name in names))
-        now, *answers = self._server.run(RECORDS, len(names), 0, packed)
+        keys = [_record(index, name) for name in names]
+        now, *answers = self._server.run(RECORDS, keys, ())
         return [_read(answer) for answer in answers], now / 1e6
 
     def names(self, space: str) -> list[str]:
         """Name all that are alive, in order."""
-        return sorted(
-            _text(name) for name in self._server.run(NAMES, 1, 0, pack(self._index(space)))
-        )
+        return sorted(_text(name) for name in self._server.run(NAMES, [self._index(space)], ()))
 
     def _index(self, space: str) -> str:
         """Name the index of a space. No lock has such a name: there a brace comes first."""

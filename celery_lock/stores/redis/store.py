@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -12,7 +11,6 @@ from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome,
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
-from .link.resp import pack
 from .link.server import Server
 from .records import Records
 from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
@@ -73,7 +71,7 @@ class RedisStore:
         )
         self._prefix = f"{prefix}1:"  # 1 is the layout of what follows
         self._records = Records(self._server, self._prefix)
-        self._grace = pack(_micro(self.GRACE))
+        self._grace = _micro(self.GRACE)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self.url}>"
@@ -92,23 +90,22 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        state, keys = self._state(claim.key), 1
-        head = pack(state)
+        state = self._state(claim.key)
+        keys = [state]
         if claim.copy_since is not None:
-            head, keys = head + pack(_tombstone(state, claim.publication)), 2
-        packed = (
-            head,
-            pack(claim.holder, claim.task_id),
-            _packed_micro(claim.ttl),
-            _packed_micro(claim.at_least),
-            pack(claim.publication),
-            _packed_micro(self.MENTION if claim.watching else 0.0),
+            keys.append(_tombstone(state, claim.publication))
+        args: list[str | int] = [
+            claim.holder,
+            claim.task_id,
+            _micro(claim.ttl),
+            _micro(claim.at_least),
+            claim.publication,
+            _micro(self.MENTION) if claim.watching else 0,
             self._grace,
-        )
-        operands, more = 7, b""
-        if claim.heir_of or keys == 2:
-            operands, more = 9, pack(claim.heir_of, _micro(claim.copy_since or 0.0))
-        answer = self._server.run(ACQUIRE, keys, operands, b"".join(packed) + more)
+        ]
+        if claim.heir_of or len(keys) == 2:
+            args += (claim.heir_of, _micro(claim.copy_since or 0.0))
+        answer = self._server.run(ACQUIRE, keys, args)
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
         return _held(claim.key, answer)
@@ -122,43 +119,40 @@ class RedisStore:
         """
         if not renewals:
             return []
-        operands: list[str | int] = []
+        args: list[str | int] = [self._grace]
         for lease, ttl in renewals:
-            operands += (lease.holder, lease.token, _micro(ttl))
+            args += (lease.holder, lease.token, _micro(ttl))
         states = [self._state(lease.key) for lease, _ in renewals]
-        packed = pack(*states) + self._grace + pack(*operands)
-        answer = self._server.run(RENEW, len(states), 1 + len(operands), packed, within)
+        answer = self._server.run(RENEW, states, args, within)
         return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
 
     def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
         state = self._state(lease.key)
-        keys, proof = [state, state + ":w"], pack(lease.holder, lease.token)
-        operands, more = 3, b""
+        keys = [state, state + ":w"]
+        args: list[str | int] = [lease.holder, lease.token, self._grace]
         if end is not None:
             if end.publication:
                 keys.append(_tombstone(state, end.publication))
             due = "1" if end.result_due else "0"
-            operands, more = 7, pack(_micro(end.remember), end.heir, _micro(end.keep), due)
-        packed = pack(*keys) + proof + self._grace + more
-        return bool(self._server.run(RELEASE, len(keys), operands, packed) == 1)
+            args += (_micro(end.remember), end.heir, _micro(end.keep), due)
+        return bool(self._server.run(RELEASE, keys, args) == 1)
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
         state = self._state(key)
-        packed = pack(state, state + ":w", holder) + self._grace + pack("1" if floor else "0")
-        answer = self._server.run(FREE, 2, 3, packed)
+        args: list[str | int] = [holder, self._grace, "1" if floor else "0"]
+        answer = self._server.run(FREE, [state, state + ":w"], args)
         return None if answer is None else _held(key, answer)
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
         state = self._state(claim.key)
-        packed = pack(state, state + ":w", claim.holder)
-        self._server.run(UNDO, 2, 2, packed + self._grace)
+        self._server.run(UNDO, [state, state + ":w"], [claim.holder, self._grace])
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
-        answer = self._server.run(PEEK, 1, 0, pack(self._state(key)))
+        answer = self._server.run(PEEK, [self._state(key)], ())
         return None if answer is None else _held(key, answer)
 
     # -- records -----------------------------------------------------------------------------
@@ -214,11 +208,6 @@ class RedisStore:
 
 def _micro(seconds: float) -> int:
     return round(seconds * 1e6)
-
-
-@lru_cache(maxsize=256)  # a process has few different times, and asks for them with each claim
-def _packed_micro(seconds: float) -> bytes:
-    return pack(_micro(seconds))
 
 
 def _tombstone(state: str, publication: str) -> str:

@@ -1,11 +1,12 @@
 """The Redis protocol, as much of it as a lock needs: pack a command, read a reply.
 
-Written out here because a deadline has to hold for each byte of a reply, and because a command
-that is packed ahead costs half of what a client library's call does.
+Written out here because a deadline has to hold for each byte of a reply, and because packing a
+command costs half of what a client library's call does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 __all__ = ["Garbage", "Reader", "Refused", "Reply", "Source", "command", "pack"]
@@ -30,21 +31,23 @@ class Source(Protocol):
     def receive(self) -> bytes: ...
 
 
-def pack(*parts: str | int) -> bytes:
-    """Return parts of a command as they go over the wire, without the count before them."""
-    packed = ""
-    for part in parts:
-        text = str(part)
+def command(*parts: str | int) -> bytes:
+    """Return a whole command as it goes over the wire."""
+    return pack(f"*{len(parts)}\r\n", (), parts)
+
+
+def pack(head: str, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
+    """Return a command whose first parts are packed already, with these keys and arguments."""
+    packed = head
+    for text in keys:
+        packed += f"${len(text)}\r\n{text}\r\n"
+    for arg in args:
+        text = str(arg)
         packed += f"${len(text)}\r\n{text}\r\n"
     if packed.isascii():  # nearly always, and then the lengths are right
         return packed.encode()
-    encoded = [str(part).encode("utf-8", "surrogatepass") for part in parts]
-    return b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
-
-
-def command(*parts: str | int) -> bytes:
-    """Return a whole command."""
-    return b"*%d\r\n%b" % (len(parts), pack(*parts))
+    encoded = [str(part).encode("utf-8", "surrogatepass") for part in (*keys, *args)]
+    return head.encode() + b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
 
 
 class Reader:

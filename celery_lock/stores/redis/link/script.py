@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from .resp import pack
 
@@ -17,22 +18,23 @@ class Script:
     def __init__(self, name: str, text: str) -> None:
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.name = name
-        self._by_digest = pack("EVALSHA", digest)
-        self._by_text = pack("EVAL", text)
-        self._heads: dict[tuple[int, int], bytes] = {}
+        self._by_digest = pack("", ("EVALSHA", digest), ()).decode()
+        self._by_text = pack("", ("EVAL", text), ()).decode()
+        self._heads: dict[tuple[int, int], str] = {}
 
-    def call(self, keys: int, operands: int, packed: bytes) -> bytes:
-        """Return the command; `packed` holds its keys and then so many other arguments."""
-        head = self._heads.get((keys, operands))
+    def call(self, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
+        """Return the command that names the script by its digest."""
+        count = len(keys), len(args)
+        head = self._heads.get(count)
         if head is None:
-            head = _head(self._by_digest, keys, operands)
-            self._heads[keys, operands] = head
-        return head + packed
+            head = self._heads[count] = _head(self._by_digest, *count)
+        return pack(head, keys, args)
 
-    def call_in_full(self, keys: int, operands: int, packed: bytes) -> bytes:
+    def call_in_full(self, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
         """Return the command with the whole text, which the server then remembers."""
-        return _head(self._by_text, keys, operands) + packed
+        return pack(_head(self._by_text, len(keys), len(args)), keys, args)
 
 
-def _head(said: bytes, keys: int, operands: int) -> bytes:
-    return b"*%d\r\n%b%b" % (3 + keys + operands, said, pack(keys))
+def _head(said: str, keys: int, args: int) -> str:
+    """Return a command's beginning: how many parts it has, the script, how many keys follow."""
+    return f"*{3 + keys + args}\r\n{said}${len(str(keys))}\r\n{keys}\r\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -29,21 +30,25 @@ class Server:
         self._own: dict[int, tuple[Pool, Turns]] = {}
 
     def run(
-        self, script: Script, keys: int, operands: int, packed: bytes, within: float | None = None
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | int],
+        within: float | None = None,
     ) -> Any:
-        """Run a script; `packed` holds its keys and then so many other arguments."""
+        """Run a script with these keys and arguments, and return its answer."""
         seconds = self.deadline if within is None else min(within, self.deadline)
         ends = monotonic() + seconds
         pool, _ = self._of_process()
         try:
             wire = pool.take(ends)
             try:
-                return wire.exchange(script.call(keys, operands, packed), ends)
+                return wire.exchange(script.call(keys, args), ends)
             except Refused as refused:
                 if code_of(refused) != "NOSCRIPT":
                     raise
                 # the server is new, or has been told to forget; this time it remembers
-                return wire.exchange(script.call_in_full(keys, operands, packed), ends)
+                return wire.exchange(script.call_in_full(keys, args), ends)
             finally:
                 pool.give(wire)
         except TROUBLE as error:
