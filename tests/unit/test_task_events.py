@@ -87,7 +87,7 @@ def test_a_fact_told_from_another_thread_carries_the_id_of_its_task() -> None:
         event_observer(lambda kind, carried: sent.append((carried, bool(current_task))))
     )
 
-    keeper = threading.Thread(target=observers.tell, args=(lost(),))
+    keeper = threading.Thread(target=observers.notify, args=(lost(),))
     keeper.start()
     keeper.join()
 
