@@ -55,10 +55,10 @@ class skip(Decision):
 
 @dataclass(frozen=True)
 class wait(Decision):
-    """Block the worker's slot for at most `max_wait` seconds, then do `then` (default `fail()`).
+    """Block the pool process for at most `max_wait` seconds, then do `then` (default `fail()`).
 
     There is no default for `max_wait`: a longer one loses fewer tasks to `then` and keeps the
-    slot from other work for longer. Above 30 s, or in the solo pool, a warning is given.
+    process from other work for longer. Above 30 s, or in the solo pool, a warning is given.
     """
 
     max_wait: Duration

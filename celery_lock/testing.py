@@ -116,11 +116,11 @@ class MemoryLocks:
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
         """Return the key that `task` takes when it is applied now, with these arguments."""
-        terms = getattr(task, "_lock_terms", None)
-        if terms is None:
+        bound = getattr(task, "_bound_lock", None)
+        if bound is None:
             raise LockError(f"task {task.name} has no lock")
         now = locks_of(task.app).now()
-        key: str = terms.key.render(args, kwargs, MessageContext(first_published=now))
+        key: str = bound.key.render(args, kwargs, MessageContext(first_published=now))
         return key
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:

@@ -503,14 +503,14 @@ TASKS = (
     ),
     Guard(
         "a body that calls its own task has the key",
-        "if terms is None or request.called_directly or Run.of(request) is not None:",
-        "if terms is None or request.called_directly:",
+        "if bound is None or request.called_directly or Run.of(request) is not None:",
+        "if bound is None or request.called_directly:",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a direct call takes no lock",
-        "if terms is None or request.called_directly or Run.of(request) is not None:",
-        "if terms is None or Run.of(request) is not None:",
+        "if bound is None or request.called_directly or Run.of(request) is not None:",
+        "if bound is None or Run.of(request) is not None:",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -527,7 +527,7 @@ TASKS = (
     ),
     Guard(
         "a retry waits for its own first attempt",
-        "if isinstance(answer, Held) and self._is_own_attempt(answer):",
+        "if isinstance(answer, Held) and self._is_earlier_run(answer):",
         "if False:",
         (UNIT + "run.py",),
     ),
@@ -547,7 +547,7 @@ TASKS = (
         (UNIT + "interrupted.py",),
     ),
     Guard(
-        "the only copy of a message is kept in its slot",
+        "the only copy of a message is kept in its process",
         """            run.pause(_BETWEEN_TRIES(run.unsent))
             return
 """,
@@ -745,20 +745,20 @@ ENDINGS = (
     ),
     Guard(
         "a completion is recorded",
-        "if came_to.acknowledged and not request.is_eager:",
+        "if ending.acknowledged and not request.is_eager:",
         "if False:",
         (UNIT + "ending.py",),
     ),
     Guard(
         "not by an ending that brings the message back",
-        "if came_to.acknowledged and not request.is_eager:",
+        "if ending.acknowledged and not request.is_eager:",
         "if not request.is_eager:",
         (UNIT + "ending.py",),
     ),
     Guard(
         "an eager task needs no broker",
-        "if came_to.acknowledged and not request.is_eager:",
-        "if came_to.acknowledged:",
+        "if ending.acknowledged and not request.is_eager:",
+        "if ending.acknowledged:",
         (UNIT + "ending.py",),
     ),
     Guard(
@@ -781,14 +781,14 @@ ENDINGS = (
     ),
     Guard(
         "a retry with other arguments keeps nothing",
-        "if not header.given and _key(terms, header, signature) != key:",
+        "if not header.given and _key(bound, header, signature) != key:",
         "if False:",
         (UNIT + "ending.py",),
     ),
     Guard(
         "a retry that expires keeps nobody out after that",
-        "return max(1.0, min(terms.queue_ttl, left))",
-        "return terms.queue_ttl",
+        "return max(1.0, min(bound.queue_ttl, left))",
+        "return bound.queue_ttl",
         (UNIT + "ending.py",),
     ),
 )
@@ -907,8 +907,8 @@ TICKS = (
     ),
     Guard(
         "a copy of what retries looks for no result",
-        "return CameTo(acknowledged=True, retry=said.sig)",
-        "return CameTo(acknowledged=True, result_due=True, retry=said.sig)",
+        "return Ending(acknowledged=True, retry=said.sig)",
+        "return Ending(acknowledged=True, result_due=True, retry=said.sig)",
         (UNIT + "tick_runs.py",),
     ),
     Guard(
@@ -961,8 +961,8 @@ TICKS = (
     ),
     Guard(
         "a key kept for a retry shows the tick of its message",
-        "terms.key.render(args, kwargs, header.context)  # its",
-        "terms.key.render(args, kwargs)  # its",
+        "bound.key.render(args, kwargs, header.context)  # its",
+        "bound.key.render(args, kwargs)  # its",
         (UNIT + "tick_runs.py",),
     ),
     Guard(

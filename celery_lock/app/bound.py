@@ -10,11 +10,11 @@ from ..keys import KeySource, check_key
 from ..message import Header
 from ..model import Lock, OnConflict, OnStoreError
 
-__all__ = ["Terms", "ceiling_of", "header_of", "key_of"]
+__all__ = ["BoundLock", "ceiling_of", "header_of", "key_of"]
 
 
 @dataclass(frozen=True)
-class Terms:
+class BoundLock:
     """A bound lock. Times are in seconds."""
 
     lock: Lock
@@ -25,35 +25,35 @@ class Terms:
     on_conflict: OnConflict
     on_store_error: OnStoreError
     across_retries: bool
-    """The key is kept from one attempt to the next."""
+    """The key is kept from the task to its retry."""
     queue_ttl: float
     interrupts: bool
     """A body whose lease is lost is interrupted."""
 
 
-def header_of(terms: Terms, request: Any, now: Callable[[], float]) -> Header:
+def header_of(bound: BoundLock, request: Any, now: Callable[[], float]) -> Header:
     """Return the header of a request that is to run; an eager one is published by its call."""
     header = Header.of(request)
-    if terms.key.timed and request.is_eager and header.first_published is None:
+    if bound.key.timed and request.is_eager and header.first_published is None:
         return replace(header, first_published=now())
     return header
 
 
-def key_of(terms: Terms, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def key_of(bound: BoundLock, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return the key of a message: the one that it carries, else the one its arguments spell."""
     if header.key is None:
-        return terms.key.render(args, kwargs, header.context)
+        return bound.key.render(args, kwargs, header.context)
     check_key(header.key)
     return header.key
 
 
-def ceiling_of(terms: Terms, task: Any, workers: float | None) -> float | None:
+def ceiling_of(bound: BoundLock, task: Any, workers: float | None) -> float | None:
     """Return the ceiling of a run: the lock's own, else the hard time limit and what a kill takes.
 
     `workers`: the limit that the worker has for tasks without one.
     """
-    if terms.at_most is not None:
-        return terms.at_most
+    if bound.at_most is not None:
+        return bound.at_most
     limits = task.request.timelimit or (None, None)
     hard = limits[0] or task.time_limit or workers
     return None if not hard else float(hard) + 10.0

@@ -17,7 +17,7 @@ from ..events import Observers
 from ..message import Sender
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
-from .bound import Terms
+from .bound import BoundLock
 from .observing import observers_of
 from .settings import Settings
 
@@ -33,7 +33,7 @@ class AppLocks:
         self.time_limit: float | None = None
         self.now: Callable[[], float] = time.time
         """Seconds since 1970 by this machine's clock, when a message is published."""
-        self.bound: dict[str, Terms] = {}
+        self.bound: dict[str, BoundLock] = {}
         """What each locked task's lock has become, by the task's name."""
         self.sender = Sender(app)
         self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
@@ -95,22 +95,22 @@ class AppLocks:
         before, self._stand_in = self._stand_in, locker
         return before
 
-    def register(self, task: str, terms: Terms) -> None:
+    def register(self, task: str, bound: BoundLock) -> None:
         """Remember a bound lock; refuse one that contradicts another of the same template."""
-        template = terms.lock.key
+        template = bound.lock.key
         for other, known in self.bound.items():
             if other == task or not isinstance(template, str) or known.lock.key != template:
                 continue
             for what, mine, theirs in (
-                ("scope", Scope(terms.lock.scope).value, Scope(known.lock.scope).value),
-                ("ttl", terms.ttl, known.ttl),
+                ("scope", Scope(bound.lock.scope).value, Scope(known.lock.scope).value),
+                ("ttl", bound.ttl, known.ttl),
             ):
                 if mine != theirs:
                     raise LockConfigurationError(
                         f"tasks {task} and {other} share the lock {template!r} but not its {what}:"
                         f" {mine!r} against {theirs!r}; give both the same, or two templates"
                     )
-        self.bound[task] = terms
+        self.bound[task] = bound
 
 
 _apps: weakref.WeakKeyDictionary[Any, AppLocks] = weakref.WeakKeyDictionary()

@@ -77,5 +77,5 @@ def _shows_time(app: Any, name: str) -> bool:
     if name not in app._tasks and not app.finalized and app.autofinalize:
         # `celery call` and `send_task` publish by name and bind nothing
         app.finalize(auto=True)
-    terms = getattr(app._tasks.get(name), "_lock_terms", None)
-    return terms is not None and terms.key.timed
+    bound = getattr(app._tasks.get(name), "_bound_lock", None)
+    return bound is not None and bound.key.timed

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import StoreError
 from ..model import LockStore
 from ..policies import requeue, wait
-from .bound import Terms
+from .bound import BoundLock
 
 __all__ = ["warn_of_name", "warn_of_piling", "warn_of_store"]
 
@@ -57,7 +57,7 @@ def warn_of_piling(app: Any) -> None:
     piling = [
         f"{task} (entry {name!r})"
         for name, task in sorted(named.items())
-        if _piles(getattr(app.tasks.get(task), "_lock_terms", None))
+        if _piles(getattr(app.tasks.get(task), "_bound_lock", None))
     ]
     if piling:
         logger.warning(
@@ -73,13 +73,13 @@ def _task_of(entry: Any) -> str:
     return str(entry.get("task") if isinstance(entry, dict) else getattr(entry, "task", ""))
 
 
-def _piles(terms: Terms | None) -> bool:
-    if terms is None:
+def _piles(bound: BoundLock | None) -> bool:
+    if bound is None:
         return False
-    key = terms.lock.key
+    key = bound.lock.key
     if isinstance(key, str) and any(field in key for field in _OF_ONE_TICK):
         return False  # two ticks never have one key
-    policy = terms.on_conflict
+    policy = bound.on_conflict
     if isinstance(policy, wait):
         policy = policy.then
     return isinstance(policy, requeue) and policy.max_attempts is None and policy.max_wait is None

@@ -138,11 +138,11 @@ def _on_child_leaving(**_: Any) -> None:
 
 
 def _warn_of_waits(bound: Any) -> None:
-    for task, terms in bound.items():
-        if isinstance(terms.on_conflict, wait):
+    for task, lock in bound.items():
+        if isinstance(lock.on_conflict, wait):
             logger.warning(
                 "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
                 " else meanwhile, not even answer the broker; requeue() leaves it free",
                 task,
-                terms.on_conflict.limit,
+                lock.on_conflict.limit,
             )

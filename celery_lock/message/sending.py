@@ -27,7 +27,7 @@ _NOT_HEADERS_PREFIX = ("x-death", "x-first-death", "x-last-death")
 _PROPERTIES = ("correlation_id", "reply_to", "message_id", "type", "app_id", "timestamp")
 
 _CALL = 5.0
-"""Seconds that a broker may take for one step of sending: a hung one must not keep a slot."""
+"""Seconds that a broker may take for one step of sending: a hung one must not keep a process."""
 
 
 class Unsent(LockError):

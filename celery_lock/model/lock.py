@@ -145,7 +145,7 @@ def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
 
 def _warn_if_unread(owner: type) -> None:
     """Warn of a lock on a Celery task that has nothing to do with locks: nobody would read it."""
-    if hasattr(owner, "apply_async") and not hasattr(owner, "_lock_terms"):
+    if hasattr(owner, "apply_async") and not hasattr(owner, "_bound_lock"):
         warnings.warn(
             f"task {getattr(owner, 'name', None) or owner.__name__} declares a lock that nobody"
             " reads: write @app.task(base=LockedTask, lock=Lock(...))",

@@ -12,20 +12,20 @@ from typing import Any
 
 from celery import Task
 
-from ..app.bound import Terms
+from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError
 from ..keys import compile_key, find_models
 from ..model import Lock, Scope
 from ..policies import requeue, wait
 
-__all__ = ["LONG_WAIT", "declared_lock", "name_of", "terms_of", "warn_if_hidden"]
+__all__ = ["LONG_WAIT", "bind", "declared_lock", "name_of", "warn_if_hidden"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
 
 LONG_WAIT = 30.0
-"""Seconds of `wait` from which on a warning is given: the slot does nothing else meanwhile."""
+"""Seconds of `wait` from which on a warning is given: the process does nothing else meanwhile."""
 
 _OPTIONS = [f.name for f in fields(Lock)]
 _MISPLACED = {f"lock_{name}" for name in _OPTIONS} | {
@@ -84,7 +84,7 @@ def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:
     return False
 
 
-def terms_of(cls: Any, name: str, lock: Lock, locks: AppLocks) -> Terms:
+def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     """Bind `lock` to the task class `cls`; raises `LockConfigurationError` for what cannot be."""
     run = inspect.getattr_static(cls, "run")
     function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
@@ -103,11 +103,11 @@ def terms_of(cls: Any, name: str, lock: Lock, locks: AppLocks) -> Terms:
     on_conflict = lock.on_conflict or settings.on_conflict or requeue()
     if isinstance(on_conflict, wait) and on_conflict.limit > LONG_WAIT:
         warnings.warn(
-            f"task {name} waits for its lock for up to {on_conflict.limit:g} s, and its slot does"
-            " nothing else meanwhile; requeue() leaves it free",
+            f"task {name} waits for its lock for up to {on_conflict.limit:g} s, and its process"
+            " of the pool does nothing else meanwhile; requeue() leaves it free",
             stacklevel=2,
         )
-    return Terms(
+    return BoundLock(
         lock=lock,
         key=compile_key(lock.key, task=name, signature=signature, models=find_models(function)),
         ttl=_seconds(lock.ttl, settings.ttl),

@@ -1,7 +1,7 @@
 """How a run ends: what its release records, and to whom it leaves the key.
 
 A completion is recorded where a copy of the message may be on its way. A task that is to be
-retried leaves the key to its next attempt, where its lock holds across retries.
+retried leaves the key to its retry, where its lock holds across retries.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 from celery import states
 from celery.utils.time import maybe_iso8601
 
-from ..app.bound import Terms
+from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..app.worker import connection_epoch
 from ..message import Header, remembered_for
 from ..model import End, Held, Holder
 
-__all__ = ["CameTo", "end_of", "heir_of", "result_is_missing"]
+__all__ = ["Ending", "end_of", "heir_of", "result_is_missing"]
 
 
 _LOOKS = (0.0, 0.05, 0.2, 0.75)
-"""Seconds before each look for a result: one in all, as for the end of an attempt of its own."""
+"""Seconds before each look for a result: one in all, as for the end of an earlier run."""
 
 
 @dataclass(frozen=True)
-class CameTo:
+class Ending:
     """What a body came to, as far as it matters for its key."""
 
     acknowledged: bool
@@ -36,32 +36,32 @@ class CameTo:
     result_due: bool = False
     """Celery stores a result of it, after the release."""
     retry: Any = None
-    """The signature of the next attempt, which is on its way; `None`: there is none."""
+    """The signature of the retry, which is on its way; `None`: there is none."""
 
 
-def heir_of(terms: Terms, request: Any) -> str:
-    """Return the holder that the attempt before this one left the key to."""
+def heir_of(bound: BoundLock, request: Any) -> str:
+    """Return the holder that the try before this retry left the key to."""
     retry_no = request.retries or 0
-    if not terms.across_retries or not retry_no:
+    if not bound.across_retries or not retry_no:
         return ""
     return str(Holder.for_retry(str(request.id), retry_no))
 
 
 def end_of(
     task: Any,
-    terms: Terms,
+    bound: BoundLock,
     locks: AppLocks,
     *,
     header: Header,
     key: str,
     publication: str,
     began: float,
-    came_to: CameTo,
+    ending: Ending,
 ) -> End | None:
     """Say how a run ends; `None`: it is a plain release."""
     request = task.request
     remember = 0.0
-    if came_to.acknowledged and not request.is_eager:  # nothing is ever sent in eager mode
+    if ending.acknowledged and not request.is_eager:  # nothing is ever sent in eager mode
         remember = remembered_for(
             request,
             header,
@@ -71,15 +71,15 @@ def end_of(
             began=began,
             era=connection_epoch(),
         )
-    heir = _next_attempt(terms, request, header, key, came_to.retry)
+    heir = _heir(bound, request, header, key, ending.retry)
     if not remember and not heir:
         return None
     return End(
         publication=publication if remember else "",
         remember=remember,
-        result_due=came_to.result_due,
+        result_due=ending.result_due,
         heir=heir,
-        keep=_keep(terms, request) if heir else 0.0,
+        keep=_keep(bound, request) if heir else 0.0,
     )
 
 
@@ -107,30 +107,30 @@ def result_is_missing(
     return True
 
 
-def _next_attempt(terms: Terms, request: Any, header: Header, key: str, signature: Any) -> str:
-    if not terms.across_retries or signature is None:
+def _heir(bound: BoundLock, request: Any, header: Header, key: str, signature: Any) -> str:
+    if not bound.across_retries or signature is None:
         return ""
-    if not header.given and _key(terms, header, signature) != key:
+    if not header.given and _key(bound, header, signature) != key:
         return ""  # with other arguments, it asks for another key
     return str(Holder.for_retry(str(request.id), (request.retries or 0) + 1))
 
 
-def _key(terms: Terms, header: Header, signature: Any) -> str | None:
+def _key(bound: BoundLock, header: Header, signature: Any) -> str | None:
     args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
     try:
-        return terms.key.render(args, kwargs, header.context)  # its retry has the same
+        return bound.key.render(args, kwargs, header.context)  # its retry has the same
     except Exception:  # it will say so itself, when it comes
         return None
 
 
-def _keep(terms: Terms, request: Any) -> float:
+def _keep(bound: BoundLock, request: Any) -> float:
     expires = request.expires
     if expires is None:
-        return terms.queue_ttl
+        return bound.queue_ttl
     until = maybe_iso8601(expires)
     if not isinstance(until, datetime):
-        return terms.queue_ttl
+        return bound.queue_ttl
     if until.tzinfo is None:
         until = until.replace(tzinfo=timezone.utc)
     left = (until - datetime.now(timezone.utc)).total_seconds()
-    return max(1.0, min(terms.queue_ttl, left))
+    return max(1.0, min(bound.queue_ttl, left))

@@ -15,16 +15,16 @@ from celery._state import get_current_task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
-from ..app.bound import Terms
+from ..app.bound import BoundLock
 from ..app.locks import locks_of
 from ..backoff import exponential
 from ..errors import LockError
 from ..message import Unsent
 from ..model import Lease, Lock
-from .binding import declared_lock, name_of, terms_of, warn_if_hidden
-from .ending import CameTo
+from .binding import bind, declared_lock, name_of, warn_if_hidden
+from .ending import Ending
 from .run import Run
-from .steps import Again, Dropped, Go, Skipped
+from .steps import DropCopy, Resend, RunBody, Skip
 
 __all__ = ["LockedTask", "current_lease"]
 
@@ -64,13 +64,13 @@ class LockedTask(_Task[_P, _R]):
     lock: Lock | None = _NOT_GIVEN
     Request = "celery_lock.task.request:LockedRequest"
 
-    _lock_terms: Terms | None = None
+    _bound_lock: BoundLock | None = None
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
         """Check the lock against the task and the app; raises `LockConfigurationError`."""
         super().on_bound(app)
-        cls._lock_terms = None
+        cls._bound_lock = None
         name = name_of(cls, app)
         if not name:
             return
@@ -79,39 +79,39 @@ class LockedTask(_Task[_P, _R]):
         if lock is None:
             return
         locks = locks_of(app)
-        terms = terms_of(cls, name, lock, locks)
-        locks.register(name, terms)
-        if terms.key.timed:
+        bound = bind(cls, name, lock, locks)
+        locks.register(name, bound)
+        if bound.key.timed:
             stamping.expect(name)
         warn_if_hidden(cls, name, LockedTask)
-        if terms.interrupts:
+        if bound.interrupts:
             _let_interrupt(cls, app, name)
         _keep_users_request(cls)
         worker.install(app)
-        cls._lock_terms = terms
+        cls._bound_lock = bound
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
         request = self.request
-        terms = self._lock_terms
-        if terms is None or request.called_directly or Run.of(request) is not None:
+        bound = self._bound_lock
+        if bound is None or request.called_directly or Run.of(request) is not None:
             # Run.of: a body that calls its own task directly has the same request, and the key
             return super().__call__(*args, **kwargs)
-        run = Run(self, terms, locks_of(self.app), request, args, kwargs)
+        run = Run(self, bound, locks_of(self.app), request, args, kwargs)
         try:
             while True:
                 step = run.next_step()
-                if isinstance(step, Go):
+                if isinstance(step, RunBody):
                     result = super().__call__(*args, **kwargs)
                     run.conclude(_RETURNED)
                     return result
-                if isinstance(step, Skipped):
+                if isinstance(step, Skip):
                     return step.result
-                if isinstance(step, Dropped):
+                if isinstance(step, DropCopy):
                     raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
                 self._send_again(run, step)
         except BaseException as error:
-            run.conclude(_came_to(error))
+            run.conclude(_ending_of(error))
             raise
         finally:
             try:
@@ -120,12 +120,12 @@ class LockedTask(_Task[_P, _R]):
                 run.end()
                 raise
 
-    def _send_again(self, run: Run, step: Again) -> None:
+    def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.
 
         A message that cannot be sent is the only copy. One that is acknowledged late still
         lies with the broker. One that was acknowledged early lies nowhere else: it stays in
-        this slot, and the claim and the sending are tried in turn until the store or the
+        this process, and the claim and the sending are tried in turn until the store or the
         broker answers.
         """
         try:
@@ -163,19 +163,19 @@ def current_lease() -> Lease:
     return _lease_of(task)
 
 
-_RETURNED = CameTo(acknowledged=True, result_due=True)
+_RETURNED = Ending(acknowledged=True, result_due=True)
 
 
-def _came_to(error: BaseException) -> CameTo:
+def _ending_of(error: BaseException) -> Ending:
     """Say what an exception means for the message and the key."""
     said: Any = error  # celery's exceptions have no types
     if isinstance(error, Reject):
-        return CameTo(acknowledged=not said.requeue)
+        return Ending(acknowledged=not said.requeue)
     if isinstance(error, Ignore):
-        return CameTo(acknowledged=True)
+        return Ending(acknowledged=True)
     if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
-        return CameTo(acknowledged=True, retry=said.sig)
-    return CameTo(acknowledged=isinstance(error, Exception), result_due=True)
+        return Ending(acknowledged=True, retry=said.sig)
+    return Ending(acknowledged=isinstance(error, Exception), result_due=True)
 
 
 def _lease_of(task: Any) -> Lease:

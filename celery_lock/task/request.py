@@ -15,7 +15,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from kombu.utils.imports import symbol_by_name
 
-from ..app.bound import Terms, key_of
+from ..app.bound import BoundLock, key_of
 from ..app.locks import locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
@@ -40,7 +40,7 @@ class LockedRequestMixin:
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
         request: Any = self
-        if _terms_of(request) is not None:
+        if _bound_lock_of(request) is not None:
             app = request.app
             queue = queue_of(message, consumer_of(app), app.amqp.queues.consume_from)
             attach(message, request.request_dict, queue)
@@ -72,9 +72,9 @@ def combined(users: Any) -> type:
     return type(f"Locked{base.__name__}", (LockedRequestMixin, base), {})
 
 
-def _terms_of(request: Any) -> Terms | None:
-    terms: Terms | None = getattr(request.task, "_lock_terms", None)
-    return terms
+def _bound_lock_of(request: Any) -> BoundLock | None:
+    bound: BoundLock | None = getattr(request.task, "_bound_lock", None)
+    return bound
 
 
 def _unwrapped(exc_info: Any) -> Any:
@@ -83,27 +83,27 @@ def _unwrapped(exc_info: Any) -> Any:
 
 
 def _free_for_the_dead(request: Any) -> None:
-    terms, pid = _terms_of(request), request.worker_pid
-    if terms is None or pid is None or not forks(request.app):
+    bound, pid = _bound_lock_of(request), request.worker_pid
+    if bound is None or pid is None or not forks(request.app):
         return  # in a thread or a greenlet of this process `finally` has run
     holder = Holder(request.id, str(request.hostname or ""), pid)
-    _free(request, terms, str(holder), gone=lambda: _is_gone(pid))
+    _free(request, bound, str(holder), gone=lambda: _is_gone(pid))
 
 
 def _free_for_the_revoked(request: Any) -> None:
-    terms, context = _terms_of(request), request._context
+    bound, context = _bound_lock_of(request), request._context
     retry_no = context.retries or 0
-    if terms is not None and terms.across_retries and retry_no:
-        _free(request, terms, str(Holder.for_retry(request.id, retry_no)))
+    if bound is not None and bound.across_retries and retry_no:
+        _free(request, bound, str(Holder.for_retry(request.id, retry_no)))
 
 
-def _free(request: Any, terms: Terms, holder: str, **options: Any) -> None:
+def _free(request: Any, bound: BoundLock, holder: str, **options: Any) -> None:
     """Never raises: what Celery does about the death must go on."""
     try:
         task, header = request.task, Header.of(request._context)
-        key = key_of(terms, header, tuple(request.args or ()), dict(request.kwargs or {}))
-        subject = Subject(task.name, request.id, terms.key.template)
-        for_ = terms.ttl + _DYING
+        key = key_of(bound, header, tuple(request.args or ()), dict(request.kwargs or {}))
+        subject = Subject(task.name, request.id, bound.key.template)
+        for_ = bound.ttl + _DYING
         locks_of(request.app).locker.free(key, holder, subject, for_=for_, **options)
     except Exception:
         logger.exception(

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
-from ..app.bound import Terms, ceiling_of, header_of, key_of
+from ..app.bound import BoundLock, ceiling_of, header_of, key_of
 from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..engine.interrupt import Interrupt
@@ -31,8 +31,8 @@ from ..message import (
 from ..model import Claim, Conflict, End, Held, Holder, Lease, OnStoreError
 from ..model.clock import steady
 from ..policies import decide, requeue, skip, spent, wait
-from .ending import CameTo, end_of, heir_of, result_is_missing
-from .steps import Again, Dropped, Go, Skipped, Step
+from .ending import Ending, end_of, heir_of, result_is_missing
+from .steps import DropCopy, Resend, RunBody, Skip, Step
 
 __all__ = ["Run"]
 
@@ -40,8 +40,8 @@ __all__ = ["Run"]
 # itself), and unlike any other attribute of ours never takes them for headers of a message.
 _MARK = "celery_lock_run"
 
-OWN_ATTEMPT = 1.0
-"""Seconds that a retry or replacement waits for its own earlier attempt, which has sent it and
+EARLIER_RUN = 1.0
+"""Seconds that a retry or replacement waits for the run before it, which has sent it and
 is about to end: sending it again for that would cost a message and a pause."""
 
 _OUTAGE = exponential(first=1, factor=2, cap=15)
@@ -54,28 +54,28 @@ class Run:
     def __init__(
         self,
         task: Any,
-        terms: Terms,
+        bound: BoundLock,
         locks: AppLocks,
         request: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         self._task = task
-        self._terms = terms
+        self._bound = bound
         self._locks = locks
         self._request = request
-        self._header = header_of(terms, request, locks.now)
-        self.key = key_of(terms, self._header, args, kwargs)
+        self._header = header_of(bound, request, locks.now)
+        self.key = key_of(bound, self._header, args, kwargs)
         self.unsent = 0
         self._publication = publication_of(request, self._header)
         self._copy_since = asks_since(request, self._header)
         self._began = steady()
         self._end: End | None = None
-        self._subject = Subject(task.name, str(request.id), terms.key.template)
+        self._subject = Subject(task.name, str(request.id), bound.key.template)
         self._claim: Claim | None = None
         self._grant: Grant | None = None
         self._without: str | None = None
-        self._interrupt = Interrupt(self.key) if terms.interrupts else None
+        self._interrupt = Interrupt(self.key) if bound.interrupts else None
         self._counted = False
 
     @classmethod
@@ -106,17 +106,17 @@ class Run:
         claim = Claim(
             key=self.key,
             holder=str(new_holder(self._request)),
-            ttl=self._terms.ttl,
-            at_least=self._terms.at_least,
+            ttl=self._bound.ttl,
+            at_least=self._bound.at_least,
             publication=self._publication,
             copy_since=self._copy_since,
-            heir_of=heir_of(self._terms, self._request),
+            heir_of=heir_of(self._bound, self._request),
         )
         try:
             locker, self._claim = self._locks.locker, claim
             answer = locker.claim(claim, self._subject, **self._asking(on_error))
-            if isinstance(answer, Held) and self._is_own_attempt(answer):
-                answer = self._wait(claim, OWN_ATTEMPT, on_error)
+            if isinstance(answer, Held) and self._is_earlier_run(answer):
+                answer = self._wait(claim, EARLIER_RUN, on_error)
             if isinstance(answer, Held) and answer.done:
                 return self._is_done(answer)
             if isinstance(answer, Held):
@@ -132,19 +132,19 @@ class Run:
         self._locks.locker.observers.notify(
             CopyDropped(key=self.key, subject=self._subject, publication=self._publication)
         )
-        return Dropped()
+        return DropCopy()
 
-    def _go(self, grant: Grant | None) -> Go:
+    def _go(self, grant: Grant | None) -> RunBody:
         self._grant = grant
         self._mark(self)
-        return Go()
+        return RunBody()
 
     def _wait(self, claim: Claim, seconds: float, answer: str) -> Grant | Held:
         return self._locks.locker.wait(claim, self._subject, seconds, **self._asking(answer))
 
     def _asking(self, answer: str) -> dict[str, Any]:
         on_lost = None if self._interrupt is None else self._interrupt.lost
-        at_most = ceiling_of(self._terms, self._task, self._locks.time_limit)
+        at_most = ceiling_of(self._bound, self._task, self._locks.time_limit)
         return {"at_most": at_most, "answer": answer, "on_lost": on_lost}
 
     def enter(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -154,11 +154,11 @@ class Run:
         return self._interrupt.run(body, args, kwargs)
 
     def _on_conflict(self, claim: Claim, held: Held, on_error: OnStoreError) -> Step:
-        if not self._counted:  # one delivery is one attempt, however long it stays in its slot
+        if not self._counted:  # one delivery is one attempt, however long it stays here
             self._header, self._counted = self._header.conflicted(held.now), True
         conflict = self._conflict(held)
         is_copy = self._is_copy(held)
-        decision = requeue() if is_copy else decide(self._terms.on_conflict, conflict)
+        decision = requeue() if is_copy else decide(self._bound.on_conflict, conflict)
         waited_out = False
         while True:
             while isinstance(decision, requeue) and spent(decision, conflict):
@@ -185,9 +185,9 @@ class Run:
             held, conflict, waited_out = answer, self._conflict(answer), True
             decision = requeue() if self._is_copy(held) else decision.then
         if isinstance(decision, skip):
-            return Skipped(decision.outcome(conflict))
+            return Skip(decision.outcome(conflict))
         if isinstance(decision, requeue) and not self._request.is_eager:
-            return self._again(
+            return self._resend(
                 decision.backoff(self._header.attempt), f"held by {conflict.holder.task_id}"
             )
         error = LockWaitTimeout if waited_out else LockConflict
@@ -198,7 +198,7 @@ class Run:
 
         A copy of a message whose first copy runs is never dropped: to acknowledge it would take
         away the only copy that the broker has, should the first one's worker die. The same for
-        a later attempt of a task whose earlier attempt has not ended yet, and for a tick that two
+        a retry of a task whose earlier run has not ended yet, and for a tick that two
         schedulers sent, whatever id each of them gave it.
         """
         own = Holder.parse(held.holder).task_id == str(self._request.id)
@@ -220,8 +220,8 @@ class Run:
             in_canvas=in_canvas(self._request),
         )
 
-    def _is_own_attempt(self, held: Held) -> bool:
-        """An earlier attempt of this very task has the key: it sent this one and is ending."""
+    def _is_earlier_run(self, held: Held) -> bool:
+        """An earlier run of this very task has the key: it sent this one and is ending."""
         return (
             Holder.parse(held.holder).task_id == str(self._request.id)
             and held.publication != self._publication
@@ -237,45 +237,45 @@ class Run:
     # -- a store without an answer -----------------------------------------------------------
 
     def _on_store_error(self) -> OnStoreError:
-        wanted = self._terms.on_store_error
+        wanted = self._bound.on_store_error
         return "fail" if wanted == "requeue" and self._request.is_eager else wanted
 
-    def _without_store(self, error: StoreError, answer: OnStoreError) -> Step:
-        if answer == "run":
+    def _without_store(self, error: StoreError, on_error: OnStoreError) -> Step:
+        if on_error == "run":
             self._without = str(error)
             return self._go(None)
-        if answer == "fail":
+        if on_error == "fail":
             raise error
         self._header = replace(self._header, outages=self._header.outages + 1)
-        return self._again(_OUTAGE(self._header.outages), str(error))
+        return self._resend(_OUTAGE(self._header.outages), str(error))
 
     # -- the way back ------------------------------------------------------------------------
 
-    def _again(self, delay: float, why: str) -> Again:
+    def _resend(self, delay: float, why: str) -> Resend:
         header = replace(self._header, key=self.key, publication=self._publication)
-        return Again(header, bounded(delay, self._task.app), why)
+        return Resend(header, bounded(delay, self._task.app), why)
 
-    def send(self, step: Again) -> None:
+    def send(self, step: Resend) -> None:
         """Send the message again. Raises `Unsent` when the broker does not take it."""
         self.unsent += 1
         self._locks.sender.send(raw_of(self._request), step.header, delay=step.delay)
 
     def pause(self, seconds: float) -> None:
-        """Keep the message in this slot for a while."""
+        """Keep the message in this process for a while."""
         time.sleep(seconds)
 
-    def conclude(self, came_to: CameTo) -> None:
+    def conclude(self, ending: Ending) -> None:
         """Say what the body came to, before the end."""
         if self._grant is not None:
             self._end = end_of(
                 self._task,
-                self._terms,
+                self._bound,
                 self._locks,
                 header=self._header,
                 key=self.key,
                 publication=self._publication,
                 began=self._began,
-                came_to=came_to,
+                ending=ending,
             )
 
     def end(self) -> None:

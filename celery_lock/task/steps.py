@@ -7,23 +7,23 @@ from typing import Any
 
 from ..message import Header
 
-__all__ = ["Again", "Dropped", "Go", "Skipped", "Step"]
+__all__ = ["DropCopy", "Resend", "RunBody", "Skip", "Step"]
 
 
 @dataclass(frozen=True)
-class Go:
+class RunBody:
     """Run the body."""
 
 
 @dataclass(frozen=True)
-class Skipped:
+class Skip:
     """Return this, without running."""
 
     result: Any
 
 
 @dataclass(frozen=True)
-class Again:
+class Resend:
     """Send the message again."""
 
     header: Header
@@ -32,8 +32,8 @@ class Again:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DropCopy:
     """End without running: the message is a copy of one that was completed."""
 
 
-Step = Go | Skipped | Again | Dropped
+Step = RunBody | Skip | Resend | DropCopy

@@ -136,7 +136,7 @@ def test_somebodys_own_request_class_is_kept(ground: Ground) -> None:
 
 
 def test_celerys_own_tasks_have_no_lock(ground: Ground) -> None:
-    ours = [name for name, task in ground.app.tasks.items() if getattr(task, "_lock_terms", None)]
+    ours = [name for name, task in ground.app.tasks.items() if getattr(task, "_bound_lock", None)]
 
     assert [name for name in ours if name.startswith("celery.")] == []
     assert ground.app.send_task("celery.backend_cleanup").get(timeout=20, interval=0.02) is None

@@ -23,7 +23,7 @@ from celery_lock import (
     skip,
     wait,
 )
-from celery_lock.app.bound import Terms
+from celery_lock.app.bound import BoundLock
 from celery_lock.app.locks import AppLocks, locks_of
 from celery_lock.task.binding import LONG_WAIT
 from celery_lock.task.request import LockedRequest, LockedRequestMixin
@@ -41,13 +41,13 @@ def body(user_id: int, amount: int = 0) -> None:
     """Do nothing."""
 
 
-def terms(task: Any) -> Terms | None:
-    found: Terms | None = task._lock_terms
+def bound_lock(task: Any) -> BoundLock | None:
+    found: BoundLock | None = task._bound_lock
     return found
 
 
 def key(task: Any, *args: Any, **kwargs: Any) -> str:
-    bound = terms(task)
+    bound = bound_lock(task)
     assert bound is not None
     return bound.key.render(args, kwargs)
 
@@ -71,7 +71,7 @@ def test_a_task_that_names_a_subclass_is_locked(app: Celery) -> None:
     class Audited(LockedTask):
         pass
 
-    assert terms(locked(app, base=Audited, name="t")(body)) is not None
+    assert bound_lock(locked(app, base=Audited, name="t")(body)) is not None
 
 
 def test_a_declared_lock_is_the_one(app: Celery) -> None:
@@ -97,13 +97,13 @@ def test_an_inherited_lock_can_be_replaced_and_switched_off(app: Celery) -> None
     none = locked(app, base=ByUser, name="b", lock=None)(body)
 
     assert key(other, 7) == "other"
-    assert terms(none) is None
+    assert bound_lock(none) is None
 
 
 def test_a_task_without_a_lock_is_as_celerys_own(app: Celery) -> None:
     task = locked(app, name="t", lock=None)(body)
 
-    assert terms(task) is None
+    assert bound_lock(task) is None
     assert locks_of(app).bound == {}
 
 
@@ -114,7 +114,7 @@ def test_as_the_default_class_it_locks_only_what_declares_a_lock() -> None:
     declared = app.task(name="declared", shared=False, lazy=False, lock=Lock("k"))(body)
     named = app.task(name="named", shared=False, lazy=False, base=LockedTask)(body)
 
-    assert {name for name, task in app.tasks.items() if terms(task)} == {"declared", "named"}
+    assert {name for name, task in app.tasks.items() if bound_lock(task)} == {"declared", "named"}
     assert isinstance(plain, LockedTask)
     assert key(declared, 7) == "k"
     assert key(named, 7).startswith("named:")
@@ -125,7 +125,7 @@ def test_celerys_own_tasks_are_left_alone() -> None:
     app.finalize()
 
     assert "celery.chord_unlock" in app.tasks
-    assert [name for name, task in app.tasks.items() if terms(task)] == []
+    assert [name for name, task in app.tasks.items() if bound_lock(task)] == []
 
 
 def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_celerys_own_tasks() -> None:
@@ -144,7 +144,7 @@ def test_the_default_class_may_be_named_by_a_task() -> None:
     task = locked(app, base=Mine, name="t")(body)
     app.finalize()
 
-    assert [name for name, each in app.tasks.items() if terms(each)] == [task.name]
+    assert [name for name, each in app.tasks.items() if bound_lock(each)] == [task.name]
 
 
 def test_an_annotation_declares_a_lock_and_switches_it_off() -> None:
@@ -154,7 +154,7 @@ def test_an_annotation_declares_a_lock_and_switches_it_off() -> None:
     b = app.task(name="b", shared=False, lazy=False, lock=Lock("k"))(body)
 
     assert key(a, 7) == "annotated"
-    assert terms(b) is None
+    assert bound_lock(b) is None
 
 
 def test_a_shared_task_is_locked_in_every_app() -> None:
@@ -203,7 +203,7 @@ def test_a_base_class_that_is_no_task_needs_no_fitting_lock(app: Celery) -> None
 
     ByUser.bind(app)
 
-    assert terms(ByUser) is None
+    assert bound_lock(ByUser) is None
 
 
 def test_self_is_no_part_of_the_key(app: Celery) -> None:
@@ -285,7 +285,7 @@ def test_what_a_lock_leaves_open_comes_from_the_settings() -> None:
     app.config_from_object(Config)
     task = locked(app, Lock("k"), name="t")(body)
 
-    bound = terms(task)
+    bound = bound_lock(task)
     assert bound is not None
     assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (12, skip(), "run")
     assert (bound.at_least, bound.at_most) == (0, None)
@@ -296,7 +296,7 @@ def test_what_a_lock_says_wins_over_the_settings() -> None:
     app.conf.update(lock_ttl=12, lock_on_conflict=skip(), lock_on_store_error="run")
     lock = Lock("k", ttl=5, on_conflict=wait(3), on_store_error="fail", at_least=1, at_most=60)
 
-    bound = terms(locked(app, lock, name="t")(body))
+    bound = bound_lock(locked(app, lock, name="t")(body))
 
     assert bound is not None
     assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (5, wait(3), "fail")
@@ -304,7 +304,7 @@ def test_what_a_lock_says_wins_over_the_settings() -> None:
 
 
 def test_without_any_word_it_is_sent_again(app: Celery) -> None:
-    bound = terms(locked(app, name="t")(body))
+    bound = bound_lock(locked(app, name="t")(body))
 
     assert bound is not None
     assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (30, requeue(), "requeue")
@@ -390,7 +390,7 @@ def test_a_method_that_sounds_like_an_option_is_none(app: Celery) -> None:
         def lock_key(self) -> str:
             return "mine"
 
-    assert terms(app.register_task(Charge())) is not None
+    assert bound_lock(app.register_task(Charge())) is not None
 
 
 def coroutine() -> Callable[..., Any]:
@@ -499,13 +499,13 @@ def test_what_does_not_contradict_is_one_shared_lock(
     one = locked(app, first, name="a")(body)
     other = locked(app, second, name="b")(body)
 
-    assert terms(one) is not None
-    assert terms(other) is not None
+    assert bound_lock(one) is not None
+    assert bound_lock(other) is not None
 
 
 def test_two_apps_may_contradict_each_other() -> None:
-    assert terms(locked(an_app(), Lock("k", ttl=5), name="a")(body)) is not None
-    assert terms(locked(an_app(), Lock("k", ttl=6), name="b")(body)) is not None
+    assert bound_lock(locked(an_app(), Lock("k", ttl=5), name="a")(body)) is not None
+    assert bound_lock(locked(an_app(), Lock("k", ttl=6), name="b")(body)) is not None
 
 
 # -- warnings --------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released, StoreFailed
 from celery_lock.message import HEADER, Unsent
 from celery_lock.model import Claim, Held, Holder
-from celery_lock.task.run import OWN_ATTEMPT, Run
+from celery_lock.task.run import EARLIER_RUN, Run
 
 from .engine import EPOCH, Ended, Engine, deliver, locked, lose_answer, refuse
 
@@ -442,7 +442,7 @@ def test_a_retry_whose_first_attempt_does_not_end_is_sent_again(
     ended = charge.deliver(retries=1, tag="tag-2")
 
     assert ended.state == "IGNORED"
-    assert engine.clock() == pytest.approx(1000 + OWN_ATTEMPT)
+    assert engine.clock() == pytest.approx(1000 + EARLIER_RUN)
     assert engine.sent[0].header["retries"] == 1
 
 
