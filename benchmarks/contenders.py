@@ -11,7 +11,7 @@ import redis_lock
 from celery_once.backends.redis import Redis as OnceBackend
 from celery_singleton.backends.redis import RedisBackend as SingletonBackend
 
-from celery_lock.engine.locker import Grant, Locker
+from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Observers, Subject
 from celery_lock.events.log_lines import log_lines
 from celery_lock.metrics import counters
@@ -49,7 +49,7 @@ def takers(server: Server) -> dict[str, Taker]:
         return lambda: store.release(lease)
 
     def by_locker(key: str) -> Callable[[], object]:
-        grant = locker.claim(_claim(key), subject)
+        grant = locker.claim(Ask(_claim(key), subject))
         assert isinstance(grant, Grant)
         return lambda: locker.release(grant)
 

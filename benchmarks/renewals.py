@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from celery_lock.engine.keeper import Keeper
-from celery_lock.engine.locker import Grant, Locker
+from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Subject
 from celery_lock.model import Claim, Lease
 from celery_lock.model.clock import steady
@@ -74,7 +74,7 @@ def keeper_of(url: str, leases: int) -> tuple[Callable[[], object], list[Lease]]
     claimed: list[Lease] = []
     for number in range(leases):
         holder = f"6f2d5c1e-7a34-4b51-9d0e-{number:012x}#celery@worker-1#4711#0123456789abcdef"
-        got = locker.claim(Claim(f"bench:{number}", holder, TTL), subject)
+        got = locker.claim(Ask(Claim(f"bench:{number}", holder, TTL), subject))
         assert isinstance(got, Grant)
         claimed.append(got.lease)
 

@@ -128,16 +128,16 @@ def decide(policy: OnConflict, conflict: Conflict) -> Decision:
         return policy
     name = getattr(policy, "__qualname__", repr(policy))
     try:
-        answer: object = policy(conflict)
+        decision: object = policy(conflict)
     except Exception as exc:
         raise LockError(
             f"the on_conflict function {name} raised {type(exc).__name__}: {exc}"
             f" for lock {conflict.key!r}"
         ) from exc
-    if isinstance(answer, (fail, skip, wait, requeue)):
-        return answer
+    if isinstance(decision, (fail, skip, wait, requeue)):
+        return decision
     raise LockError(
-        f"the on_conflict function {name} answered {answer!r} for lock {conflict.key!r};"
+        f"the on_conflict function {name} answered {decision!r} for lock {conflict.key!r};"
         " it must return skip(), requeue(), wait(seconds) or fail()"
     )
 

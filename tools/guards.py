@@ -357,7 +357,7 @@ LEASES = (
     Guard(
         "a release without an answer is tried again",
         """        except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)""",
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)""",
         "        except StoreError as error:",
         (UNIT + "locker.py",),
     ),
@@ -445,8 +445,8 @@ DECLARED = (
     ),
     Guard(
         "a policy that answers nonsense fails visibly",
-        "if isinstance(answer, (fail, skip, wait, requeue)):\n        return answer",
-        "return answer  # type: ignore",
+        "if isinstance(decision, (fail, skip, wait, requeue)):\n        return decision",
+        "return decision  # type: ignore",
         (UNIT + "policies.py",),
     ),
 )
@@ -527,7 +527,7 @@ TASKS = (
     ),
     Guard(
         "a retry waits for its own first attempt",
-        "if isinstance(answer, Held) and self._is_earlier_run(answer):",
+        "if isinstance(got, Held) and self._is_earlier_run(got):",
         "if False:",
         (UNIT + "run.py",),
     ),
@@ -856,7 +856,7 @@ INTERRUPTS = (
     ),
     Guard(
         "the run hears of the loss",
-        "            if grant.on_lost is not None:\n                grant.on_lost(reason)\n",
+        "            if ask.on_lost is not None:\n                ask.on_lost(reason)\n",
         "            pass\n",
         (UNIT + "interrupt.py",),
     ),

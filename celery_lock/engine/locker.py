@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import NamedTuple
 
 from ..backoff import exponential
 from ..errors import StoreError, StoreUnavailable
@@ -16,7 +17,7 @@ from ..model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl
 from ..model.clock import Clock, steady
 from .keeper import LATER, Keeper, OnLost
 
-__all__ = ["LOOK_AGAIN", "PATIENCE", "Grant", "Locker"]
+__all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter asks again though nobody woke it."""
@@ -28,15 +29,29 @@ _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
 
 
-@dataclass(frozen=True)
-class Grant:
-    """A lease, and for whom it was claimed."""
+class Ask(NamedTuple):
+    """A claim, for whom it is made, and what is to happen around it.
 
-    lease: Lease
+    A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
+    """
+
     claim: Claim
     subject: Subject
-    sent: float
+    at_most: float | None = None
+    """Seconds for which a granted lease is renewed; `None`: for as long as it is held."""
+    on_error: str = "fail"
+    """What the claimant will do about a `StoreError`, for those who are told of it."""
     on_lost: OnLost | None = None
+    """Called once if the lease is lost, before anybody else is told: an observer may be slow."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A lease, and the ask that it answers."""
+
+    lease: Lease
+    ask: Ask
+    sent: float
     pid: int = field(default_factory=os.getpid)
 
 
@@ -60,25 +75,16 @@ class Locker:
         self._clock = clock
         self._pause = pause
 
-    def claim(
-        self,
-        claim: Claim,
-        subject: Subject,
-        *,
-        at_most: float | None = None,
-        answer: str = "fail",
-        waited: float = 0.0,
-        on_lost: OnLost | None = None,
-    ) -> Grant | Held:
-        """Ask once. A granted lease is renewed from now on.
+    def claim(self, ask: Ask, *, waited: float = 0.0) -> Grant | Held:
+        """Claim once. A granted lease is renewed from now on.
 
-        `at_most` bounds the seconds for which it is. `answer` is what the caller will do about
-        a `StoreError`, for those who are told; the error is raised all the same. `on_lost` is
-        called once if the lease is lost, before anybody else is told: an observer may be slow.
+        `waited`: the seconds that the claimant has waited for it, for those who are told.
         """
+        claim, subject, at_most = ask.claim, ask.subject, ask.at_most
         ttl = claim.ttl
         if at_most is not None:
             claim = replace(claim, ttl=ttl_to_ask(ttl, at_most))
+            ask = ask._replace(claim=claim)
         sent = self._clock()
         try:
             got = self.store.acquire(claim)
@@ -89,7 +95,7 @@ class Locker:
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
-            grant = Grant(got, claim, subject, sent, on_lost)
+            grant = Grant(got, ask, sent)
             self.keeper.keep(
                 got,
                 ttl,
@@ -109,7 +115,7 @@ class Locker:
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
             self._undo(claim)
-            self._failed(subject, claim.key, "acquire", error, answer)
+            self._failed(subject, claim.key, "acquire", error, ask.on_error)
             raise
         except BaseException:
             # a time limit, a shutdown or Ctrl-C fell into the call
@@ -121,29 +127,18 @@ class Locker:
         if self.keeper.keeps(claim.holder):
             self._undo(claim)
 
-    def wait(
-        self,
-        claim: Claim,
-        subject: Subject,
-        max_wait: float,
-        *,
-        at_most: float | None = None,
-        answer: str = "fail",
-        on_lost: OnLost | None = None,
-    ) -> Grant | Held:
-        """Ask until the key is given, for at most `max_wait` seconds; blocks the caller.
+    def wait(self, ask: Ask, max_wait: float) -> Grant | Held:
+        """Claim until the key is given, for at most `max_wait` seconds; blocks the caller.
 
-        Woken by the store where it has a watch. Asks again when the holder's lease would run
+        Woken by the store where it has a watch. Claims again when the holder's lease would run
         out, and once a second: a wake-up is a hint that may be lost.
         """
         began = self._clock()
         watches = Feature.WATCH in self.store.features
-        claim = replace(claim, watching=watches)
-        for attempt in count(1):
-            waited = self._clock() - began
-            got = self.claim(
-                claim, subject, at_most=at_most, answer=answer, waited=waited, on_lost=on_lost
-            )
+        claim = replace(ask.claim, watching=watches)
+        ask = ask._replace(claim=claim)
+        for number in count(1):
+            got = self.claim(ask, waited=self._clock() - began)
             left = began + max_wait - self._clock()
             if isinstance(got, Grant) or left <= 0:
                 return got
@@ -151,7 +146,7 @@ class Locker:
             if watches:
                 self.store.watch(claim.key, nap)
             else:
-                self._pause(min(nap, _POLL(attempt)))
+                self._pause(min(nap, _POLL(number)))
         raise AssertionError("count() does not end")
 
     def release(self, grant: Grant, end: End | None = None) -> None:
@@ -175,16 +170,16 @@ class Locker:
         try:
             in_time = self.store.release(lease, end)
         except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
-            self._failed(grant.subject, lease.key, "release", error, "retry")
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
+            self._failed(grant.ask.subject, lease.key, "release", error, "retry")
             return
         except BaseException:  # a time limit or a shutdown fell into the call
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.claim.ttl)
+            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
             raise
         self.observers.notify(
             Released(
                 key=lease.key,
-                subject=grant.subject,
+                subject=grant.ask.subject,
                 holder=lease.holder,
                 token=lease.token,
                 held=held,
@@ -238,15 +233,15 @@ class Locker:
         self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)
 
     def _lost(self, grant: Grant, reason: LossReason) -> None:
-        lease = grant.lease
+        lease, ask = grant.lease, grant.ask
         try:
-            if grant.on_lost is not None:
-                grant.on_lost(reason)
+            if ask.on_lost is not None:
+                ask.on_lost(reason)
         finally:  # where a test moves the keeper on in the body's own thread, that has raised
             self.observers.notify(
                 Lost(
                     key=lease.key,
-                    subject=grant.subject,
+                    subject=ask.subject,
                     holder=lease.holder,
                     token=lease.token,
                     reason=reason,

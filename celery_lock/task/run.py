@@ -16,7 +16,7 @@ from ..app.bound import BoundLock, ceiling_of, header_of, key_of
 from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..engine.interrupt import Interrupt
-from ..engine.locker import Grant
+from ..engine.locker import Ask, Grant
 from ..errors import LockConflict, LockError, LockWaitTimeout, StoreError
 from ..events import Conflicted, CopyDropped, Subject
 from ..message import (
@@ -114,16 +114,16 @@ class Run:
         )
         try:
             locker, self._claim = self._locks.locker, claim
-            answer = locker.claim(claim, self._subject, **self._asking(on_error))
-            if isinstance(answer, Held) and self._is_earlier_run(answer):
-                answer = self._wait(claim, EARLIER_RUN, on_error)
-            if isinstance(answer, Held) and answer.done:
-                return self._is_done(answer)
-            if isinstance(answer, Held):
-                return self._on_conflict(claim, answer, on_error)
+            got = locker.claim(self._ask(claim, on_error))
+            if isinstance(got, Held) and self._is_earlier_run(got):
+                got = self._wait(claim, EARLIER_RUN, on_error)
+            if isinstance(got, Held) and got.done:
+                return self._is_done(got)
+            if isinstance(got, Held):
+                return self._on_conflict(claim, got, on_error)
         except StoreError as error:
             return self._without_store(error, on_error)
-        return self._go(answer)
+        return self._go(got)
 
     def _is_done(self, held: Held) -> Step:
         if result_is_missing(self._task, held, self._publication, self.pause):
@@ -139,13 +139,13 @@ class Run:
         self._mark(self)
         return RunBody()
 
-    def _wait(self, claim: Claim, seconds: float, answer: str) -> Grant | Held:
-        return self._locks.locker.wait(claim, self._subject, seconds, **self._asking(answer))
+    def _wait(self, claim: Claim, seconds: float, on_error: str) -> Grant | Held:
+        return self._locks.locker.wait(self._ask(claim, on_error), seconds)
 
-    def _asking(self, answer: str) -> dict[str, Any]:
+    def _ask(self, claim: Claim, on_error: str) -> Ask:
         on_lost = None if self._interrupt is None else self._interrupt.lost
         at_most = ceiling_of(self._bound, self._task, self._locks.time_limit)
-        return {"at_most": at_most, "answer": answer, "on_lost": on_lost}
+        return Ask(claim, self._subject, at_most, on_error, on_lost)
 
     def enter(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the body, so that it can be interrupted where the lock says so."""
@@ -177,12 +177,12 @@ class Run:
                 break
             if self._request.is_eager and self._is_mine(held):
                 raise LockConflict(self.key, conflict.holder.task_id)  # it would wait for itself
-            answer = self._wait(claim, decision.limit, on_error)
-            if isinstance(answer, Grant):
-                return self._go(answer)
-            if answer.done:
-                return self._is_done(answer)
-            held, conflict, waited_out = answer, self._conflict(answer), True
+            got = self._wait(claim, decision.limit, on_error)
+            if isinstance(got, Grant):
+                return self._go(got)
+            if got.done:
+                return self._is_done(got)
+            held, conflict, waited_out = got, self._conflict(got), True
             decision = requeue() if self._is_copy(held) else decision.then
         if isinstance(decision, skip):
             return Skip(decision.outcome(conflict))

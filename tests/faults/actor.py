@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from celery_lock.engine.locker import Grant, Locker
+from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.errors import StoreError
 from celery_lock.events import Subject
 from celery_lock.model import Claim, Held
@@ -46,7 +46,7 @@ class Actor:
 
     def once(self, claim: Claim, seconds: float = 10.0) -> Grant | Held:
         """Wait once for a key; `StoreError` is for the caller."""
-        return self.locker.wait(claim, Subject("t", claim.task_id, "t"), seconds)
+        return self.locker.wait(Ask(claim, Subject("t", claim.task_id, "t")), seconds)
 
     def granted(self, key: str) -> Grant:
         """Ask, and ask again after an error as a task that is sent again, until it is granted."""
@@ -62,7 +62,7 @@ class Actor:
     @contextlib.contextmanager
     def body(self, grant: Grant) -> Iterator[None]:
         """What a task records."""
-        run, lease, claim = uuid.uuid4().hex, grant.lease, grant.claim
+        run, lease, claim = uuid.uuid4().hex, grant.lease, grant.ask.claim
         known = {"run": run, "key": lease.key, "pid": os.getpid()}
         known |= {"task_id": claim.task_id, "publication": claim.publication, "attempt": 0}
         self.sent.append(claim.task_id)

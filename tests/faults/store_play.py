@@ -103,7 +103,7 @@ def _play_body(
         first.locker.keeper.drop(grant.lease)
         spoil()
         first.locker.keeper.owe(
-            lambda: first.store.free(grant.lease.key, grant.claim.holder), for_=TTL
+            lambda: first.store.free(grant.lease.key, grant.ask.claim.holder), for_=TTL
         )
         wire.wait_lost()
         return ended

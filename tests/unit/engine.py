@@ -12,7 +12,7 @@ from celery.app.trace import build_tracer
 from celery_lock import LockedTask
 from celery_lock.app.locks import locks_of
 from celery_lock.engine.keeper import Keeper
-from celery_lock.engine.locker import Grant, Locker
+from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.message import RAW, note_arrival
 from celery_lock.model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
@@ -137,7 +137,7 @@ class Engine:
         return Claim(key, self.holder(task_id), **{"ttl": 30.0, **options})
 
     def take(self, key: str = "k", *, at_most: float | None = None, **options: Any) -> Grant:
-        got = self.locker.claim(self.claim(key, **options), SUBJECT, at_most=at_most)
+        got = self.locker.claim(Ask(self.claim(key, **options), SUBJECT, at_most))
         assert isinstance(got, Grant)
         return got
 

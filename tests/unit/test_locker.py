@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from celery_lock.engine.locker import LOOK_AGAIN, Grant, Locker
+from celery_lock.engine.locker import LOOK_AGAIN, Ask, Grant, Locker
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.events import Acquired, Lost, Observers, Released, StoreFailed
 from celery_lock.model import Feature, Held, Lease
@@ -41,7 +41,7 @@ def test_a_granted_claim_is_kept_and_told(engine: Engine) -> None:
 def test_a_taken_key_is_answered_with_its_holder_and_nothing_is_told(engine: Engine) -> None:
     engine.hold(task_id="other")
 
-    got = engine.locker.claim(engine.claim(), SUBJECT)
+    got = engine.locker.claim(Ask(engine.claim(), SUBJECT))
 
     assert isinstance(got, Held)
     assert got.holder.startswith("other#")
@@ -51,7 +51,7 @@ def test_a_taken_key_is_answered_with_its_holder_and_nothing_is_told(engine: Eng
 
 def test_two_claims_of_one_key_in_one_process_are_two(engine: Engine) -> None:
     first = engine.take()
-    second = engine.locker.claim(engine.claim(), SUBJECT)
+    second = engine.locker.claim(Ask(engine.claim(), SUBJECT))
 
     assert isinstance(second, Held)
     engine.move(100)
@@ -74,7 +74,7 @@ def test_a_claim_without_an_answer_is_taken_back(
     engine.store.instead["acquire"] = how(error)
 
     with pytest.raises(StoreError):
-        engine.locker.claim(engine.claim(), SUBJECT, answer="requeue")
+        engine.locker.claim(Ask(engine.claim(), SUBJECT, on_error="requeue"))
     engine.settle()
 
     (told,) = engine.told(StoreFailed)
@@ -87,7 +87,7 @@ def test_a_claim_that_arrives_after_it_was_taken_back_is_refused(engine: Engine)
     claim = engine.claim()
     engine.store.instead["acquire"] = refuse(DOWN)
     with pytest.raises(StoreError):
-        engine.locker.claim(claim, SUBJECT)
+        engine.locker.claim(Ask(claim, SUBJECT))
     engine.settle()
 
     late = engine.store.acquire(claim)
@@ -99,7 +99,7 @@ def test_a_claim_that_arrives_after_it_was_taken_back_is_refused(engine: Engine)
 def test_taking_back_goes_on_while_the_store_is_down(engine: Engine) -> None:
     engine.store.instead = {"acquire": lose_answer(DOWN), "undo": refuse(DOWN)}
     with pytest.raises(StoreError):
-        engine.locker.claim(engine.claim(), SUBJECT)
+        engine.locker.claim(Ask(engine.claim(), SUBJECT))
     engine.move(5)
     assert engine.holder_of() == "id-1"
 
@@ -111,7 +111,7 @@ def test_taking_back_goes_on_while_the_store_is_down(engine: Engine) -> None:
 def test_taking_back_takes_nothing_from_who_got_the_key_meanwhile(engine: Engine) -> None:
     engine.store.instead["acquire"] = refuse(DOWN)
     with pytest.raises(StoreError):
-        engine.locker.claim(engine.claim(), SUBJECT)
+        engine.locker.claim(Ask(engine.claim(), SUBJECT))
     engine.store.instead.clear()
     engine.hold(task_id="other")
 
@@ -128,7 +128,7 @@ def test_a_stop_that_falls_into_a_claim_is_passed_on_and_the_claim_taken_back(
     engine.store.instead["acquire"] = how(stop)
 
     with pytest.raises(type(stop)):
-        engine.locker.claim(engine.claim(), SUBJECT)
+        engine.locker.claim(Ask(engine.claim(), SUBJECT))
     engine.settle()
 
     assert engine.holder_of() is None
@@ -142,7 +142,7 @@ def test_an_answer_that_is_none_is_an_error_and_the_claim_taken_back(
     engine.store.instead["acquire"] = lambda call: call() and garbage
 
     with pytest.raises(AttributeError):
-        engine.locker.claim(engine.claim(), SUBJECT)
+        engine.locker.claim(Ask(engine.claim(), SUBJECT))
     engine.settle()
 
     assert engine.holder_of() is None
@@ -157,7 +157,7 @@ def test_a_lease_that_was_over_before_its_answer_came_is_no_lease(engine: Engine
     engine.store.instead["acquire"] = slow
 
     with pytest.raises(StoreUnavailable, match="after the lease's 3 s had passed"):
-        engine.locker.claim(engine.claim(ttl=3), SUBJECT, answer="requeue")
+        engine.locker.claim(Ask(engine.claim(ttl=3), SUBJECT, on_error="requeue"))
 
     assert engine.told(Acquired) == []
     engine.hold(task_id="other")
@@ -337,7 +337,7 @@ class NoWatch(MemoryStore):
 
 
 def test_a_free_key_is_not_waited_for(engine: Engine) -> None:
-    got = engine.locker.wait(engine.claim(), SUBJECT, 10)
+    got = engine.locker.wait(Ask(engine.claim(), SUBJECT), 10)
 
     assert isinstance(got, Grant)
     assert engine.clock() == 1000
@@ -347,7 +347,7 @@ def test_a_free_key_is_not_waited_for(engine: Engine) -> None:
 def test_a_wait_ends_when_the_holder_is_never_heard_of_again(engine: Engine) -> None:
     engine.hold(ttl=5)
 
-    got = engine.locker.wait(engine.claim(), SUBJECT, 60)
+    got = engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
 
     assert isinstance(got, Grant)
     assert engine.clock() - 1000 == pytest.approx(5, abs=0.1)
@@ -364,7 +364,7 @@ def test_a_wait_is_woken_by_the_store(engine: Engine) -> None:
 
     engine.store.instead["watch"] = freed
 
-    assert isinstance(engine.locker.wait(engine.claim(), SUBJECT, 60), Grant)
+    assert isinstance(engine.locker.wait(Ask(engine.claim(), SUBJECT), 60), Grant)
     assert engine.clock() == 1000.25
 
 
@@ -383,14 +383,14 @@ def test_a_lost_wake_up_costs_a_second(engine: Engine) -> None:
 
     engine.store.watch = Deaf()  # type: ignore[method-assign]
 
-    assert isinstance(engine.locker.wait(engine.claim(), SUBJECT, 60), Grant)
+    assert isinstance(engine.locker.wait(Ask(engine.claim(), SUBJECT), 60), Grant)
     assert naps == [LOOK_AGAIN]
 
 
 def test_a_wait_gives_up_after_max_wait_with_a_last_try(engine: Engine) -> None:
     engine.hold(ttl=60)
 
-    got = engine.locker.wait(engine.claim(), SUBJECT, 2.5)
+    got = engine.locker.wait(Ask(engine.claim(), SUBJECT), 2.5)
 
     assert isinstance(got, Held)
     assert engine.clock() == pytest.approx(1002.5)
@@ -409,7 +409,7 @@ def test_without_a_watch_it_polls_ever_more_slowly(engine: Engine) -> None:
     locker = Locker(store, clock=engine.clock, keeper=engine.keeper, pause=pause)
     engine.hold(ttl=60)
 
-    got = locker.wait(engine.claim(), SUBJECT, 5)
+    got = locker.wait(Ask(engine.claim(), SUBJECT), 5)
 
     assert isinstance(got, Held)
     assert naps[:3] == [pytest.approx(0.02), pytest.approx(0.03), pytest.approx(0.045)]
@@ -427,7 +427,7 @@ def test_a_store_error_ends_a_wait(engine: Engine) -> None:
     engine.store.instead["watch"] = then_down
 
     with pytest.raises(StoreUnavailable):
-        engine.locker.wait(engine.claim(), SUBJECT, 60)
+        engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
     engine.settle()
     assert engine.holder_of() == "other"
 
@@ -446,7 +446,7 @@ def test_a_stop_that_falls_into_a_wait_leaves_nothing_behind(engine: Engine, cal
 
     engine.store.instead[call] = later
     with pytest.raises(SoftTimeLimitExceeded):
-        engine.locker.wait(engine.claim(), SUBJECT, 60)
+        engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
     engine.settle()
     engine.move(5)
 
@@ -460,7 +460,7 @@ def test_a_stop_that_falls_into_a_wait_leaves_nothing_behind(engine: Engine, cal
 def test_an_abandoned_grant_is_taken_back(engine: Engine) -> None:
     grant = engine.take()
 
-    engine.locker.abandon(grant.claim)
+    engine.locker.abandon(grant.ask.claim)
     engine.settle()
 
     assert engine.holder_of() is None
@@ -470,7 +470,7 @@ def test_an_abandoned_grant_is_taken_back(engine: Engine) -> None:
 def test_abandoning_what_was_not_granted_costs_no_call(engine: Engine) -> None:
     engine.hold()
     claim = engine.claim()
-    engine.locker.claim(claim, SUBJECT)
+    engine.locker.claim(Ask(claim, SUBJECT))
     calls = len(engine.store.calls)
 
     engine.locker.abandon(claim)

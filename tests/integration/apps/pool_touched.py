@@ -11,6 +11,7 @@ from typing import Any
 from celery import signals
 
 from celery_lock.app.locks import locks_of
+from celery_lock.engine.locker import Ask
 from celery_lock.events import Subject
 from celery_lock.model import Claim
 from tests.integration.apps import pool_app
@@ -25,7 +26,7 @@ def _touch(name: str) -> None:
     tell(
         "touched",
         name,
-        token=locks_of(app).locker.claim(claim, Subject("main", name, name)).lease.token,
+        token=locks_of(app).locker.claim(Ask(claim, Subject("main", name, name))).lease.token,
     )
 
 
