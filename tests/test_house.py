@@ -38,7 +38,7 @@ FLOORS: tuple[set[str], ...] = (
 )
 """Rooms by floor. A room is a file or a folder of the package; imports only point down."""
 
-LOOSE = {"errors", "backoff", "policies", "signals", "metrics", "testing"}
+LOOSE = {"errors", "backoff", "policies", "signals", "metrics"}
 """What may lie loose at the top of the package: what users import, and the two that it needs."""
 
 MOST_ROOMS, MOST_FLOORS, MOST_ARROWS = 22, 10, 80

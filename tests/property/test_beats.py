@@ -44,9 +44,7 @@ class Fire:
                 self.start()
         self.world.next.clear()
         self.world.refuse = lambda beat: False
-        self.world.cut(False)
-        for beat in self.world.beats:
-            beat.store.lose_answers = 0
+        self.world.heal()
         self.world.run(61)
 
     def faults(self) -> list[Callable[[], None]]:
@@ -115,13 +113,13 @@ class Fire:
         self.excuse(seconds + 13)
         self.world.cut()
         self.world.run(seconds)
-        self.world.cut(False)
+        self.world.heal()
 
     def lose_answers(self) -> None:
         beat = self.random.choice(self.alive())
         self.log.append(f"{self.world.now:.3f} {beat.name} loses an answer")
         self.excuse(13)
-        beat.store.lose_answers = self.random.choice((1, 2))
+        beat.store.lose_answer(times=self.random.choice((1, 2)))
 
     def flush(self) -> None:
         self.log.append(f"{self.world.now:.3f} flush")

@@ -23,10 +23,9 @@ from celery_lock.beat.calls import Calls
 from celery_lock.beat.clock import StoreClock
 from celery_lock.beat.deciding import Deciding
 from celery_lock.beat.ledger import Ledger
-from celery_lock.errors import StoreUnavailable
-from celery_lock.model import Change, Changed
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
+from celery_lock.testing import FaultyStore, StoreCall
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc).timestamp()
 
@@ -67,55 +66,6 @@ class Beat:
     paused: bool = False
     died: BaseException | None = None
     slept: list[float] = field(default_factory=list)
-
-
-class FaultyStore:
-    """The world's store, as one beat sees it."""
-
-    def __init__(self, inner: MemoryStore, world: World) -> None:
-        self._inner = inner
-        self.world = world
-        self.calls = 0
-        self.down = False
-        self.lose_answers = 0
-        self.beat: Beat | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def change(self, change: Change) -> Changed:
-        """Change a record, or fail as an unreachable server does."""
-        self._reach()
-        if '"claim"' not in change.value and change.expected and self.beat is not None:
-            self.world.reach("confirming", self.beat)
-        answer = self._inner.change(change)
-        self._lose()
-        if answer.done and '"claim"' in change.value and self.beat is not None:
-            due = json.loads(change.value)["claim"]["due"] - self.world.begins
-            self.world.claimed = change.name, round(due, 6)
-            self.world.reach("claimed", self.beat)
-        return answer
-
-    def records(self, space: str, names: Any) -> Any:
-        """Read records, or fail likewise."""
-        self._reach()
-        answer = self._inner.records(space, names)
-        self._lose()
-        return answer
-
-    def check(self) -> list[str]:
-        """Say nothing."""
-        return []
-
-    def _reach(self) -> None:
-        self.calls += 1
-        if self.down:
-            raise StoreUnavailable("memory://", "it is down")
-
-    def _lose(self) -> None:
-        if self.lose_answers:
-            self.lose_answers -= 1
-            raise StoreUnavailable("memory://", "its answer was lost")
 
 
 class World:
@@ -170,9 +120,10 @@ class World:
         app.now = lambda: datetime.fromtimestamp(  # type: ignore[method-assign]
             begins + world.now + wall, app.timezone
         )
-        store = FaultyStore(MemoryStore(self.space), self)
-        beat = Beat(name, None, store, wakes=self.now)
-        store.beat = beat
+        server = FaultyStore(MemoryStore(self.space))  # it fails for nobody, and is looked at
+        beat = Beat(name, None, FaultyStore(server), wakes=self.now)
+        server.instead("change", do=lambda call: self._change(beat, call))
+        server.instead("check", do=lambda call: [])
 
         class Ours(kind):  # type: ignore[misc, valid-type]  # any scheduler
             producer = None
@@ -200,7 +151,7 @@ class World:
         scheduler = beat.scheduler = Ours(app=app, max_interval=300)
         if issubclass(kind, LockedScheduler) or hasattr(kind, "_deciding"):
             clock = StoreClock(app.now().timestamp(), self.clock)
-            calls = Calls(store, space_of(app), clock, lambda e: self.failed.append(str(e)))  # type: ignore[arg-type]  # it is one by its methods
+            calls = Calls(beat.store, space_of(app), clock, lambda e: self.failed.append(str(e)))
             ledger = Ledger(calls, f"{name}#1#{len(self.beats)}")
             scheduler._lock_deciding = Deciding(
                 ledger,
@@ -208,9 +159,20 @@ class World:
                 fires=on_store_error == "fire",
                 longest=300,
             )
-            scheduler._lock_store = store
+            scheduler._lock_store = beat.store
         self.beats.append(beat)
         return beat
+
+    def _change(self, beat: Beat, call: StoreCall) -> Any:
+        change = call.arguments["change"]
+        if '"claim"' not in change.value and change.expected:
+            self.reach("confirming", beat)
+        answer = call()
+        if answer.done and '"claim"' in change.value:
+            due = json.loads(change.value)["claim"]["due"] - self.begins
+            self.claimed = change.name, round(due, 6)
+            self.reach("claimed", beat)
+        return answer
 
     def run(self, seconds: float) -> None:
         """Let so much time pass, and wake each beat when it has slept."""
@@ -268,10 +230,15 @@ class World:
         beat.scheduler.close()
         raise Stopped
 
-    def cut(self, down: bool = True) -> None:
-        """Take the store away from all beats, or give it back."""
+    def cut(self) -> None:
+        """Take the store away from all beats."""
         for beat in self.beats:
-            beat.store.down = down
+            beat.store.refuse()
+
+    def heal(self) -> None:
+        """Give the store back to all beats."""
+        for beat in self.beats:
+            beat.store.heal()
 
     def flush(self) -> None:
         """Let the store forget everything."""

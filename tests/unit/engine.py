@@ -1,9 +1,9 @@
-"""The engine without a server: a store that a test can trip up, a clock, and deliveries by hand."""
+"""The engine without a server: a store that fails to order, a clock, and deliveries by hand."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from celery import Celery
@@ -15,92 +15,14 @@ from celery_lock.engine.keeper import Keeper
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.message import RAW, note_arrival
-from celery_lock.model import Change, Changed, Claim, End, Held, Holder, Lease, Outcome, Record
+from celery_lock.model import Claim, Holder, Lease
 from celery_lock.model.clock import steady
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
+from celery_lock.testing import FaultyStore
 
 EPOCH = 1_700_000_000.0
 SUBJECT = Subject("shop.charge", "id-1", "user:{user_id}")
-
-Trip = Callable[[Callable[[], Any]], Any]
-"""What is done instead of a call to the store; it is given the call itself."""
-
-
-class TripStore(MemoryStore):
-    """A memory store that notes its calls, and lets a test do something else instead."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(Space(clock, epoch=EPOCH))
-        self.calls: list[str] = []
-        self.instead: dict[str, Trip] = {}
-
-    def acquire(self, claim: Claim) -> Lease | Held:
-        got: Lease | Held = self._called("acquire", lambda: super(TripStore, self).acquire(claim))
-        return got
-
-    def renew(
-        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
-    ) -> list[Outcome]:
-        self.renewals, self.within = list(renewals), within
-        outcomes: list[Outcome] = self._called(
-            "renew", lambda: super(TripStore, self).renew(renewals, within=within)
-        )
-        return outcomes
-
-    def release(self, lease: Lease, end: End | None = None) -> bool:
-        freed: bool = self._called("release", lambda: super(TripStore, self).release(lease, end))
-        return freed
-
-    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
-        had: Held | None = self._called(
-            "free", lambda: super(TripStore, self).free(key, holder, floor=floor)
-        )
-        return had
-
-    def undo(self, claim: Claim) -> None:
-        self._called("undo", lambda: super(TripStore, self).undo(claim))
-
-    def watch(self, key: str, timeout: float) -> None:
-        self._called("watch", lambda: super(TripStore, self).watch(key, timeout))
-
-    def change(self, change: Change) -> Changed:
-        changed: Changed = self._called("change", lambda: super(TripStore, self).change(change))
-        return changed
-
-    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
-        answer: tuple[list[Record | None], float] = self._called(
-            "records", lambda: super(TripStore, self).records(space, names)
-        )
-        return answer
-
-    def names(self, space: str) -> list[str]:
-        names: list[str] = self._called("names", lambda: super(TripStore, self).names(space))
-        return names
-
-    def _called(self, name: str, call: Callable[[], Any]) -> Any:
-        self.calls.append(name)
-        trip = self.instead.get(name)
-        return call() if trip is None else trip(call)
-
-
-def refuse(error: BaseException) -> Trip:
-    """The call never reaches the store."""
-
-    def trip(call: Callable[[], Any]) -> Any:
-        raise error
-
-    return trip
-
-
-def lose_answer(error: BaseException) -> Trip:
-    """The store does what it was asked, and nobody hears of it."""
-
-    def trip(call: Callable[[], Any]) -> Any:
-        call()
-        raise error
-
-    return trip
 
 
 class Again(NamedTuple):
@@ -116,7 +38,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.clock = ManualClock(1000.0, jumps=True)
-        self.store = TripStore(self.clock)
+        self.store = FaultyStore(MemoryStore(Space(self.clock, epoch=EPOCH)), pause=self.clock.move)
         self.keeper = Keeper(self.store, clock=self.clock, threads=False)
         self.facts: list[Fact] = []
         self.locker = Locker(
@@ -143,15 +65,15 @@ class Engine:
 
     def hold(self, key: str = "k", *, task_id: str = "other", **options: Any) -> Lease:
         """Somebody in another process takes the key."""
-        got = MemoryStore.acquire(self.store, self.claim(key, task_id=task_id, **options))
+        got = self.store.inner.acquire(self.claim(key, task_id=task_id, **options))
         assert isinstance(got, Lease)
         return got
 
     def free(self, lease: Lease) -> None:
-        assert MemoryStore.release(self.store, lease)
+        assert self.store.inner.release(lease)
 
     def holder_of(self, key: str = "k") -> str | None:
-        held = self.store.peek(key)
+        held = self.store.inner.peek(key)
         return None if held is None else Holder.parse(held.holder).task_id
 
     def move(self, seconds: float) -> None:
@@ -164,7 +86,7 @@ class Engine:
 
     def settle(self) -> None:
         """Let the keeper pay what it owes."""
-        self.store.instead.clear()
+        self.store.heal()
         self.move(3)
 
     def told(self, kind: type[Fact]) -> list[Any]:

@@ -88,7 +88,7 @@ def test_a_confirm_that_is_said_late_says_it_as_well() -> None:
     world = two(10.0, 25)
     world.next["published"] = lambda beat: world.cut()
     world.run(8)
-    world.cut(False)
+    world.heal()
     world.run(1.5)
 
     assert then(world) == pytest.approx(world.dues("e")[-1] + 10, abs=TURN)
@@ -124,7 +124,7 @@ def test_a_beat_writes_over_what_is_none_of_ours_and_loses_no_tick(value: str) -
     world = two(10.0, 25)
     store = world.beats[0].store
     (record,), _ = store.records("beat:shop", ["e"])
-    assert store._inner.change(Change("beat:shop", "e", record.stamp, "x", value, 1e6)).done
+    assert store.inner.change(Change("beat:shop", "e", record.stamp, "x", value, 1e6)).done
 
     world.run(20)
 

@@ -14,10 +14,9 @@ from click.testing import CliRunner, Result
 
 from celery_lock import cli
 from celery_lock.errors import StoreUnavailable
-from celery_lock.model import Claim, Held, Holder, Lease
-from celery_lock.stores.memory import MemoryStore
+from celery_lock.model import Claim, Holder, Lease
 
-from .engine import Engine, TripStore
+from .engine import Engine
 
 NODE = "celery@shop-3"
 HOLDER = str(Holder("id-1", NODE, 4711, "n1"))
@@ -29,11 +28,11 @@ class Desk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.engine = Engine()
         self.app = self.engine.app()
-        self.store: TripStore = self.engine.store
+        self.store = self.engine.store
         monkeypatch.setattr(cli.commands, "_can_ask", lambda: True)
 
     def take(self, key: str, holder: str = HOLDER, **options: Any) -> Lease:
-        got = MemoryStore.acquire(self.store, Claim(key, holder, **{"ttl": 30.0, **options}))
+        got = self.store.inner.acquire(Claim(key, holder, **{"ttl": 30.0, **options}))
         assert isinstance(got, Lease)
         return got
 
@@ -80,7 +79,7 @@ def test_show_of_a_free_key_says_so_and_where_it_looked(desk: Desk) -> None:
 
 
 def test_a_key_that_only_its_floor_keeps_is_held_by_nobody(desk: Desk) -> None:
-    MemoryStore.release(desk.store, desk.take("feed", at_least=3600.0))
+    desk.store.inner.release(desk.take("feed", at_least=3600.0))
     desk.engine.clock.move(60)
 
     told = desk.type("show", "feed")
@@ -114,7 +113,7 @@ def test_a_program_reads_the_same(desk: Desk) -> None:
 
 
 def test_a_program_finds_every_field_of_a_free_key_and_of_a_floor(desk: Desk) -> None:
-    MemoryStore.release(desk.store, desk.take("feed", at_least=60.0))
+    desk.store.inner.release(desk.take("feed", at_least=60.0))
 
     free, floor = (
         json.loads(desk.type("show", key, "--json").output.splitlines()[-1])
@@ -267,7 +266,7 @@ def test_release_ends_the_floor_of_a_running_body_as_well(desk: Desk) -> None:
 
 
 def test_release_ends_a_floor_that_nobody_holds_any_more(desk: Desk) -> None:
-    MemoryStore.release(desk.store, desk.take("feed", at_least=3600.0))
+    desk.store.inner.release(desk.take("feed", at_least=3600.0))
 
     told = desk.type("release", "feed", answer="y\n")
 
@@ -305,7 +304,7 @@ def test_whoever_got_the_key_while_the_question_stood_is_not_robbed(
     other = str(Holder("id-2", NODE, 4712, "n2"))
 
     def changes_hands() -> None:
-        MemoryStore.release(desk.store, lease)
+        desk.store.inner.release(lease)
         desk.take("order:7", other)
 
     while_asked(monkeypatch, changes_hands)
@@ -325,7 +324,7 @@ def test_a_second_delivery_of_the_same_task_is_somebody_else(
     copy = str(Holder("id-1", NODE, 4711, "n2"))
 
     def delivered_again() -> None:
-        MemoryStore.release(desk.store, lease)
+        desk.store.inner.release(lease)
         desk.take("order:7", copy)
 
     while_asked(monkeypatch, delivered_again)
@@ -338,7 +337,7 @@ def test_a_holder_that_leaves_its_floor_behind_while_the_question_stands_is_not_
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = desk.take("feed", at_least=3600.0)
-    while_asked(monkeypatch, lambda: MemoryStore.release(desk.store, lease))
+    while_asked(monkeypatch, lambda: desk.store.inner.release(lease))
 
     told = desk.type("release", "feed")
 
@@ -351,7 +350,7 @@ def test_a_key_that_became_free_while_the_question_stood_is_free(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = desk.take("order:7")
-    while_asked(monkeypatch, lambda: MemoryStore.release(desk.store, lease))
+    while_asked(monkeypatch, lambda: desk.store.inner.release(lease))
 
     told = desk.type("release", "order:7")
 
@@ -374,13 +373,9 @@ def test_the_robbed_holder_is_told_at_its_next_renewal(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "release"])
-def test_a_store_without_an_answer_is_named_without_a_traceback(
-    desk: Desk, command: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def peek(key: str) -> Held | None:
-        raise StoreUnavailable("redis://shop:6379/0", "nobody listens there")
-
-    monkeypatch.setattr(desk.store, "peek", peek)
+def test_a_store_without_an_answer_is_named_without_a_traceback(desk: Desk, command: str) -> None:
+    gone = StoreUnavailable("redis://shop:6379/0", "nobody listens there")
+    desk.store.refuse("peek", error=gone)
 
     told = desk.type(command, "order:7")
 
@@ -410,13 +405,9 @@ def test_a_setting_that_is_wrong_is_named(desk: Desk) -> None:
     assert "did you mean 'lock_ttl'" in told.output
 
 
-def test_a_release_that_gets_no_answer_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_that_gets_no_answer_says_so(desk: Desk) -> None:
     desk.take("order:7")
-
-    def free(key: str, holder: str, *, floor: bool = False) -> Held | None:
-        raise StoreUnavailable("redis://shop:6379/0", "it hangs")
-
-    monkeypatch.setattr(desk.store, "free", free)
+    desk.store.refuse("free", error=StoreUnavailable("redis://shop:6379/0", "it hangs"))
 
     told = desk.type("release", "--force", "order:7")
 

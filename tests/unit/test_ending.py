@@ -42,7 +42,8 @@ class Task:
 
     def remembers(self) -> bool:
         """A completion was recorded."""
-        return bool(self.engine.store._space.completed)
+        ends = [asked["end"] for asked in self.engine.store.asked("release")]
+        return any(end is not None and end.publication for end in ends)
 
     def raises(self, error: BaseException) -> None:
         def during(task: Any) -> None:

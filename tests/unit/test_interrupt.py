@@ -557,7 +557,7 @@ def test_a_loss_while_the_key_is_given_back_interrupts_nothing(engine: Engine) -
             steps()
             return call()
 
-        engine.store.instead["release"] = release
+        engine.store.instead("release", do=release)
         engine.clock.move(6)  # it has ended, and nobody has been told yet
         return "done"
 

@@ -6,19 +6,20 @@ import gc
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from celery_lock.engine.keeper import Keeper
 from celery_lock.errors import StoreError, StoreUnavailable
-from celery_lock.model import Claim, Lease, Outcome
+from celery_lock.model import Claim, Lease
 from celery_lock.model.clock import Clock, steady
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
+from celery_lock.testing import FaultyStore, StoreCall
 
-from .engine import Engine, lose_answer, refuse
+from .engine import Engine
 from .forking import holds_in_a_child
 
 DOWN = StoreUnavailable("memory://", "no answer")
@@ -99,7 +100,8 @@ def test_what_is_not_due_is_left_alone(engine: Engine) -> None:
 
     engine.keeper.renew()
 
-    assert [lease.key for lease, _ in engine.store.renewals] == ["short"]
+    (asked,) = engine.store.asked("renew")
+    assert [lease.key for lease, _ in asked["renewals"]] == ["short"]
 
 
 def test_a_renewal_leaves_time_for_another_try(engine: Engine) -> None:
@@ -110,8 +112,9 @@ def test_a_renewal_leaves_time_for_another_try(engine: Engine) -> None:
 
     engine.keeper.renew()
 
-    assert len(engine.store.renewals) == 2
-    assert engine.store.within == pytest.approx(0.5)
+    asked = engine.store.asked("renew")[-1]
+    assert len(asked["renewals"]) == 2
+    assert asked["within"] == pytest.approx(0.5)
 
 
 def test_a_lost_lease_is_no_reason_to_hurry(engine: Engine) -> None:
@@ -121,7 +124,7 @@ def test_a_lost_lease_is_no_reason_to_hurry(engine: Engine) -> None:
 
     engine.keeper.renew()
 
-    assert engine.store.within == pytest.approx(5)
+    assert engine.store.asked("renew")[-1]["within"] == pytest.approx(5)
 
 
 def test_a_slow_acquire_does_not_cost_the_lease_its_first_renewal(engine: Engine) -> None:
@@ -172,12 +175,12 @@ def test_dropping_what_is_not_there_is_nothing(engine: Engine) -> None:
 
 def test_a_renewal_without_an_answer_is_tried_again_soon(engine: Engine) -> None:
     kept = Kept(engine, ttl=12)
-    engine.store.instead["renew"] = refuse(DOWN)
+    engine.store.refuse("renew", error=DOWN)
     engine.clock.move(4)
 
     assert engine.keeper.renew() == engine.clock() + 1
     assert not kept.lease.lost
-    engine.store.instead.clear()
+    engine.store.heal()
     engine.clock.move(1)
     engine.keeper.renew()
 
@@ -188,7 +191,7 @@ def test_a_renewal_without_an_answer_is_tried_again_soon(engine: Engine) -> None
 
 def test_one_of_a_batch_is_told_that_it_got_no_answer(engine: Engine) -> None:
     leases = [Kept(engine, f"k{number}") for number in range(5)]
-    engine.store.instead["renew"] = refuse(DOWN)
+    engine.store.refuse("renew", error=DOWN)
     engine.clock.move(10)
 
     engine.keeper.renew()
@@ -198,7 +201,7 @@ def test_one_of_a_batch_is_told_that_it_got_no_answer(engine: Engine) -> None:
 
 def test_without_any_answer_a_lease_is_lost_at_its_deadline_and_not_before(engine: Engine) -> None:
     kept = Kept(engine, ttl=30)
-    engine.store.instead["renew"] = refuse(DOWN)
+    engine.store.refuse("renew", error=DOWN)
     deadline = kept.lease.deadline
 
     engine.move(deadline - engine.clock() - 0.01)
@@ -223,12 +226,7 @@ def test_an_answer_after_the_deadline_revives_nothing(engine: Engine) -> None:
     kept = Kept(engine, ttl=30)
     engine.clock.move(10)
 
-    def slow(call: Callable[[], Any]) -> Any:
-        outcomes = call()
-        engine.clock.move(25)
-        return outcomes
-
-    engine.store.instead["renew"] = slow
+    engine.store.slow("renew", seconds=25)
     engine.keeper.renew()
     engine.keeper.notify_losses()
 
@@ -238,9 +236,9 @@ def test_an_answer_after_the_deadline_revives_nothing(engine: Engine) -> None:
 
 def test_a_renewal_whose_answer_was_lost_costs_nothing(engine: Engine) -> None:
     kept = Kept(engine, ttl=30)
-    engine.store.instead["renew"] = lose_answer(DOWN)
+    engine.store.lose_answer("renew", error=DOWN)
     engine.move(12)
-    engine.store.instead.clear()
+    engine.store.heal()
 
     engine.move(100)
 
@@ -252,7 +250,7 @@ def test_a_renewal_whose_answer_was_lost_costs_nothing(engine: Engine) -> None:
 def test_an_outcome_that_is_none_neither_renews_nor_loses(engine: Engine, garbage: Any) -> None:
     kept = Kept(engine, ttl=30)
     deadline = kept.lease.deadline
-    engine.store.instead["renew"] = lambda call: [garbage]
+    engine.store.instead("renew", do=lambda call: [garbage])
     engine.clock.move(10)
 
     again = engine.keeper.renew()
@@ -309,7 +307,7 @@ def test_a_lease_released_while_its_renewal_was_under_way_is_not_lost(engine: En
         engine.free(kept.lease)
         return call()
 
-    engine.store.instead["renew"] = overtaken
+    engine.store.instead("renew", do=overtaken)
     engine.keeper.renew()
 
     assert kept.lost == []
@@ -325,7 +323,7 @@ def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine:
         kept.lease.lose("released")
         return outcomes
 
-    engine.store.instead["renew"] = overtaken
+    engine.store.instead("renew", do=overtaken)
     engine.keeper.renew()
 
     assert kept.lease.lost
@@ -397,7 +395,7 @@ def test_leases_come_before_debts(engine: Engine) -> None:
     engine.keeper.owe(lambda: engine.clock.move(100), for_=3)
     engine.clock.move(10)
     left: list[float] = []
-    engine.store.instead["renew"] = lambda call: left.append(kept.lease.remaining()) or call()
+    engine.store.instead("renew", do=lambda call: left.append(kept.lease.remaining()) or call())
 
     engine.keeper.renew()
 
@@ -449,38 +447,20 @@ def test_a_child_can_use_a_keeper_whose_lock_was_held_as_it_was_forked(engine: E
 # tests slow, and never wrong.
 
 
-class Signalled(MemoryStore):
-    """A store that tells of each renewal, and may be made to hang."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(Space(clock))
-        self.renewed = threading.Semaphore(0)
-        self.go_on = threading.Event()
-        self.go_on.set()
-        self.hangs = threading.Event()
-        self.raises: Exception | None = None
-
-    def renew(
-        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
-    ) -> list[Outcome]:
-        if not self.go_on.is_set():
-            self.hangs.set()
-            self.go_on.wait(PATIENCE)
-        if self.raises is not None:
-            error, self.raises = self.raises, None
-            raise error
-        outcomes = super().renew(renewals, within=within)
-        self.renewed.release()
-        return outcomes
-
-
 class Running:
-    """A keeper with its threads."""
+    """A keeper with its threads, and a store that tells of each renewal."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.store = Signalled(clock)
+        self.store = FaultyStore(MemoryStore(Space(clock)))
+        self.store.instead("renew", do=self._renew)
+        self.renewed = threading.Semaphore(0)
         self.keeper = Keeper(self.store, clock=clock)
+
+    def _renew(self, call: StoreCall) -> Any:
+        outcomes = call()
+        self.renewed.release()
+        return outcomes
 
     def keep(self, ttl: float, key: str = "k", on_lost: Callable[[str], object] = str) -> Lease:
         sent = self.clock()
@@ -510,17 +490,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def running(clock: ManualClock) -> Iterator[Running]:
-    running = Running(clock)
-    yield running
-    running.store.go_on.set()
+def running(clock: ManualClock) -> Running:
+    return Running(clock)
 
 
 def test_what_is_due_is_renewed_by_itself(running: Running, clock: ManualClock) -> None:
     lease = running.keep(0.03)
     clock.move(0.015)
 
-    assert running.store.renewed.acquire(timeout=PATIENCE)
+    assert running.renewed.acquire(timeout=PATIENCE)
     assert not lease.lost
 
 
@@ -532,13 +510,13 @@ def test_a_shorter_lease_is_renewed_though_the_threads_await_a_longer_one(
     running.keep(0.03, "short")
     clock.move(0.015)
 
-    assert running.store.renewed.acquire(timeout=PATIENCE)
+    assert running.renewed.acquire(timeout=PATIENCE)
 
 
 def test_a_loss_is_told_while_the_store_hangs() -> None:
     running = Running(steady)
-    running.store.go_on.clear()
-    told = threading.Event()
+    go_on, told = threading.Event(), threading.Event()
+    running.store.instead("renew", do=lambda call: go_on.wait(PATIENCE) and call())
     when: list[float] = []
 
     def lost(reason: str) -> None:
@@ -549,10 +527,10 @@ def test_a_loss_is_told_while_the_store_hangs() -> None:
         lease = running.keep(0.1, on_lost=lost)
 
         assert told.wait(PATIENCE)
-        assert not running.store.go_on.is_set()
+        assert not go_on.is_set()
         assert when[0] >= lease.deadline
     finally:
-        running.store.go_on.set()
+        go_on.set()
 
 
 def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
@@ -560,7 +538,7 @@ def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
 ) -> None:
     logged = threading.Event()
     monkeypatch.setattr("celery_lock.engine.keeper.logger.exception", lambda *args: logged.set())
-    running.store.raises = ValueError("garbage")
+    running.store.refuse("renew", error=ValueError("garbage"), times=1)
     running.keep(0.03)
     clock.move(0.015)
 
@@ -568,7 +546,7 @@ def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
     running.keep(0.03, "another")
     clock.move(0.015)
 
-    assert running.store.renewed.acquire(timeout=PATIENCE)
+    assert running.renewed.acquire(timeout=PATIENCE)
 
 
 def test_there_are_two_threads_for_any_number_of_leases(running: Running) -> None:
@@ -586,7 +564,7 @@ def test_a_child_starts_threads_of_its_own(running: Running, clock: ManualClock)
     def renews() -> bool:
         running.keep(0.03, "child's")
         clock.move(0.015)
-        return running.store.renewed.acquire(timeout=4) and len(running.keeper) == 1
+        return running.renewed.acquire(timeout=4) and len(running.keeper) == 1
 
     assert holds_in_a_child(renews)
     assert not parents.lost
@@ -596,7 +574,7 @@ def test_a_child_starts_threads_of_its_own(running: Running, clock: ManualClock)
 def test_a_keeper_that_never_kept_anything_leaves_nothing_behind(clock: ManualClock) -> None:
     before = threading.active_count()
 
-    keeper = weakref.ref(Keeper(Signalled(clock), clock=clock))
+    keeper = weakref.ref(Keeper(MemoryStore(Space(clock)), clock=clock))
     gc.collect()
 
     assert threading.active_count() == before

@@ -10,39 +10,18 @@ from celery_lock.beat.calls import Calls
 from celery_lock.beat.clock import StoreClock
 from celery_lock.beat.ledger import Ledger
 from celery_lock.beat.ticks import Later, Moved, Tick, Wish
-from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.errors import StoreError
 from celery_lock.model import Change
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
+from celery_lock.testing import FaultyStore
 
 pytestmark = pytest.mark.unit
 
 EPOCH = 1_773_144_000.0
 
 
-class Store:
-    """The store as one beat sees it: it may be down for this one alone."""
-
-    url = "memory://"
-
-    def __init__(self, space: Space) -> None:
-        self.inner = MemoryStore(space)
-        self.down = False
-        self.changes: list[Change] = []
-
-    def change(self, change: Change) -> Any:
-        if self.down:
-            raise StoreUnavailable(self.url, "it is down")
-        self.changes.append(change)
-        return self.inner.change(change)
-
-    def records(self, space: str, names: Any) -> Any:
-        if self.down:
-            raise StoreUnavailable(self.url, "it is down")
-        return self.inner.records(space, names)
-
-
-class Ground:
+class TwoBeats:
     """Two beats, a store, and time."""
 
     def __init__(self) -> None:
@@ -50,10 +29,10 @@ class Ground:
         self.space = Space(self.clock, epoch=EPOCH)
         self.failed: list[StoreError] = []
 
-    def beat(self, name: str) -> tuple[Ledger, Store]:
-        store = Store(self.space)
+    def beat(self, name: str) -> tuple[Ledger, FaultyStore]:
+        store = FaultyStore(MemoryStore(self.space))
         clock = StoreClock(EPOCH + self.clock(), self.clock)
-        calls = Calls(store, "beat:shop", clock, self.failed.append)  # type: ignore[arg-type]
+        calls = Calls(store, "beat:shop", clock, self.failed.append)
         ledger = Ledger(calls, name)
         ledger.load({"e": None})
         return ledger, store
@@ -64,8 +43,8 @@ class Ground:
 
 
 @pytest.fixture
-def ground() -> Ground:
-    return Ground()
+def beats() -> TwoBeats:
+    return TwoBeats()
 
 
 def granted(answer: Any) -> Tick:
@@ -73,43 +52,45 @@ def granted(answer: Any) -> Tick:
     return answer
 
 
-def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(ground: Ground) -> None:
-    ledger, store = ground.beat("a")
-    ground.clock.move(1)
+def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(beats: TwoBeats) -> None:
+    ledger, store = beats.beat("a")
+    beats.clock.move(1)
     month = Wish(EPOCH + 101, EPOCH + 101, 10.0, following=30 * 86_400.0)
 
     ledger.confirm(granted(ledger.claim("e", month)))
 
-    assert [change.keep for change in store.changes[1:]] == [150 * 86_400.0] * 2
+    assert [asked["change"].keep for asked in store.asked("change")[1:]] == [150 * 86_400.0] * 2
 
 
-def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(ground: Ground) -> None:
-    ledger, store = ground.beat("a")
+def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(beats: TwoBeats) -> None:
+    ledger, store = beats.beat("a")
 
     ledger.load({"soon": None}, lambda name, run: run + 10.0)
     ledger.load({"who knows": None})
 
-    days = [change.keep / 86_400.0 for change in store.changes[-2:]]
+    days = [asked["change"].keep / 86_400.0 for asked in store.asked("change")[-2:]]
     assert days == [pytest.approx(30, abs=0.1), 400]
 
 
-def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(ground: Ground) -> None:
-    one, ones_store = ground.beat("one")
-    two, twos_store = ground.beat("two")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
-    assert isinstance(two.claim("e", ground.wish()), Later)
-    ones_store.down = twos_store.down = True
+def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(beats: TwoBeats) -> None:
+    one, ones_store = beats.beat("one")
+    two, twos_store = beats.beat("two")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
+    assert isinstance(two.claim("e", beats.wish()), Later)
+    ones_store.refuse()
+    twos_store.refuse()
     one.confirm(tick)  # it has been published, and cannot be confirmed
-    ground.clock.move(9.5)
+    beats.clock.move(9.5)
     with pytest.raises(StoreError):
-        two.look("e", ground.wish())
-    ground.clock.move(1.1)
-    ones_store.down = twos_store.down = False
+        two.look("e", beats.wish())
+    beats.clock.move(1.1)
+    ones_store.heal()
+    twos_store.heal()
 
-    answer = two.look("e", ground.wish())
+    answer = two.look("e", beats.wish())
     one.pay()
-    after = two.look("e", ground.wish())
+    after = two.look("e", beats.wish())
 
     assert isinstance(answer, Later), "its claim has ended, but the store has just come back"
     assert 9 < answer.seconds <= 10
@@ -118,43 +99,43 @@ def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(ground: Gro
 
 
 def test_a_beat_that_has_just_begun_takes_nothing_over_for_the_life_of_the_claim(
-    ground: Ground,
+    beats: TwoBeats,
 ) -> None:
-    one, _ = ground.beat("one")
-    ground.clock.move(1)
-    granted(one.claim("e", ground.wish()))
-    ground.clock.move(10.5)
-    two, _ = ground.beat("two")
+    one, _ = beats.beat("one")
+    beats.clock.move(1)
+    granted(one.claim("e", beats.wish()))
+    beats.clock.move(10.5)
+    two, _ = beats.beat("two")
 
-    first = two.claim("e", ground.wish())
-    ground.clock.move(10)
-    second = granted(two.look("e", ground.wish()))
+    first = two.claim("e", beats.wish())
+    beats.clock.move(10)
+    second = granted(two.look("e", beats.wish()))
 
     assert isinstance(first, Later)
     assert second.tries == 2
 
 
-def test_a_tick_that_is_given_up_is_taken_over_without_such_a_pause(ground: Ground) -> None:
-    one, _ = ground.beat("one")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
+def test_a_tick_that_is_given_up_is_taken_over_without_such_a_pause(beats: TwoBeats) -> None:
+    one, _ = beats.beat("one")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
     one.fail(tick)
-    two, _ = ground.beat("two")
-    ground.clock.move(1.01)
+    two, _ = beats.beat("two")
+    beats.clock.move(1.01)
 
-    taken = granted(two.claim("e", ground.wish()))
+    taken = granted(two.claim("e", beats.wish()))
 
     assert taken.due == tick.due
 
 
-def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(ground: Ground) -> None:
-    one, ones_store = ground.beat("one")
-    two, _ = ground.beat("two")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
-    assert isinstance(two.claim("e", ground.wish()), Later)
-    ground.clock.move(10.01)
-    granted(two.look("e", ground.wish()))  # and dies before it publishes
+def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(beats: TwoBeats) -> None:
+    one, ones_store = beats.beat("one")
+    two, _ = beats.beat("two")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
+    assert isinstance(two.claim("e", beats.wish()), Later)
+    beats.clock.move(10.01)
+    granted(two.look("e", beats.wish()))  # and dies before it publishes
 
     one.confirm(tick)
 
@@ -163,16 +144,16 @@ def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(ground: Gr
     assert f'"last": {tick.reach}' in record.value
 
 
-def test_a_confirm_of_long_ago_changes_nothing(ground: Ground) -> None:
-    one, ones_store = ground.beat("one")
-    two, _ = ground.beat("two")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
-    two.claim("e", ground.wish())
-    ground.clock.move(10.01)
-    two.confirm(granted(two.look("e", ground.wish())))
-    ground.clock.move(10)
-    two.confirm(granted(two.claim("e", ground.wish())))
+def test_a_confirm_of_long_ago_changes_nothing(beats: TwoBeats) -> None:
+    one, ones_store = beats.beat("one")
+    two, _ = beats.beat("two")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
+    two.claim("e", beats.wish())
+    beats.clock.move(10.01)
+    two.confirm(granted(two.look("e", beats.wish())))
+    beats.clock.move(10)
+    two.confirm(granted(two.claim("e", beats.wish())))
     (before,), _ = ones_store.records("beat:shop", ["e"])
 
     one.confirm(tick)
@@ -181,66 +162,66 @@ def test_a_confirm_of_long_ago_changes_nothing(ground: Ground) -> None:
 
 
 def test_a_claim_that_the_store_brings_back_after_its_confirm_is_passed_over(
-    ground: Ground,
+    beats: TwoBeats,
 ) -> None:
-    one, store = ground.beat("one")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
+    one, store = beats.beat("one")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
     (open_,), _ = store.records("beat:shop", ["e"])
     one.confirm(tick)
     (quiet,), _ = store.records("beat:shop", ["e"])
     back = Change("beat:shop", "e", quiet.stamp, open_.stamp, open_.value, 60)
     assert store.inner.change(back).done
-    ground.clock.move(20)
+    beats.clock.move(20)
 
-    after = granted(one.claim("e", ground.wish()))
+    after = granted(one.claim("e", beats.wish()))
 
     assert after.due > tick.due
     assert after.last == tick.run
 
 
-def test_a_look_at_a_claim_of_long_ago_ends_the_doubt(ground: Ground) -> None:
-    one, store = ground.beat("one")
-    two, _ = ground.beat("two")
-    ground.clock.move(1)
-    first = granted(one.claim("e", ground.wish()))
+def test_a_look_at_a_claim_of_long_ago_ends_the_doubt(beats: TwoBeats) -> None:
+    one, store = beats.beat("one")
+    two, _ = beats.beat("two")
+    beats.clock.move(1)
+    first = granted(one.claim("e", beats.wish()))
     (open_,), _ = store.records("beat:shop", ["e"])
     one.confirm(first)
-    assert isinstance(two.claim("e", ground.wish()), Moved)
-    ground.clock.move(5)
-    granted(one.claim("e", ground.wish()))
-    assert isinstance(two.claim("e", ground.wish()), Later)
+    assert isinstance(two.claim("e", beats.wish()), Moved)
+    beats.clock.move(5)
+    granted(one.claim("e", beats.wish()))
+    assert isinstance(two.claim("e", beats.wish()), Later)
     assert not two.of("e").is_sure
     (claimed,), _ = store.records("beat:shop", ["e"])
     back = Change("beat:shop", "e", claimed.stamp, open_.stamp, open_.value, 60)
     assert store.inner.change(back).done
 
-    answer = two.look("e", ground.wish())
+    answer = two.look("e", beats.wish())
 
     assert answer is None
     assert two.of("e").is_sure
 
 
-def test_a_beat_that_lags_behind_is_told_to_think_again(ground: Ground) -> None:
-    one, _ = ground.beat("one")
-    two, _ = ground.beat("two")
-    ground.clock.move(1)
-    one.confirm(granted(one.claim("e", ground.wish())))
+def test_a_beat_that_lags_behind_is_told_to_think_again(beats: TwoBeats) -> None:
+    one, _ = beats.beat("one")
+    two, _ = beats.beat("two")
+    beats.clock.move(1)
+    one.confirm(granted(one.claim("e", beats.wish())))
 
-    answer = two.claim("e", ground.wish())
+    answer = two.claim("e", beats.wish())
 
     assert isinstance(answer, Moved)
     assert two.of("e").last == one.of("e").last
 
 
-def test_a_thousand_owed_confirms_are_not_tried_while_the_store_is_silent(ground: Ground) -> None:
-    one, store = ground.beat("one")
-    ground.clock.move(1)
-    tick = granted(one.claim("e", ground.wish()))
-    store.down = True
+def test_a_thousand_owed_confirms_are_not_tried_while_the_store_is_silent(beats: TwoBeats) -> None:
+    one, store = beats.beat("one")
+    beats.clock.move(1)
+    tick = granted(one.claim("e", beats.wish()))
+    store.refuse()
     for _ in range(1000):
         one.confirm(tick)
 
     one.pay()
 
-    assert len(ground.failed) == 1
+    assert len(beats.failed) == 1

@@ -12,9 +12,9 @@ from celery_lock.engine.locker import LOOK_AGAIN, Ask, Grant, Locker
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.events import Acquired, Lost, Observers, Released, StoreFailed
 from celery_lock.model import Feature, Held, Lease
-from celery_lock.stores.memory import MemoryStore
+from celery_lock.testing import FaultyStore, StoreCall
 
-from .engine import SUBJECT, Engine, lose_answer, refuse
+from .engine import SUBJECT, Engine
 from .forking import holds_in_a_child
 
 DOWN = StoreUnavailable("memory://", "no answer")
@@ -67,11 +67,11 @@ def test_a_ceiling_below_the_ttl_shortens_what_the_store_is_asked_for(engine: En
 
 
 @pytest.mark.parametrize("error", [DOWN, StoreError("garbage")])
-@pytest.mark.parametrize("how", [refuse, lose_answer])
+@pytest.mark.parametrize("how", [FaultyStore.refuse, FaultyStore.lose_answer])
 def test_a_claim_without_an_answer_is_taken_back(
-    engine: Engine, error: StoreError, how: Callable[[BaseException], Any]
+    engine: Engine, error: StoreError, how: Callable[..., None]
 ) -> None:
-    engine.store.instead["acquire"] = how(error)
+    how(engine.store, "acquire", error=error)
 
     with pytest.raises(StoreError):
         engine.locker.claim(Ask(engine.claim(), SUBJECT, on_error="requeue"))
@@ -85,7 +85,7 @@ def test_a_claim_without_an_answer_is_taken_back(
 
 def test_a_claim_that_arrives_after_it_was_taken_back_is_refused(engine: Engine) -> None:
     claim = engine.claim()
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
     with pytest.raises(StoreError):
         engine.locker.claim(Ask(claim, SUBJECT))
     engine.settle()
@@ -97,7 +97,8 @@ def test_a_claim_that_arrives_after_it_was_taken_back_is_refused(engine: Engine)
 
 
 def test_taking_back_goes_on_while_the_store_is_down(engine: Engine) -> None:
-    engine.store.instead = {"acquire": lose_answer(DOWN), "undo": refuse(DOWN)}
+    engine.store.lose_answer("acquire", error=DOWN)
+    engine.store.refuse("undo", error=DOWN)
     with pytest.raises(StoreError):
         engine.locker.claim(Ask(engine.claim(), SUBJECT))
     engine.move(5)
@@ -109,10 +110,10 @@ def test_taking_back_goes_on_while_the_store_is_down(engine: Engine) -> None:
 
 
 def test_taking_back_takes_nothing_from_who_got_the_key_meanwhile(engine: Engine) -> None:
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
     with pytest.raises(StoreError):
         engine.locker.claim(Ask(engine.claim(), SUBJECT))
-    engine.store.instead.clear()
+    engine.store.heal()
     engine.hold(task_id="other")
 
     engine.settle()
@@ -121,11 +122,11 @@ def test_taking_back_takes_nothing_from_who_got_the_key_meanwhile(engine: Engine
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=repr)
-@pytest.mark.parametrize("how", [refuse, lose_answer])
+@pytest.mark.parametrize("how", [FaultyStore.refuse, FaultyStore.lose_answer])
 def test_a_stop_that_falls_into_a_claim_is_passed_on_and_the_claim_taken_back(
-    engine: Engine, stop: BaseException, how: Callable[[BaseException], Any]
+    engine: Engine, stop: BaseException, how: Callable[..., None]
 ) -> None:
-    engine.store.instead["acquire"] = how(stop)
+    how(engine.store, "acquire", error=stop)
 
     with pytest.raises(type(stop)):
         engine.locker.claim(Ask(engine.claim(), SUBJECT))
@@ -139,7 +140,7 @@ def test_a_stop_that_falls_into_a_claim_is_passed_on_and_the_claim_taken_back(
 def test_an_answer_that_is_none_is_an_error_and_the_claim_taken_back(
     engine: Engine, garbage: Any
 ) -> None:
-    engine.store.instead["acquire"] = lambda call: call() and garbage
+    engine.store.instead("acquire", do=lambda call: call() and garbage)
 
     with pytest.raises(AttributeError):
         engine.locker.claim(Ask(engine.claim(), SUBJECT))
@@ -149,12 +150,7 @@ def test_an_answer_that_is_none_is_an_error_and_the_claim_taken_back(
 
 
 def test_a_lease_that_was_over_before_its_answer_came_is_no_lease(engine: Engine) -> None:
-    def slow(call: Callable[[], Any]) -> Any:
-        answer = call()
-        engine.clock.move(3)
-        return answer
-
-    engine.store.instead["acquire"] = slow
+    engine.store.slow("acquire", seconds=3)
 
     with pytest.raises(StoreUnavailable, match="after the lease's 3 s had passed"):
         engine.locker.claim(Ask(engine.claim(ttl=3), SUBJECT, on_error="requeue"))
@@ -203,12 +199,12 @@ def test_a_release_frees_the_key_and_tells_how_long_it_was_held(engine: Engine) 
     assert grant.lease.lost
 
 
-@pytest.mark.parametrize("how", [refuse, lose_answer])
+@pytest.mark.parametrize("how", [FaultyStore.refuse, FaultyStore.lose_answer])
 def test_a_release_without_an_answer_raises_nothing_and_is_tried_again(
-    engine: Engine, how: Callable[[BaseException], Any]
+    engine: Engine, how: Callable[..., None]
 ) -> None:
     grant = engine.take()
-    engine.store.instead["release"] = how(DOWN)
+    how(engine.store, "release", error=DOWN)
 
     engine.locker.release(grant)
     engine.settle()
@@ -221,7 +217,7 @@ def test_a_release_without_an_answer_raises_nothing_and_is_tried_again(
 
 def test_a_release_is_given_up_when_the_lease_has_ended_by_itself(engine: Engine) -> None:
     grant = engine.take()
-    engine.store.instead["release"] = refuse(DOWN)
+    engine.store.refuse("release", error=DOWN)
     engine.locker.release(grant)
 
     engine.move(40)
@@ -233,12 +229,12 @@ def test_a_release_is_given_up_when_the_lease_has_ended_by_itself(engine: Engine
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=repr)
-@pytest.mark.parametrize("how", [refuse, lose_answer])
+@pytest.mark.parametrize("how", [FaultyStore.refuse, FaultyStore.lose_answer])
 def test_a_stop_that_falls_into_a_release_is_passed_on_and_the_key_freed(
-    engine: Engine, stop: BaseException, how: Callable[[BaseException], Any]
+    engine: Engine, stop: BaseException, how: Callable[..., None]
 ) -> None:
     grant = engine.take()
-    engine.store.instead["release"] = how(stop)
+    how(engine.store, "release", error=stop)
 
     with pytest.raises(type(stop)):
         engine.locker.release(grant)
@@ -249,10 +245,10 @@ def test_a_stop_that_falls_into_a_release_is_passed_on_and_the_key_freed(
 
 def test_a_release_may_be_called_again(engine: Engine) -> None:
     grant = engine.take()
-    engine.store.instead["release"] = lose_answer(KeyboardInterrupt())
+    engine.store.lose_answer("release", error=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         engine.locker.release(grant)
-    engine.store.instead.clear()
+    engine.store.heal()
 
     engine.locker.release(grant)
 
@@ -309,7 +305,7 @@ def test_a_loss_is_told_with_the_task_it_happened_to(engine: Engine) -> None:
 
 def test_a_renewal_without_an_answer_is_told_with_the_task_it_was_for(engine: Engine) -> None:
     engine.take()
-    engine.store.instead["renew"] = refuse(DOWN)
+    engine.store.refuse("renew", error=DOWN)
 
     engine.move(10.5)
 
@@ -323,17 +319,6 @@ def test_a_renewal_without_an_answer_is_told_with_the_task_it_was_for(engine: En
 
 
 # -- a wait ----------------------------------------------------------------------------------
-
-
-class NoWatch(MemoryStore):
-    """A store that cannot tell when a key becomes free."""
-
-    @property
-    def features(self) -> frozenset[Feature]:
-        return frozenset(Feature) - {Feature.WATCH}
-
-    def watch(self, key: str, timeout: float) -> None:
-        raise AssertionError("it has no watch")
 
 
 def test_a_free_key_is_not_waited_for(engine: Engine) -> None:
@@ -362,7 +347,7 @@ def test_a_wait_is_woken_by_the_store(engine: Engine) -> None:
         engine.clock.move(0.25)
         engine.free(other)
 
-    engine.store.instead["watch"] = freed
+    engine.store.instead("watch", do=freed)
 
     assert isinstance(engine.locker.wait(Ask(engine.claim(), SUBJECT), 60), Grant)
     assert engine.clock() == 1000.25
@@ -372,16 +357,13 @@ def test_a_lost_wake_up_costs_a_second(engine: Engine) -> None:
     other = engine.hold()
     naps: list[float] = []
 
-    class Deaf:
-        """Sleeps for the whole time, whatever happens to the key."""
+    def sleep_for_the_whole_time(call: StoreCall) -> None:
+        naps.append(call.arguments["timeout"])
+        if len(naps) == 1:
+            engine.free(other)
+        engine.clock.move(naps[-1])
 
-        def __call__(self, key: str, timeout: float) -> None:
-            naps.append(timeout)
-            if len(naps) == 1:
-                engine.free(other)
-            engine.clock.move(timeout)
-
-    engine.store.watch = Deaf()  # type: ignore[method-assign]
+    engine.store.instead("watch", do=sleep_for_the_whole_time)
 
     assert isinstance(engine.locker.wait(Ask(engine.claim(), SUBJECT), 60), Grant)
     assert naps == [LOOK_AGAIN]
@@ -399,7 +381,7 @@ def test_a_wait_gives_up_after_max_wait_with_a_last_try(engine: Engine) -> None:
 
 
 def test_without_a_watch_it_polls_ever_more_slowly(engine: Engine) -> None:
-    store = NoWatch(engine.store._space)
+    store = FaultyStore(engine.store.inner, lacks={Feature.WATCH})
     naps: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -421,10 +403,10 @@ def test_a_store_error_ends_a_wait(engine: Engine) -> None:
     engine.hold(ttl=60)
 
     def then_down(call: Callable[[], Any]) -> None:
-        engine.store.instead["acquire"] = lose_answer(DOWN)
+        engine.store.lose_answer("acquire", error=DOWN)
         engine.clock.move(1)
 
-    engine.store.instead["watch"] = then_down
+    engine.store.instead("watch", do=then_down)
 
     with pytest.raises(StoreUnavailable):
         engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
@@ -444,7 +426,7 @@ def test_a_stop_that_falls_into_a_wait_leaves_nothing_behind(engine: Engine, cal
         go()
         raise SoftTimeLimitExceeded
 
-    engine.store.instead[call] = later
+    engine.store.instead(call, do=later)
     with pytest.raises(SoftTimeLimitExceeded):
         engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
     engine.settle()

@@ -171,14 +171,8 @@ def test_the_key_is_the_one_that_the_message_names(engine: Engine) -> None:
 
 
 def test_a_store_without_an_answer_is_asked_again(engine: Engine) -> None:
-    from celery_lock.errors import StoreUnavailable
-
     hold(engine, THE_CHILDS)
-
-    def refuse(call: Any) -> Any:
-        raise StoreUnavailable("memory://", "no answer")
-
-    engine.store.instead["free"] = refuse
+    engine.store.refuse("free")
     a_request(engine).on_failure(failed(WorkerLostError()))
     engine.move(2)
     assert holder_of(engine) == THE_CHILDS

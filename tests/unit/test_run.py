@@ -27,8 +27,9 @@ from celery_lock.events import Acquired, Conflicted, Released, StoreFailed
 from celery_lock.message import HEADER, Unsent
 from celery_lock.model import Claim, Held, Holder
 from celery_lock.task.run import EARLIER_RUN, Run
+from celery_lock.testing import FaultyStore
 
-from .engine import EPOCH, Ended, Engine, deliver, locked, lose_answer, refuse
+from .engine import EPOCH, Ended, Engine, deliver, locked
 
 DOWN = StoreUnavailable("memory://", "no answer")
 
@@ -385,12 +386,12 @@ def test_a_copy_that_waited_for_another_is_not_dropped_for_the_first_copy(engine
     other = engine.hold(task_id="other")
 
     def first_copy_gets_it(call: Callable[[], Any]) -> None:
-        engine.store.instead["watch"] = lambda call: engine.clock.move(1)
+        engine.store.instead("watch", do=lambda call: engine.clock.move(1))
         engine.free(other)
         engine.hold(task_id="id-1", publication="tag-1")
         engine.clock.move(1)
 
-    engine.store.instead["watch"] = first_copy_gets_it
+    engine.store.instead("watch", do=first_copy_gets_it)
 
     assert charge.deliver(redelivered=True).state == "IGNORED"
     assert len(engine.sent) == 1
@@ -423,7 +424,7 @@ def test_a_retry_waits_a_moment_for_its_own_first_attempt(engine: Engine) -> Non
         engine.clock.move(0.2)
         engine.free(first)
 
-    engine.store.instead["watch"] = ends
+    engine.store.instead("watch", do=ends)
 
     ended = charge.deliver(retries=1, tag="tag-2")
 
@@ -472,12 +473,12 @@ def test_a_floor_keeps_out_others_and_not_the_task_that_set_it(engine: Engine) -
 # -- the store gives no answer ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trip", [refuse, lose_answer])
+@pytest.mark.parametrize("trip", [FaultyStore.refuse, FaultyStore.lose_answer])
 def test_without_a_store_the_message_is_sent_again(
-    engine: Engine, trip: Callable[[BaseException], Any]
+    engine: Engine, trip: Callable[..., None]
 ) -> None:
     charge = Charge(engine)
-    engine.store.instead["acquire"] = trip(DOWN)
+    trip(engine.store, "acquire", error=DOWN)
 
     ended = charge.deliver()
     engine.settle()
@@ -491,7 +492,7 @@ def test_without_a_store_the_message_is_sent_again(
 
 def test_an_outage_uses_up_no_attempt(engine: Engine) -> None:
     charge = Charge(engine, Lock("k", on_conflict=requeue(max_attempts=1)))
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
     headers: dict[str, Any] = {}
     for _ in range(5):
         assert charge.deliver(headers=headers).state == "IGNORED"
@@ -505,7 +506,7 @@ def test_an_outage_uses_up_no_attempt(engine: Engine) -> None:
 
 def test_on_store_error_fail_fails_the_task_with_what_the_store_said(engine: Engine) -> None:
     charge = Charge(engine, Lock("k", on_store_error="fail"))
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
 
     ended = charge.deliver()
 
@@ -517,7 +518,7 @@ def test_on_store_error_run_runs_without_a_lock_and_says_why_there_is_no_lease(
     engine: Engine,
 ) -> None:
     charge = Charge(engine, Lock("k", on_store_error="run"))
-    engine.store.instead["acquire"] = lose_answer(DOWN)
+    engine.store.lose_answer("acquire", error=DOWN)
     said: list[str] = []
 
     def look(task: Any) -> None:
@@ -545,9 +546,9 @@ def test_a_store_that_fails_while_we_wait_is_a_store_that_fails(
     engine.hold()
 
     def fails(call: Callable[[], Any]) -> None:
-        engine.store.instead["acquire"] = refuse(DOWN)
+        engine.store.refuse("acquire", error=DOWN)
 
-    engine.store.instead["watch"] = fails
+    engine.store.instead("watch", do=fails)
 
     ended = charge.deliver()
 
@@ -557,7 +558,7 @@ def test_a_store_that_fails_while_we_wait_is_a_store_that_fails(
 
 def test_a_release_without_an_answer_changes_nothing_about_the_task(engine: Engine) -> None:
     charge = Charge(engine)
-    engine.store.instead["release"] = refuse(DOWN)
+    engine.store.refuse("release", error=DOWN)
 
     assert charge.deliver() == ("SUCCESS", "done")
     engine.settle()
@@ -567,7 +568,7 @@ def test_a_release_without_an_answer_changes_nothing_about_the_task(engine: Engi
 
 def test_a_store_that_answers_garbage_fails_the_task_and_keeps_no_key(engine: Engine) -> None:
     charge = Charge(engine)
-    engine.store.instead["acquire"] = lambda call: call() and None
+    engine.store.instead("acquire", do=lambda call: call() and None)
 
     assert charge.deliver().state == "FAILURE"
     engine.settle()
@@ -631,9 +632,9 @@ def test_store_and_broker_down_is_waited_out(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charge = Charge(engine)
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
     broker = Broker(engine, monkeypatch, times=100)
-    broker.at_pause = lambda: len(broker.pauses) == 4 and engine.store.instead.clear()
+    broker.at_pause = lambda: len(broker.pauses) == 4 and engine.store.heal()
 
     assert charge.deliver().state == "SUCCESS"
     assert charge.ran == [7]

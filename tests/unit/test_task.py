@@ -29,7 +29,7 @@ from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released
 from celery_lock.task.locked_task import LockedTask
 
-from .engine import Engine, deliver, locked, refuse
+from .engine import Engine, deliver, locked
 
 DOWN = StoreUnavailable("memory://", "no answer")
 PATIENCE = 10.0
@@ -127,7 +127,7 @@ def test_an_eager_task_without_a_store_fails_unless_it_may_run_unlocked(
     app: Celery, engine: Engine, answer: Any, state: str
 ) -> None:
     task = task_of(app, Lock("k", on_store_error=answer), returns(1))
-    engine.store.instead["acquire"] = refuse(DOWN)
+    engine.store.refuse("acquire", error=DOWN)
 
     result = task.apply()
 
@@ -192,7 +192,7 @@ def test_an_eager_wait_is_for_a_holder_in_another_thread_of_this_process(
         engine.clock.move(0.5)
         engine.locker.release(others)
 
-    engine.store.instead["watch"] = freed
+    engine.store.instead("watch", do=freed)
 
     assert task.apply().get() == "waited"
 

@@ -1,0 +1,100 @@
+"""Locks in memory with a clock of their own: for the unit tests of tasks that are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from ..app.locks import locks_of
+from ..engine.keeper import Keeper
+from ..engine.locker import Locker
+from ..errors import LockError
+from ..events import Fact, Observers
+from ..keys import MessageContext
+from ..model import Claim, Held, Holder, Lease
+from ..stores.memory import MemoryStore
+from ..stores.space import ManualClock, Space
+from .faulty_store import FaultyStore
+
+__all__ = ["MemoryLocks", "memory_locks"]
+
+_EPOCH = 1_700_000_000.0
+"""Seconds since 1970 at which the time of a test begins."""
+
+
+class MemoryLocks:
+    """What a test may do with the locks of an app, and see of them."""
+
+    def __init__(
+        self, locker: Locker, store: FaultyStore, clock: ManualClock, facts: list[Fact]
+    ) -> None:
+        self._locker = locker
+        self.store = store
+        """The store of these locks: it fails as the test says."""
+        self._clock = clock
+        self._others: dict[str, Lease] = {}
+        self.facts = facts
+        """Everything that happened, in order: `celery_lock.events.Acquired` and the like."""
+
+    def hold(self, key: str, *, task_id: str = "another-task", ttl: float = 30.0) -> Lease:
+        """Take `key` for another task, which is never heard of again: it is free after `ttl`.
+
+        Raises `LockError` if it is taken.
+        """
+        got = self.store.inner.acquire(Claim(key, str(Holder(task_id, "another", 1, "0")), ttl))
+        if isinstance(got, Held):
+            raise LockError(f"lock {key!r} is held by {got.holder} already")
+        self._others[key] = got
+        return got
+
+    def free(self, key: str) -> None:
+        """Give back what `hold()` took."""
+        self.store.inner.release(self._others.pop(key))
+
+    def holder(self, key: str) -> Holder | None:
+        """Who has `key` at this moment; `None`: nobody."""
+        held = self.store.inner.peek(key)
+        return None if held is None else Holder.parse(held.holder, held.since)
+
+    def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
+        """Return the key that `task` takes when it is applied now, with these arguments."""
+        bound = getattr(task, "_bound_lock", None)
+        if bound is None:
+            raise LockError(f"task {task.name} has no lock")
+        now = locks_of(task.app).now()
+        key: str = bound.key.render(args, kwargs, MessageContext(first_published=now))
+        return key
+
+    def advance(self, seconds: float, *, renewing: bool = True) -> None:
+        """Let time pass. `renewing=False`: as for a worker that is paused meanwhile."""
+        until = self._clock() + seconds
+        keeper = self._locker.keeper
+        while renewing and self._clock() < until:
+            due = min(keeper.renew(), keeper.notify_losses(), until)
+            self._clock.move(max(due - self._clock(), 1e-6))
+        self._clock.move(max(0.0, until - self._clock()))
+        keeper.notify_losses()
+
+    def store_down(self) -> AbstractContextManager[None]:
+        """While this lasts, the store gives no answer."""
+        return self.store.down()
+
+
+@contextmanager
+def memory_locks(app: Any) -> Iterator[MemoryLocks]:
+    """Keep the locks of `app` in memory while this lasts, with a clock that a test moves."""
+    clock = ManualClock(jumps=True)
+    store = FaultyStore(MemoryStore(Space(clock, epoch=_EPOCH)), pause=clock.move)
+    facts: list[Fact] = []
+    locks = locks_of(app)
+    observers = Observers(facts.append, locks.observers.notify)
+    keeper = Keeper(store, clock=clock, threads=False)
+    locker = Locker(store, clock=clock, observers=observers, keeper=keeper, pause=clock.move)
+    before, now = locks.swap(locker), locks.now
+    locks.now = lambda: _EPOCH + clock()
+    try:
+        yield MemoryLocks(locker, store, clock, facts)
+    finally:
+        locks.swap(before)
+        locks.now = now
