@@ -913,20 +913,20 @@ TICKS = (
     ),
     Guard(
         "a tick says for which attempt it is one, so that its retry runs",
-        "        fresh = replace(fresh, beat=",
-        "        fresh = replace(fresh, publication=header.publication, beat=",
+        "publication: str | None = carried(survives=_MESSAGE",
+        "publication: str | None = carried(survives=_MESSAGE | _RETRY",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
     Guard(
         "a retry knows its tick",
-        "beat=header.beat, first_published=header.first_published",
-        "first_published=header.first_published",
+        "carried(survives=_MESSAGE | _RETRY, read=tick)",
+        "carried(survives=_MESSAGE, read=tick)",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
     Guard(
         "a retry keeps the time of its first publication",
-        "beat=header.beat, first_published=header.first_published",
-        "beat=header.beat",
+        "carried(survives=_MESSAGE | _RETRY, read=moment)",
+        "carried(survives=_MESSAGE, read=moment)",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
     Guard(

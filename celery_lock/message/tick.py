@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import LockError
-from .header import HEADER, Header
+from .carried import HEADER, Survives
+from .header import Header
 from .times import moment_of
 
 __all__ = ["tick_header"]
@@ -34,16 +35,12 @@ def tick_header(
     if moment is None:
         raise LockError(f"the tick of {entry!r} is due at {due!r}, which is no time")
     written = moment.isoformat()
+    authors = Header.read({HEADER: given}, retries=0, nesting=0)
     header = replace(
-        Header.read({HEADER: given}, retries=0, nesting=0),
+        authors.through(Survives.TICK),
         publication=":".join(("beat", _part(space), _part(entry), written)),
         beat={"entry": entry, "due": written},
         first_published=due,
-        attempt=0,
-        first_conflict=None,
-        outages=0,
-        retries=0,
-        nesting=0,
     )
     return header.write()
 

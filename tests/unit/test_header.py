@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from celery_lock import LockError
 from celery_lock.message import HEADER, Header
+from celery_lock.message.carried import Survives
 
 
 def read(value: Any, *, retries: int = 0, nesting: int = 0) -> Header:
@@ -93,6 +95,33 @@ def test_what_was_written_for_this_attempt_counts() -> None:
     header = Header("k", "tag-1", 5, 100.0, retries=2, nesting=1)
 
     assert read(header.write(), retries=2, nesting=1) == header
+
+
+@pytest.mark.parametrize(
+    ("field", "survives"),
+    {
+        "key": "MESSAGE, RETRY_IF_GIVEN, TICK",
+        "given": "MESSAGE, RETRY_IF_GIVEN, TICK",
+        "extra": "MESSAGE, RETRY_IF_GIVEN, TICK",
+        "publication": "MESSAGE",
+        "attempt": "MESSAGE",
+        "first_conflict": "MESSAGE",
+        "outages": "MESSAGE",
+        "retries": "MESSAGE",
+        "nesting": "MESSAGE",
+        "beat": "MESSAGE, RETRY",
+        "first_published": "MESSAGE, RETRY",
+    }.items(),
+)
+def test_a_field_declares_what_it_survives(field: str, survives: str) -> None:
+    """Another answer here is a decision, not an accident."""
+    declared = {one.name: one.metadata["survives"] for one in fields(Header)}[field]
+
+    assert ", ".join(str(act.name) for act in Survives if act in declared) == survives
+
+
+def test_every_field_survives_that_its_message_is_sent_again() -> None:
+    assert all(Survives.MESSAGE in one.metadata["survives"] for one in fields(Header))
 
 
 # -- bad input -------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""What a field of the header declares: what it survives, and which values it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from enum import Flag, auto
+from typing import Any
+
+from ..errors import LockError
+from .times import moment_of, read_moment
+
+__all__ = ["HEADER", "Survives", "carried", "count", "flag", "moment", "seconds", "text", "tick"]
+
+HEADER = "celery_lock"
+
+Reader = Callable[[str, Any], Any]
+"""Returns the value of a field, given its name and what was sent; `LockError` refuses that."""
+
+
+class Survives(Flag):
+    """What a message goes through on its way, and a field of its header comes out of."""
+
+    MESSAGE = auto()
+    """It is the same message: a broker delivers it again, or we send it again."""
+    RETRY = auto()
+    """Celery publishes a retry of the task, and copies the headers into it."""
+    RETRY_IF_GIVEN = auto()
+    """The same, but only where the message's sender named the key."""
+    REPLACEMENT = auto()
+    """Celery publishes another task in its place (`replace`), and copies the headers into that."""
+    TICK = auto()
+    """The scheduler publishes one more tick with the header that the entry's author wrote."""
+
+
+def carried(
+    default: Any = None,
+    *,
+    survives: Survives,
+    read: Reader | None = None,
+    make: Callable[[], Any] | None = None,
+) -> Any:
+    """Declare a field of the header.
+
+    Args:
+        default: its value where a message does not have it.
+        survives: what it comes through; nothing else.
+        read: returns its value. `None`: no message has a field of this name.
+        make: makes the default, where that is not to be shared.
+    """
+    metadata = {"survives": survives, "read": read}
+    if make is not None:
+        return field(default_factory=make, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+# -- what may be sent ------------------------------------------------------------------------
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text that says something."""
+    said: str = _checked(name, value, str, "str")
+    return said
+
+
+def count(name: str, value: Any) -> int:
+    """Return a whole number."""
+    number: int = _checked(name, value, int, "int")
+    return number
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a number."""
+    number: float = _checked(name, value, (int, float), "number")
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return whether it is set; what is neither true nor false is not."""
+    return value is True
+
+
+def moment(name: str, value: Any) -> float:
+    """Return a time, in seconds since 1970."""
+    number = seconds(name, value)
+    if moment_of(number) is not None:
+        return number
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {number!r}, which is no"
+        " time; send seconds since 1970 or leave it out"
+    )
+
+
+def tick(name: str, value: Any) -> dict[str, Any]:
+    """Return a tick of a schedule: an entry's name, and when it was due."""
+    if isinstance(value, Mapping):
+        entry, due = value.get("entry"), value.get("due")
+        if isinstance(entry, str) and entry and read_moment(due) is not None:
+            return dict(value)
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}, which is no tick; send"
+        ' {"entry": "...", "due": "2026-11-23T14:00:00+00:00"} or leave it out'
+    )
+
+
+def _checked(name: str, value: Any, type_: Any, called: str) -> Any:
+    if isinstance(value, type_) and not isinstance(value, bool) and value != "":
+        return value
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r},"
+        f" which is no {called}; send it right or leave it out"
+    )
