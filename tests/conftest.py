@@ -8,8 +8,10 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
     redis_factory   `redis_factory(password=..., users=..., tls=..., appendonly=True, args=[...])`:
                     a started RedisServer with those options; all end with the test
     certificates    `Certificates` for `redis_factory(tls=certificates)`
+    module_redis    a RedisServer that the tests of a module share, and nobody empties meanwhile
     rabbit_url      URL of a virtual host of the test's own on the session's RabbitMQ
     rabbit_server   that RabbitMQ itself (5 s to start, once); `url_for`, `new_vhost`
+    module_vhost    a VirtualHost of it that the tests of a module share
     fresh_rabbit    a RabbitServer that the test may kill, pause, restart; "/" is empty and its own
     proxy_factory   `proxy_factory(server.port)`: a Proxy, which delays, swallows, drops replies,
                     loses one reply, cuts, refuses; `server.url_for(port=proxy.port)` goes through
@@ -18,6 +20,8 @@ Workers:
     worker_factory  `worker_factory("tests.integration.apps.points", broker=url, backend=url,
                     pool="gevent", concurrency=10)`: a started, ready Worker; all end with the test,
                     and their logs are in the report of a test that fails
+    module_worker_factory
+                    the same for workers that live as long as the tests of a module
 
 pytest-celery's fixtures (`celery_setup` and its family) are explained in integration/conftest.py.
 A test carries the mark of its room: `pytest -m "not integration"` is quick.
@@ -28,34 +32,14 @@ A program that is missing skips the test at home and fails it where CI is set.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from tests.apart import forget_messages, forget_shared_tasks
-from tests.services.fixtures import (  # noqa: F401  (pytest finds fixtures by their names here)
-    WORKERS,
-    certificates,
-    fresh_rabbit,
-    fresh_redis,
-    proxy_factory,
-    rabbit_server,
-    rabbit_url,
-    redis_62_binary,
-    redis_62_server,
-    redis_62_url,
-    redis_binary,
-    redis_factory,
-    redis_server,
-    redis_url,
-    shared_rabbit,
-    valkey_binary,
-    valkey_server,
-    valkey_url,
-    worker_factory,
-)
 from tests.services.survivors import end_survivors, mark_this_run
+
+pytest_plugins = ["tests.services.fixtures"]
 
 LEFT = pytest.StashKey[list[str]]()
 """What outlived the tests in the processes of pytest-xdist."""
@@ -78,17 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup() -> None:
     forget_shared_tasks()
     forget_messages()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed:
-        for worker in item.stash.get(WORKERS, []):
-            report.sections.append((f"log of {worker.hostname}", worker.process.tail(200)))
-    return report
 
 
 @pytest.hookimpl(trylast=True)

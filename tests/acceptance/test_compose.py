@@ -26,11 +26,7 @@ import pytest
 from examples.point_charging.points import Points
 from examples.point_charging.service import LOCKED, PLAIN, missing
 from tests.acceptance.compose import ROOT, read_compose, rule_faults, schema_faults
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    VirtualHost,
-    module_vhost,
-)
-from tests.services import Process, RedisServer, free_port, wait_for
+from tests.services import Process, RedisServer, VirtualHost, free_port, wait_for
 from tests.services import missing as not_here
 from tests.services.binaries import GET_RABBIT, GET_REDIS
 

@@ -20,16 +20,9 @@ from redis import Redis
 
 from tests.integration.apps import canvas_app
 from tests.integration.apps.canvas_app import KEY, NOTES
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import Keys, keys_at
 from tests.integration.taps import Copy, Tap, tap_redis
-from tests.services import RedisServer, Worker, wait_for
+from tests.services import RedisServer, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 
 APP = "tests.integration.apps.canvas_app"

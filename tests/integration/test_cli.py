@@ -21,15 +21,8 @@ from tests.acceptance.blocks import ROOT, blocks_of, commands, python_files
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import History
 from tests.integration.apps.pool_app import TTL
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
-from tests.services import STALL, RedisServer, Worker, free_port, wait_for
+from tests.integration.keys import Keys, keys_at
+from tests.services import STALL, RedisServer, Worker, free_port, sending, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
 from tests.services.process import Process
 

@@ -18,8 +18,8 @@ from celery_lock import is_skipped
 from celery_lock.model import Holder
 from tests.integration.apps import event_app
 from tests.integration.apps.history import History
-from tests.integration.stage import keys_at, sending
-from tests.services import wait_for
+from tests.integration.keys import keys_at
+from tests.services import sending, wait_for
 from tests.services.fixtures import WorkerFactory
 from tests.services.worker import Pool
 

@@ -16,14 +16,8 @@ import pytest
 from celery_lock import LeaseLost
 from tests.integration.apps import lost_app
 from tests.integration.apps.history import History
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    delete_keys,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
-from tests.services import STALL, RedisServer, Worker, wait_for
+from tests.integration.keys import delete_keys
+from tests.services import STALL, RedisServer, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 from tests.services.worker import Pool
 

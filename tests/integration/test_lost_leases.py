@@ -20,15 +20,9 @@ from celery_lock import LeaseLost
 from tests.integration.apps import lost_app
 from tests.integration.apps.history import History
 from tests.integration.apps.lost_app import AT_MOST, TTL
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import keys_at
 from tests.integration.test_events import arrived, monitor
-from tests.services import STALL, Proxy, RedisServer, Worker
+from tests.services import STALL, Proxy, RedisServer, Worker, sending
 from tests.services.fixtures import WorkerFactory
 
 APP = "tests.integration.apps.lost_app"

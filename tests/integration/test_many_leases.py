@@ -9,7 +9,8 @@ import pytest
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import History
 from tests.integration.apps.pool_app import TTL
-from tests.integration.stage import keys_at, sending
+from tests.integration.keys import keys_at
+from tests.services import sending
 from tests.services.fixtures import WorkerFactory
 
 APP = "tests.integration.apps.pool_app"

@@ -20,13 +20,7 @@ from celery_lock.errors import LockError, StoreUnavailable
 from tests.house import ROOT
 from tests.integration.apps import outage_app
 from tests.integration.apps.history import History
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import keys_at
 from tests.services import Proxy, RedisServer, WaitedTooLong, Worker, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
 from tests.services.worker import Pool

@@ -23,16 +23,9 @@ from celery_lock import LockConflict, LockError, is_skipped
 from celery_lock.errors import LockWaitTimeout
 from celery_lock.task.request import LockedRequest
 from tests.integration.apps import policy_app
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import Keys, keys_at
 from tests.integration.taps import Copy, Tap, tap_redis
-from tests.services import RedisServer, Worker, wait_for
+from tests.services import RedisServer, Worker, sending, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
 
 APP = "tests.integration.apps.policy_app"

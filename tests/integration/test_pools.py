@@ -16,16 +16,8 @@ from celery_lock import LeaseLost, LockConflict
 from tests.integration.apps import pool_app
 from tests.integration.apps.history import History
 from tests.integration.apps.pool_app import BODY, CLIENT, TTL
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    delete_keys,
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
-from tests.services import RedisServer, Worker, wait_for
+from tests.integration.keys import Keys, delete_keys, keys_at
+from tests.services import RedisServer, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 from tests.services.worker import Pool
 

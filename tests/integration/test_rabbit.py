@@ -10,18 +10,9 @@ import celery
 import pytest
 
 from tests.integration.apps import quorum_app
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    VirtualHost,
-    keys_at,
-    module_redis,
-    module_vhost,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import Keys, keys_at
 from tests.integration.taps import Tap, tap_rabbit
-from tests.services import RedisServer, Worker, wait_for
+from tests.services import RedisServer, VirtualHost, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 
 

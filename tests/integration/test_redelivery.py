@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.redelivery import CASES, Played, Scale, play_rabbit, play_redis
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    VirtualHost,
-    module_redis,
-    module_vhost,
-)
-from tests.services import RedisServer
+from tests.services import RedisServer, VirtualHost
 
 SCALE = Scale(visibility=2.0, body=5.0)
 REDIS = tuple(

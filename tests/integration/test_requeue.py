@@ -17,18 +17,9 @@ from celery.result import AsyncResult
 from celery_lock import LockError
 from tests.integration.apps import raw_app
 from tests.integration.apps.raw_app import KEY, PAUSE
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    Keys,
-    VirtualHost,
-    keys_at,
-    module_redis,
-    module_vhost,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
+from tests.integration.keys import Keys, keys_at
 from tests.integration.taps import Copy, Tap, differences, tap_rabbit, tap_redis
-from tests.services import RedisServer, Worker
+from tests.services import RedisServer, VirtualHost, Worker, sending
 from tests.services.fixtures import WorkerFactory
 
 HOPS = 2

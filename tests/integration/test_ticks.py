@@ -21,15 +21,7 @@ from celery_lock import is_skipped
 from celery_lock.message import HEADER, tick_header
 from tests.faults.sweeper import Sweeper
 from tests.integration.apps import tick_app
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    VirtualHost,
-    module_redis,
-    module_vhost,
-    module_worker_factory,
-    sending,
-    shared_logs,
-)
-from tests.services import RedisServer, Worker, wait_for
+from tests.services import RedisServer, VirtualHost, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 
 APP = "tests.integration.apps.tick_app"

@@ -15,12 +15,7 @@ import pytest
 from celery_lock import LockedTask
 from tests.integration.apps import which_app
 from tests.integration.apps.history import History
-from tests.integration.stage import (  # noqa: F401  (fixtures are found by their names here)
-    keys_at,
-    module_redis,
-    module_worker_factory,
-    shared_logs,
-)
+from tests.integration.keys import keys_at
 from tests.services import RedisServer, Worker
 from tests.services.fixtures import WorkerFactory
 

@@ -17,7 +17,8 @@ from tests.services.process import Process
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
-from tests.services.shared_rabbit import SharedRabbit
+from tests.services.sending import sending
+from tests.services.shared_rabbit import SharedRabbit, VirtualHost
 from tests.services.waiting import STALL, WaitedTooLong, wait_for
 from tests.services.worker import Worker
 
@@ -29,6 +30,7 @@ __all__ = [
     "RabbitServer",
     "RedisServer",
     "SharedRabbit",
+    "VirtualHost",
     "WaitedTooLong",
     "Worker",
     "find_rabbit",
@@ -39,5 +41,6 @@ __all__ = [
     "in_ci",
     "make_certificates",
     "missing",
+    "sending",
     "wait_for",
 ]

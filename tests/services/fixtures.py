@@ -1,9 +1,9 @@
-"""The fixtures that hand out servers and workers; tests/conftest.py tells how to use each."""
+"""A plugin whose fixtures hand out servers and workers; tests/conftest.py tells how to use each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.services.certificates import Certificates, make_certificates
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
-from tests.services.shared_rabbit import SharedRabbit
+from tests.services.shared_rabbit import SharedRabbit, VirtualHost
 from tests.services.worker import Worker
 
 RedisFactory = Callable[..., RedisServer]
@@ -106,6 +106,14 @@ def redis_factory(redis_binary: str, tmp_path: Path) -> Iterator[RedisFactory]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def module_redis(
+    redis_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with RedisServer(redis_binary, tmp_path_factory.mktemp("module-redis")) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def shared_rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedRabbit]:
     shared = SharedRabbit(tmp_path_factory.mktemp("rabbit"))
@@ -124,6 +132,15 @@ def rabbit_url(rabbit_server: RabbitServer) -> Iterator[str]:
     yield rabbit_server.url_for(vhost)
     if rabbit_server.alive():
         rabbit_server.delete_vhost(vhost)
+
+
+@pytest.fixture(scope="module")
+def module_vhost(shared_rabbit: SharedRabbit) -> Iterator[VirtualHost]:
+    server = shared_rabbit.running()
+    vhost = VirtualHost(server, server.new_vhost())
+    yield vhost
+    if server.alive():
+        server.delete_vhost(vhost.name)
 
 
 @pytest.fixture
@@ -146,19 +163,45 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def worker_factory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerFactory]:
+    with _starting(request.node, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_worker_factory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerFactory]:
+    with _starting(request.node, tmp_path_factory.mktemp("module-workers")) as start:
+        yield start
+
+
+@contextmanager
+def _starting(node: pytest.Item, folder: Path) -> Iterator[WorkerFactory]:
     with ExitStack() as stack:
 
         def start(app: str, *, ready: bool = True, **options: Any) -> Worker:
-            worker = Worker(app, tmp_path, **options)
+            worker = Worker(app, folder, **options)
             stack.callback(worker.process.kill)  # a warm shutdown takes Celery seconds
-            request.node.stash.setdefault(WORKERS, []).append(worker)
+            node.stash.setdefault(WORKERS, []).append(worker)
             return worker.start(ready=ready)
 
         yield start
 
 
 WORKERS = pytest.StashKey[list[Worker]]()
-"""The workers of a test: their logs go into its report if it fails."""
+"""The workers of a test, or of a module: their logs go into the report of a test that fails."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for node in item.listchain():
+            for worker in node.stash.get(WORKERS, []):
+                report.sections.append((f"log of {worker.hostname}", worker.process.tail(200)))
+    return report
 
 
 def _emptied(server: RedisServer) -> str:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.services.binaries import GET_RABBIT, find_rabbit, missing
 from tests.services.rabbit_server import RabbitServer
+
+
+@dataclass(frozen=True)
+class VirtualHost:
+    """A virtual host of the session's RabbitMQ."""
+
+    server: RabbitServer
+    name: str
+
+    @property
+    def url(self) -> str:
+        """For Celery."""
+        return self.server.url_for(self.name)
 
 
 class SharedRabbit:

@@ -16,11 +16,11 @@ from celery_lock import (
     LockedTask,
     constant,
     fail,
-    locker,
     requeue,
     skip,
     wait,
 )
+from celery_lock.engine import locker
 
 TTL = 2.0
 """Of `policy.late`: how long the key of a killed worker is still taken."""
