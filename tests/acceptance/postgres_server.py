@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from tests.services.ports import LOOPBACK, free_port
 from tests.services.process import SETPRIV, Process
@@ -65,12 +64,7 @@ class PostgresServer:
         wait_for(lambda: self.run("SELECT 1;").returncode == 0, "PostgreSQL", timeout=30)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # at once, but not by SIGKILL: its shared memory would stay until the machine restarts
         self._process.signal(signal.SIGINT)
         with suppress(WaitedTooLong):

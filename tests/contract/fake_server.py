@@ -6,7 +6,9 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
+
+from tests.services.listener import Listener
+from tests.services.ports import LOOPBACK
 
 
 class FakeServer:
@@ -14,21 +16,20 @@ class FakeServer:
 
     def __init__(self, talk: Callable[[socket.socket], None]) -> None:
         self._talk = talk
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        self.connections = 0
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
-        self._acceptor.start()
+        self._listener = Listener(self._begin)
+        self.port = self._listener.port
+        self.url = f"redis://{LOOPBACK}:{self.port}/0"
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._open.append(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far."""
+        return self._listener.connections
+
+    def _begin(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        self._open.append(connection)
+        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
@@ -37,18 +38,12 @@ class FakeServer:
     def __enter__(self) -> FakeServer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # a thread in accept() is not woken by close() alone
-        for one in (self._listener, *self._open):
+    def __exit__(self, *error: object) -> None:
+        self._listener.close()
+        for one in self._open:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
-        self._acceptor.join(5)
 
 
 def always(answer: bytes) -> Callable[[socket.socket], None]:

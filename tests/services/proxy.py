@@ -7,13 +7,10 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Coroutine
-from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
+from tests.services.listener import Listener
 from tests.services.ports import LOOPBACK
-
-T = TypeVar("T")
 
 Spoiling = Literal["reset", "lost", "slow", "cut"]
 
@@ -33,22 +30,20 @@ class Proxy:
         self.host = LOOPBACK
         self.delay = 0.0
         """Seconds that every piece waits, in each direction."""
-        self.connections = 0
-        """How many connections were accepted so far."""
         self._drop_requests = False
         self._drop_replies = False
         self._refusing = False
         self._spoils: dict[bytes, tuple[Spoiling, float]] = {}
         self._lost = threading.Event()
         self._wires: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
-        self._listener = socket.create_server((self.host, 0))
-        self._listener.setblocking(False)
-        self.port: int = self._listener.getsockname()[1]
-        # One thread owns all sockets: a socket that another thread reads cannot be reset.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._thread.start()
-        self._acceptor = self._run(self._start())
+        # Its thread owns all sockets: a socket that another thread reads cannot be reset.
+        self._listener = Listener(self._begin)
+        self.port = self._listener.port
+
+    @property
+    def connections(self) -> int:
+        """How many connections were accepted so far."""
+        return self._listener.connections
 
     # -- what it does to the bytes --------------------------------------------------------------
 
@@ -97,43 +92,24 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset (RST) the living connections; new ones are welcome."""
-        self._run(self._cut())
+        self._listener.run(self._cut())
 
     def close(self) -> None:
         """Close the port and all connections. Further calls do nothing."""
-        if self._loop.is_closed():
-            return
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._listener.close(self._cut)
 
     def __enter__(self) -> Proxy:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # -- inside: on the proxy's own thread --------------------------------------------------------
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
-
-    async def _start(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self._accept())
-
-    async def _accept(self) -> None:
-        while True:
-            client, _ = await self._loop.sock_accept(self._listener)
-            self.connections += 1
-            server = socket.socket()
-            task = asyncio.create_task(self._wire(client, server))
-            self._wires[task] = (client, server)
+    def _begin(self, client: socket.socket) -> None:
+        server = socket.socket()
+        task = asyncio.create_task(self._wire(client, server))
+        self._wires[task] = (client, server)
 
     async def _wire(self, client: socket.socket, server: socket.socket) -> None:
         doomed: list[tuple[Spoiling, float]] = []  # what becomes of this connection's next reply
@@ -145,7 +121,7 @@ class Proxy:
                 end.setblocking(False)
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if not self._refusing:
-                await self._loop.sock_connect(server, self.target)
+                await self._listener.loop.sock_connect(server, self.target)
                 directions = [
                     asyncio.create_task(self._requests(client, server, doomed)),
                     asyncio.create_task(self._replies(client, server, doomed)),
@@ -167,7 +143,8 @@ class Proxy:
     async def _requests(
         self, client: socket.socket, server: socket.socket, doomed: list[tuple[Spoiling, float]]
     ) -> bool:
-        while piece := await self._loop.sock_recv(client, 65536):
+        loop = self._listener.loop
+        while piece := await loop.sock_recv(client, 65536):
             await self._wait()
             if self._drop_requests:
                 continue
@@ -177,13 +154,14 @@ class Proxy:
                     self._spoilt()
                     return True
                 doomed.append((how, delay))
-            await self._loop.sock_sendall(server, piece)
+            await loop.sock_sendall(server, piece)
         return True
 
     async def _replies(
         self, client: socket.socket, server: socket.socket, doomed: list[tuple[Spoiling, float]]
     ) -> bool:
-        while piece := await self._loop.sock_recv(server, 65536):
+        loop = self._listener.loop
+        while piece := await loop.sock_recv(server, 65536):
             await self._wait()
             if doomed:
                 how, delay = doomed[0]
@@ -195,7 +173,7 @@ class Proxy:
                 doomed.clear()
                 await asyncio.sleep(delay)
             if not self._drop_replies:
-                await self._loop.sock_sendall(client, piece)
+                await loop.sock_sendall(client, piece)
         return True
 
     def _spoilt(self) -> None:
@@ -211,12 +189,6 @@ class Proxy:
         for wire in wires:
             wire.cancel()
         await asyncio.gather(*wires, return_exceptions=True)
-
-    async def _close(self) -> None:
-        self._acceptor.cancel()
-        await asyncio.gather(self._acceptor, return_exceptions=True)
-        await self._cut()
-        self._listener.close()
 
 
 def _close(end: socket.socket, *, reset: bool) -> None:

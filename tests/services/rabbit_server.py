@@ -11,7 +11,6 @@ import socket
 import struct
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
 from tests.services.binaries import GET_RABBIT, find_erlang
@@ -123,12 +122,7 @@ class RabbitServer:
     def __enter__(self) -> RabbitServer:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.kill()
 
     # -- addresses ----------------------------------------------------------------------------
