@@ -18,6 +18,7 @@ LONE = "\ud800-\udfff"
 UNPRINTABLE = re.compile(f"[{CONTROL}{LONE}]")
 
 _FIELD = re.compile(r"([^.\[\]]*)((?:\.[^.\[\]]+|\[[^\]]+\])*)")
+_CONVERSION = re.compile(r"\{[^{}!:]*!([^{}:]*)[:}]")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -79,6 +80,10 @@ class Template:
                     self.fields.append(self._field(name, spec, conversion))
                     self.literals.append("")
         except ValueError as exc:
+            # Python's parser takes a conversion of one letter, and says of others what misleads
+            found = _CONVERSION.search(self.text.replace("{{", "").replace("}}", ""))
+            if found is not None and len(found[1]) != 1:
+                raise self._unknown_conversion(found[1]) from exc
             raise self.wrong(f"is malformed ({exc}); a brace itself is written twice") from exc
 
     def _field(self, name: str, spec: str | None, conversion: str | None) -> Field:
@@ -89,10 +94,7 @@ class Template:
                 f"formats {{{name}}} with {':' + spec!r}, which keys do not do; write {{{name}}}"
             )
         if conversion not in (None, "h"):
-            raise self.wrong(
-                f"has the conversion '!{conversion}'; only '!h' is known, which writes a digest "
-                "instead of the value"
-            )
+            raise self._unknown_conversion(conversion)
         found = _FIELD.fullmatch(name)
         if found is None:
             raise self.wrong(
@@ -107,6 +109,12 @@ class Template:
             )
         path = tuple(dotted or bracketed for dotted, bracketed in _STEP.findall(steps))
         return Field(name, head, path, conversion == "h")
+
+    def _unknown_conversion(self, conversion: str) -> LockConfigurationError:
+        return self.wrong(
+            f"has the conversion '!{conversion}'; only '!h' is known, which writes a digest "
+            "instead of the value"
+        )
 
     def _bucket(self, name: str, spec: str | None, conversion: str | None) -> Field:
         every = bucket_seconds(spec)

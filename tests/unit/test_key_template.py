@@ -226,7 +226,7 @@ class TestWhatIsRefusedAtBind:
     def test_a_field_by_position(self, template: str) -> None:
         assert "counts positions; write the parameter's name, or {args[0]}" in refusal(template)
 
-    @pytest.mark.parametrize("template", ["user:{user_id", "user:user_id}", "{user_id!}", "{a!hh}"])
+    @pytest.mark.parametrize("template", ["user:{user_id", "user:user_id}", "{user_id!h", "{{!a}}}"])
     def test_a_malformed_template(self, template: str) -> None:
         assert "is malformed" in refusal(template)
         assert "a brace itself is written twice" in refusal(template)
@@ -238,7 +238,7 @@ class TestWhatIsRefusedAtBind:
     def test_a_format(self) -> None:
         assert "formats {user_id} with ':>8', which keys do not do" in refusal("{user_id:>8}")
 
-    @pytest.mark.parametrize("conversion", ["r", "s", "a", "x"])
+    @pytest.mark.parametrize("conversion", ["r", "s", "a", "x", "lower", "hh", ""])
     def test_another_conversion_than_h(self, conversion: str) -> None:
         message = refusal(f"{{user_id!{conversion}}}")
 
