@@ -18,8 +18,6 @@ logger = logging.getLogger("celery_lock")
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+>")
 """Celery names an entry without a name after its arguments; many things show where they are."""
 
-_OF_ONE_TICK = ("{beat[due]", "{beat.due")
-
 
 def warn_of_store(store: LockStore, *, then: str) -> None:
     """Look at the store once, and warn of what is wrong with it.
@@ -74,11 +72,8 @@ def _task_of(entry: Any) -> str:
 
 
 def _piles(bound: BoundLock | None) -> bool:
-    if bound is None:
+    if bound is None or bound.key.of_one_tick:
         return False
-    key = bound.lock.key
-    if isinstance(key, str) and any(field in key for field in _OF_ONE_TICK):
-        return False  # two ticks never have one key
     policy = bound.on_conflict
     if isinstance(policy, wait):
         policy = policy.then

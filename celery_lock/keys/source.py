@@ -10,7 +10,7 @@ from ..errors import LockConfigurationError, LockError
 from .fields import template_over
 from .function import check_function, function_name, function_over
 from .json_form import canonical, digest
-from .message_context import UNKNOWN, MessageContext
+from .message_context import BEAT, UNKNOWN, MessageContext
 from .parameters import Parameters
 from .pydantic_models import Model
 from .template import UNPRINTABLE, Template
@@ -30,20 +30,24 @@ without a template, and old and new workers no longer exclude each other."""
 class KeySource:
     """The keys of one task; made when the task is bound, asked for each message."""
 
-    __slots__ = ("_parameters", "_write", "template", "timed")
+    __slots__ = ("_parameters", "_write", "of_one_tick", "template", "timed")
 
     def __init__(
         self,
         template: str,
         parameters: Parameters,
         write: Callable[[Mapping[str, Any], MessageContext], str],
+        *,
         timed: bool = False,
+        of_one_tick: bool = False,
     ) -> None:
         self.template = template
         """What all keys of this task have in common, for messages and metrics: the template,
         `"<task name>:*"` for a digest of the arguments, or the name of the key function."""
         self.timed = timed
         """Its keys show when a message was first published, so the publisher has to say so."""
+        self.of_one_tick = of_one_tick
+        """Its keys show when a tick was due: two ticks of a schedule never have one key."""
         self._parameters = parameters
         self._write = write
 
@@ -112,8 +116,15 @@ def compile_key(
         return KeySource(f"{task}:*", parameters, _digest_over(parameters))
     if isinstance(key, str):
         template = Template(key)
-        timed = any(field.every is not None for field in template.fields)
-        return KeySource(key, parameters, template_over(template, parameters), timed)
+        return KeySource(
+            key,
+            parameters,
+            template_over(template, parameters),
+            timed=any(field.every is not None for field in template.fields),
+            of_one_tick=any(
+                field.head == BEAT and field.path == ("due",) for field in template.fields
+            ),
+        )
     return KeySource(function_name(key), parameters, function_over(key, parameters))
 
 

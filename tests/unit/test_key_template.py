@@ -226,7 +226,9 @@ class TestWhatIsRefusedAtBind:
     def test_a_field_by_position(self, template: str) -> None:
         assert "counts positions; write the parameter's name, or {args[0]}" in refusal(template)
 
-    @pytest.mark.parametrize("template", ["user:{user_id", "user:user_id}", "{user_id!h", "{{!a}}}"])
+    @pytest.mark.parametrize(
+        "template", ["user:{user_id", "user:user_id}", "{user_id!h", "{{!a}}}"]
+    )
     def test_a_malformed_template(self, template: str) -> None:
         assert "is malformed" in refusal(template)
         assert "a brace itself is written twice" in refusal(template)

@@ -70,6 +70,14 @@ def test_a_key_of_one_tick_is_not(caplog: pytest.LogCaptureFixture, key: str) ->
     assert said(scheduled(an_app(key=key)), caplog) == []
 
 
+def test_a_key_that_only_looks_like_that_of_one_tick_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (line,) = said(scheduled(an_app(key="k:{{beat.due}}")), caplog)
+
+    assert "report (entry 'nightly')" in line
+
+
 def test_all_entries_are_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     app = an_app()
     locked(app, Lock("k2"), name="backup")(body)
