@@ -1,20 +1,21 @@
 """What to do when the key is taken: frozen values, and pure functions of a `Conflict`.
 
 Nothing here acts. A policy is one of these values, or any function of the `Conflict` that
-returns one: `lambda c: skip() if c.attempt > 3 else requeue()`.
+returns one: `lambda c: skip() if c.attempt > 3 else requeue()`. Each says of itself what others
+have to know of it (see `Decision`), and `KINDS` is the one list of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from .backoff import Backoff, Duration, exponential, seconds
 from .errors import LockConfigurationError, LockError
-from .model import Conflict, Decision, OnConflict
+from .model import Conflict, Decision, OnConflict, written
 
-__all__ = ["decide", "fail", "is_skipped", "requeue", "skip", "spent", "wait"]
+__all__ = ["KINDS", "decide", "fail", "is_skipped", "outcomes", "requeue", "skip", "wait"]
 
 
 class _Nothing:
@@ -34,6 +35,13 @@ _NOTHING: Any = _Nothing()
 class fail(Decision):
     """The task fails with `LockConflict`, which names the key and its holder."""
 
+    word = "fail"
+    written = "fail()"
+
+    @property
+    def says(self) -> str:
+        return "fails with LockConflict"
+
 
 @dataclass(frozen=True)
 class skip(Decision):
@@ -43,8 +51,15 @@ class skip(Decision):
     task of a chain gets that as its argument; `is_skipped()` tells the first form from others.
     """
 
+    word = "skip"
+    written = "skip()"
+
     _: KW_ONLY
     result: Any = _NOTHING
+
+    @property
+    def says(self) -> str:
+        return "skipped, will not run"
 
     def outcome(self, conflict: Conflict) -> Any:
         """What the task returns."""
@@ -61,17 +76,24 @@ class wait(Decision):
     process from other work for longer. Above 30 s, or in the solo pool, a warning is given.
     """
 
+    word = "wait"
+    written = "wait(seconds)"
+    repeats = True
+
     max_wait: Duration
     _: KW_ONLY
     then: Decision = field(default_factory=fail)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_wait", seconds(self.max_wait, "wait(max_wait)"))
-        _check_then(self.then, "wait", (fail, skip, requeue))
+        _check_then(self)
 
     @property
-    def limit(self) -> float:
-        """`max_wait` in seconds."""
+    def says(self) -> str:
+        return f"waits here for up to {self.blocks:g} s"
+
+    @property
+    def blocks(self) -> float:
         return seconds(self.max_wait, "max_wait")
 
 
@@ -83,6 +105,11 @@ class requeue(Decision):
     `max_attempts` bounds how often it is sent again (default: no bound), `max_wait` for how many
     seconds since its first conflict (default: no bound); after that `then` (default `fail()`).
     """
+
+    word = "requeue"
+    written = "requeue()"
+    repeats = True
+    sends = True
 
     backoff: Backoff = field(default_factory=exponential)
     _: KW_ONLY
@@ -103,23 +130,48 @@ class requeue(Decision):
             )
         if self.max_wait is not None:
             object.__setattr__(self, "max_wait", seconds(self.max_wait, "requeue(max_wait)"))
-        _check_then(self.then, "requeue", (fail, skip, wait))
+        _check_then(self)
+
+    @property
+    def says(self) -> str:
+        return "sent again to run later"
+
+    @property
+    def bounded(self) -> bool:
+        return self.max_attempts is not None or self.max_wait is not None
+
+    def spent(self, conflict: Conflict) -> bool:
+        if self.max_attempts is not None and conflict.attempt > self.max_attempts:
+            return True
+        if self.max_wait is None:
+            return False
+        return conflict.waited >= seconds(self.max_wait, "max_wait")
 
 
-def _check_then(then: object, of: str, known: tuple[type[Decision], ...]) -> None:
-    if isinstance(then, known):
+KINDS: tuple[type[Decision], ...] = (skip, requeue, wait, fail)
+"""All kinds of decision. One more is a class above, its place here, and its branch in the run."""
+
+Decision.kinds = KINDS  # a Lock that is given no policy names them, and cannot import this file
+
+
+def _check_then(decision: Decision) -> None:
+    """Refuse what cannot follow: only a decision of another kind leads on."""
+    others = [kind for kind in KINDS if not isinstance(decision, kind)]
+    if isinstance(decision.after, tuple(others)):
         return
-    names = ", ".join(f"{k.__name__}()" for k in known)
-    raise LockConfigurationError(f"{of}(then={then!r}) is not possible; write one of {names}")
+    others.sort(key=lambda kind: kind is not fail)  # the default comes first
+    raise LockConfigurationError(
+        f"{decision.word}(then={decision.after!r}) is not possible;"
+        f" write one of {', '.join(kind.written for kind in others)}"
+    )
 
 
-def spent(decision: requeue, conflict: Conflict) -> bool:
-    """True when this conflict may not send the message again any more."""
-    if decision.max_attempts is not None and conflict.attempt > decision.max_attempts:
-        return True
-    if decision.max_wait is None:
-        return False
-    return conflict.waited >= seconds(decision.max_wait, "max_wait")
+def outcomes(policy: OnConflict) -> Iterator[Decision]:
+    """Yield all decisions that a policy can come to, in turn; none where a function decides."""
+    decision = policy if isinstance(policy, Decision) else None
+    while decision is not None:
+        yield decision
+        decision = decision.after if decision.bounded else None
 
 
 def decide(policy: OnConflict, conflict: Conflict) -> Decision:
@@ -134,11 +186,11 @@ def decide(policy: OnConflict, conflict: Conflict) -> Decision:
             f"the on_conflict function {name} raised {type(exc).__name__}: {exc}"
             f" for lock {conflict.key!r}"
         ) from exc
-    if isinstance(decision, (fail, skip, wait, requeue)):
+    if isinstance(decision, KINDS):
         return decision
     raise LockError(
         f"the on_conflict function {name} answered {decision!r} for lock {conflict.key!r};"
-        " it must return skip(), requeue(), wait(seconds) or fail()"
+        f" it must return {written(KINDS)}"
     )
 
 

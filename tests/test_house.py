@@ -233,6 +233,35 @@ def test_no_key_is_deleted_without_proof() -> None:
     assert bare == []
 
 
+def words_of_code(file: Path) -> set[str]:
+    """Names, and words in front of a `(` in texts that are no docstrings."""
+    found: set[str] = set()
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.name)
+        elif not isinstance(node, ast.Expr):
+            texts = [n.value for n in ast.iter_child_nodes(node) if isinstance(n, ast.Constant)]
+            found.update(*(re.findall(r"(\w+)\(", text) for text in texts if type(text) is str))
+    return found
+
+
+def test_only_the_policies_list_the_kinds_of_decision() -> None:
+    from celery_lock.policies import KINDS
+
+    kinds = {kind.__name__ for kind in KINDS}
+    listing = {where(file) for file in files() if kinds <= words_of_code(file)}
+    choosing = {where(file) for file in files() if len(kinds & words_of_code(file)) > 1}
+
+    assert listing == {"policies.py", "__init__.py"}, "let a Decision describe itself instead"
+    assert choosing - listing == {
+        "task/run.py",  # does what was decided
+        "app/start_checks.py",  # advises
+        "model/lock.py",  # says what other libraries' options are called here
+    }
+
+
 # -- files and words -------------------------------------------------------------------------
 
 

@@ -445,7 +445,7 @@ DECLARED = (
     ),
     Guard(
         "a policy that answers nonsense fails visibly",
-        "if isinstance(decision, (fail, skip, wait, requeue)):\n        return decision",
+        "if isinstance(decision, KINDS):\n        return decision",
         "return decision  # type: ignore",
         (UNIT + "policies.py",),
     ),

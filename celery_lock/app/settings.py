@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 from ..backoff import seconds
 from ..errors import LockConfigurationError
-from ..model import OnConflict
-from ..model.lock import OnStoreError, checked_on_store_error, checked_policy
+from ..model import OnConflict, OnStoreError, checked_on_store_error, checked_policy
 
 __all__ = ["Settings"]
 

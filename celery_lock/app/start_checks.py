@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StoreError
-from ..model import LockStore
-from ..policies import requeue, wait
+from ..model import Decision, LockStore
+from ..policies import outcomes
 from .bound import BoundLock
 
-__all__ = ["warn_of_name", "warn_of_piling", "warn_of_store"]
+__all__ = ["warn_of_name", "warn_of_piling", "warn_of_store", "warn_of_waits"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -29,6 +30,18 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
             logger.warning("the lock store %s: %s", store.url, warning)
     except StoreError as error:
         logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_waits(bound: Mapping[str, BoundLock]) -> None:
+    """Warn of each task that waits for its lock: for the solo pool, which can do nothing else."""
+    for task, lock in bound.items():
+        if isinstance(lock.on_conflict, Decision) and lock.on_conflict.blocks:
+            logger.warning(
+                "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
+                " else meanwhile, not even answer the broker; requeue() leaves it free",
+                task,
+                lock.on_conflict.blocks,
+            )
 
 
 def warn_of_name(name: str) -> None:
@@ -74,7 +87,4 @@ def _task_of(entry: Any) -> str:
 def _piles(bound: BoundLock | None) -> bool:
     if bound is None or bound.key.of_one_tick:
         return False
-    policy = bound.on_conflict
-    if isinstance(policy, wait):
-        policy = policy.then
-    return isinstance(policy, requeue) and policy.max_attempts is None and policy.max_wait is None
+    return any(decision.sends and not decision.bounded for decision in outcomes(bound.on_conflict))

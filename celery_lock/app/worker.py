@@ -14,10 +14,9 @@ from celery import bootsteps, signals
 from celery.worker import state
 
 from ..errors import LockConfigurationError
-from ..policies import wait
 from .locks import locks_of
 from .observing import last_words
-from .start_checks import warn_of_piling, warn_of_store
+from .start_checks import warn_of_piling, warn_of_store, warn_of_waits
 
 __all__ = [
     "ConsumerStep",
@@ -115,7 +114,7 @@ class WorkerStep(bootsteps.StartStopStep):
         finally:
             store.close()  # the pool forks next: no child may share a connection
         if "solo" in pool:
-            _warn_of_waits(locks.bound)
+            warn_of_waits(locks.bound)
         warn_of_piling(worker.app)
 
 
@@ -135,14 +134,3 @@ def _on_shutting_down(**_: Any) -> None:
 
 def _on_child_leaving(**_: Any) -> None:
     last_words()
-
-
-def _warn_of_waits(bound: Any) -> None:
-    for task, lock in bound.items():
-        if isinstance(lock.on_conflict, wait):
-            logger.warning(
-                "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
-                " else meanwhile, not even answer the broker; requeue() leaves it free",
-                task,
-                lock.on_conflict.limit,
-            )

@@ -11,9 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..model import Holder
-from ..policies import fail, requeue, skip, wait
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
-from .table import as_label
 
 __all__ = ["moment", "plain", "words"]
 
@@ -36,7 +34,7 @@ def _acquired(fact: Acquired) -> tuple[Any, ...]:
 def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
     return (
         "%s: lock %r is held by %s, free in at most %.1f s unless renewed; attempt %d",
-        _DECIDED.get(type(fact.decision), as_label)(fact.decision),
+        fact.decision.says,
         fact.key,
         _who(fact.holder),
         fact.expires_in,
@@ -99,13 +97,6 @@ _SAY: dict[type[Fact], Callable[[Any], tuple[Any, ...]]] = {
     Lost: _lost,
     Released: _released,
     StoreFailed: _store_failed,
-}
-
-_DECIDED: dict[type, Callable[[Any], str]] = {
-    skip: lambda decision: "skipped, will not run",
-    requeue: lambda decision: "sent again to run later",
-    wait: lambda decision: f"waits here for up to {decision.limit:g} s",
-    fail: lambda decision: "fails with LockConflict",
 }
 
 _ANSWERED = {

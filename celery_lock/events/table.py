@@ -6,15 +6,15 @@ Signals, events, counters and log lines are made from it, and `docs/reference/ev
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..model import Decision
-from ..policies import fail, requeue, skip, wait
+from ..policies import KINDS
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 
-__all__ = ["TABLE", "Budget", "FactRow", "LogRule", "as_label", "row_of"]
+__all__ = ["TABLE", "Budget", "FactRow", "LogRule", "as_label", "conflict_rules", "row_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,18 @@ _LOSSES = Budget(100)
 _LATE = Budget(100)
 _STORE = Budget(1, each=("url", "call"))
 
+
+def conflict_rules(kinds: Iterable[type[Decision]]) -> Iterator[LogRule]:
+    """Yield the rules of conflicts: what a message may meet again is news the first time only."""
+    for kind in kinds:
+        when = f"the key is taken: `{kind.word}()`"
+        if not kind.repeats:
+            yield LogRule(when, logging.INFO, _any(kind), _CONFLICTS)
+            continue
+        yield LogRule(f"{when}, the first time", logging.INFO, _first(kind), _CONFLICTS)
+        yield LogRule(f"{when}, again", logging.DEBUG, _any(kind), _CONFLICTS)
+
+
 TABLE = (
     FactRow(
         Acquired,
@@ -83,23 +95,7 @@ TABLE = (
     ),
     FactRow(
         Conflicted,
-        (
-            LogRule("the key is taken: `skip()`", logging.INFO, _any(skip), _CONFLICTS),
-            LogRule("the key is taken: `fail()`", logging.INFO, _any(fail), _CONFLICTS),
-            LogRule(
-                "the key is taken: `requeue()`, the first time",
-                logging.INFO,
-                _first(requeue),
-                _CONFLICTS,
-            ),
-            LogRule(
-                "the key is taken: `requeue()`, again", logging.DEBUG, _any(requeue), _CONFLICTS
-            ),
-            LogRule(
-                "the key is taken: `wait()`, the first time", logging.INFO, _first(wait), _CONFLICTS
-            ),
-            LogRule("the key is taken: `wait()`, again", logging.DEBUG, _any(wait), _CONFLICTS),
-        ),
+        tuple(conflict_rules(KINDS)),
         signal="lock_conflicted",
         event="task-lock-conflicted",
         counter="celery_lock_conflicted_total",
@@ -154,6 +150,4 @@ def row_of(fact: Fact) -> FactRow:
 
 def as_label(value: object) -> str:
     """Write a field of a fact as a counter's label or an event's word."""
-    if isinstance(value, Decision):
-        return type(value).__name__
-    return str(value)
+    return value.word if isinstance(value, Decision) else str(value)

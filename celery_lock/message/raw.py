@@ -16,6 +16,7 @@ from typing import Any
 from kombu.transport.virtual.exchange import TopicExchange
 
 from ..errors import LockError
+from ..model import Decision, written
 
 __all__ = ["RAW", "RawMessage", "attach", "came_from", "queue_of", "raw_of"]
 
@@ -60,8 +61,8 @@ def raw_of(request: Any) -> RawMessage:
     if parts is None:
         raise LockError(
             f"the raw message of task {request.id} is not known, so it cannot be sent again;"
-            " let the task's Request class be the one that LockedTask made, or use skip(),"
-            " wait(seconds) or fail()"
+            " let the task's Request class be the one that LockedTask made, or use"
+            f" {written(kind for kind in Decision.kinds if not kind.sends)}"
         )
     body, content_type, content_encoding, headers, queue = parts
     return RawMessage(body, content_type, content_encoding, headers or {}, properties, queue)

@@ -15,6 +15,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 
 from ..errors import LockError
+from ..model import Decision, written
 from .header import HEADER, Header
 from .raw import RawMessage
 
@@ -60,7 +61,8 @@ class Sender:
             raise LockError(
                 "the message came through an exchange that leads to no queue of its own"
                 " (a broadcast, or a topic with several queues), so it cannot be sent again"
-                " without reaching others; use skip(), wait(seconds) or fail() for this task"
+                " without reaching others; use"
+                f" {written(kind for kind in Decision.kinds if not kind.sends)} for this task"
             )
         if self._pid != os.getpid():
             self._begin()  # the parent's connection is the parent's

@@ -1,9 +1,10 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
-from .conflict import Conflict, Decision, OnConflict
+from .conflict import Conflict
+from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
 from .lease import Claim, End, Held, Lease, LossReason, ttl_to_ask
-from .lock import Lock, OnStoreError, Scope, checked_on_store_error, checked_policy
+from .lock import Lock, OnStoreError, Scope, checked_on_store_error
 from .records import Change, Changed, Record
 from .store import Feature, LockStore, Outcome
 
@@ -29,4 +30,5 @@ __all__ = [
     "checked_on_store_error",
     "checked_policy",
     "ttl_to_ask",
+    "written",
 ]

@@ -1,13 +1,12 @@
-"""What a policy is shown, and what it answers."""
+"""What a policy is shown: the conflict that it is to decide about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from .holder import Holder
 
-__all__ = ["Conflict", "Decision", "OnConflict"]
+__all__ = ["Conflict"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,3 @@ class Conflict:
     """The broker says that this message was delivered before."""
     in_canvas: bool
     """The task belongs to a chain, group or chord, or has a callback: somebody waits for it."""
-
-
-class Decision:
-    """What is done about a conflict: the value that `skip()`, `requeue()`, ... return."""
-
-    __slots__ = ()
-
-
-OnConflict = Decision | Callable[[Conflict], Decision]
-"""A policy: a decision for every conflict, or a function that answers each with one."""

@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from enum import Enum
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
-from ..backoff import Backoff, Duration, seconds
+from ..backoff import Duration, seconds
 from ..errors import LockConfigurationError, did_you_mean
 from ..keys import check_declared_key
-from .conflict import Decision, OnConflict
+from .decision import OnConflict, checked_policy
 
-__all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error", "checked_policy"]
+__all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error"]
 
 OnStoreError = Literal["requeue", "run", "fail"]
 Key = str | Callable[..., str] | None
@@ -151,24 +151,6 @@ def _warn_if_unread(owner: type) -> None:
             " reads: write @app.task(base=LockedTask, lock=Lock(...))",
             stacklevel=2,
         )
-
-
-def checked_policy(value: Any, name: str) -> OnConflict:
-    """Return `value` if it is a policy; refuse a bare name and anything else."""
-    if isinstance(value, Decision):
-        return value
-    if isinstance(value, type):
-        if issubclass(value, Decision):
-            raise LockConfigurationError(
-                f"{name}={value.__name__} is the name of a policy, not a policy:"
-                f" write {name}={value.__name__}()"
-            )
-    elif callable(value) and not isinstance(value, Backoff):
-        return cast(OnConflict, value)
-    raise LockConfigurationError(
-        f"{name}={value!r} is no policy; write skip(), requeue(), wait(seconds), fail(),"
-        " or a function of the Conflict that returns one of them"
-    )
 
 
 def checked_on_store_error(value: Any, name: str) -> OnStoreError:

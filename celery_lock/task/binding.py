@@ -16,8 +16,8 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError
 from ..keys import compile_key, find_models
-from ..model import Lock, Scope
-from ..policies import requeue, wait
+from ..model import Decision, Lock, Scope
+from ..policies import requeue
 
 __all__ = ["LONG_WAIT", "bind", "declared_lock", "name_of", "warn_if_hidden"]
 
@@ -101,9 +101,9 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:  # that is self too
             signature = signature.replace(parameters=parameters[1:])
     on_conflict = lock.on_conflict or settings.on_conflict or requeue()
-    if isinstance(on_conflict, wait) and on_conflict.limit > LONG_WAIT:
+    if isinstance(on_conflict, Decision) and on_conflict.blocks > LONG_WAIT:
         warnings.warn(
-            f"task {name} waits for its lock for up to {on_conflict.limit:g} s, and its process"
+            f"task {name} waits for its lock for up to {on_conflict.blocks:g} s, and its process"
             " of the pool does nothing else meanwhile; requeue() leaves it free",
             stacklevel=2,
         )

@@ -30,7 +30,7 @@ from ..message import (
 )
 from ..model import Claim, Conflict, End, Held, Holder, Lease, OnStoreError
 from ..model.clock import steady
-from ..policies import decide, requeue, skip, spent, wait
+from ..policies import decide, requeue, skip, wait
 from .ending import Ending, end_of, heir_of, result_is_missing
 from .steps import DropCopy, Resend, RunBody, Skip, Step
 
@@ -161,7 +161,7 @@ class Run:
         decision = requeue() if is_copy else decide(self._bound.on_conflict, conflict)
         waited_out = False
         while True:
-            while isinstance(decision, requeue) and spent(decision, conflict):
+            while isinstance(decision, requeue) and decision.spent(conflict):
                 decision, waited_out = decision.then, True
             self._locks.locker.observers.notify(
                 Conflicted(
@@ -177,7 +177,7 @@ class Run:
                 break
             if self._request.is_eager and self._is_mine(held):
                 raise LockConflict(self.key, conflict.holder.task_id)  # it would wait for itself
-            got = self._wait(claim, decision.limit, on_error)
+            got = self._wait(claim, decision.blocks, on_error)
             if isinstance(got, Grant):
                 return self._go(got)
             if got.done:

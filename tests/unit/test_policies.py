@@ -22,7 +22,7 @@ from celery_lock import (
     wait,
 )
 from celery_lock.model import Decision, Holder
-from celery_lock.policies import decide, spent
+from celery_lock.policies import decide
 
 CONFLICT = Conflict(
     key="user:7",
@@ -93,24 +93,24 @@ def test_other_results_are_no_skip(result: object) -> None:
 
 @pytest.mark.parametrize(("attempt", "over"), [(1, False), (3, False), (4, True), (9, True)])
 def test_max_attempts_is_how_often_a_message_is_sent_again(attempt: int, over: bool) -> None:
-    assert spent(requeue(max_attempts=3), conflict(attempt=attempt)) is over
+    assert requeue(max_attempts=3).spent(conflict(attempt=attempt)) is over
 
 
 @pytest.mark.parametrize(("waited", "over"), [(0, False), (59.9, False), (60, True), (61, True)])
 def test_max_wait_counts_from_the_first_conflict(waited: float, over: bool) -> None:
-    assert spent(requeue(max_wait=60), conflict(waited=waited)) is over
+    assert requeue(max_wait=60).spent(conflict(waited=waited)) is over
 
 
 def test_whichever_bound_comes_first_counts() -> None:
     policy = requeue(max_attempts=3, max_wait=60)
 
-    assert spent(policy, conflict(attempt=4, waited=1))
-    assert spent(policy, conflict(attempt=2, waited=61))
-    assert not spent(policy, conflict(attempt=2, waited=1))
+    assert policy.spent(conflict(attempt=4, waited=1))
+    assert policy.spent(conflict(attempt=2, waited=61))
+    assert not policy.spent(conflict(attempt=2, waited=1))
 
 
 def test_without_a_bound_it_never_ends() -> None:
-    assert not spent(requeue(), conflict(attempt=10**6, waited=1e9))
+    assert not requeue().spent(conflict(attempt=10**6, waited=1e9))
 
 
 # -- functions -------------------------------------------------------------------------------

@@ -1,0 +1,90 @@
+"""What a policy answers: a decision, which describes itself as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, cast
+
+from ..backoff import Backoff
+from ..errors import LockConfigurationError
+from .conflict import Conflict
+from .store import Feature
+
+__all__ = ["Decision", "OnConflict", "checked_policy", "written"]
+
+
+class Decision:
+    """What is done about a conflict: the value that `skip()`, `requeue()`, ... return.
+
+    It says of itself what logs, checks and messages have to know of it, so that no place but
+    `celery_lock.policies` lists the kinds that there are.
+    """
+
+    __slots__ = ()
+
+    kinds: ClassVar[tuple[type[Decision], ...]] = ()
+    """All kinds, for messages; `celery_lock.policies` names them here as it defines them."""
+
+    word: ClassVar[str] = ""
+    """What log rules, events and counters call it."""
+    written: ClassVar[str] = ""
+    """How an author writes it, such as `"skip()"`."""
+    repeats: ClassVar[bool] = False
+    """A message may meet its conflict again after it: then only the first one is news."""
+    sends: ClassVar[bool] = False
+    """The message is sent again: not possible in eager mode, where nothing is ever sent."""
+    needs: ClassVar[frozenset[Feature]] = frozenset()
+    """What it asks of the store, beyond claims, renewals and releases."""
+
+    @property
+    def after(self) -> Decision | None:
+        """What is done when it has come to its end without the key: its `then`, if it has one."""
+        return getattr(self, "then", None)
+
+    @property
+    def says(self) -> str:
+        """The phrase of a log line."""
+        return self.word
+
+    @property
+    def blocks(self) -> float:
+        """Seconds at most for which the pool process does nothing else."""
+        return 0.0
+
+    @property
+    def bounded(self) -> bool:
+        """It comes to an end."""
+        return True
+
+    def spent(self, conflict: Conflict) -> bool:
+        """Its bound is reached with this conflict: what comes `after` it is to be done."""
+        return False
+
+
+OnConflict = Decision | Callable[[Conflict], Decision]
+"""A policy: a decision for every conflict, or a function that answers each with one."""
+
+
+def written(kinds: Iterable[type[Decision]]) -> str:
+    """Return what an author can write for these kinds: `"skip(), wait(seconds) or fail()"`."""
+    *others, last = (kind.written for kind in kinds)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def checked_policy(value: Any, name: str) -> OnConflict:
+    """Return `value` if it is a policy; refuse a bare name and anything else."""
+    if isinstance(value, Decision):
+        return value
+    if isinstance(value, type):
+        if issubclass(value, Decision):
+            raise LockConfigurationError(
+                f"{name}={value.__name__} is the name of a policy, not a policy:"
+                f" write {name}={value.__name__}()"
+            )
+    elif callable(value) and not isinstance(value, Backoff):
+        return cast(OnConflict, value)
+    kinds = ", ".join(kind.written for kind in Decision.kinds)
+    raise LockConfigurationError(
+        f"{name}={value!r} is no policy; write {kinds},"
+        " or a function of the Conflict that returns one of them"
+    )
