@@ -976,38 +976,37 @@ TICKS = (
 BEATS = (
     Guard(
         "no tick before the store's clock says so",
-        "name, expected, wanted, keep=wish.keep, not_before=wish.due",
-        "name, expected, wanted, keep=wish.keep",
+        "name, expected, wanted, ttl=request.record_ttl, not_before=request.due",
+        "name, expected, wanted, ttl=request.record_ttl",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a claim is compared with what was known",
-        "answer = self.calls.change(name, expected, wanted,",
-        "(there_, _) = self.calls.read(name)\n"
-        "            answer = self.calls.change(name, there_ and there_.stamp, wanted,",
+        "                name, expected, wanted, ttl",
+        "                name, self.calls.read(name).stamp, wanted, ttl",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a claim of another beat has its time",
-        "        if rest > 0:\n",
-        "        if False:\n",
+        "return Wait(record, left) if left > 0 else TakeOver(record, claim)",
+        "return TakeOver(record, claim)",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a beat knows its own claim again",
-        "if claimed.by == self._by and age < FRESH * claimed.lives:",
+        "if claim.by == by and answer.age < FRESH * claim.ttl:",
         "if False:",
         (UNIT + "beats.py",),
     ),
     Guard(
         "nobody takes over just after an outage",
-        "rest = max(rest, claimed.lives - self.calls.sure_for)",
+        "left = max(left, claim.ttl - sure_for)",
         "pass",
         (UNIT + "ledger.py",),
     ),
     Guard(
         "a claim that has been confirmed is not met again",
-        "return there.claimed is not None and there.claimed.reach <= self.confirmed.at + SAME",
+        "return found.claim is not None and found.claim.next_base <= self.confirmed.at + SAME",
         "return False",
         (UNIT + "beats.py", UNIT + "ledger.py"),
     ),
@@ -1019,26 +1018,25 @@ BEATS = (
     ),
     Guard(
         "a run noted by a fast clock is not waited for",
-        "return replace(run, at=min(run.at, self.clock.now()))",
+        "return replace(run, at=min(run.at, self._calls.clock.now()))",
         "return run",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a tick is confirmed by whom its claim was taken from",
-        "expected = None if answer.record is None else answer.record.stamp\n"
-        "            there = self._readable(tick.name, answer.record)\n",
-        "return\n            there = None\n",
+        "not by who claimed it: it may be taken over\n            expected = answer.stamp",
+        "not by who claimed it: it may be taken over\n            return",
         (UNIT + "beats.py", UNIT + "ledger.py"),
     ),
     Guard(
-        "a confirm that is owed is said later",
-        "self._owed.append(tick)",
+        "a pending confirm is sent later",
+        "self._pending.append(tick)",
         "pass",
         (UNIT + "ledger.py",),
     ),
     Guard(
         "a silent store is left alone for a while",
-        "        if self.patience:\n",
+        "        if self.open_for:\n",
         "        if False:\n",
         (UNIT + "beats.py",),
     ),
@@ -1062,13 +1060,13 @@ BEATS = (
     ),
     Guard(
         "a tick that failed is planned for soon",
-        "        self._lock_failed[tick.name] = 1.5 * tick.again\n",
+        "        self._lock_failed[tick.name] = 1.5 * tick.retry_in\n",
         "        pass\n",
         (UNIT + "beat_endings.py",),
     ),
     Guard(
         "the last run moves with the confirm",
-        "            self._deciding.tell(advanced)\n            self._lock_advanced",
+        "            self._deciding.show_last_run(advanced)\n            self._lock_advanced",
         "            self._lock_advanced",
         (UNIT + "beats.py",),
     ),
@@ -1129,14 +1127,14 @@ BEATS = (
     ),
     Guard(
         "an entry for once looks whether it has run",
-        "unsure = counts_its_runs(entry) and not ledger.of(name).is_sure",
+        "unsure = counts_its_runs(entry) and not ledger.views.of(name).is_sure",
         "unsure = False",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a closed beat gives its tick back",
-        "                    ledger.fail(tick, after=0.0)\n            ledger.pay()",
-        "                    pass\n            ledger.pay()",
+        "                    ledger.fail(tick, after=0.0)\n            ledger.confirms",
+        "                    pass\n            ledger.confirms",
         (UNIT + "beat_endings.py",),
     ),
     Guard(
@@ -1198,14 +1196,14 @@ SCHEDULES = (
     ),
     Guard(
         "a record of an entry that has not run yet outlives a long interval",
-        "fresh, keep=keep)",
-        "fresh, keep=30 * 86_400.0)",
+        "fresh, ttl=record_ttl(following))",
+        "fresh, ttl=30 * 86_400.0)",
         (UNIT + "beat_records.py",),
     ),
     Guard(
-        "the record of an entry says its next slot, a late confirm too",
-        "Progress(tick.run, then=tick.then)",
-        "Progress(tick.run)",
+        "the record of an entry says its next due time, a late confirm too",
+        "EntryRecord(tick.run, next_due=tick.next_due)",
+        "EntryRecord(tick.run)",
         (UNIT + "beat_records.py",),
     ),
     Guard(
@@ -1228,8 +1226,8 @@ SCHEDULES = (
     ),
     Guard(
         "a record that was taken over lives its time",
-        "found = self._meet(name, there, record, now, sent, wish)",
-        "found = self._meet(name, there, record, now, sent, Wish(0.0, 0.0, 10.0))",
+        "found = self._meet(name, answer, move, request)",
+        "found = self._meet(name, answer, move, TickRequest(0.0, 0.0, 10.0))",
         (UNIT + "beat_records.py",),
     ),
     Guard(

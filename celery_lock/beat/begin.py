@@ -47,12 +47,12 @@ def begin(app: Any) -> tuple[Ledger, LockStore]:
         then="the beat starts all the same, and"
         f" lock_beat_on_store_error={answer!r} says what it does",
     )
-    calls = Calls(store, space_of(app), clock, _teller(locks, store.url, by))
+    calls = Calls(store, space_of(app), clock, _notifier(locks, store.url, by))
     return Ledger(calls, by), store
 
 
-def _teller(locks: AppLocks, url: str, by: str) -> Any:
-    """Return what tells the app's observers of a call that failed."""
+def _notifier(locks: AppLocks, url: str, by: str) -> Any:
+    """Return what notifies the app's observers of a call that failed."""
 
     def failed(error: StoreError) -> None:
         locks.observers.notify(

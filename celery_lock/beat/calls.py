@@ -1,34 +1,60 @@
-"""Calls to the store for the records of one space; after a failed one it is left alone a while."""
+"""Calls to the store for the records of one space, behind a circuit breaker."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from ..errors import StoreError, StoreUnavailable
 from ..model import Change, Changed, LockStore, Record
 from .clock import StoreClock
-from .progress import Progress
+from .entry_record import EntryRecord
 
-__all__ = ["BREAK", "Calls"]
+__all__ = ["OPEN_FOR", "Answer", "Calls"]
 
-BREAK = 1.0
-"""Seconds for which a store that gave no answer is not asked again. Longer: ticks are later when it
-is back. Shorter: a beat does little else than wait for it."""
+logger = logging.getLogger("celery_lock")
+
+OPEN_FOR = 1.0
+"""Seconds for which the circuit breaker is open after a failed call: no call is made. Longer: ticks
+are later when the store is back. Shorter: a beat does little else than wait for the store."""
 
 _BATCH = 500
 
-_Answer = TypeVar("_Answer")
+_Said = TypeVar("_Said")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the store has answered about one entry's record."""
+
+    done: bool
+    """The change was made; of a read record it is never said."""
+    stamp: str | None
+    """The stamp of the record that the store has now; `None`: it has none."""
+    entry: EntryRecord | None
+    """What that record says; `None`: there is no record, or another program has written it."""
+    written: float
+    now: float
+    """When the record was written, and the moment of the answer, by the store's clock."""
+    sent: float
+    """When the question was sent, by the steady clock."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the record was written."""
+        return self.now - self.written
 
 
 class Calls:
     """One beat's calls.
 
     Args:
-        space: where the records are; beats of one space share their ticks.
+        space: the space of the records; beats of one space share their ticks.
         clock: learns the store's time from each answer.
-        failed: is told of each call that failed.
+        failed: is called with the error of each call that failed.
     """
 
     def __init__(
@@ -42,26 +68,26 @@ class Calls:
         self._store = store
         self._space = space
         self._failed = failed
-        self._silent_until: float | None = None
+        self._open_until: float | None = None
         self._sure_since = clock.steady()
 
     @property
     def url(self) -> str:
-        """Where the store is, without a password."""
+        """The store's address, without a password."""
         return self._store.url
 
     @property
-    def patience(self) -> float:
-        """Seconds until the store may be asked again; 0 while it answers."""
-        if self._silent_until is None:
+    def open_for(self) -> float:
+        """Seconds for which the circuit breaker is still open; 0: the store may be asked."""
+        if self._open_until is None:
             return 0.0
-        return max(0.0, self._silent_until - self.clock.steady())
+        return max(0.0, self._open_until - self.clock.steady())
 
     @property
     def sure_for(self) -> float:
         """Seconds since this beat began, or since the store's last silence ended.
 
-        Before that a confirm may have been lost that is said again soon.
+        Another beat's confirm that was lost before may only now be sent again.
         """
         return self.clock.steady() - self._sure_since
 
@@ -69,56 +95,73 @@ class Calls:
         self,
         name: str,
         expected: str | None,
-        wanted: Progress,
+        wanted: EntryRecord,
         *,
-        keep: float,
+        ttl: float,
         not_before: float = 0.0,
-    ) -> Changed:
-        """Write a record if it has the stamp that is expected. Raises `StoreError`."""
+    ) -> Answer:
+        """Write a record if its stamp is the expected one. Raises `StoreError`."""
         change = Change(
             space=self._space,
             name=str(name),  # a schedule may number its entries
             expected=expected,
             stamp=wanted.stamp,
             value=wanted.write(),
-            keep=keep,
+            keep=ttl,
             not_before=not_before,
         )
 
         def ask() -> tuple[Changed, float]:
-            answer = self._store.change(change)
-            return answer, answer.now
+            changed = self._store.change(change)
+            return changed, changed.now
 
-        return self._ask(ask)[0]
+        changed, now, sent = self._ask(ask)
+        if changed.done:
+            # the same change may have been made before, and its answer lost
+            written = now if changed.record is None else changed.record.written
+            return Answer(True, wanted.stamp, wanted, written, now, sent)
+        return _answer(name, changed.record, now, sent)
 
-    def read(self, name: str) -> tuple[Record | None, float]:
-        """Return one record, and the store's time. Raises `StoreError`."""
-        (record,), now = self._ask(partial(self._store.records, self._space, [str(name)]))
-        return record, now
+    def read(self, name: str) -> Answer:
+        """Read one record. Raises `StoreError`."""
+        ask = partial(self._store.records, self._space, [str(name)])
+        (record,), now, sent = self._ask(ask)
+        return _answer(name, record, now, sent)
 
-    def read_all(self, names: list[str]) -> Iterator[tuple[str, Record | None]]:
+    def read_all(self, names: list[str]) -> Iterator[tuple[str, Answer]]:
         """Yield the record of each name, some hundred in a call. Raises `StoreError`."""
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            records, _ = self._ask(
-                partial(self._store.records, self._space, [str(name) for name in batch])
-            )
-            yield from zip(batch, records, strict=True)
+            ask = partial(self._store.records, self._space, [str(name) for name in batch])
+            records, now, sent = self._ask(ask)
+            for name, record in zip(batch, records, strict=True):
+                yield name, _answer(name, record, now, sent)
 
-    def _ask(self, ask: Callable[[], tuple[_Answer, float]]) -> tuple[_Answer, float]:
-        if self.patience:
+    def _ask(self, ask: Callable[[], tuple[_Said, float]]) -> tuple[_Said, float, float]:
+        if self.open_for:
             raise StoreUnavailable(
-                self.url, f"it failed a moment ago, and is not asked again for {BREAK:g} s"
+                self.url, f"it failed a moment ago, and is not asked again for {OPEN_FOR:g} s"
             )
         sent = self.clock.steady()
         try:
-            answer, now = ask()
+            said, now = ask()
         except StoreError as error:
-            self._silent_until = self.clock.steady() + BREAK
+            self._open_until = self.clock.steady() + OPEN_FOR
             self._failed(error)
             raise
         received = self.clock.steady()
         self.clock.heard(now, sent, received)
-        if self._silent_until is not None:
-            self._silent_until, self._sure_since = None, received
-        return answer, now
+        if self._open_until is not None:
+            self._open_until, self._sure_since = None, received
+        return said, now, sent
+
+
+def _answer(name: str, record: Record | None, now: float, sent: float) -> Answer:
+    if record is None:
+        return Answer(False, None, None, now, now, sent)
+    entry = EntryRecord.read(record)
+    if entry is None:
+        logger.warning(
+            "beat: the record of the entry %r is none of ours, and is written anew", name
+        )
+    return Answer(False, record.stamp, entry, record.written, now, sent)

@@ -48,7 +48,7 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
         the entry in its `beat_schedule`, would begin anew with that change.
         """
         super().populate_heap(*args, **options)
-        knows = self._deciding.ledger.knows
+        knows = self._deciding.ledger.views.knows
         begun = [e for e in list(self._schedule.values()) if e.blank_since and knows(e.name)]
         if begun:
             self._dirty.update(entry.name for entry in begun)

@@ -9,10 +9,10 @@ from typing import Any
 from ..app.start_checks import warn_of_name
 from ..errors import StoreError
 from .entries import counts_its_runs, known_run, on_clock, run_of, set_run, slots_of, start_of
+from .entry_record import SAME, LastRun
 from .ledger import Ledger
-from .progress import SAME, LastRun
 from .slots import Slots
-from .ticks import LONGEST, Later, Moved, Tick, Wish, life
+from .ticks import LONGEST, RetryAfter, Stale, Tick, TickRequest, claim_ttl
 
 __all__ = ["SOON", "Deciding"]
 
@@ -24,7 +24,7 @@ _OLD = 2 * LONGEST
 turn. Fewer: a tick merges with the next one though a beat was there. More: after an outage an entry
 runs for a slot that nobody waits for, and then for the latest."""
 
-_TURNS = 3
+_TRIES = 3
 """How often an entry is thought over when other beats move on meanwhile."""
 
 
@@ -50,24 +50,24 @@ class Deciding:
         self.fires = fires
         self._longest = longest
         self._unread = False
-        self._told: dict[str, LastRun | None] = {}
+        self._shown: dict[str, LastRun | None] = {}
         self._rests: dict[str, tuple[LastRun, float]] = {}
 
     def load(self, entries: list[Any]) -> None:
         """Read what the store knows of entries; one that cannot be read is asked for when due."""
         ledger = self.ledger
         names = {entry.name for entry in entries}
-        ledger.forget_others(names)
-        self._told = {name: run for name, run in self._told.items() if name in names}
+        ledger.views.forget_others(names)
+        self._shown = {name: run for name, run in self._shown.items() if name in names}
         self._rests = {name: rest for name, rest in self._rests.items() if name in names}
-        new = [entry for entry in entries if not ledger.knows(entry.name)]
+        new = [entry for entry in entries if not ledger.views.knows(entry.name)]
         for entry in new:
             warn_of_name(entry.name)
         with suppress(StoreError):  # it has been told
             self._read(new)
-        self._unread = ledger.calls.patience > 0
+        self._unread = ledger.calls.open_for > 0
         for entry in entries:
-            if ledger.knows(entry.name):
+            if ledger.views.knows(entry.name):
                 self.go_on(entry)
 
     def should_load(self) -> bool:
@@ -75,11 +75,11 @@ class Deciding:
 
         Some hundred entries are read in a call then, and not each by itself as it comes due.
         """
-        return self._unread and not self.ledger.calls.patience
+        return self._unread and not self.ledger.calls.open_for
 
     def wait_at_most(self, entry: Any) -> float | None:
         """Return in how many seconds an entry has to be asked, whatever it says itself."""
-        if self.ledger.knows(entry.name):
+        if self.ledger.views.knows(entry.name):
             return self._watched(entry.name)
         return self._patience()
 
@@ -87,7 +87,7 @@ class Deciding:
         """Return the tick to publish, `None` if there is none here; and when to ask again."""
         try:
             self._learn(entry)
-            for _ in range(_TURNS):
+            for _ in range(_TRIES):
                 self.go_on(entry)
                 due, delay = self._ask(entry)
                 watched = self._watched(entry.name)
@@ -97,11 +97,11 @@ class Deciding:
                 wish = self._wish(entry, slots, delay)
                 answer = self._answer(entry, due, wish)
                 if isinstance(answer, Tick):
-                    answer.then = _then(slots, answer)
+                    answer.next_due = _then(slots, answer)
                     if due and not slots.every and answer.due < wish.due:
                         delay = 0.0  # an older tick, and the one that is due comes next
-                    return answer, self._until_next(slots, answer.reach, delay)
-                if isinstance(answer, Later):
+                    return answer, self._until_next(slots, answer.next_base, delay)
+                if isinstance(answer, RetryAfter):
                     return None, min(answer.seconds, self._rest(entry))
                 if due and slots.ignores_last_run():
                     return None, self._let_rest(entry, delay)
@@ -112,20 +112,22 @@ class Deciding:
     def _learn(self, entry: Any) -> None:
         """Read the record of an entry that is not known yet. Raises `StoreError`."""
         ledger, name = self.ledger, entry.name
-        if ledger.knows(name):
+        if ledger.views.knows(name):
             return
         try:
             self._read([entry])
         except StoreError:
             if not self.fires:
                 raise
-            ledger.guess(name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True))
+            ledger.views.guess(
+                name, known_run(entry) or LastRun(ledger.clock.now(), 0, guessed=True)
+            )
 
-    def _answer(self, entry: Any, due: bool, wish: Wish) -> Tick | Later | Moved | None:
+    def _answer(self, entry: Any, due: bool, wish: TickRequest) -> Tick | RetryAfter | Stale | None:
         """Ask for the tick that is due, or look at another beat's. Raises `StoreError`."""
         ledger, name = self.ledger, entry.name
         # an entry for once must know that it has run before it is taken for due
-        unsure = counts_its_runs(entry) and not ledger.of(name).is_sure
+        unsure = counts_its_runs(entry) and not ledger.views.of(name).is_sure
         try:
             ask_first = unsure or not due
             answer = ledger.look(name, wish) if ask_first else ledger.claim(name, wish)
@@ -142,15 +144,15 @@ class Deciding:
         """Let an entry go on from the last run: the ledger's, or a later one of its own."""
         ledger, name = self.ledger, entry.name
         own = known_run(entry)
-        if own is not None and own != self._told.get(name):
-            ledger.adopt(name, own)
-        self.tell(entry)
+        if own is not None and own != self._shown.get(name):
+            ledger.views.take_over_run(name, own)
+        self.show_last_run(entry)
 
-    def tell(self, entry: Any) -> None:
+    def show_last_run(self, entry: Any) -> None:
         """Let an entry know the last run, and the row behind it too if that is confirmed."""
-        known = self.ledger.of(entry.name)
+        known = self.ledger.views.of(entry.name)
         set_run(entry, known.last, sure=known.is_sure)
-        self._told[entry.name] = run_of(entry)
+        self._shown[entry.name] = run_of(entry)
 
     def _ask(self, entry: Any) -> tuple[bool, float]:
         """Ask the entry, on the store's clock."""
@@ -163,13 +165,13 @@ class Deciding:
             delay = SOON if due else self._longest
         run, until = self._rests.get(entry.name, (None, 0.0))
         left = until - clock.now()
-        if due and left > 0 and run == self.ledger.of(entry.name).last:
+        if due and left > 0 and run == self.ledger.views.of(entry.name).last:
             return False, left
         return bool(due), delay
 
     def _rest(self, entry: Any) -> float:
         """Return when to ask an entry again whose tick another beat publishes."""
-        self.tell(entry)
+        self.show_last_run(entry)
         due, delay = self._ask(entry)
         if not due:
             return delay
@@ -184,8 +186,8 @@ class Deciding:
         that has published it.
         """
         ledger = self.ledger
-        self.tell(entry)
-        self._rests[entry.name] = (ledger.of(entry.name).last, ledger.clock.now() + delay)
+        self.show_last_run(entry)
+        self._rests[entry.name] = (ledger.views.of(entry.name).last, ledger.clock.now() + delay)
         return delay
 
     def _is_of_the_past(self, entry: Any, tick: Tick) -> bool:
@@ -196,7 +198,7 @@ class Deciding:
         """
         if tick.tries == 1 or self.ledger.clock.now() - tick.due <= _OLD:
             return False
-        self.tell(entry)
+        self.show_last_run(entry)
         due, delay = self._ask(entry)
         return not due or self._wish(entry, self._slots(entry), delay).due > tick.due + SAME
 
@@ -212,31 +214,31 @@ class Deciding:
     def _read(self, entries: list[Any]) -> None:
         """Read what the store knows of these entries. Raises `StoreError`."""
         named = {entry.name: entry for entry in entries}
-        self.ledger.load(
+        self.ledger.views.load(
             {name: known_run(entry) for name, entry in named.items()},
             lambda name, run: self._slots(named[name]).after(run),
         )
 
-    def _wish(self, entry: Any, slots: Slots, delay: float) -> Wish:
-        last = self.ledger.of(entry.name).last.at
+    def _wish(self, entry: Any, slots: Slots, delay: float) -> TickRequest:
+        last = self.ledger.views.of(entry.name).last.at
         due = slots.latest(last, start_of(entry))
         reach = slots.reach(due, last)
         following = self._until_next(slots, reach, delay)
-        return Wish(due, reach, life(following), following)
+        return TickRequest(due, reach, claim_ttl(following), following)
 
     def _slots(self, entry: Any) -> Slots:
         return slots_of(entry, self.ledger.clock.now())
 
     def _watched(self, name: str) -> float | None:
         """Return in how many seconds another beat's claim is to be looked at, if any is."""
-        watch = self.ledger.of(name).watch
+        watch = self.ledger.views.of(name).look_at
         return None if watch is None else max(0.0, watch - self.ledger.clock.now())
 
     def _patience(self) -> float:
-        return max(self.ledger.calls.patience, SOON)
+        return max(self.ledger.calls.open_for, SOON)
 
 
 def _then(slots: Slots, tick: Tick) -> float | None:
     """Return the slot after a tick; an entry that runs once has none."""
-    slot = slots.after(tick.reach)
+    slot = slots.after(tick.next_base)
     return slot if slot is not None and slot > tick.due else None

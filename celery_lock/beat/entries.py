@@ -16,7 +16,7 @@ from typing import Any
 from celery import schedules
 
 from ..message import HEADER
-from .progress import LastRun
+from .entry_record import LastRun
 from .slots import CLOCK, Slots, moment_like, set_clock
 
 __all__ = [

@@ -82,8 +82,8 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     def tick(self, *args: Any, **options: Any) -> Any:
         """Run one turn of Celery's loop; say before and after it what is owed."""
         ledger = self._deciding.ledger
-        ledger.pay()
-        silent = ledger.calls.patience
+        ledger.confirms.send_pending()
+        silent = ledger.calls.open_for
         if silent and not self._deciding.fires:
             return max(silent, SOON)  # nothing can be published, however much is due
         self._lock_refused = None
@@ -94,8 +94,8 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         if self._put_back():
             delay = 0
         self._bring_forward()
-        if ledger.owes:
-            delay = min(delay, max(ledger.calls.patience, SOON))
+        if ledger.confirms.are_pending:
+            delay = min(delay, max(ledger.calls.open_for, SOON))
         if ledger.clock.jumped() or self._deciding.should_load():
             self._heap, delay = None, 0  # its times are of the old clock, or of no knowledge
         return delay
@@ -163,7 +163,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         """Advance an entry as its scheduler does, but its last run only with the confirm."""
         advanced = super().reserve(entry)
         if entry.name in self._lock_granted:
-            self._deciding.tell(advanced)
+            self._deciding.show_last_run(advanced)
             self._lock_advanced[entry.name] = advanced
         return advanced
 
@@ -225,7 +225,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         if advanced is None:
             return
         try:
-            deciding.tell(advanced)
+            deciding.show_last_run(advanced)
             self.confirmed(advanced)
         except Exception:  # it has been published, and the others are due
             logger.exception("beat: the last run of %r could not be passed on", tick.name)
@@ -236,7 +236,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     def _give_up(self, tick: Tick) -> None:
         self._deciding.ledger.fail(tick)
         # after the others: what keeps this one from publishing need not keep them
-        self._lock_failed[tick.name] = 1.5 * tick.again
+        self._lock_failed[tick.name] = 1.5 * tick.retry_in
         self._lock_granted.pop(tick.name, None)
 
     def _do_sync(self) -> None:
@@ -260,7 +260,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
                     ledger.confirm(tick)
                 elif tick.published is not None:  # of one that is being sent nobody can tell
                     ledger.fail(tick, after=0.0)
-            ledger.pay()
+            ledger.confirms.send_pending()
         try:
             super().close()
         except Exception:

@@ -1,22 +1,22 @@
-"""Ticks, as the ledger and a scheduler speak of them: wished for, granted, later, moved."""
+"""Ticks, as the ledger and a scheduler speak of them: requested, granted, later, stale."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .progress import LastRun
+from .entry_record import LastRun
 
 __all__ = [
     "FRESH",
     "LONGEST",
     "SHORTEST",
-    "Later",
-    "Moved",
+    "RetryAfter",
+    "Stale",
     "Tick",
-    "Wish",
-    "again",
-    "kept",
-    "life",
+    "TickRequest",
+    "claim_ttl",
+    "pause_after_failure",
+    "record_ttl",
 ]
 
 SHORTEST, LONGEST = 1.0, 10.0
@@ -24,93 +24,97 @@ SHORTEST, LONGEST = 1.0, 10.0
 taken for dead. Longer: a tick whose beat has died waits for longer."""
 
 FRESH = 0.8
-"""The part of a claim's life in which its tick may be published: a beat that was paused for longer
-leaves it to whoever takes over."""
+"""The part of a claim's ttl in which its tick may be published: a beat that was paused for longer
+leaves the tick to the beat that takes it over."""
 
 _DAY = 86_400.0
 
-KEPT = 400 * _DAY
-"""Seconds that a record lives at most without a change. Longer: entries that are gone are kept for
-nothing. Shorter than an interval: beats that start anew in between begin it anew, and it never
-ends."""
+LONGEST_RECORD = 400 * _DAY
+"""Seconds that a record lives at most without a change. Longer: records of entries that are gone
+take up memory for nothing. Shorter than an interval: beats that start anew in between begin the
+interval anew, and it never ends."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A tick that a beat would publish."""
+class TickRequest:
+    """A tick that a beat asks to publish."""
 
     due: float
-    """The slot, in seconds since 1970."""
-    reach: float
-    """From where the schedule goes on then."""
-    lives: float
+    """The due time, in seconds since 1970."""
+    next_base: float
+    """The moment that the schedule counts on from after the tick."""
+    claim_ttl: float
     """Seconds that the claim lives unconfirmed."""
     following: float = 0.0
-    """Seconds until the slot after it."""
+    """Seconds until the due time after this one."""
 
     @property
-    def keep(self) -> float:
-        """Seconds that the record outlives this change."""
-        return kept(self.following)
+    def record_ttl(self) -> float:
+        """Seconds that the record lives after a change for this tick."""
+        return record_ttl(self.following)
 
 
 @dataclass
 class Tick:
-    """A tick that this beat publishes."""
+    """A tick that this beat was granted, and publishes."""
 
     name: str
+    """The name of its entry."""
     last: LastRun
-    """The run that it follows."""
+    """The run that the tick follows."""
     due: float
-    reach: float
+    next_base: float
     stamp: str | None
-    """Of the record with the claim; `None`: it was not claimed, for the store is down."""
+    """The stamp of the record with this beat's claim; `None`: the tick was not claimed, for the
+    store is down."""
     until: float
-    """When it is too old to be published, by the steady clock."""
-    keep: float
-    again: float = 1.0
-    """Seconds after which any beat may try it, should its publishing fail."""
+    """When the tick is too old to be published, by the steady clock."""
+    record_ttl: float
+    retry_in: float = 1.0
+    """Seconds after which any beat may try the tick again, should its publishing fail."""
     tries: int = 1
-    then: float | None = None
-    """The slot after it, where the schedule tells: for people to read."""
+    next_due: float | None = None
+    """The due time after this one, where the schedule says so: for people to read."""
     published: bool | None = False
     """`None`: it has begun, and nobody can say yet."""
 
     @property
     def run(self) -> LastRun:
-        """What the last run becomes with it."""
-        return LastRun(self.reach, self.last.count + 1)
+        """What the entry's last run becomes with the confirm."""
+        return LastRun(self.next_base, self.last.count + 1)
 
 
 @dataclass(frozen=True)
-class Later:
-    """Nothing to publish: look again after so many seconds."""
+class RetryAfter:
+    """There is nothing to publish: ask again after so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Moved:
-    """Another beat is further than was known here: think again."""
+class Stale:
+    """Another beat is further than this one knew: decide again."""
 
 
-def life(until_next: float) -> float:
-    """Return how many seconds an unconfirmed claim lives: until the next slot, within bounds."""
+def claim_ttl(until_next: float) -> float:
+    """Return how many seconds a claim lives unconfirmed: until the next due time, within bounds."""
     return min(max(until_next, SHORTEST), LONGEST)
 
 
-def kept(following: float | None) -> float:
-    """Return how many seconds a record outlives a change: far more than its entry's pauses.
+def record_ttl(following: float | None) -> float:
+    """Return how many seconds a record lives after a change: far more than its entry's pauses.
 
-    `following`: seconds until the next slot, `None` if the schedule does not tell.
+    `following`: seconds until the next due time, `None` if the schedule does not say.
     """
-    return KEPT if following is None else min(KEPT, 30 * _DAY + 4 * max(0.0, following))
+    if following is None:
+        return LONGEST_RECORD
+    return min(LONGEST_RECORD, 30 * _DAY + 4 * max(0.0, following))
 
 
-def again(lives: float, tries: int) -> float:
+def pause_after_failure(claim_ttl: float, tries: int) -> float:
     """Return after how many seconds a tick whose publishing failed is tried again.
 
-    After one, or sooner where slots are dense; then twice as long each time, up to the life of a
-    claim: what never succeeds should not fill the log.
+    The first pause is a second, or less where due times are dense; each further one is twice as
+    long, up to the ttl of a claim: what never succeeds should not fill the log.
     """
-    return min(lives, min(1.0, lives / 4) * 2.0 ** min(tries - 1, 8))
+    return min(claim_ttl, min(1.0, claim_ttl / 4) * 2.0 ** min(tries - 1, 8))

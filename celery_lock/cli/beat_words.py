@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from ..beat.progress import NOBODY, Claimed
+from ..beat.entry_record import NOBODY, OpenClaim
 from ..events.log_words import plain
 from .schedule import Seen
 from .words import span
@@ -50,7 +50,7 @@ def entry_fields(entry: Seen) -> dict[str, Any]:
         "last_run": None if last is None or _never(entry) else last.at,
         "counted_from": last.at if last is not None and _never(entry) else None,
         "runs": None if last is None else last.count,
-        "next": entry.next,
+        "next": entry.next_due,
         "overdue": entry.late or None,
         "due": None if claim is None else claim.due,
         "by": None if claim is None or claim.by == NOBODY else claim.by,
@@ -83,12 +83,12 @@ def _state(entry: Seen, zone: tzinfo) -> str:
         late += ", if it still exists"  # a record outlives the entry that was taken out
     if entry.claim is not None and entry.until is not None:
         return ", ".join(filter(None, [late, _claim(entry.claim, _time(entry.until, zone))]))
-    if late or entry.next is None:
+    if late or entry.next_due is None:
         return late
-    return f"in {span(max(0.0, entry.next - entry.now))}"
+    return f"in {span(max(0.0, entry.next_due - entry.now))}"
 
 
-def _claim(claim: Claimed, until: str) -> str:
+def _claim(claim: OpenClaim, until: str) -> str:
     tries = f", try {claim.tries}" if claim.tries > 1 else ""
     if claim.by == NOBODY:
         return f"given up unpublished{tries}; open to every beat from {until}"
@@ -104,14 +104,14 @@ def _last(entry: Seen, zone: tzinfo) -> str:
 def _next(entry: Seen, zone: tzinfo) -> str:
     if entry.claim is not None:
         return _time(entry.claim.due, zone)
-    return "unknown" if entry.next is None else _time(entry.next, zone)
+    return "unknown" if entry.next_due is None else _time(entry.next_due, zone)
 
 
 def _never(entry: Seen) -> bool:
     return entry.last is not None and (entry.last.guessed or not entry.last.count)
 
 
-def _who(claim: Claimed) -> str:
+def _who(claim: OpenClaim) -> str:
     host, pid = _beat(claim.by)
     return plain(claim.by) if host is None else f"{plain(host)} (pid {pid})"
 

@@ -36,8 +36,7 @@ def beat(ctx: click.Context, entry: str | None, as_json: bool) -> None:
         found = _all(app, store) if entry is None else [_one(app, store, entry)]
         where = f"{store.url}, lock_key_prefix {locks_of(app).settings.key_prefix!r}"
     if as_json:
-        told = {"app": app.main, "entries": [entry_fields(each) for each in found]}
-        click.echo(json.dumps(told))
+        click.echo(json.dumps({"app": app.main, "entries": [entry_fields(each) for each in found]}))
         return
     if entry is not None:
         click.echo(block(found[0], app.timezone))

@@ -1,4 +1,4 @@
-"""What stands in the store of each entry of a schedule, and what that means at this moment."""
+"""The record that a store has of each entry of a schedule, and what it means at this moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..beat.begin import space_of
-from ..beat.progress import NOBODY, Claimed, LastRun, Progress
+from ..beat.entry_record import NOBODY, EntryRecord, LastRun, OpenClaim
 from ..beat.ticks import SHORTEST
 from ..model import LockStore, Record
 
@@ -23,24 +23,24 @@ class Seen:
 
     name: str
     declared: bool
-    """It stands in `beat_schedule`."""
+    """The entry is in `beat_schedule`."""
     record: Record | None
-    progress: Progress | None
-    """What the record says; `None`: there is none, or it is none of ours."""
+    entry: EntryRecord | None
+    """What the record says; `None`: there is no record, or another program has written it."""
     now: float
     """The store's time, in seconds since 1970."""
 
     @property
-    def next(self) -> float | None:
-        """The slot after the last run, as the beat saw it that wrote it down."""
-        return None if self.progress is None else self.progress.then
+    def next_due(self) -> float | None:
+        """The due time after the last run, as the beat saw it that wrote the record."""
+        return None if self.entry is None else self.entry.next_due
 
     @property
     def state(self) -> str:
-        """In one word, what its record says."""
+        """What the record says, in one word."""
         if self.record is None:
             return "unread"
-        if self.progress is None:
+        if self.entry is None:
             return "unreadable"
         if self.claim is None:
             return "overdue" if self.late else "waiting"
@@ -50,34 +50,34 @@ class Seen:
 
     @property
     def last(self) -> LastRun | None:
-        """The last confirmed run, or from when it is counted."""
-        return None if self.progress is None else self.progress.last
+        """The last confirmed run, or the moment from which the entry is counted."""
+        return None if self.entry is None else self.entry.last
 
     @property
-    def claim(self) -> Claimed | None:
+    def claim(self) -> OpenClaim | None:
         """The open claim."""
-        return None if self.progress is None else self.progress.claimed
+        return None if self.entry is None else self.entry.claim
 
     @property
     def until(self) -> float | None:
         """When another beat may publish the tick that is claimed."""
         if self.claim is None or self.record is None:
             return None
-        return self.record.written + self.claim.lives
+        return self.record.written + self.claim.ttl
 
     @property
     def late(self) -> float:
-        """Seconds since a beat should have published its tick, or taken it over; 0: it is not.
+        """Seconds since a beat should have published the tick, or taken it over; 0: none yet.
 
         One second is allowed for: a beat that lives needs less.
         """
-        should = self.next if self.until is None else self.until
+        should = self.next_due if self.until is None else self.until
         late = 0.0 if should is None else self.now - should
         return late if late > SHORTEST else 0.0
 
 
 def declared(app: Any) -> dict[str, Any]:
-    """Return the entries that the app's settings name, as they stand there."""
+    """Return the entries that the app's settings name, as they are written there."""
     schedule = app.conf.beat_schedule
     if not isinstance(schedule, Mapping):
         return {}
@@ -91,6 +91,5 @@ def seen(app: Any, store: LockStore, names: Iterable[str]) -> list[Seen]:
         batch = named[start : start + BATCH]
         records, now = store.records(space_of(app), batch)
         for name, record in zip(batch, records, strict=True):
-            progress = Progress.read(record)
-            found.append(Seen(name, name in entries, record, progress, now))
+            found.append(Seen(name, name in entries, record, EntryRecord.read(record), now))
     return found

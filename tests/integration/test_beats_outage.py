@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_lock.beat.calls import BREAK
+from celery_lock.beat.calls import OPEN_FOR
 from tests.beats.beats import Beats
 from tests.beats.entries import ENTRIES
 from tests.beats.kinds import KINDS
@@ -103,7 +103,7 @@ def test_beats_that_wait_send_nothing_in_an_outage_and_one_run_for_it_afterwards
 @pytest.mark.parametrize("answer", ["wait", "fire"])
 def test_after_an_outage_each_slot_is_sent_once_and_in_phase(played: Scenes, answer: str) -> None:
     sent = played.sent(answer, E1.name)
-    settled = played.marks["back"] + BREAK + E1.claim_life + STALL
+    settled = played.marks["back"] + OPEN_FOR + E1.claim_life + STALL
     after = by_due([one for one in sent if one.at > settled])
 
     assert len(after) >= AFTER - (settled - played.marks["back"]) - 1

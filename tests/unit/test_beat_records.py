@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.schedules import crontab, schedule
 
-from celery_lock.beat.progress import Progress
+from celery_lock.beat.entry_record import EntryRecord
 from celery_lock.model import Change
 from tests.unit.beat_world import World, every
 
@@ -28,13 +28,13 @@ def two(rule: Any, seconds: float) -> World:
     return world
 
 
-def then(world: World) -> float | None:
-    """What the record says of the next slot: seconds since the world began."""
+def next_due(world: World) -> float | None:
+    """What the record says of the next due time: seconds since the world began."""
     (record,), _ = world.beats[0].store.records("beat:shop", ["e"])
-    progress = Progress.read(record)
-    assert progress is not None
-    assert progress.claimed is None
-    return None if progress.then is None else progress.then - world.begins
+    entry = EntryRecord.read(record)
+    assert entry is not None
+    assert entry.claim is None
+    return None if entry.next_due is None else entry.next_due - world.begins
 
 
 # -- how long it lives ---------------------------------------------------------------------------
@@ -78,23 +78,23 @@ def test_an_interval_of_months_goes_on_after_a_tick_that_was_taken_over() -> Non
     ],
     ids=["interval", "crontab", "relative"],
 )
-def test_the_record_says_which_slot_comes_next(rule: Any, following: float) -> None:
+def test_the_record_says_which_due_time_comes_next(rule: Any, following: float) -> None:
     world = two(rule, 130)
 
-    assert then(world) == pytest.approx(world.dues("e")[-1] + following, abs=TURN)
+    assert next_due(world) == pytest.approx(world.dues("e")[-1] + following, abs=TURN)
 
 
-def test_a_confirm_that_is_said_late_says_it_as_well() -> None:
+def test_a_confirm_that_is_sent_late_says_it_as_well() -> None:
     world = two(10.0, 25)
     world.next["published"] = lambda beat: world.cut()
     world.run(8)
     world.heal()
     world.run(1.5)
 
-    assert then(world) == pytest.approx(world.dues("e")[-1] + 10, abs=TURN)
+    assert next_due(world) == pytest.approx(world.dues("e")[-1] + 10, abs=TURN)
 
 
-def test_a_schedule_that_cannot_be_asked_says_nothing_of_its_next_slot() -> None:
+def test_a_schedule_that_cannot_be_asked_says_nothing_of_its_next_due_time() -> None:
     class Own(schedule):  # type: ignore[misc]  # celery has no types
         def remaining_estimate(self, last_run_at: Any) -> Any:
             raise NotImplementedError
@@ -106,7 +106,7 @@ def test_a_schedule_that_cannot_be_asked_says_nothing_of_its_next_slot() -> None
     world = two(Own(1), 35)
 
     assert len(world.sent) == 3
-    assert then(world) is None
+    assert next_due(world) is None
 
 
 # -- what nobody of ours has written -----------------------------------------------------------
@@ -117,7 +117,8 @@ def test_a_schedule_that_cannot_be_asked_says_nothing_of_its_next_slot() -> None
     ["{[", "7", "{}", '{"last": NaN, "count": 1}', '{"last": 1e400, "count": 1}',
      '{"last": 1e18, "count": 1}', '{"last": -5, "count": 1}', '{"last": 5, "count": Infinity}',
      '{"last": 5, "count": 1, "next": "soon"}',
-     '{"last": 5, "count": 1, "claim": {"due": NaN, "reach": 5, "by": "", "lives": 1, "tries": 1}}',
+     '{"last": 5, "count": 1,'
+     ' "claim": {"due": NaN, "next_base": 5, "by": "", "ttl": 1, "tries": 1}}',
     ],
 )  # fmt: skip
 def test_a_beat_writes_over_what_is_none_of_ours_and_loses_no_tick(value: str) -> None:

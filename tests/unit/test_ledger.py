@@ -9,7 +9,7 @@ import pytest
 from celery_lock.beat.calls import Calls
 from celery_lock.beat.clock import StoreClock
 from celery_lock.beat.ledger import Ledger
-from celery_lock.beat.ticks import Later, Moved, Tick, Wish
+from celery_lock.beat.ticks import RetryAfter, Stale, Tick, TickRequest
 from celery_lock.errors import StoreError
 from celery_lock.model import Change
 from celery_lock.stores.memory import MemoryStore
@@ -34,12 +34,12 @@ class TwoBeats:
         clock = StoreClock(EPOCH + self.clock(), self.clock)
         calls = Calls(store, "beat:shop", clock, self.failed.append)
         ledger = Ledger(calls, name)
-        ledger.load({"e": None})
+        ledger.views.load({"e": None})
         return ledger, store
 
-    def wish(self, lives: float = 10.0) -> Wish:
+    def request(self, claim_ttl: float = 10.0) -> TickRequest:
         now = EPOCH + self.clock()
-        return Wish(due=now, reach=now, lives=lives, following=lives)
+        return TickRequest(due=now, next_base=now, claim_ttl=claim_ttl, following=claim_ttl)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def granted(answer: Any) -> Tick:
 def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(beats: TwoBeats) -> None:
     ledger, store = beats.beat("a")
     beats.clock.move(1)
-    month = Wish(EPOCH + 101, EPOCH + 101, 10.0, following=30 * 86_400.0)
+    month = TickRequest(EPOCH + 101, EPOCH + 101, 10.0, following=30 * 86_400.0)
 
     ledger.confirm(granted(ledger.claim("e", month)))
 
@@ -65,8 +65,8 @@ def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(beats: Tw
 def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(beats: TwoBeats) -> None:
     ledger, store = beats.beat("a")
 
-    ledger.load({"soon": None}, lambda name, run: run + 10.0)
-    ledger.load({"who knows": None})
+    ledger.views.load({"soon": None}, lambda name, run: run + 10.0)
+    ledger.views.load({"who knows": None})
 
     days = [asked["change"].keep / 86_400.0 for asked in store.asked("change")[-2:]]
     assert days == [pytest.approx(30, abs=0.1), 400]
@@ -76,26 +76,26 @@ def test_after_an_outage_nobody_takes_over_for_the_life_of_the_claim(beats: TwoB
     one, ones_store = beats.beat("one")
     two, twos_store = beats.beat("two")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
-    assert isinstance(two.claim("e", beats.wish()), Later)
+    tick = granted(one.claim("e", beats.request()))
+    assert isinstance(two.claim("e", beats.request()), RetryAfter)
     ones_store.refuse()
     twos_store.refuse()
     one.confirm(tick)  # it has been published, and cannot be confirmed
     beats.clock.move(9.5)
     with pytest.raises(StoreError):
-        two.look("e", beats.wish())
+        two.look("e", beats.request())
     beats.clock.move(1.1)
     ones_store.heal()
     twos_store.heal()
 
-    answer = two.look("e", beats.wish())
-    one.pay()
-    after = two.look("e", beats.wish())
+    answer = two.look("e", beats.request())
+    one.confirms.send_pending()
+    after = two.look("e", beats.request())
 
-    assert isinstance(answer, Later), "its claim has ended, but the store has just come back"
+    assert isinstance(answer, RetryAfter), "its claim has ended, but the store has just come back"
     assert 9 < answer.seconds <= 10
     assert after is None
-    assert not one.owes
+    assert not one.confirms.are_pending
 
 
 def test_a_beat_that_has_just_begun_takes_nothing_over_for_the_life_of_the_claim(
@@ -103,27 +103,27 @@ def test_a_beat_that_has_just_begun_takes_nothing_over_for_the_life_of_the_claim
 ) -> None:
     one, _ = beats.beat("one")
     beats.clock.move(1)
-    granted(one.claim("e", beats.wish()))
+    granted(one.claim("e", beats.request()))
     beats.clock.move(10.5)
     two, _ = beats.beat("two")
 
-    first = two.claim("e", beats.wish())
+    first = two.claim("e", beats.request())
     beats.clock.move(10)
-    second = granted(two.look("e", beats.wish()))
+    second = granted(two.look("e", beats.request()))
 
-    assert isinstance(first, Later)
+    assert isinstance(first, RetryAfter)
     assert second.tries == 2
 
 
 def test_a_tick_that_is_given_up_is_taken_over_without_such_a_pause(beats: TwoBeats) -> None:
     one, _ = beats.beat("one")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
+    tick = granted(one.claim("e", beats.request()))
     one.fail(tick)
     two, _ = beats.beat("two")
     beats.clock.move(1.01)
 
-    taken = granted(two.claim("e", beats.wish()))
+    taken = granted(two.claim("e", beats.request()))
 
     assert taken.due == tick.due
 
@@ -132,28 +132,28 @@ def test_a_confirm_counts_though_another_beat_has_taken_the_tick_over(beats: Two
     one, ones_store = beats.beat("one")
     two, _ = beats.beat("two")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
-    assert isinstance(two.claim("e", beats.wish()), Later)
+    tick = granted(one.claim("e", beats.request()))
+    assert isinstance(two.claim("e", beats.request()), RetryAfter)
     beats.clock.move(10.01)
-    granted(two.look("e", beats.wish()))  # and dies before it publishes
+    granted(two.look("e", beats.request()))  # and dies before it publishes
 
     one.confirm(tick)
 
     (record,), _ = ones_store.records("beat:shop", ["e"])
     assert '"claim"' not in record.value
-    assert f'"last": {tick.reach}' in record.value
+    assert f'"last": {tick.next_base}' in record.value
 
 
 def test_a_confirm_of_long_ago_changes_nothing(beats: TwoBeats) -> None:
     one, ones_store = beats.beat("one")
     two, _ = beats.beat("two")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
-    two.claim("e", beats.wish())
+    tick = granted(one.claim("e", beats.request()))
+    two.claim("e", beats.request())
     beats.clock.move(10.01)
-    two.confirm(granted(two.look("e", beats.wish())))
+    two.confirm(granted(two.look("e", beats.request())))
     beats.clock.move(10)
-    two.confirm(granted(two.claim("e", beats.wish())))
+    two.confirm(granted(two.claim("e", beats.request())))
     (before,), _ = ones_store.records("beat:shop", ["e"])
 
     one.confirm(tick)
@@ -166,7 +166,7 @@ def test_a_claim_that_the_store_brings_back_after_its_confirm_is_passed_over(
 ) -> None:
     one, store = beats.beat("one")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
+    tick = granted(one.claim("e", beats.request()))
     (open_,), _ = store.records("beat:shop", ["e"])
     one.confirm(tick)
     (quiet,), _ = store.records("beat:shop", ["e"])
@@ -174,7 +174,7 @@ def test_a_claim_that_the_store_brings_back_after_its_confirm_is_passed_over(
     assert store.inner.change(back).done
     beats.clock.move(20)
 
-    after = granted(one.claim("e", beats.wish()))
+    after = granted(one.claim("e", beats.request()))
 
     assert after.due > tick.due
     assert after.last == tick.run
@@ -184,44 +184,46 @@ def test_a_look_at_a_claim_of_long_ago_ends_the_doubt(beats: TwoBeats) -> None:
     one, store = beats.beat("one")
     two, _ = beats.beat("two")
     beats.clock.move(1)
-    first = granted(one.claim("e", beats.wish()))
+    first = granted(one.claim("e", beats.request()))
     (open_,), _ = store.records("beat:shop", ["e"])
     one.confirm(first)
-    assert isinstance(two.claim("e", beats.wish()), Moved)
+    assert isinstance(two.claim("e", beats.request()), Stale)
     beats.clock.move(5)
-    granted(one.claim("e", beats.wish()))
-    assert isinstance(two.claim("e", beats.wish()), Later)
-    assert not two.of("e").is_sure
+    granted(one.claim("e", beats.request()))
+    assert isinstance(two.claim("e", beats.request()), RetryAfter)
+    assert not two.views.of("e").is_sure
     (claimed,), _ = store.records("beat:shop", ["e"])
     back = Change("beat:shop", "e", claimed.stamp, open_.stamp, open_.value, 60)
     assert store.inner.change(back).done
 
-    answer = two.look("e", beats.wish())
+    answer = two.look("e", beats.request())
 
     assert answer is None
-    assert two.of("e").is_sure
+    assert two.views.of("e").is_sure
 
 
 def test_a_beat_that_lags_behind_is_told_to_think_again(beats: TwoBeats) -> None:
     one, _ = beats.beat("one")
     two, _ = beats.beat("two")
     beats.clock.move(1)
-    one.confirm(granted(one.claim("e", beats.wish())))
+    one.confirm(granted(one.claim("e", beats.request())))
 
-    answer = two.claim("e", beats.wish())
+    answer = two.claim("e", beats.request())
 
-    assert isinstance(answer, Moved)
-    assert two.of("e").last == one.of("e").last
+    assert isinstance(answer, Stale)
+    assert two.views.of("e").last == one.views.of("e").last
 
 
-def test_a_thousand_owed_confirms_are_not_tried_while_the_store_is_silent(beats: TwoBeats) -> None:
+def test_a_thousand_pending_confirms_are_not_tried_while_the_store_is_silent(
+    beats: TwoBeats,
+) -> None:
     one, store = beats.beat("one")
     beats.clock.move(1)
-    tick = granted(one.claim("e", beats.wish()))
+    tick = granted(one.claim("e", beats.request()))
     store.refuse()
     for _ in range(1000):
         one.confirm(tick)
 
-    one.pay()
+    one.confirms.send_pending()
 
     assert len(beats.failed) == 1
