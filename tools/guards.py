@@ -1084,14 +1084,14 @@ BEATS = (
     ),
     Guard(
         "an entry that paces itself is left to its pace",
-        "                if due and slots.ignores_last_run():\n"
-        "                    return None, self._let_rest(entry, delay)\n",
+        "                if situation.due and situation.due_times.ignores_last_run():\n"
+        "                    return None, self._let_rest(entry, situation.delay)\n",
         "",
         (UNIT + "beats.py",),
     ),
     Guard(
         "a claimed tick of the past is left out",
-        "if isinstance(answer, Tick) and self._is_of_the_past(entry, answer):",
+        "if isinstance(found, Tick) and self._is_of_the_past(entry, found):",
         "if False:",
         (UNIT + "beats.py",),
     ),
@@ -1114,10 +1114,10 @@ BEATS = (
         (UNIT + "beats_database.py",),
     ),
     Guard(
-        "a slot has one name for all beats",
+        "a due time has one name for all beats",
         "self._now = now = round(now, 6)",
         "self._now = now",
-        (UNIT + "beat_slots.py",),
+        (UNIT + "beat_due_times.py",),
     ),
     Guard(
         "a beat whose schedule cannot be stored stops",
@@ -1127,8 +1127,8 @@ BEATS = (
     ),
     Guard(
         "an entry for once looks whether it has run",
-        "unsure = counts_its_runs(entry) and not ledger.views.of(name).is_sure",
-        "unsure = False",
+        "return Step.LOOK if self.counts_runs and not self.is_sure else Step.CLAIM",
+        "return Step.CLAIM",
         (UNIT + "beats.py",),
     ),
     Guard(
@@ -1175,8 +1175,8 @@ BEATS = (
     ),
     Guard(
         "an interval keeps its phase",
-        "return slot\n        return max(self._now, slot)",
-        "return self._now\n        return max(self._now, slot)",
+        "return due\n        return max(self._now, due)",
+        "return self._now\n        return max(self._now, due)",
         (UNIT + "beats.py",),
     ),
 )
@@ -1232,8 +1232,8 @@ SCHEDULES = (
     ),
     Guard(
         "a schedule that does not say when is asked soon after a run",
-        "delay = SOON if due else self._longest",
-        "delay = self._longest",
+        "delay = SOON if due else self.longest",
+        "delay = self.longest",
         (UNIT + "beats.py",),
     ),
     Guard(

@@ -16,17 +16,17 @@ from typing import Any
 from celery import schedules
 
 from ..message import HEADER
+from .due_times import CLOCK, DueTimes, moment_like, set_clock
 from .entry_record import LastRun
-from .slots import CLOCK, Slots, moment_like, set_clock
 
 __all__ = [
     "counts_its_runs",
+    "due_times_of",
     "known_run",
     "message_of",
     "on_clock",
     "run_of",
     "set_run",
-    "slots_of",
     "start_of",
 ]
 
@@ -80,9 +80,9 @@ def counts_its_runs(entry: Any) -> bool:
     return bool(getattr(getattr(entry, "model", None), "one_off", False))
 
 
-def slots_of(entry: Any, now: float) -> Slots:
-    """Return the slots of an entry's schedule, its clock stopped at `now`."""
-    return Slots(_copied(entry.schedule), now, entry.schedule.now().tzinfo)
+def due_times_of(entry: Any, now: float) -> DueTimes:
+    """Return the due times of an entry's schedule, its clock stopped at `now`."""
+    return DueTimes(_copied(entry.schedule), now, entry.schedule.now().tzinfo)
 
 
 @contextmanager

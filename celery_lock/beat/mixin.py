@@ -14,9 +14,10 @@ from celery.schedules import schedstate
 from ..app.locks import locks_of
 from ..message import tick_header
 from ..model import LockStore
+from .asking import SOON
 from .begin import begin
 from .check import check_scheduler
-from .deciding import SOON, Deciding
+from .deciding import Deciding
 from .entries import message_of, on_clock
 from .ticks import Tick
 

@@ -54,7 +54,7 @@ def test_what_publishes_by_itself_publishes_each_tick_once(
     assert len(world.sent) == 10
 
 
-def test_an_entry_that_is_left_out_on_purpose_is_left_out_for_this_slot() -> None:
+def test_an_entry_that_is_left_out_on_purpose_is_left_out_for_this_due_time() -> None:
     class Closed(LockedScheduler):
         def apply_entry(self, entry: Any, producer: Any = None) -> None:
             """Publish nothing: maintenance."""

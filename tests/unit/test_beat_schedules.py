@@ -34,7 +34,7 @@ class Remembering(schedule):
 
 
 class Slotted(schedule):
-    """Keeps a part of itself in a slot."""
+    """Keeps a part of itself in `__slots__`."""
 
     __slots__ = ("factor",)
 

@@ -1,4 +1,4 @@
-"""Slots in time zones, over changes of daylight saving, of the sun: as one beat of Celery's has
+"""Due times in time zones, over changes of daylight saving, of the sun: as one beat of Celery's has
 them."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from celery.beat import Scheduler
 from celery.schedules import crontab, schedule, solar
 
 from celery_lock.beat import LockedScheduler
-from celery_lock.beat.slots import Slots
+from celery_lock.beat.due_times import DueTimes
 from tests.unit.beat_world import World, every
 
 pytestmark = pytest.mark.unit
@@ -171,7 +171,7 @@ def test_an_event_of_the_sun_is_published_once_a_day_by_two_beats(event: str) ->
 
 
 @pytest.mark.parametrize(
-    ("rule", "slot"),
+    ("rule", "latest"),
     [
         (crontab(), (4, 9, 12, 0)),
         (crontab("*/5"), (4, 9, 12, 0)),
@@ -181,8 +181,8 @@ def test_an_event_of_the_sun_is_published_once_a_day_by_two_beats(event: str) ->
     ],
     ids=["each minute", "each five", "each of one hour", "each day", "each month"],
 )
-def test_after_a_month_without_any_beat_a_crontab_runs_once_for_its_latest_slot(
-    rule: Any, slot: tuple[int, ...]
+def test_after_a_month_without_any_beat_a_crontab_runs_once_for_its_latest_due_time(
+    rule: Any, latest: tuple[int, ...]
 ) -> None:
     begins = utc(2026, 3, 10, 12)
     world = two(rule, begins, HOUR / 2)
@@ -196,11 +196,11 @@ def test_after_a_month_without_any_beat_a_crontab_runs_once_for_its_latest_slot(
         world.run(0.2)
 
     (made_up,) = world.sent[before:]
-    assert world.begins + made_up.due == utc(2026, *slot)
+    assert world.begins + made_up.due == utc(2026, *latest)
 
 
 class Counted(crontab):  # type: ignore[misc]  # celery has no types
-    """A crontab that counts how often it is asked for a slot."""
+    """A crontab that counts how often it is asked for a due time."""
 
     asked = 0
 
@@ -214,25 +214,26 @@ class Counted(crontab):  # type: ignore[misc]  # celery has no types
     [{}, {"hour": 3, "minute": 0}, {"hour": 3}, {"hour": 3, "minute": 0, "month_of_year": 1}],
     ids=["each minute", "each day", "each minute of one hour", "each day of january"],
 )
-def test_the_latest_slot_of_years_is_found_in_few_steps(fields: dict[str, Any]) -> None:
+def test_the_latest_due_time_of_years_is_found_in_few_steps(fields: dict[str, Any]) -> None:
     app = Celery("shop", broker="memory://", set_as_current=False)
     now = utc(2026, 3, 10, 12)
     Counted.asked = 0
 
-    slot = Slots(Counted(app=app, **fields), now, timezone.utc).latest(now - 4 * 365 * DAY)
+    due_times = DueTimes(Counted(app=app, **fields), now, timezone.utc)
+    latest = due_times.latest(now - 4 * 365 * DAY)
 
-    assert now - 70 * DAY < slot <= now
+    assert now - 70 * DAY < latest <= now
     assert Counted.asked < 200
 
 
-def test_every_beat_names_the_same_slot_whenever_it_asks() -> None:
+def test_every_beat_names_the_same_due_time_whenever_it_asks() -> None:
     app = Celery("shop", set_as_current=False)
     each_minute = crontab(app=app)
     noon = utc(2026, 3, 10, 12)
 
     named = set()
     for part in range(1, 2000):  # of times that no float has exactly, and no datetime either
-        slots = Slots(each_minute, noon + part / 70.00007, timezone.utc)
-        named.add(slots.latest(noon - 60))
+        due_times = DueTimes(each_minute, noon + part / 70.00007, timezone.utc)
+        named.add(due_times.latest(noon - 60))
 
     assert named == {noon}

@@ -1,9 +1,9 @@
-"""The slots of a schedule, at a given moment: the latest one, and the one after it.
+"""The due times of a schedule, at a given moment: the latest one, and the one after it.
 
-A slot is a moment at which the schedule is due. Only intervals and crontabs have a grid on which
-two beats agree; the times of the sun differ by a tenth of a second with the run that they are
-reckoned from, and other people's schedules may do anything. So a slot is the label of a tick and
-never what tells two ticks apart.
+A due time is a moment at which the schedule is due. Only intervals and crontabs have a grid on
+which two beats agree; the times of the sun differ by a tenth of a second with the run that they
+are reckoned from, and other people's schedules may do anything. So a due time is the label of a
+tick and never what tells two ticks apart.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Any
 
 from celery import schedules
 
-__all__ = ["CLOCK", "Slots", "moment_like", "set_clock"]
+__all__ = ["CLOCK", "DueTimes", "moment_like", "set_clock"]
 
 CLOCK = ("nowfun", "now")
-"""Where a schedule's time comes from; its `now()` may be overridden by one's own class."""
+"""Where a schedule's time comes from; a class of one's own may override its `now()`."""
 
 _MOST = 10_000
-"""Slots that are stepped over at most to find the latest: a schedule with more in its last dense
-stretch gets a label that is older than its latest slot, and nothing worse."""
+"""Due times that are stepped over at most to find the latest: a schedule with more in its last
+dense stretch gets a label that is older than its latest due time, and nothing worse."""
 
 _FIRST_LOOK = 60.0
 """Seconds of the first look back."""
 
 
-class Slots:
-    """A schedule with its clock stopped at `now`: seconds since 1970.
+class DueTimes:
+    """The due times of a schedule whose clock is stopped at `now`: seconds since 1970.
 
     `schedule` is a copy whose clock may be set; `zone` the time zone that it gets its moments in.
     """
 
     def __init__(self, schedule: Any, now: float, zone: tzinfo | None) -> None:
         self._schedule = schedule
-        # as exact as a datetime is: else the same slot is another one for every beat
+        # as exact as a datetime is: else the same due time is another one for every beat
         self._now = now = round(now, 6)
         self._zone = zone
         # of a class of one's own nothing is known but what it answers
@@ -47,7 +47,7 @@ class Slots:
         set_clock(schedule, lambda: moment_like(now, zone))
 
     def latest(self, last: float, start: float | None = None) -> float:
-        """Return the latest slot after `last` that is not in the future; now, if it has none.
+        """Return the latest due time after `last` that is not in the future; now, if none is.
 
         `start`: nothing was due before; an interval counts from there.
         """
@@ -60,53 +60,55 @@ class Slots:
         found = self._stepped(last)
         return self._now if found is None else found
 
-    def reach(self, slot: float, last: float) -> float:
-        """Return from where the schedule is to count on after `slot`.
+    def next_base(self, due: float, last: float) -> float:
+        """Return the moment that the schedule is to count on from, after a tick for `due`.
 
-        That is the slot itself where slots form a grid, else it would drift; and now for all
-        other schedules, which may find the same slot again when they start from it.
+        On a grid that is the due time itself, else the schedule would drift; and now for all
+        other schedules, which may find the same due time again when they start from it.
         """
         on_a_grid = self.every or isinstance(self._schedule, schedules.crontab)
-        if on_a_grid and slot > last and not self._due_after(slot):
-            return slot
-        return max(self._now, slot)
+        if on_a_grid and due > last and not self._is_due_after(due):
+            return due
+        return max(self._now, due)
 
-    def after(self, reach: float) -> float | None:
-        """Return the slot after `reach`; `None` if the schedule does not tell."""
-        return round(reach + self.every, 6) if self.every else self._following(reach)
+    def after(self, base: float) -> float | None:
+        """Return the due time after `base`; `None` if the schedule does not say."""
+        return round(base + self.every, 6) if self.every else self._following(base)
 
     def ignores_last_run(self) -> bool:
-        """Whether it is due even right after a run: then it paces itself by what it answers."""
-        return self._due_after(self._now)
+        """Whether the schedule is due even right after a run.
+
+        Such a schedule paces itself by the delay that it answers with.
+        """
+        return self._is_due_after(self._now)
 
     def _stepped(self, last: float) -> float | None:
         back = _FIRST_LOOK
         while True:  # looking back twice as far each time finds an hour or a year as soon
             start = max(last, self._now - back)
-            slot = self._following(start)
-            if slot is None or slot > self._now:
-                if start <= last or slot is None:
-                    return None
-                back *= 2
-                continue
-            break
-        for _ in range(_MOST):
-            following = self._following(slot)
-            if following is None or not slot < following <= self._now:
+            due = self._following(start)
+            if due is not None and due <= self._now:
                 break
-            slot = following
-        return slot
+            if due is None or start <= last:
+                return None
+            back *= 2
+        for _ in range(_MOST):
+            following = self._following(due)
+            if following is None or not due < following <= self._now:
+                break
+            due = following
+        return due
 
     def _following(self, moment: float) -> float | None:
         try:
             left = self._schedule.remaining_estimate(moment_like(moment, self._zone))
             return self._now + float(left.total_seconds())
-        except Exception:  # it need not have this at all, and may fail in a way of its own
+        except Exception:  # a schedule need not have this at all, and may fail in a way of its own
             return None
 
-    def _due_after(self, moment: float) -> bool:
+    def _is_due_after(self, moment: float) -> bool:
         if isinstance(self._schedule, schedules.crontab):
-            # before 5.7 its is_due() counts up to the slot in steps of what it is late, which
+            # before 5.7 its is_due() counts up to the due time in steps of what it is late, which
             # takes for ever on a clock that stands still
             following = self._following(moment)
             return following is not None and following <= self._now
@@ -119,7 +121,7 @@ class Slots:
 def set_clock(schedule: Any, now: Callable[[], datetime]) -> None:
     """Let a schedule ask `now` for the time: by the way that Celery offers, and by its method."""
     for name in CLOCK:
-        with suppress(AttributeError):  # it has slots, and goes by its own clock
+        with suppress(AttributeError):  # a schedule with __slots__ goes by its own clock
             setattr(schedule, name, now)
 
 
