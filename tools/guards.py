@@ -1139,13 +1139,13 @@ BEATS = (
     ),
     Guard(
         "a tick that is being sent is not given back",
-        "elif tick.published is not None:",
+        "elif tick.sending is Sending.NOT_BEGUN:",
         "else:",
         (UNIT + "beat_endings.py",),
     ),
     Guard(
         "a schedule that cannot be stored is no failed tick",
-        "if not any(tick.published is None for tick in self._lock_granted.values()):",
+        "if all(tick.sending is not Sending.BEGUN for tick in self._lock_granted.values()):",
         "if True:",
         (UNIT + "beat_endings.py",),
     ),

@@ -1,8 +1,7 @@
-"""The scheduler mixin: a beat that asks the ledger before it publishes, and tells it afterwards."""
+"""The scheduler mixin: a beat asks the ledger before it publishes, and confirms afterwards."""
 
 from __future__ import annotations
 
-import heapq
 import logging
 import uuid
 from contextlib import ExitStack
@@ -19,7 +18,8 @@ from .begin import begin
 from .check import check_scheduler
 from .deciding import Deciding
 from .entries import message_of, on_clock
-from .ticks import Tick
+from .plan import plan_sooner, put_back
+from .ticks import Sending, Tick
 
 __all__ = ["LockedSchedulerMixin"]
 
@@ -36,12 +36,24 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     then any scheduler class that keeps Celery's `tick()`.
 
     A tick is the successor of the last confirmed run of its entry, compared and set in the store
-    on the store's clock: claim, publish, confirm. One whose beat dies in between is published by
-    another, with the same task id, once its claim has lived until the next slot, but no shorter
-    than a second and no longer than ten.
+    on the store's clock: claim, publish, confirm. A tick whose beat dies in between is published
+    by another beat, with the same task id, once its claim has lived until the next due time, but
+    no shorter than a second and no longer than ten.
 
     Each tick costs a call for each beat and one for the confirm. With entries that are further
     apart than a claim lives, each other beat looks once more. A beat that waits makes no calls.
+
+    Celery's `tick()` calls `is_due()`, where the tick is claimed, `reserve()`, and then::
+
+        apply_entry             the mixin's attribute: confirms the tick as the rest returns
+          apply_entry           the class's own, or Celery's: logs what fails, and goes on
+            apply_async         the mixin's attribute: gives the tick up if the rest raises
+              apply_async       the class's own, if it has one above the mixin
+                apply_async     the mixin's method: adds header and id, unless it is too late
+                  apply_async   of the scheduler below, or Celery's: sends the message
+
+    The attributes are set in `__init__`: a class may have its own `apply_entry` or `apply_async`
+    above the mixin, and a method of the mixin would be inside these, not around them.
 
     Raises `LockConfigurationError` as the class is made if its `tick()` is not Celery's, and as
     the beat starts if the store cannot keep records.
@@ -60,14 +72,14 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_advanced: dict[str, Any] = {}
         self._lock_failed: dict[str, float | None] = {}
         self._lock_refused: tuple[Any, float] | None = None
-        mine: Any = self  # around whatever a class makes of these, above the mixin or below it
+        mine: Any = self  # around whatever the class makes of these, as its docstring draws it
         mine.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
         mine.apply_async = partial(self._lock_apply_async, self.apply_async)
         super().__init__(*args, **options)
 
     @property
     def _deciding(self) -> Deciding:
-        """What decides for this beat; made when it starts to run, not for its banner."""
+        """The deciding of this beat, made when the beat starts to run, and not for its banner."""
         if self._lock_deciding is None:
             ledger, self._lock_store = begin(self.app)
             self._lock_deciding = Deciding(
@@ -81,7 +93,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     # -- Celery's loop -----------------------------------------------------------------------
 
     def tick(self, *args: Any, **options: Any) -> Any:
-        """Run one turn of Celery's loop; say before and after it what is owed."""
+        """Run one turn of Celery's loop; send pending confirms before it."""
         ledger = self._deciding.ledger
         ledger.confirms.send_pending()
         silent = ledger.calls.open_for
@@ -94,11 +106,14 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_granted.clear()
         if self._put_back():
             delay = 0
-        self._bring_forward()
+        if self._lock_failed:  # Celery has planned their next due time
+            plan_sooner(self._heap or [], self._lock_failed, self._when)
+            self._lock_failed.clear()
         if ledger.confirms.are_pending:
             delay = min(delay, max(ledger.calls.open_for, SOON))
         if ledger.clock.jumped() or self._deciding.should_load():
-            self._heap, delay = None, 0  # its times are of the old clock, or of no knowledge
+            # the plan is by the time of before, or was made without the store: make it anew
+            self._heap, delay = None, 0
         return delay
 
     def adjust(self, n: Any, drift: float = 0.0) -> Any:
@@ -117,42 +132,19 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
             for entry in entries:
                 clocks.enter_context(on_clock(entry, deciding.ledger.clock.now))
             super().populate_heap(*args, **options)
-        self._plan({entry.name: deciding.wait_at_most(entry) for entry in entries})
-
-    def _plan(self, latest: dict[str, float | None]) -> None:
-        """Plan some entries no later than in so many seconds."""
-        heap: list[Any] = self._heap or []
-        for place, event in enumerate(heap):
-            seconds = latest.get(event.entry.name)
-            if seconds is not None:
-                sooner = min(event.time, self._when(event.entry, seconds))
-                heap[place] = event._replace(time=sooner)
-        heapq.heapify(heap)
-
-    def _bring_forward(self) -> None:
-        """Plan the entries whose publishing failed for soon; Celery has planned their next slot."""
-        if self._lock_failed:
-            self._plan(self._lock_failed)
-            self._lock_failed.clear()
+        latest = {entry.name: deciding.wait_at_most(entry) for entry in entries}
+        plan_sooner(self._heap or [], latest, self._when)
 
     def _put_back(self) -> bool:
-        """Plan a refused entry anew where Celery has not; `True`: another one is first now.
-
-        Before 5.7 Celery leaves it on top, and those behind it never get their turn.
-        """
+        """Plan a refused entry anew where Celery has not; `True`: another one is first now."""
         if self._lock_refused is None or not self._heap:
             return False
-        entry, delay = self._lock_refused
-        top = self._heap[0]
-        if top.entry is not entry or top.time > self._when(entry, 0):
-            return False
-        heapq.heapreplace(self._heap, top._replace(time=self._when(entry, delay)))
-        return self._heap[0].entry is not entry
+        return put_back(self._heap, *self._lock_refused, self._when)
 
     # -- asking, publishing, confirming ------------------------------------------------------
 
     def is_due(self, entry: Any) -> Any:
-        """Say whether an entry is due, and ours: only then it is published here."""
+        """Say that an entry is due if this beat is the one to publish its tick."""
         tick, delay = self._deciding.decide(entry)
         if tick is None:
             self._lock_refused = (entry, delay)
@@ -161,7 +153,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         return schedstate(tick is not None, delay)
 
     def reserve(self, entry: Any) -> Any:
-        """Advance an entry as its scheduler does, but its last run only with the confirm."""
+        """Advance an entry as its scheduler does, but move its last run only with the confirm."""
         advanced = super().reserve(entry)
         if entry.name in self._lock_granted:
             self._deciding.show_last_run(advanced)
@@ -169,10 +161,10 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         return advanced
 
     def _lock_apply_entry(self, own: Any, entry: Any, *args: Any, **options: Any) -> Any:
-        """Publish a tick in its class's own way, and confirm it unless it was given up meanwhile.
+        """Publish a tick in its class's own way, and confirm the tick if it was not given up.
 
-        What that did without `apply_async` has been done: it may have sent by itself, or left a
-        tick out. Nobody can tell, and neither is to be repeated.
+        A class that does not call `apply_async` may have sent the message itself, or may have left
+        the tick out on purpose. Nobody can tell, and in both cases the tick counts as run.
         """
         result = own(entry, *args, **options)
         advanced = self._lock_advanced.pop(entry.name, None)
@@ -183,7 +175,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         return result
 
     def _lock_apply_async(self, own: Any, entry: Any, *args: Any, **options: Any) -> Any:
-        """Give a tick up whose publishing fails, in Celery or in a class's own way."""
+        """Give up a tick whose publishing fails, in Celery or in a class's own way."""
         try:
             return own(entry, *args, **options)
         except Exception:
@@ -195,7 +187,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
-        """Publish a tick that was granted, with its header and its id, unless it has grown old."""
+        """Send a granted tick's message with its header and its id, unless it is too late."""
         tick = None if advance else self._lock_granted.get(entry.name)
         if tick is None:
             return super().apply_async(entry, producer=producer, advance=advance, **options)
@@ -209,9 +201,9 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
             self._give_up(tick)
             return None
         message = self._message(entry, tick)
-        tick.published = None
+        tick.sending = Sending.BEGUN
         result = super().apply_async(message, producer=producer, advance=False, **options)
-        tick.published = True
+        tick.sending = Sending.DONE
         return result
 
     def _message(self, entry: Any, tick: Tick) -> Any:
@@ -228,38 +220,38 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         try:
             deciding.show_last_run(advanced)
             self.confirmed(advanced)
-        except Exception:  # it has been published, and the others are due
+        except Exception:  # the tick has been published, and other entries are due
             logger.exception("beat: the last run of %r could not be passed on", tick.name)
 
     def confirmed(self, entry: Any) -> None:
-        """Learn that an entry's last run and count have moved. For schedulers that store them."""
+        """Called when an entry's last run and count have moved: for schedulers that store them."""
 
     def _give_up(self, tick: Tick) -> None:
         self._deciding.ledger.fail(tick)
-        # after the others: what keeps this one from publishing need not keep them
+        # later than the other beats: what keeps this one from publishing need not keep them
         self._lock_failed[tick.name] = 1.5 * tick.retry_in
         self._lock_granted.pop(tick.name, None)
 
     def _do_sync(self) -> None:
-        """Store the schedule; Celery does it within the publishing, which has succeeded then."""
+        """Store the schedule; Celery does so within the publishing, which has succeeded then."""
         try:
             super()._do_sync()
         except Exception:
-            if not any(tick.published is None for tick in self._lock_granted.values()):
+            if all(tick.sending is not Sending.BEGUN for tick in self._lock_granted.values()):
                 raise
             logger.exception("beat: the schedule could not be stored")
 
     def close(self) -> None:
-        """Confirm what was published, give back what was only claimed; then close as ever.
+        """Confirm ticks that were published, give back those only claimed; then close as ever.
 
-        Called from a signal's handler too, in the middle of anything, and then once more.
+        A signal's handler calls this too, in the middle of anything, and then it is called again.
         """
         if self._lock_deciding is not None:
             ledger = self._lock_deciding.ledger
             for tick in list(self._lock_granted.values()):
-                if tick.published:
+                if tick.sending is Sending.DONE:
                     ledger.confirm(tick)
-                elif tick.published is not None:  # of one that is being sent nobody can tell
+                elif tick.sending is Sending.NOT_BEGUN:  # else its message may be with the broker
                     ledger.fail(tick, after=0.0)
             ledger.confirms.send_pending()
         try:

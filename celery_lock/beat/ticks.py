@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from .entry_record import LastRun
 
@@ -11,6 +12,7 @@ __all__ = [
     "LONGEST",
     "SHORTEST",
     "RetryAfter",
+    "Sending",
     "Stale",
     "Tick",
     "TickRequest",
@@ -54,6 +56,15 @@ class TickRequest:
         return record_ttl(self.following)
 
 
+class Sending(Enum):
+    """How far the publishing of a granted tick has come."""
+
+    NOT_BEGUN = "not begun"
+    BEGUN = "begun"
+    """The broker may have the message, and nobody can say yet."""
+    DONE = "done"
+
+
 @dataclass
 class Tick:
     """A tick that this beat was granted, and publishes."""
@@ -75,8 +86,7 @@ class Tick:
     tries: int = 1
     next_due: float | None = None
     """The due time after this one, where the schedule says so: for people to read."""
-    published: bool | None = False
-    """`None`: it has begun, and nobody can say yet."""
+    sending: Sending = Sending.NOT_BEGUN
 
     @property
     def run(self) -> LastRun:
