@@ -454,7 +454,7 @@ DECLARED = (
 MESSAGES = (
     Guard(
         "each delivery is a holder of its own (nonce)",
-        'f"{_ours}{next(_deliveries):x}"',
+        'f"{here.random}{next(here.deliveries):x}"',
         '"0"',
         (UNIT + "delivery.py",),
     ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from base64 import urlsafe_b64encode
 from itertools import count
 from typing import Any
 
 from ..model import Holder
+from ..model.per_process import PerProcess
 from .header import Header
 from .raw import came_from
 
@@ -15,24 +17,26 @@ __all__ = ["in_canvas", "new_holder", "publication_of", "redelivered"]
 
 def new_holder(request: Any) -> Holder:
     """Return a holder of its own for this delivery: a copy of the message is somebody else."""
+    here = _here()
     node = str(request.hostname or "").replace("#", "_")
-    return Holder(str(request.id), node, os.getpid(), f"{_ours}{next(_deliveries):x}")
+    nonce = f"{here.random}{next(here.deliveries):x}"
+    return Holder(str(request.id), node, here.pid, nonce)
 
 
-_deliveries = count()
-_ours = ""
-"""What no other process has: 64 random bits. A random number for each delivery would cost more
-than all the rest of a holder."""
+class _Here:
+    """What all holders of this process have in common, and how many there have been.
+
+    48 random bits, in 8 letters: a process id and a counter come again. A random number for each
+    delivery would cost more than all the rest of a holder.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.random = urlsafe_b64encode(os.urandom(6)).decode()
+        self.deliveries = count()
 
 
-def _begin() -> None:
-    global _ours
-    _ours = os.urandom(8).hex()
-
-
-_begin()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin)
+_here = PerProcess(_Here)
 
 
 def publication_of(request: Any, header: Header) -> str:
