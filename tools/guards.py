@@ -460,9 +460,9 @@ MESSAGES = (
     ),
     Guard(
         "a pause is bounded by the visibility timeout",
-        "delay = min(delay, longest(app))",
+        "delay = min(delay, self.longest_pause)",
         "pass",
-        (UNIT + "pauses.py",),
+        (UNIT + "transports.py",),
     ),
     Guard(
         "the header of an earlier attempt does not count",
@@ -763,13 +763,13 @@ ENDINGS = (
     ),
     Guard(
         "only where a copy may exist",
-        "if not reconnected and unacknowledged <= visibility(app) / 2:",
+        "if not reconnected and unacknowledged <= transport.visibility / 2:",
         "if False:",
         (UNIT + "ending.py",),
     ),
     Guard(
         "a lost connection makes a copy possible",
-        "reconnected = acks_late and era != first_era",
+        "reconnected = acks_late and connection_epoch != first_epoch",
         "reconnected = False",
         (UNIT + "ending.py",),
     ),

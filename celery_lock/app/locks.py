@@ -14,7 +14,7 @@ from typing import Any
 from ..engine.locker import Locker
 from ..errors import LockConfigurationError
 from ..events import Observers
-from ..message import Sender
+from ..message import Sender, Transport, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
 from .bound import BoundLock
@@ -55,10 +55,10 @@ class AppLocks:
             self._engine.clear()
 
     @cached_property
-    def redelivers_at_once(self) -> bool:
-        """The broker gives a message to another worker as soon as a connection is lost."""
+    def transport(self) -> Transport:
+        """What the transport that the app's messages come by does with them."""
         app: Any = self._app()  # a running task keeps its app alive
-        return bool(app.connection_for_read().transport.driver_type == "amqp")
+        return transport_of(app.connection_for_read(), app.conf.broker_transport_options)
 
     @property
     def locker(self) -> Locker:

@@ -11,8 +11,9 @@ from ..model import Holder
 from ..model.per_process import PerProcess
 from .header import Header
 from .raw import came_from
+from .transports import Transport
 
-__all__ = ["in_canvas", "new_holder", "publication_of", "redelivered"]
+__all__ = ["in_canvas", "new_holder", "publication_of"]
 
 
 def new_holder(request: Any) -> Holder:
@@ -39,29 +40,21 @@ class _Here:
 _here = PerProcess(_Here)
 
 
-def publication_of(request: Any, header: Header) -> str:
+def publication_of(request: Any, header: Header, transport: Transport) -> str:
     """Name the act of publishing; a redelivered copy has the same one.
 
-    Redis and kombu's other virtual transports give each publication a tag that a redelivery
-    keeps. AMQP has a counter of the channel instead, which says nothing: there it is the task
-    id with what tells Celery's own publications of one id apart, and the queue, since an exchange
-    may put one message into several, to be run from each.
+    Where the transport has no name for a message, it is the task id with what tells Celery's own
+    publications of one id apart, and the queue, since an exchange may put one message into
+    several, to be run from each.
     """
-    if header.publication is not None:
-        return header.publication
-    tag = (request.properties or {}).get("delivery_tag")
-    if isinstance(tag, str) and tag and not tag.isdigit():
-        return tag
+    named = header.publication or transport.name_of(request)
+    if named:
+        return named
     queue = came_from(request)
     return (
         f"{request.id}.{request.replaced_task_nesting or 0}.{request.retries or 0}"
         f"{'' if queue is None else f'@{queue}'}"
     )
-
-
-def redelivered(request: Any) -> bool:
-    """The broker says that it delivered this message before."""
-    return bool((request.delivery_info or {}).get("redelivered"))
 
 
 def in_canvas(request: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kombu.transport.virtual.exchange import TopicExchange
@@ -21,6 +21,21 @@ from ..model import Decision, written
 __all__ = ["RAW", "RawMessage", "attach", "came_from", "queue_of", "raw_of"]
 
 RAW = "celery_lock_raw"
+
+# Written by brokers and transports on the way, for one delivery.
+_NOT_HEADERS = ("redelivered", "x-delivery-count")
+_NOT_HEADERS_PREFIX = ("x-death", "x-first-death", "x-last-death")
+# The only properties that belong to the sender; all others are the transport's own.
+_PROPERTIES = (
+    "correlation_id",
+    "reply_to",
+    "message_id",
+    "type",
+    "app_id",
+    "timestamp",
+    "priority",
+    "delivery_mode",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,17 @@ class RawMessage:
     properties: Mapping[str, Any]
     queue: str | None
     """The queue it came from; `None` where it has none to go back to."""
+
+    def of_its_sender(self) -> RawMessage:
+        """Return it without what brokers and transports wrote into it for one delivery."""
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name not in _NOT_HEADERS and not name.startswith(_NOT_HEADERS_PREFIX)
+        }
+        given = {name: self.properties.get(name) for name in _PROPERTIES}
+        properties = {name: value for name, value in given.items() if value is not None}
+        return replace(self, headers=headers, properties=properties)
 
 
 def attach(message: Any, request_dict: dict[str, Any], queue: str | None) -> None:

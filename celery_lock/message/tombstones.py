@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..model.clock import Clock, steady
-from .delivery import redelivered
 from .header import Header
-from .pauses import longest, visibility
+from .transports import Transport
 
 __all__ = ["asks_since", "note_arrival", "remembered_for"]
 
@@ -22,19 +21,21 @@ _SPARE = 60.0
 """Seconds that a completion is remembered after the last moment at which a copy is expected."""
 
 
-def note_arrival(request_dict: dict[str, Any], era: int, clock: Clock = steady) -> None:
+def note_arrival(
+    request_dict: dict[str, Any], connection_epoch: int, clock: Clock = steady
+) -> None:
     """Note in the main process when the message came, and how often the worker had connected."""
     properties = request_dict.get("properties") or {}
-    request_dict["properties"] = {**properties, _ARRIVAL: (clock(), era)}
+    request_dict["properties"] = {**properties, _ARRIVAL: (clock(), connection_epoch)}
 
 
-def asks_since(request: Any, header: Header) -> float | None:
+def asks_since(request: Any, header: Header, transport: Transport) -> float | None:
     """Return since when a completion would be this message's own; `None`: it is no copy.
 
     In seconds since 1970 by the store's clock. A message that met a conflict had not been
     completed by then: an older record is of another message, sent with the same task id.
     """
-    if request.is_eager or not (redelivered(request) or header.publication is not None):
+    if request.is_eager or not _may_be_a_copy(request, header, transport):
         return None
     return header.first_conflict or 0.0
 
@@ -42,28 +43,31 @@ def asks_since(request: Any, header: Header) -> float | None:
 def remembered_for(
     request: Any,
     header: Header,
+    transport: Transport,
     *,
-    app: Any,
     acks_late: bool,
-    at_once: bool,
-    began: float,
-    era: int,
-    clock: Clock = steady,
+    acknowledged: float,
+    connection_epoch: int,
 ) -> float:
     """Return for how many seconds the completion of this message is to be remembered; 0: no copy
     of it can exist.
 
     Args:
-        acks_late: it is acknowledged now, not when its run `began` (by `clock`).
-        at_once: its broker delivers it again as soon as a connection is lost.
-        era: how often the worker has connected by now.
+        acks_late: it is acknowledged as its run ends, not as that begins.
+        acknowledged: when it is, by the steady clock.
+        connection_epoch: how often the worker has connected by now.
     """
-    if not (redelivered(request) or header.publication is not None or (acks_late and at_once)):
-        came, first_era = (request.properties or {}).get(_ARRIVAL) or (None, era)
+    at_once = acks_late and transport.redelivers_at_once
+    if not (_may_be_a_copy(request, header, transport) or at_once):
+        came, first_epoch = (request.properties or {}).get(_ARRIVAL) or (None, connection_epoch)
         if came is None:  # a request that is not of our class
             return 0.0
-        unacknowledged = (clock() if acks_late else began) - came
-        reconnected = acks_late and era != first_era
-        if not reconnected and unacknowledged <= visibility(app) / 2:
+        unacknowledged = acknowledged - came
+        reconnected = acks_late and connection_epoch != first_epoch
+        if not reconnected and unacknowledged <= transport.visibility / 2:
             return 0.0
-    return visibility(app) + longest(app) + _SPARE
+    return transport.visibility + transport.longest_pause + _SPARE
+
+
+def _may_be_a_copy(request: Any, header: Header, transport: Transport) -> bool:
+    return header.publication is not None or transport.redelivered(request)

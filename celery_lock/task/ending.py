@@ -19,6 +19,7 @@ from ..app.locks import AppLocks
 from ..app.worker import connection_epoch
 from ..message import Header, remembered_for
 from ..model import End, Held, Holder
+from ..model.clock import steady
 
 __all__ = ["Ending", "end_of", "heir_of", "result_is_missing"]
 
@@ -65,11 +66,10 @@ def end_of(
         remember = remembered_for(
             request,
             header,
-            app=task.app,
+            locks.transport,
             acks_late=bool(task.acks_late),
-            at_once=locks.redelivers_at_once,
-            began=began,
-            era=connection_epoch(),
+            acknowledged=steady() if task.acks_late else began,
+            connection_epoch=connection_epoch(),
         )
     heir = _heir(bound, request, header, key, ending.retry)
     if not remember and not heir:

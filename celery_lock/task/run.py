@@ -20,13 +20,12 @@ from ..engine.locker import Ask, Grant
 from ..errors import LockConflict, LockError, LockWaitTimeout, StoreError
 from ..events import Conflicted, CopyDropped, Subject
 from ..message import (
+    NO_BROKER,
     asks_since,
-    bounded,
     in_canvas,
     new_holder,
     publication_of,
     raw_of,
-    redelivered,
 )
 from ..model import Claim, Conflict, End, Held, Holder, Lease, OnStoreError
 from ..model.clock import steady
@@ -67,8 +66,9 @@ class Run:
         self._header = header_of(bound, request, locks.now)
         self.key = key_of(bound, self._header, args, kwargs)
         self.unsent = 0
-        self._publication = publication_of(request, self._header)
-        self._copy_since = asks_since(request, self._header)
+        self._transport = NO_BROKER if request.is_eager else locks.transport
+        self._publication = publication_of(request, self._header, self._transport)
+        self._copy_since = asks_since(request, self._header, self._transport)
         self._began = steady()
         self._end: End | None = None
         self._subject = Subject(task.name, str(request.id), bound.key.template)
@@ -216,7 +216,7 @@ class Run:
             attempt=header.attempt,
             waited=max(0.0, held.now - first),
             expires_in=held.expires_in,
-            redelivered=redelivered(self._request),
+            redelivered=self._transport.redelivered(self._request),
             in_canvas=in_canvas(self._request),
         )
 
@@ -253,7 +253,8 @@ class Run:
 
     def _resend(self, delay: float, why: str) -> Resend:
         header = replace(self._header, key=self.key, publication=self._publication)
-        return Resend(header, bounded(delay, self._task.app), why)
+        delay = self._transport.bounded(delay, self._task.app.amqp.queues)
+        return Resend(header, delay, why)
 
     def send(self, step: Resend) -> None:
         """Send the message again. Raises `Unsent` when the broker does not take it."""

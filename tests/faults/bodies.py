@@ -15,6 +15,7 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 
 from celery_lock import LockedTask
+from celery_lock.app.locks import locks_of
 from celery_lock.message.delivery import publication_of
 from celery_lock.message.header import Header
 from tests.faults.history import read
@@ -93,7 +94,7 @@ def told(task: Any, book: str, key: str, seconds: float = 0.0) -> Iterator[Note]
     note.tell(
         "start",
         task_id=request.id,
-        publication=publication_of(request, header),
+        publication=publication_of(request, header, locks_of(task.app).transport),
         attempt=request.retries,
         token=lease.token if lease else None,
         holder=lease.holder if lease else None,

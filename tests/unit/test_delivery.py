@@ -10,14 +10,8 @@ from typing import Any
 import pytest
 from celery.app.task import Context
 
-from celery_lock.message import (
-    RAW,
-    Header,
-    in_canvas,
-    new_holder,
-    publication_of,
-    redelivered,
-)
+from celery_lock.message import RAW, Header, in_canvas, new_holder, publication_of
+from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL, Transport, flagged
 from celery_lock.model import Holder
 
 from .forking import holds_in_a_child
@@ -73,17 +67,25 @@ def test_a_holder_can_be_read_back_whatever_it_is_called(id: str, hostname: str 
 # -- publications ----------------------------------------------------------------------------
 
 
-def test_on_redis_a_publication_is_its_tag_which_a_redelivery_keeps() -> None:
+ANY = pytest.mark.parametrize(
+    "transport", [AMQP, REDIS, SQS, UNKNOWN, VIRTUAL], ids=lambda row: row.driver
+)
+
+
+@pytest.mark.parametrize("transport", [REDIS, SQS, UNKNOWN, VIRTUAL], ids=lambda row: row.driver)
+def test_on_redis_a_publication_is_its_tag_which_a_redelivery_keeps(transport: Transport) -> None:
     tag = str(uuid.uuid4())
     first = tagged(tag, delivery_info={"redelivered": False})
     again = tagged(tag, delivery_info={"redelivered": True})
 
-    assert publication_of(first, Header()) == publication_of(again, Header()) == tag
+    names = {publication_of(each, Header(), transport) for each in (first, again)}
+    assert names == {tag}
 
 
 @pytest.mark.parametrize("tag", [1, 17, "17", None, ""])
-def test_a_counter_of_the_channel_names_no_publication(tag: Any) -> None:
-    assert publication_of(tagged(tag), Header()) == "id-1.0.0"
+@ANY
+def test_a_counter_of_the_channel_names_no_publication(tag: Any, transport: Transport) -> None:
+    assert publication_of(tagged(tag), Header(), transport) == "id-1.0.0"
 
 
 def test_one_message_in_two_queues_is_two_publications() -> None:
@@ -91,24 +93,27 @@ def test_one_message_in_two_queues_is_two_publications() -> None:
         properties = {"delivery_tag": 1, RAW: (b"[]", "application/json", "utf-8", {}, name)}
         return request(properties=properties)
 
-    assert publication_of(from_queue("rain"), Header()) == "id-1.0.0@rain"
-    assert publication_of(from_queue("all-weather"), Header()) == "id-1.0.0@all-weather"
+    assert publication_of(from_queue("rain"), Header(), AMQP) == "id-1.0.0@rain"
+    assert publication_of(from_queue("all-weather"), Header(), AMQP) == "id-1.0.0@all-weather"
 
 
-def test_without_properties_it_is_the_task_and_its_attempt() -> None:
-    assert publication_of(request(), Header()) == "id-1.0.0"
+@ANY
+def test_without_properties_it_is_the_task_and_its_attempt(transport: Transport) -> None:
+    assert publication_of(request(), Header(), transport) == "id-1.0.0"
 
 
-def test_a_retry_and_a_replacement_are_publications_of_their_own() -> None:
+@ANY
+def test_a_retry_and_a_replacement_are_publications_of_their_own(transport: Transport) -> None:
     requests = (request(), request(retries=1), request(replaced_task_nesting=1))
 
-    assert len({publication_of(each, Header()) for each in requests}) == 3
+    assert len({publication_of(each, Header(), transport) for each in requests}) == 3
 
 
-def test_a_message_that_we_sent_again_is_still_the_first_publication() -> None:
+@ANY
+def test_a_message_that_we_sent_again_is_still_the_first_publication(transport: Transport) -> None:
     header = Header(publication="tag-1")
 
-    assert publication_of(tagged("tag-2"), header) == "tag-1"
+    assert publication_of(tagged("tag-2"), header, transport) == "tag-1"
 
 
 # -- what else a message says ----------------------------------------------------------------
@@ -119,12 +124,12 @@ def test_a_message_that_we_sent_again_is_still_the_first_publication() -> None:
     [(None, False), ({}, False), ({"redelivered": None}, False), ({"redelivered": True}, True)],
 )
 def test_the_broker_says_whether_it_delivered_a_message_before(info: Any, again: bool) -> None:
-    assert redelivered(request(delivery_info=info)) is again
+    assert flagged(request(delivery_info=info)) is again
 
 
 def test_a_header_does_not_say_so() -> None:
     """Kombu leaves one behind, which would stay on every copy of the message."""
-    assert not redelivered(request(redelivered=True))
+    assert not flagged(request(redelivered=True))
 
 
 @pytest.mark.parametrize(

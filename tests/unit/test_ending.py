@@ -13,6 +13,7 @@ from celery_lock import Lock, LockConfigurationError, Scope, requeue
 from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped, Released
 from celery_lock.message import HEADER
+from celery_lock.message.transports import AMQP, REDIS
 from celery_lock.task.run import Run
 
 from .engine import Ended, Engine, deliver, locked
@@ -35,7 +36,7 @@ class Task:
 
         app = self.engine.app()
         self.task = locked(app, lock or Lock("k"), name="t", bind=True, **options)(body)
-        locks_of(app).redelivers_at_once = False  # as on Redis
+        locks_of(app).transport = REDIS
 
     def deliver(self, **request: Any) -> Ended:
         return deliver(self.task, **request)
@@ -138,7 +139,7 @@ def test_a_message_whose_connection_was_lost_is_remembered(monkeypatch: pytest.M
 def test_where_a_lost_connection_redelivers_at_once_every_late_ack_is_remembered() -> None:
     late, early = Task(**LATE), Task()
     for task in (late, early):
-        locks_of(task.task.app).redelivers_at_once = True
+        locks_of(task.task.app).transport = AMQP
         task.deliver(ago=1)
 
     assert (late.remembers(), early.remembers()) == (True, False)
@@ -147,7 +148,7 @@ def test_where_a_lost_connection_redelivers_at_once_every_late_ack_is_remembered
 def test_an_eager_task_needs_no_broker() -> None:
     """Its tests run where the driver of the real one may not be installed."""
     task = Task(**LATE)
-    del locks_of(task.task.app).redelivers_at_once
+    del locks_of(task.task.app).transport
     task.task.app.conf.broker_url = "nosuch://elsewhere"
 
     assert task.task.apply().get() == "done"
@@ -240,7 +241,7 @@ def test_a_copy_of_a_task_without_results_is_dropped_by_the_record_alone() -> No
 def test_a_task_id_that_is_used_twice_runs_twice() -> None:
     """On RabbitMQ both messages are one publication, as far as anybody can tell."""
     task = Task(**LATE)
-    locks_of(task.task.app).redelivers_at_once = True
+    locks_of(task.task.app).transport = AMQP
     task.deliver(tag=1)
 
     ended = task.deliver(tag=2)
@@ -251,7 +252,7 @@ def test_a_task_id_that_is_used_twice_runs_twice() -> None:
 
 def test_a_task_id_that_is_used_twice_runs_twice_though_it_met_a_conflict() -> None:
     task = Task(Lock("k", on_conflict=requeue()), **LATE)
-    locks_of(task.task.app).redelivers_at_once = True
+    locks_of(task.task.app).transport = AMQP
     task.deliver(tag=1)
     task.engine.clock.move(1)
     lease = task.engine.hold()

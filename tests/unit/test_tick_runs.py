@@ -12,6 +12,7 @@ from celery_lock import Lock, LockConfigurationError, Scope, is_skipped, skip
 from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped
 from celery_lock.message import HEADER, tick_header
+from celery_lock.message.transports import REDIS
 from celery_lock.testing import memory_locks
 
 from .engine import EPOCH, Ended, Engine, deliver, locked
@@ -35,7 +36,7 @@ class Job:
         self.task = locked(self.engine.app(), lock or Lock("k"), name="job", bind=True, **options)(
             body
         )
-        locks_of(self.task.app).redelivers_at_once = False  # as on Redis
+        locks_of(self.task.app).transport = REDIS
 
     def tick(self, due: float = DUE, **request: Any) -> Ended:
         headers = {HEADER: tick_header("shop", "nightly", due)}

@@ -1,0 +1,139 @@
+"""What each broker's transport does with messages, as far as it matters for their locks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from kombu.exceptions import OperationalError
+from kombu.transport.virtual import Transport as Virtual
+
+__all__ = [
+    "AMQP",
+    "NO_BROKER",
+    "REDIS",
+    "SQS",
+    "UNKNOWN",
+    "VIRTUAL",
+    "Transport",
+    "as_eta",
+    "delivery_tag",
+    "flagged",
+    "transport_of",
+]
+
+
+def delivery_tag(request: Any) -> str | None:
+    """Return the tag that a publication has here, and a redelivery keeps."""
+    tag = (request.properties or {}).get("delivery_tag")
+    return tag if isinstance(tag, str) and tag and not tag.isdigit() else None
+
+
+def nothing(request: Any) -> None:
+    """Return no name: the tag is a counter of the channel here, which says nothing."""
+
+
+def flagged(request: Any) -> bool:
+    """The broker's flag says that it delivered this message before."""
+    return bool((request.delivery_info or {}).get("redelivered"))
+
+
+def as_eta(headers: dict[str, Any], delay: float) -> None:
+    """Let a message wait in a worker until it is due; an older time of it is forgotten."""
+    if delay > 0:
+        due = datetime.now(timezone.utc) + timedelta(seconds=delay)
+        headers["eta"] = due.isoformat()
+    elif "eta" in headers:
+        headers["eta"] = None
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What one transport does with the messages of one app. Times are in seconds."""
+
+    driver: str
+    """Kombu's name of it."""
+    name_of: Callable[[Any], str | None] = delivery_tag
+    """What names the message of a request, through every redelivery; `None`: nothing does."""
+    redelivered: Callable[[Any], bool] = flagged
+    """Tells whether the message of a request was delivered before."""
+    redelivers_at_once: bool = False
+    """A message goes to another worker as soon as its worker's connection is lost."""
+    visibility: float = 3600.0
+    """After so long, a message that is not acknowledged goes to another worker."""
+    pause: Callable[[dict[str, Any], float], None] = as_eta
+    """Writes into a message's headers how it waits for its next try."""
+    longest_pause: float = 450.0
+    """A quarter of RabbitMQ's default `consumer_timeout`, after which it takes messages back."""
+    send_within: float = 5.0
+    """What one step of sending may take: a broker that hangs must not keep a pool's process."""
+    not_sent: tuple[type[BaseException], ...] = (OperationalError, OSError)
+    """Errors that say that the broker did not take the message."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Transport options of a connection that must know what the broker took, and must not hang."""
+
+    def bounded(self, delay: float, queues: Mapping[str, Any]) -> float:
+        """Return `delay`, shortened so that no broker gives a waiting message to a second worker.
+
+        A waiting message is unacknowledged. Past its visibility timeout, Redis delivers it again,
+        beside the one that waits: a quarter of that time leaves room for the run itself.
+
+        `queues`: the app's. RabbitMQ's delayed delivery, which a worker with a quorum queue may
+        use, has whole seconds.
+        """
+        delay = min(delay, self.longest_pause)
+        whole = any(
+            (queues[name].queue_arguments or {}).get("x-queue-type") == "quorum" for name in queues
+        )
+        return math.ceil(delay) if delay > 0 and whole else delay
+
+
+_WITHIN = Transport.send_within
+
+REDIS = Transport(
+    "redis",
+    options={"socket_timeout": _WITHIN, "socket_connect_timeout": _WITHIN},
+)
+AMQP = Transport(
+    "amqp",
+    name_of=nothing,
+    redelivers_at_once=True,
+    options={"confirm_publish": True, "read_timeout": _WITHIN, "write_timeout": _WITHIN},
+)
+SQS = Transport("sqs")
+VIRTUAL = Transport("virtual")
+"""Kombu's other virtual ones, each under its own name: memory, filesystem, databases ..."""
+UNKNOWN = Transport("unknown")
+"""One that is neither of these: it is taken for a virtual one."""
+NO_BROKER = Transport("none", name_of=nothing)
+"""Of an eager call, which asks nobody: not even a driver need be there."""
+
+_OWN = {row.driver: row for row in (REDIS, AMQP, SQS)}
+_DECIDED = {"confirm_publish"}
+"""Options that are ours whatever the app's author gave: no message is lost in silence."""
+
+
+def transport_of(connection: Any, options: Mapping[str, Any] | None) -> Transport:
+    """Return what the transport of a connection does, which need not be open.
+
+    `options`: the app's `broker_transport_options`.
+    """
+    given, kombus = options or {}, connection.transport
+    driver = str(kombus.driver_type)
+    other = VIRTUAL if isinstance(kombus, Virtual) else UNKNOWN
+    row = _OWN.get(driver) or replace(other, driver=driver)
+    visibility = float(given.get("visibility_timeout") or row.visibility)
+    return replace(
+        row,
+        visibility=visibility,
+        longest_pause=min(visibility / 4, row.longest_pause),
+        not_sent=(*kombus.connection_errors, *kombus.channel_errors, *row.not_sent),
+        options={
+            name: value
+            for name, value in row.options.items()
+            if name not in given or name in _DECIDED
+        },
+    )

@@ -1,0 +1,216 @@
+"""What each transport does with messages: a row for each, and what an app's options make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from amqp.exceptions import ConnectionError as AmqpConnectionError
+from amqp.exceptions import NotFound
+from celery import Celery
+from celery.app.task import Context
+from kombu import Connection, Queue
+from kombu.exceptions import OperationalError
+from kombu.transport import base, virtual
+from redis.exceptions import ResponseError
+
+from celery_lock.message.transports import NO_BROKER, Transport, as_eta, transport_of
+
+pytestmark = pytest.mark.unit
+
+
+class Sqs(virtual.Transport):
+    """Stands for kombu's own, which is not there without boto3."""
+
+    driver_type = "sqs"
+
+
+class Own(base.Transport):
+    """Somebody's own transport, that is none of kombu's."""
+
+    driver_type = "carrier-pigeon"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is expected of one transport, where its app gives no options."""
+
+    driver: str
+    tag: str | None
+    """What names a message that has the tag "tag-1"."""
+    at_once: bool
+    options: dict[str, Any]
+
+
+WITHIN = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+CONFIRMED = {"confirm_publish": True, "read_timeout": 5.0, "write_timeout": 5.0}
+
+ROWS: dict[Any, Row] = {
+    "redis://": Row("redis", "tag-1", False, WITHIN),
+    "rediss://h?ssl_cert_reqs=none": Row("redis", "tag-1", False, WITHIN),
+    "sentinel://h": Row("redis", "tag-1", False, WITHIN),
+    "amqp://": Row("amqp", None, True, CONFIRMED),
+    "amqps://": Row("amqp", None, True, CONFIRMED),
+    "pyamqp://": Row("amqp", None, True, CONFIRMED),
+    Sqs: Row("sqs", "tag-1", False, {}),
+    "memory://": Row("memory", "tag-1", False, {}),
+    "filesystem://": Row("filesystem", "tag-1", False, {}),
+    Own: Row("carrier-pigeon", "tag-1", False, {}),
+}
+
+
+def transport(way: Any = "memory://", options: Any = None) -> Transport:
+    made = Connection(way) if isinstance(way, str) else Connection(transport=way)
+    return transport_of(made, options)
+
+
+def request(**properties: Any) -> Context:
+    return Context({"id": "id-1", "properties": properties})
+
+
+# -- the rows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("way", "row"), ROWS.items(), ids=lambda one: str(one))
+def test_a_transport_is_one_row_of_values(way: Any, row: Row) -> None:
+    found = transport(way)
+
+    assert (found.driver, found.redelivers_at_once, dict(found.options)) == (
+        row.driver,
+        row.at_once,
+        row.options,
+    )
+    assert found.name_of(request(delivery_tag="tag-1")) == row.tag
+    assert (found.visibility, found.longest_pause, found.send_within) == (3600, 450, 5)
+    assert found.pause is as_eta
+
+
+@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize(
+    ("info", "again"),
+    [(None, False), ({}, False), ({"redelivered": None}, False), ({"redelivered": True}, True)],
+)
+def test_the_broker_says_whether_it_delivered_a_message_before(
+    way: Any, info: Any, again: bool
+) -> None:
+    assert transport(way).redelivered(Context({"delivery_info": info})) is again
+
+
+@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize("tag", [1, 17, "17", None, ""])
+def test_a_counter_names_no_message(way: Any, tag: Any) -> None:
+    assert transport(way).name_of(request(delivery_tag=tag)) is None
+
+
+@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize(
+    "error", [OperationalError(), ConnectionResetError(), AmqpConnectionError(), TimeoutError()]
+)
+def test_a_broker_that_is_gone_did_not_take_the_message(way: Any, error: Exception) -> None:
+    assert isinstance(error, transport(way).not_sent)
+
+
+@pytest.mark.parametrize(
+    ("way", "error"), [("redis://", ResponseError("OOM")), ("amqp://", NotFound())]
+)
+def test_a_refusal_says_that_the_message_was_not_taken(way: str, error: Exception) -> None:
+    assert isinstance(error, transport(way).not_sent)
+
+
+@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize("error", [ValueError(), TypeError(), SystemExit()])
+def test_an_error_of_the_program_does_not_say_so(way: Any, error: BaseException) -> None:
+    assert not isinstance(error, transport(way).not_sent)
+
+
+def test_an_eager_call_has_no_broker() -> None:
+    assert NO_BROKER.name_of(request(delivery_tag="tag-1")) is None
+    assert not NO_BROKER.redelivers_at_once
+
+
+# -- what the app's author gave --------------------------------------------------------------
+
+
+def test_an_option_that_the_author_gave_is_left_as_it_is() -> None:
+    given = {"socket_timeout": 60, "sep": ":"}
+
+    assert transport("redis://", given).options == {"socket_connect_timeout": 5.0}
+
+
+def test_a_publish_is_confirmed_whatever_the_author_gave() -> None:
+    given = {"confirm_publish": False, "read_timeout": 60}
+
+    assert transport("amqp://", given).options == {"confirm_publish": True, "write_timeout": 5.0}
+
+
+@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize(
+    ("visibility", "longest"), [(3600, 450.0), (60, 15.0), ("60", 15.0), (3, 0.75), (86400, 450.0)]
+)
+def test_a_pause_is_a_quarter_of_the_visibility_timeout_at_most(
+    way: Any, visibility: Any, longest: float
+) -> None:
+    found = transport(way, {"visibility_timeout": visibility})
+
+    assert found.bounded(10_000, {}) == longest
+    assert found.visibility == float(visibility)
+
+
+@pytest.mark.parametrize("options", [None, {}, {"visibility_timeout": None}, {"region": "eu"}])
+def test_a_broker_that_says_nothing_has_the_usual_one(options: Any) -> None:
+    assert transport(options=options).bounded(10_000, {}) == 450
+
+
+# -- a pause ---------------------------------------------------------------------------------
+
+
+def app(queue_type: str | None = None, **conf: Any) -> Celery:
+    made = Celery("app", broker="memory://", set_as_current=False, changes=conf)
+    if queue_type:
+        arguments = {"x-queue-type": queue_type}
+        made.conf.task_queues = [Queue("plain"), Queue("work", queue_arguments=arguments)]
+    return made
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.003, 1.0, 14.9])
+def test_a_short_pause_is_left_as_it_is(delay: float) -> None:
+    assert transport().bounded(delay, app().amqp.queues) == delay
+
+
+@pytest.mark.parametrize(("delay", "whole"), [(0.003, 1), (1.0, 1), (1.2, 2), (14.9, 15)])
+def test_a_quorum_queue_counts_in_whole_seconds(delay: float, whole: int) -> None:
+    assert transport().bounded(delay, app("quorum").amqp.queues) == whole
+
+
+def test_no_pause_is_none_on_a_quorum_queue_too() -> None:
+    assert transport().bounded(0.0, app("quorum").amqp.queues) == 0
+
+
+def test_a_classic_queue_counts_in_fractions() -> None:
+    assert transport().bounded(0.003, app("classic").amqp.queues) == 0.003
+
+
+def test_the_default_type_of_queues_counts_too() -> None:
+    assert transport().bounded(0.003, app(task_default_queue_type="quorum").amqp.queues) == 1
+
+
+def test_a_pause_is_written_as_the_time_at_which_the_message_is_due() -> None:
+    headers = {"id": "id-1", "eta": "2020-01-01T00:00:00"}
+    before = datetime.now(timezone.utc)
+
+    as_eta(headers, 60)
+
+    due = datetime.fromisoformat(headers["eta"])
+    assert timedelta(0) <= due - before - timedelta(seconds=60) < timedelta(seconds=10)
+    assert headers["id"] == "id-1"
+
+
+def test_without_a_pause_an_old_time_is_forgotten_and_none_is_made_up() -> None:
+    old: dict[str, Any] = {"eta": "2020-01-01T00:00:00"}
+    none: dict[str, Any] = {}
+    for headers in (old, none):
+        as_eta(headers, 0)
+
+    assert (old, none) == ({"eta": None}, {})
