@@ -8,7 +8,7 @@ from uuid import uuid4
 from ...errors import StoreError, StoreUnavailable
 from ...model import Claim, Lease, LockStore, Outcome
 from .link.errors import code_of
-from .link.resp import Refused
+from .link.resp import ErrorReply
 from .link.server import Server
 
 __all__ = ["checkup"]
@@ -60,7 +60,7 @@ def _facts(server: Server) -> dict[str, str]:
         reply = server.say("INFO")
     except StoreError as error:
         cause = error.__cause__
-        if isinstance(cause, Refused) and code_of(cause) in ("NOPERM", "ERR"):
+        if isinstance(cause, ErrorReply) and code_of(cause) in ("NOPERM", "ERR"):
             return {}
         raise
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""

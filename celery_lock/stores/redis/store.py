@@ -181,15 +181,15 @@ class RedisStore:
         watchers of a key one is woken by a release, so it should claim even if its time is up.
         """
         until = monotonic() + min(timeout, self.WATCH)
-        turns, woken = self._server.turns, None
-        while woken is None and (left := until - monotonic()) > 0 and turns.take(key, left):
+        watchers, woken = self._server.watchers, None
+        while woken is None and (left := until - monotonic()) > 0 and watchers.enter(key, left):
             try:
                 # for BLPOP zero is for ever
                 seconds = max(min(until - monotonic(), self.SLICE), 0.001)
                 wakes = self._state(key) + ":w"
                 woken = self._server.say("BLPOP", wakes, f"{seconds:.3f}", blocks=seconds)
             finally:
-                turns.give(key)
+                watchers.leave(key)
 
     # -- the rest ----------------------------------------------------------------------------
 

@@ -17,16 +17,16 @@ from redis.exceptions import RedisError
 
 from ....errors import LockConfigurationError
 from .address import Address
-from .deadline_socket import OutOfTime
+from .deadline_socket import DeadlineExceeded
 
-__all__ = ["Dialled", "Unreachable", "dial"]
+__all__ = ["Opened", "Unreachable", "connect"]
 
 
 class Unreachable(Exception):
     """No connection came about; the cause is the system's error."""
 
 
-class Dialled(Protocol):
+class Opened(Protocol):
     """An open connection; `disconnect` closes it, and leaves a parent process's alone."""
 
     def disconnect(self) -> None:
@@ -34,10 +34,10 @@ class Dialled(Protocol):
         ...
 
 
-def dial(address: Address, ends: float) -> tuple[Dialled, socket.socket]:
+def connect(address: Address, ends: float) -> tuple[Opened, socket.socket]:
     """Return a connection on which nothing has been said yet.
 
-    Raises `Unreachable`, `OutOfTime`, or `LockConfigurationError` for a TLS option that the
+    Raises `Unreachable`, `DeadlineExceeded`, or `LockConfigurationError` for a TLS option that the
     installed redis-py does not know.
     """
     # RESP2, whose replies are enough, needs no greeting; the login is ours as well, so that
@@ -110,7 +110,7 @@ class _Unix(UnixDomainSocketConnection):
 def _connected(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
     try:
         if seconds <= 0:
-            raise OutOfTime
+            raise DeadlineExceeded
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _keep_alive(sock)
@@ -151,7 +151,7 @@ def _addresses(host: str, port: int, ends: float) -> list[Any]:
         else:
             thread.join(max(0.0, ends - monotonic()))
     if not found:
-        raise OutOfTime
+        raise DeadlineExceeded
     if isinstance(found[0], list):
         return found[0]
     raise Unreachable from found[0]

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from .address import Address
-from .connect import Dialled, dial
-from .deadline_socket import Hangup, Line
-from .resp import Garbage, Reader, Refused, Reply, command
+from .connect import Opened, connect
+from .deadline_socket import ConnectionLost, DeadlineSocket
+from .resp import ErrorReply, ProtocolError, Reader, Reply, command
 
-__all__ = ["NoCredentials", "Wire"]
+__all__ = ["Connection", "NoCredentials"]
 
 
 class NoCredentials(Exception):
     """The credential provider failed; the cause says how."""
 
 
-class Wire:
+class Connection:
     """A place for one connection to `address`. Not for two threads at once: see the pool."""
 
     __slots__ = ("_address", "_connection", "_line", "_reader")
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._connection: Dialled | None = None
-        self._line: Line | None = None
+        self._connection: Opened | None = None
+        self._line: DeadlineSocket | None = None
         self._reader: Reader | None = None
 
     @property
@@ -39,10 +39,10 @@ class Wire:
         try:
             try:
                 return self._exchange(packed, ends)
-            except Hangup:
+            except ConnectionLost:
                 self.close()
                 return self._exchange(packed, ends)
-        except Refused:
+        except ErrorReply:
             raise  # an answer like any other: the connection is as good as before
         except BaseException:  # whatever it was, a late reply must not be taken for the next one
             self.close()
@@ -63,13 +63,13 @@ class Wire:
         line.send(packed)
         reply = reader.read()
         if not reader.empty:
-            raise Garbage(b"more than one reply to one command")
+            raise ProtocolError(b"more than one reply to one command")
         return reply
 
-    def _open(self, ends: float) -> tuple[Line, Reader]:
+    def _open(self, ends: float) -> tuple[DeadlineSocket, Reader]:
         """Connect, log in and choose the database, all said in one breath."""
-        self._connection, sock = dial(self._address, ends)
-        line = Line(sock, ends)
+        self._connection, sock = connect(self._address, ends)
+        line = DeadlineSocket(sock, ends)
         reader = Reader(line)
         login = self._login()
         greeting = self._greeting(login)
@@ -78,13 +78,13 @@ class Wire:
             try:
                 for _ in greeting:
                     reader.read()
-            except Refused as refused:
+            except ErrorReply as refused:
                 self.close()
                 secret = login[-1] if login else ""
                 if not secret:
                     raise
                 # a server that knows no AUTH repeats what it was sent
-                raise Refused(str(refused).replace(secret, "***")) from None
+                raise ErrorReply(str(refused).replace(secret, "***")) from None
         self._line, self._reader = line, reader
         return line, reader
 

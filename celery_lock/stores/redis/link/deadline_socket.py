@@ -6,18 +6,18 @@ import errno
 import socket
 from time import monotonic
 
-__all__ = ["Hangup", "Line", "OutOfTime"]
+__all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
 
 
-class OutOfTime(Exception):
+class DeadlineExceeded(Exception):
     """The deadline of the call has passed."""
 
 
-class Hangup(Exception):
+class ConnectionLost(Exception):
     """The connection has ended under the call; a new one may do."""
 
 
-class Line:
+class DeadlineSocket:
     """Sends and receives until `ends`, by the clock that the socket's own waits go by."""
 
     __slots__ = ("_sock", "_timeout", "ends")
@@ -46,13 +46,13 @@ class Line:
         except OSError as error:
             raise _trouble(error) from error
         if not data:
-            raise Hangup("the server closed the connection")
+            raise ConnectionLost("the server closed the connection")
         return data
 
     def _arm(self) -> None:
         left = self.ends - monotonic()
         if left <= 0:
-            raise OutOfTime
+            raise DeadlineExceeded
         # settimeout is a system call: spared while the old one is right to 3 %
         if not 0.97 * self._timeout <= left <= self._timeout:
             self._timeout = left * 1.01
@@ -62,5 +62,5 @@ class Line:
 def _trouble(error: OSError) -> Exception:
     # the kernel's own ETIMEDOUT (keepalive found the peer gone) is a TimeoutError too
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return OutOfTime()
-    return Hangup(error.strerror or str(error))
+        return DeadlineExceeded()
+    return ConnectionLost(error.strerror or str(error))

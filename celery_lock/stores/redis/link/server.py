@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any
 
 from .address import Address
-from .errors import TROUBLE, code_of, translated
+from .errors import FAILURES, code_of, translated
 from .pool import Pool
-from .resp import Refused, Reply, command
+from .resp import ErrorReply, Reply, command
 from .script import Script
-from .watch_slots import Turns
+from .watchers import Watchers
 
 __all__ = ["Server"]
 
@@ -27,7 +27,7 @@ class Server:
         self.deadline = deadline
         self._connections = connections
         self._watchers = watchers
-        self._own: dict[int, tuple[Pool, Turns]] = {}
+        self._own: dict[int, tuple[Pool, Watchers]] = {}
 
     def run(
         self,
@@ -41,17 +41,17 @@ class Server:
         ends = monotonic() + seconds
         pool, _ = self._of_process()
         try:
-            wire = pool.take(ends)
+            connection = pool.take(ends)
             try:
-                return wire.exchange(script.call(keys, args), ends)
-            except Refused as refused:
+                return connection.exchange(script.call(keys, args), ends)
+            except ErrorReply as refused:
                 if code_of(refused) != "NOSCRIPT":
                     raise
                 # the server is new, or has been told to forget; this time it remembers
-                return wire.exchange(script.call_in_full(keys, args), ends)
+                return connection.exchange(script.call_in_full(keys, args), ends)
             finally:
-                pool.give(wire)
-        except TROUBLE as error:
+                pool.give(connection)
+        except FAILURES as error:
             raise translated(error, self.address, seconds) from error
 
     def say(self, *parts: str | int, blocks: float = 0.0) -> Reply:
@@ -60,16 +60,16 @@ class Server:
         ends = monotonic() + seconds
         pool, _ = self._of_process()
         try:
-            wire = pool.take(ends)
+            connection = pool.take(ends)
             try:
-                return wire.exchange(command(*parts), ends)
+                return connection.exchange(command(*parts), ends)
             finally:
-                pool.give(wire)
-        except TROUBLE as error:
+                pool.give(connection)
+        except FAILURES as error:
             raise translated(error, self.address, seconds) from error
 
     @property
-    def turns(self) -> Turns:
+    def watchers(self) -> Watchers:
         """Who of this process may block a connection."""
         return self._of_process()[1]
 
@@ -79,7 +79,7 @@ class Server:
         if own is not None:
             own[0].close()
 
-    def _of_process(self) -> tuple[Pool, Turns]:
+    def _of_process(self) -> tuple[Pool, Watchers]:
         """Return this process's own pool.
 
         A child that was forked finds its parent's, with sockets that are not its own to use and
@@ -88,7 +88,7 @@ class Server:
         pid = os.getpid()
         own = self._own.get(pid)
         if own is None:
-            new = Pool(self.address, self._connections), Turns(self._watchers)
+            new = Pool(self.address, self._connections), Watchers(self._watchers)
             own = self._own.setdefault(pid, new)  # atomic: one of several threads wins
             for other in list(self._own):
                 if other != pid:
