@@ -80,6 +80,7 @@ def test_an_error_keeps_its_text() -> None:
         b"\r\n",
         b"$99999999999\r\n",
         b"*9999999999\r\n",
+        b"*2\r\n-ERR in a list\r\n:1\r\n",
     ],
 )
 def test_what_is_no_reply_is_a_protocol_error(data: bytes) -> None:

@@ -10,32 +10,24 @@ from __future__ import annotations
 import socket
 import threading
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 
 from ....errors import LockConfigurationError
 from .address import Address
-from .deadline_socket import DeadlineExceeded
+from .deadline_socket import DeadlineExceeded, DeadlineSocket
 
-__all__ = ["Opened", "Unreachable", "connect"]
+__all__ = ["Unreachable", "connect"]
 
 
 class Unreachable(Exception):
     """No connection came about; the cause is the system's error."""
 
 
-class Opened(Protocol):
-    """An open connection; `disconnect` closes it, and leaves a parent process's alone."""
-
-    def disconnect(self) -> None:
-        """Close it."""
-        ...
-
-
-def connect(address: Address, ends: float) -> tuple[Opened, socket.socket]:
-    """Return a connection on which nothing has been said yet.
+def connect(address: Address, ends: float) -> DeadlineSocket:
+    """Return the socket of a connection on which nothing has been said yet.
 
     Raises `Unreachable`, `DeadlineExceeded`, or `LockConfigurationError` for a TLS option that the
     installed redis-py does not know.
@@ -62,7 +54,8 @@ def connect(address: Address, ends: float) -> tuple[Opened, socket.socket]:
         connection.connect()
     except RedisError as error:  # of a TLS option that cannot be met, for instance
         raise Unreachable from error
-    return connection, connection._sock
+    # redis-py's way to close it leaves a parent process's connection alone
+    return DeadlineSocket(connection._sock, ends, connection.disconnect)
 
 
 def _say_nothing(connection: Any) -> None:

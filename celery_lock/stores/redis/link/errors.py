@@ -6,7 +6,6 @@ itself is a `StoreUnavailable`, the rest a plain `StoreError`.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 
@@ -18,18 +17,18 @@ from .deadline_socket import ConnectionLost, DeadlineExceeded
 from .pool import PoolExhausted
 from .resp import ErrorReply, ProtocolError
 
-__all__ = ["FAILURES", "PERMISSIONS", "code_of", "translated"]
+__all__ = ["FAILURES", "PERMISSIONS", "translated"]
 
 FAILURES = (
-    PoolExhausted,
-    ProtocolError,
     ConnectionLost,
-    NoCredentials,
     DeadlineExceeded,
     ErrorReply,
+    NoCredentials,
+    PoolExhausted,
+    ProtocolError,
     Unreachable,
 )
-"""All that a call can end with; nothing else is translated."""
+"""All that a call can end with but our own errors; nothing else is translated."""
 
 PERMISSIONS = (
     "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop"
@@ -51,21 +50,6 @@ _PASSING = {
     "TRYAGAIN": "its cluster is moving keys",
 }
 _CLIENT_CERTIFICATE = "does it ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
-_FROM_SCRIPT = re.compile(rf"-({'|'.join(_PASSING)}|NOPERM)\b")
-"""Redis 6.2 wraps the refusal of a command that a script called."""
-
-
-def code_of(refused: ErrorReply) -> str:
-    """Return the word that says what kind of refusal it is, such as `NOPERM`."""
-    text = str(refused)
-    inner = _FROM_SCRIPT.search(text)
-    if inner:
-        return inner[1]
-    if "ACL failure in script" in text or "can't run this command or subcommand" in text:
-        return "NOPERM"
-    if "Protocol error: unauthenticated" in text:  # before a login few words are listened to
-        return "NOAUTH"
-    return text.partition(" ")[0]
 
 
 def translated(error: Exception, address: Address, seconds: float) -> StoreError:
@@ -130,7 +114,7 @@ def _reason(cause: BaseException | None) -> str:
 
 
 def _refused(refused: ErrorReply, address: Address) -> StoreError:
-    text, code, shown = str(refused), code_of(refused), address.shown
+    text, code, shown = str(refused), refused.code, address.shown
     if code in _PASSING:
         return StoreUnavailable(shown, _PASSING[code])
     if "max number of clients" in text:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
-from .address import Address
 from .connection import Connection
+from .discovery import Directory
 
 __all__ = ["Pool", "PoolExhausted"]
 
@@ -22,9 +22,9 @@ class PoolExhausted(Exception):
 class Pool:
     """Lends connections to one server. Belongs to one process: a child makes its own."""
 
-    def __init__(self, address: Address, size: int) -> None:
+    def __init__(self, directory: Directory, size: int) -> None:
         self.size = size
-        self._idle = [Connection(address) for _ in range(size)]  # none is connected yet
+        self._idle = [Connection(directory) for _ in range(size)]  # none is connected yet
         self._returned = threading.Condition(threading.Lock())
         self._waiting = 0
         self._closed = False
@@ -53,7 +53,7 @@ class Pool:
 
     def give(self, connection: Connection) -> None:
         """Take a connection back; the dead ones are lent last."""
-        if self._closed:
+        if self._closed or connection.unread:
             connection.close()
         if connection.connected:
             self._idle.append(connection)

@@ -6,6 +6,7 @@ command costs half of what a client library's call does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,9 +17,27 @@ Reply = int | bytes | None | list["Reply"]
 _MOST = 4 * 1024 * 1024
 """Bytes of one reply at most: `INFO` has some thousand. A flood must not fill the memory."""
 
+_FROM_SCRIPT = re.compile(
+    r"-(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN)\b"
+)
+"""Redis 6.2 wraps the error of a command that a script called."""
+
 
 class ErrorReply(Exception):
     """The server answered with an error; its text begins with a code such as `NOSCRIPT`."""
+
+    @property
+    def code(self) -> str:
+        """The word that says what kind of error it is, such as `NOPERM`."""
+        text = str(self)
+        inner = _FROM_SCRIPT.search(text)
+        if inner:
+            return inner[1]
+        if "ACL failure in script" in text or "can't run this command or subcommand" in text:
+            return "NOPERM"
+        if "Protocol error: unauthenticated" in text:  # before a login few words are listened to
+            return "NOAUTH"
+        return text.partition(" ")[0]
 
 
 class ProtocolError(Exception):
@@ -82,8 +101,14 @@ class Reader:
         if kind == b"$":
             return None if number < 0 else self._exactly(number)
         if kind == b"*" and number <= _MOST:
-            return None if number < 0 else [self.read() for _ in range(number)]
+            return None if number < 0 else self._list(number)
         raise ProtocolError(line[:64])
+
+    def _list(self, count: int) -> Reply:
+        try:
+            return [self.read() for _ in range(count)]
+        except ErrorReply as error:  # what follows it in the list would be taken for a reply
+            raise ProtocolError(f"a list with the error {error}".encode()) from error
 
     def _line(self) -> bytes:
         end = self._data.find(b"\r\n", self._at)
