@@ -482,6 +482,18 @@ MESSAGES = (
         "compression = None",
         (SAME + "[redis-json, gzip]",),
     ),
+    Guard(
+        "a packed message of another format is refused",
+        "if int(number) != FORMAT:",
+        "if False:",
+        (UNIT + "packing.py",),
+    ),
+    Guard(
+        "what a broker wrote for one delivery is not packed",
+        "own = raw.of_its_sender()\n    is_text",
+        "own = raw\n    is_text",
+        (UNIT + "packing.py",),
+    ),
 )
 
 TASKS = (
