@@ -8,7 +8,6 @@ from typing import Any
 
 import redis
 
-from celery_lock.engine.keeper import Keeper
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Subject
 from celery_lock.model import Claim, Lease
@@ -68,8 +67,8 @@ def keeper_of(url: str, leases: int) -> tuple[Callable[[], object], list[Lease]]
         return steady() + passed
 
     store = open_store(url)
-    keeper = Keeper(store, clock=clock, threads=False)
-    locker = Locker(store, clock=clock, keeper=keeper)
+    locker = Locker(store, clock=clock, threads=False)
+    keeper = locker.keeper
     subject = Subject("bench", "id", "bench:{n}")
     claimed: list[Lease] = []
     for number in range(leases):

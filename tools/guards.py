@@ -320,20 +320,22 @@ LEASES = (
     ),
     Guard(
         "the keeper renews",
-        "self._renew_batch(due[i : i + BATCH])",
+        "self._renew_batch(own, due[i : i + BATCH])",
         "pass",
         (UNIT + "keeper.py",),
     ),
     Guard(
         "a renewal that overtook a release is no loss",
-        "if ours:",
-        "if True:",
+        """if own.kept.pop(lease, None) is not None:
+                    self._lose(kept, "taken")""",
+        """own.kept.pop(lease, None)
+                self._lose(kept, "taken")""",
         (UNIT + "keeper.py",),
     ),
     Guard(
         "a forked child keeps nothing of its parent's",
-        "os.register_at_fork(after_in_child=_after_fork)",
-        "pass",
+        "self._own = PerProcess(lambda: _Leases(self))",
+        "leases = _Leases(self)\n        self._own = lambda: leases",
         (UNIT + "keeper.py",),
     ),
     Guard(
@@ -346,18 +348,18 @@ LEASES = (
         "a failure of the keeper itself is survived",
         "except Exception:  # what goes on here is what keeps leases alive",
         "except MemoryError:",
-        (UNIT + "keeper.py",),
+        (UNIT + "keeper.py", UNIT + "alarm.py"),
     ),
     Guard(
         "a claim without an answer is taken back",
-        "self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)",
+        "self.pending.add(lambda: self.store.undo(claim), for_=claim.ttl)",
         "pass",
         (UNIT + "locker.py",),
     ),
     Guard(
         "a release without an answer is tried again",
         """        except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)""",
+            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)""",
         "        except StoreError as error:",
         (UNIT + "locker.py",),
     ),
@@ -709,7 +711,7 @@ ENDINGS = (
     ),
     Guard(
         "not before the child is gone (matrix)",
-        "            if not gone():\n                return LATER\n",
+        "            if not gone():\n                return NOT_YET\n",
         "",
         (MATRIX.format("hard time limit, SystemExit swallowed"),),
     ),
@@ -721,7 +723,7 @@ ENDINGS = (
     ),
     Guard(
         "not before the child is gone",
-        "            if not gone():\n                return LATER\n",
+        "            if not gone():\n                return NOT_YET\n",
         "",
         (UNIT + "request.py",),
     ),
@@ -922,8 +924,8 @@ INTERRUPTS = (
     ),
     Guard(
         "the renewal does not come back for ever to a lease that has ended",
-        "if kept.lease.reason is None]\n            return min(",
-        "]\n            return min(",
+        "lasting = [kept for kept in list(own.kept.values()) if kept.lease.reason is None]",
+        "lasting = list(own.kept.values())",
         (UNIT + "keeper.py",),
     ),
 )

@@ -1,12 +1,11 @@
-"""The engine: claims, waits, renews, gives back, tells what happened; it knows no Celery."""
+"""The locker: claims, waits, gives back and makes the facts of it; it knows no Celery."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -15,7 +14,9 @@ from ..errors import StoreError, StoreUnavailable
 from ..events import Acquired, Lost, Observers, Released, StoreFailed, Subject
 from ..model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
 from ..model.clock import Clock, steady
-from .keeper import LATER, Keeper, OnLost
+from ..model.per_process import PerProcess
+from .keeper import Keeper, OnLost
+from .pending_calls import NOT_YET, PendingCalls
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
 
@@ -45,14 +46,14 @@ class Ask(NamedTuple):
     """Called once if the lease is lost, before anybody else is told: an observer may be slow."""
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """A lease, and the ask that it answers."""
 
     lease: Lease
     ask: Ask
     sent: float
-    pid: int = field(default_factory=os.getpid)
+    process: object
+    """The mark of the process that claimed: a child that its body forks has another one."""
 
 
 class Locker:
@@ -64,16 +65,26 @@ class Locker:
         *,
         clock: Clock = steady,
         observers: Observers | None = None,
-        keeper: Keeper | None = None,
         pause: Callable[[float], None] = time.sleep,
+        threads: bool = True,
     ) -> None:
-        """`pause` is how a wait passes its time where the store has no watch."""
+        """`pause` is how a wait passes its time where the store has no watch.
+
+        `threads=False`: nothing happens in the background but in `move_on()`, which is for tests
+        whose clock is their own.
+        """
         self.store = store
         self.observers = Observers() if observers is None else observers
-        # an empty keeper is false
-        self.keeper = Keeper(store, clock=clock) if keeper is None else keeper
+        self.keeper = Keeper(store, clock=clock, threads=threads)
+        self.pending = PendingCalls(clock=clock, threads=threads)
         self._clock = clock
         self._pause = pause
+        self._process = PerProcess(object)
+
+    def move_on(self) -> float:
+        """Do what the threads would have done by now; return when there is more to do."""
+        renewal, call = self.keeper.renew(), self.pending.make_due()
+        return min(renewal, call, self.keeper.notify_losses())
 
     def claim(self, ask: Ask, *, waited: float = 0.0) -> Grant | Held:
         """Claim once. A granted lease is renewed from now on.
@@ -95,7 +106,7 @@ class Locker:
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
-            grant = Grant(got, ask, sent)
+            grant = Grant(got, ask, sent, self._process())
             self.keeper.keep(
                 got,
                 ttl,
@@ -157,7 +168,7 @@ class Locker:
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
         """
-        if grant.pid != os.getpid():
+        if grant.process is not self._process():
             return  # a child that the body forked: the key is its parent's
         lease = grant.lease
         self.keeper.drop(lease)
@@ -170,11 +181,11 @@ class Locker:
         try:
             in_time = self.store.release(lease, end)
         except StoreError as error:
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
+            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
             self._failed(grant.ask.subject, lease.key, "release", error, "retry")
             return
         except BaseException:  # a time limit or a shutdown fell into the call
-            self.keeper.owe(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
+            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
             raise
         self.observers.notify(
             Released(
@@ -205,9 +216,9 @@ class Locker:
         """
         done = threading.Event()
 
-        def pay() -> object:
+        def free() -> object:
             if not gone():
-                return LATER
+                return NOT_YET
             had = self.store.free(key, holder)
             if had is not None:
                 self.observers.notify(
@@ -223,14 +234,14 @@ class Locker:
             done.set()
             return None
 
-        wait = gone() and not self.keeper.unanswered
-        self.keeper.owe(pay, for_=for_)
+        wait = gone() and not (self.pending.unanswered or self.keeper.unanswered)
+        self.pending.add(free, for_=for_)
         if wait:
             done.wait(PATIENCE)
 
     def _undo(self, claim: Claim) -> None:
         self.keeper.forget(claim.holder)
-        self.keeper.owe(lambda: self.store.undo(claim), for_=claim.ttl)
+        self.pending.add(lambda: self.store.undo(claim), for_=claim.ttl)
 
     def _lost(self, grant: Grant, reason: LossReason) -> None:
         lease, ask = grant.lease, grant.ask

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from ..app.locks import locks_of
-from ..engine.keeper import Keeper
 from ..engine.locker import Locker
 from ..errors import LockError
 from ..events import Fact, Observers
@@ -69,12 +68,11 @@ class MemoryLocks:
     def advance(self, seconds: float, *, renewing: bool = True) -> None:
         """Let time pass. `renewing=False`: as for a worker that is paused meanwhile."""
         until = self._clock() + seconds
-        keeper = self._locker.keeper
         while renewing and self._clock() < until:
-            due = min(keeper.renew(), keeper.notify_losses(), until)
+            due = min(self._locker.move_on(), until)
             self._clock.move(max(due - self._clock(), 1e-6))
         self._clock.move(max(0.0, until - self._clock()))
-        keeper.notify_losses()
+        self._locker.keeper.notify_losses()
 
     def store_down(self) -> AbstractContextManager[None]:
         """While this lasts, the store gives no answer."""
@@ -89,8 +87,7 @@ def memory_locks(app: Any) -> Iterator[MemoryLocks]:
     facts: list[Fact] = []
     locks = locks_of(app)
     observers = Observers(facts.append, locks.observers.notify)
-    keeper = Keeper(store, clock=clock, threads=False)
-    locker = Locker(store, clock=clock, observers=observers, keeper=keeper, pause=clock.move)
+    locker = Locker(store, clock=clock, observers=observers, pause=clock.move, threads=False)
     before, now = locks.swap(locker), locks.now
     locks.now = lambda: _EPOCH + clock()
     try:

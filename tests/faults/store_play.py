@@ -102,7 +102,7 @@ def _play_body(
         ended = time.monotonic()
         first.locker.keeper.drop(grant.lease)
         spoil()
-        first.locker.keeper.owe(
+        first.locker.pending.add(
             lambda: first.store.free(grant.lease.key, grant.ask.claim.holder), for_=TTL
         )
         wire.wait_lost()

@@ -11,7 +11,6 @@ from celery.app.trace import build_tracer
 
 from celery_lock import LockedTask
 from celery_lock.app.locks import locks_of
-from celery_lock.engine.keeper import Keeper
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.message import RAW, note_arrival
@@ -39,15 +38,16 @@ class Engine:
     def __init__(self) -> None:
         self.clock = ManualClock(1000.0, jumps=True)
         self.store = FaultyStore(MemoryStore(Space(self.clock, epoch=EPOCH)), pause=self.clock.move)
-        self.keeper = Keeper(self.store, clock=self.clock, threads=False)
         self.facts: list[Fact] = []
         self.locker = Locker(
             self.store,
             clock=self.clock,
             observers=Observers(self.facts.append),
-            keeper=self.keeper,
             pause=self.clock.move,
+            threads=False,
         )
+        self.keeper = self.locker.keeper
+        self.pending = self.locker.pending
         self.sent: list[Again] = []
         self.unsent: Callable[[], BaseException | None] = lambda: None
         self._nonces = itertools.count()
@@ -77,15 +77,15 @@ class Engine:
         return None if held is None else Holder.parse(held.holder).task_id
 
     def move(self, seconds: float) -> None:
-        """Let time pass with the keeper at work."""
+        """Let time pass with the keeper and the pending calls at work."""
         until = self.clock() + seconds
         while self.clock() < until:
-            due = min(self.keeper.renew(), self.keeper.notify_losses(), until)
+            due = min(self.locker.move_on(), until)
             self.clock.move(max(due - self.clock(), 1e-3))
         self.keeper.notify_losses()
 
     def settle(self) -> None:
-        """Let the keeper pay what it owes."""
+        """Let the pending calls be answered."""
         self.store.heal()
         self.move(3)
 

@@ -1,4 +1,4 @@
-"""A time limit or a stop may fall between any two steps: no key stays taken, no lock is left held.
+"""A time limit or a stop may fall between any two steps: no key stays taken.
 
 Python runs a signal's handler as a function is entered and as a call to C has returned. That is
 where a profiler is called too, so one that raises stands in for the signal: at each such moment
@@ -67,21 +67,6 @@ def stopped(moment: int, error: BaseException, run: Callable[[], Any]) -> bool:
     return stop.hit
 
 
-def is_free(lock: Any) -> bool:
-    """Another thread can take it."""
-    free: list[bool] = []
-
-    def take() -> None:
-        free.append(lock.acquire(blocking=False))
-        if free[0]:
-            lock.release()
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    thread.join()
-    return free[0]
-
-
 def body() -> None:
     """Do nothing."""
 
@@ -126,7 +111,6 @@ def test_at_no_moment_of_a_delivery_does_a_stop_leave_the_key_taken(
 
         hit = stopped(moment, error, lambda: delivered(task))
 
-        assert is_free(engine.keeper._lock), moment
         engine.settle()
         assert len(engine.keeper) == 0, moment
         assert engine.holder_of() is None, moment

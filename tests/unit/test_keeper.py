@@ -1,4 +1,4 @@
-"""The keeper: renewals in time, losses told once, debts paid; by hand, and with its threads."""
+"""The keeper: renewals in time and losses told once; by hand, and with its threads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from celery_lock.engine.alarm import Alarm
 from celery_lock.engine.keeper import Keeper
-from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Claim, Lease
 from celery_lock.model.clock import Clock, steady
 from celery_lock.stores.memory import MemoryStore
@@ -339,75 +340,11 @@ def test_the_next_loss_is_known(engine: Engine) -> None:
     assert engine.keeper.notify_losses() == second.lease.deadline < first.lease.deadline
 
 
-# -- debts -----------------------------------------------------------------------------------
-
-
-def test_a_debt_is_paid_at_once(engine: Engine) -> None:
-    paid: list[float] = []
-    engine.keeper.owe(lambda: paid.append(engine.clock()), for_=30)
-
-    engine.keeper.renew()
-    engine.move(5)
-
-    assert paid == [1000.0]
-
-
-def test_a_debt_that_cannot_be_paid_is_tried_every_second_until_nobody_needs_it(
-    engine: Engine,
-) -> None:
-    tries: list[float] = []
-
-    def pay() -> None:
-        tries.append(engine.clock() - 1000.0)
-        raise DOWN
-
-    engine.keeper.owe(pay, for_=3)
-    for _ in range(8):
-        engine.keeper.renew()
-        engine.clock.move(1)
-
-    assert tries == [0, 1, 2]
-    assert engine.keeper.renew() == math.inf
-
-
-@pytest.mark.parametrize("error", [DOWN, StoreError("no"), TypeError("garbage")])
-def test_a_debt_that_cannot_be_paid_holds_up_no_other(
-    engine: Engine, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    paid: list[int] = []
-
-    def pay() -> None:
-        raise error
-
-    engine.keeper.owe(pay, for_=3)
-    engine.keeper.owe(lambda: paid.append(2), for_=3)
-    for _ in range(5):
-        engine.keeper.renew()
-        engine.clock.move(1)
-
-    assert paid == [2]
-    assert engine.keeper.renew() == math.inf
-    assert ("garbage" in caplog.text) is isinstance(error, TypeError)
-
-
-def test_leases_come_before_debts(engine: Engine) -> None:
-    kept = Kept(engine, ttl=30)
-    engine.keeper.owe(lambda: engine.clock.move(100), for_=3)
-    engine.clock.move(10)
-    left: list[float] = []
-    engine.store.instead("renew", do=lambda call: left.append(kept.lease.remaining()) or call())
-
-    engine.keeper.renew()
-
-    assert left[0] > 0
-
-
 # -- a fork ----------------------------------------------------------------------------------
 
 
 def test_a_forked_child_keeps_nothing_of_its_parents(engine: Engine) -> None:
     kept = Kept(engine, ttl=30)
-    engine.keeper.owe(lambda: None, for_=30)
 
     def nothing_is_kept() -> bool:
         engine.clock.move(10)
@@ -416,29 +353,6 @@ def test_a_forked_child_keeps_nothing_of_its_parents(engine: Engine) -> None:
     assert holds_in_a_child(nothing_is_kept)
     engine.move(40)
     assert not kept.lease.lost
-
-
-def test_a_child_can_use_a_keeper_whose_lock_was_held_as_it_was_forked(engine: Engine) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold_the_lock() -> None:
-        with engine.keeper._lock:
-            entered.set()
-            leave.wait(PATIENCE)
-
-    thread = threading.Thread(target=hold_the_lock)
-    thread.start()
-    entered.wait(PATIENCE)
-
-    def works() -> bool:
-        engine.keeper.owe(lambda: None, for_=1)
-        return engine.keeper.renew() == math.inf
-
-    try:
-        assert holds_in_a_child(works)
-    finally:
-        leave.set()
-        thread.join()
 
 
 # -- its threads -----------------------------------------------------------------------------
@@ -474,10 +388,16 @@ class Running:
         """Return when both threads wait for news."""
         until = steady() + PATIENCE
         while steady() < until:
-            with self.keeper._lock:
-                if len(self.keeper._changed._waiters) == 2:  # type: ignore[attr-defined]
-                    return
+            own = self.keeper._own()
+            if waits(own.losses) and waits(own.renewals):
+                return
         raise AssertionError("they go on and on")
+
+
+def waits(alarm: Alarm) -> bool:
+    """Its thread waits for news."""
+    with alarm._lock:
+        return len(alarm._changed._waiters) == 1  # type: ignore[attr-defined]
 
 
 def void(anything: object) -> None:
@@ -537,7 +457,7 @@ def test_a_failure_of_the_keeper_itself_is_logged_and_survived(
     running: Running, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged = threading.Event()
-    monkeypatch.setattr("celery_lock.engine.keeper.logger.exception", lambda *args: logged.set())
+    monkeypatch.setattr("celery_lock.engine.alarm.logger.exception", lambda *args: logged.set())
     running.store.refuse("renew", error=ValueError("garbage"), times=1)
     running.keep(0.03)
     clock.move(0.015)

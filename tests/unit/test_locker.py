@@ -388,7 +388,7 @@ def test_without_a_watch_it_polls_ever_more_slowly(engine: Engine) -> None:
         naps.append(seconds)
         engine.clock.move(seconds)
 
-    locker = Locker(store, clock=engine.clock, keeper=engine.keeper, pause=pause)
+    locker = Locker(store, clock=engine.clock, pause=pause, threads=False)
     engine.hold(ttl=60)
 
     got = locker.wait(Ask(engine.claim(), SUBJECT), 5)

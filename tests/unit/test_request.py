@@ -58,7 +58,7 @@ def failed(error: BaseException) -> Any:
 
 @pytest.fixture(autouse=True)
 def the_child_is_gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """Whether it is, and nobody waits for the keeper, which has no thread here."""
+    """Whether it is, and nobody waits for the pending calls, which have no thread here."""
     gone = {"gone": True}
     monkeypatch.setattr(module, "_is_gone", lambda pid: pid == CHILD and gone["gone"])
     monkeypatch.setattr(locker, "PATIENCE", 0)
@@ -98,7 +98,7 @@ def test_the_key_of_a_dead_child_is_freed_and_told(engine: Engine, error: BaseEx
     request = a_request(engine)
 
     assert request.on_failure(failed(error)) == "as Celery says"
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert holder_of(engine) is None
     (told,) = engine.told(Released)
@@ -110,7 +110,7 @@ def test_a_dead_child_of_somebody_elses_task_frees_nothing(engine: Engine) -> No
     hold(engine, other)
 
     a_request(engine).on_failure(failed(WorkerLostError()))
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert holder_of(engine) == other
     assert engine.told(Released) == []
@@ -118,7 +118,7 @@ def test_a_dead_child_of_somebody_elses_task_frees_nothing(engine: Engine) -> No
 
 def test_a_task_that_failed_by_itself_has_freed_its_key_itself(engine: Engine) -> None:
     a_request(engine).on_failure(failed(ValueError()))
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert engine.store.calls == []
 
@@ -145,7 +145,7 @@ def test_in_a_pool_without_children_nobody_died(engine: Engine) -> None:
     hold(engine, str(Holder("id-1", "w1@host", os.getpid(), "nonce")))
 
     request.on_failure(failed(TimeLimitExceeded(2)))
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert engine.store.calls == ["acquire"]
 
@@ -155,7 +155,7 @@ def test_a_child_that_died_before_it_was_told_of_has_no_key(engine: Engine) -> N
     request.worker_pid = None  # type: ignore[assignment]  # Celery's own name for "not yet"
 
     request.on_failure(failed(WorkerLostError()))
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert engine.store.calls == []
 
@@ -165,7 +165,7 @@ def test_the_key_is_the_one_that_the_message_names(engine: Engine) -> None:
     request = a_request(engine, headers={HEADER: {"v": 1, "key": "named"}})
 
     request.on_failure(failed(WorkerLostError()))
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert holder_of(engine, "named") is None
 
@@ -176,12 +176,12 @@ def test_a_store_without_an_answer_is_asked_again(engine: Engine) -> None:
     a_request(engine).on_failure(failed(WorkerLostError()))
     engine.move(2)
     assert holder_of(engine) == THE_CHILDS
-    assert engine.keeper.unanswered
+    assert engine.pending.unanswered
 
     engine.settle()
 
     assert holder_of(engine) is None
-    assert not engine.keeper.unanswered
+    assert not engine.pending.unanswered
 
 
 def test_a_key_that_cannot_be_known_changes_nothing_for_celery(
@@ -199,12 +199,12 @@ def test_a_retry_that_is_revoked_frees_the_key_that_was_kept_for_it(engine: Engi
     hold(engine, str(Holder.for_retry("id-1", 2)))
     request = a_request(engine, Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES), retries=2)
     assert request.revoked() is False
-    engine.keeper.renew()
+    engine.pending.make_due()
     assert holder_of(engine) == str(Holder.for_retry("id-1", 2))
 
     request.is_revoked = True
     assert request.revoked() is True
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert holder_of(engine) is None
 
@@ -215,6 +215,6 @@ def test_a_first_attempt_that_is_revoked_frees_nothing(engine: Engine) -> None:
     request.is_revoked = True
 
     request.revoked()
-    engine.keeper.renew()
+    engine.pending.make_due()
 
     assert holder_of(engine) == THE_CHILDS

@@ -1,0 +1,95 @@
+"""Calls to the store that got no answer, made again until one comes or nobody needs it any more."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import StoreError
+from ..model.clock import Clock, steady
+from ..model.per_process import PerProcess
+from .alarm import Alarm
+
+__all__ = ["NOT_YET", "PendingCall", "PendingCalls"]
+
+logger = logging.getLogger("celery_lock")
+
+NOT_YET = object()
+"""What a pending call returns whose time has not come."""
+
+SOON = 0.05
+"""Seconds after which such a call is made again: a process that is being killed is gone by then,
+or in a few times of it."""
+
+
+@dataclass(eq=False)
+class PendingCall:
+    """A release, an undo or a freeing that is still to be answered."""
+
+    make: Callable[[], object]
+    due: float
+    until: float
+
+
+class PendingCalls:
+    """The pending calls of each process, made on a thread apart. Thread-safe.
+
+    A call that hangs holds up the calls behind it, and no renewal.
+    """
+
+    def __init__(self, *, clock: Clock = steady, threads: bool = True) -> None:
+        """`threads=False`: nothing happens by itself; the caller calls `make_due()`."""
+        self._clock = clock
+        self._threads = threads
+        self._own = PerProcess(lambda: _Calls(self))
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the last call got no answer: the next one may not either."""
+        return self._own().unanswered
+
+    def add(self, make: Callable[[], object], *, for_: float) -> None:
+        """Make this call once a second until it raises no `StoreError`, for `for_` seconds.
+
+        The first time at once. Sooner than in a second, if it returned `NOT_YET`.
+        """
+        own, now = self._own(), self._clock()
+        call = PendingCall(make, now, now + for_)
+        own.waiting[call] = None
+        if self._threads:
+            own.alarm.set(now, now)
+
+    def make_due(self) -> float:
+        """Make the calls whose time has come; return when the next one's has."""
+        own, now = self._own(), self._clock()
+        for call in list(own.waiting):
+            if call.due <= now:
+                self._make(own, call)
+        return min((call.due for call in list(own.waiting)), default=math.inf)
+
+    def _make(self, own: _Calls, call: PendingCall) -> None:
+        pause = 1.0
+        try:
+            if call.make() is NOT_YET:
+                pause = SOON
+            else:
+                own.unanswered, pause = False, 0.0
+        except StoreError:
+            own.unanswered = True
+        except Exception:  # the next call must not wait for this one
+            logger.exception("a call to the store is made again")
+        call.due = self._clock() + pause
+        if not pause or call.due >= call.until:
+            own.waiting.pop(call, None)
+
+
+class _Calls:
+    """The pending calls of one process."""
+
+    def __init__(self, calls: PendingCalls) -> None:
+        self.waiting: dict[PendingCall, None] = {}
+        """In the order in which they came. Its own operations are atomic, so nothing is locked."""
+        self.unanswered = False
+        self.alarm = Alarm("celery-lock-calls", calls.make_due, calls._clock)

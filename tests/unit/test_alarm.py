@@ -1,0 +1,250 @@
+"""The alarm: a thread that takes a step when it is asked for, and never goes round for nothing."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from celery_lock.engine import alarm as module
+from celery_lock.engine.alarm import Alarm
+from celery_lock.model.clock import steady
+from celery_lock.stores.space import ManualClock
+
+PATIENCE = 10.0
+"""Seconds after which a thread that should have done something counts as hung."""
+
+
+class Steps:
+    """Steps that are counted, and what each of them says about the next one."""
+
+    def __init__(self) -> None:
+        self.taken = threading.Semaphore(0)
+        self.next_time = math.inf
+        self.raises: BaseException | None = None
+
+    def __call__(self) -> float:
+        self.taken.release()
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise error
+        return self.next_time
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
+
+
+def was_taken(steps: Steps) -> bool:
+    return steps.taken.acquire(timeout=PATIENCE)
+
+
+def is_quiet(alarm: Alarm) -> bool:
+    """Return once the thread waits."""
+    until = steady() + PATIENCE
+    while steady() < until:
+        with alarm._lock:
+            if alarm._changed._waiters:  # type: ignore[attr-defined]
+                return True
+    return False
+
+
+def test_no_thread_begins_before_the_first_need() -> None:
+    before = threading.active_count()
+
+    Alarm("test", lambda: math.inf, steady)
+
+    assert threading.active_count() == before
+
+
+def test_a_step_is_taken_at_the_time_that_was_asked_for(steps: Steps) -> None:
+    alarm = Alarm("test", steps, steady)
+    alarm.set(steady() + 3600, steady())
+    assert was_taken(steps)  # the first look, as the thread begins
+    assert is_quiet(alarm)
+
+    alarm.set(steady() + 0.01, steady())
+
+    assert was_taken(steps)
+
+
+def test_a_step_is_taken_at_the_time_that_the_one_before_named(steps: Steps) -> None:
+    steps.next_time = -math.inf
+
+    Alarm("test", steps, steady).set(steady(), steady())
+
+    assert all(was_taken(steps) for _ in range(5))
+    steps.next_time = math.inf
+
+
+def test_what_comes_later_than_the_next_look_wakes_nobody(steps: Steps) -> None:
+    clock = ManualClock(1000.0)
+    alarm = Alarm("test", steps, clock)
+    alarm.set(clock() + 30, clock())
+    assert was_taken(steps)
+    assert is_quiet(alarm)
+
+    for _ in range(100):
+        clock.move(0.001)
+        alarm.set(clock() + 30, clock())
+
+    assert is_quiet(alarm)
+    assert not steps.taken.acquire(blocking=False)
+
+
+def test_while_short_needs_come_the_thread_looks_as_soon_as_one_of_them_needs_it(
+    steps: Steps,
+) -> None:
+    """A thread that saw nothing left would sleep for ever, and each next need would wake it."""
+    alarm = Alarm("test", steps, steady)
+    alarm.set(steady() + 0.2, steady())
+    assert was_taken(steps)
+    assert is_quiet(alarm)
+
+    alarm.set(steady() + 0.2, steady())  # wakes nobody: there is a look before
+
+    assert was_taken(steps)  # that look
+    assert was_taken(steps)  # and the next one, though the step has named none
+
+
+def test_a_step_that_fails_is_logged_and_the_thread_goes_on(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged = threading.Event()
+    monkeypatch.setattr(module.logger, "exception", lambda *args: logged.set())
+    clock = ManualClock(1000.0)
+    steps.raises = ValueError("garbage")
+    alarm = Alarm("test", steps, clock)
+
+    alarm.set(clock(), clock())
+    assert was_taken(steps)
+    assert logged.wait(PATIENCE)
+    assert is_quiet(alarm)
+    alarm.set(clock(), clock())
+
+    assert was_taken(steps)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_followed_by_another(steps: Steps) -> None:
+    alarm = Alarm("test", steps, steady)
+    steps.raises = SystemExit()  # what ends a thread without a word
+    alarm.set(steady() + 30, steady())
+    assert was_taken(steps)
+    first = alarm._thread
+    assert first is not None
+    first.join(PATIENCE)
+
+    alarm.set(steady() + 30, steady())
+
+    assert was_taken(steps)
+    assert alarm._thread is not first
+
+
+def test_a_thread_that_cannot_begin_is_tried_again_at_the_next_need(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    alarm = Alarm("test", steps, steady)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            alarm.set(steady() + 30, steady())
+
+    alarm.set(steady() + 30, steady())
+
+    assert was_taken(steps)
+
+
+def test_a_thread_whose_begin_was_stopped_ends_and_another_one_begins(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def stop(thread: threading.Thread) -> None:
+        begun.append(thread)
+        start(thread)
+        raise SoftTimeLimitExceeded
+
+    alarm = Alarm("test", steps, steady)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", stop)
+        with pytest.raises(SoftTimeLimitExceeded):
+            alarm.set(steady(), steady())
+    alarm.set(steady(), steady())
+
+    begun[0].join(PATIENCE)
+    assert not begun[0].is_alive()
+    assert alarm._thread is not None
+    assert alarm._thread.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # half begun
+def test_at_no_moment_does_a_stop_leave_the_lock_held() -> None:
+    """A time limit that fell between the taking of a lock and its block would leave it so."""
+    moment = 0
+    hit = True
+    while hit:
+        moment += 1
+        steps = Steps()
+        alarm = Alarm("test", steps, steady)
+
+        hit = _stopped(moment, alarm)
+
+        assert _is_free(alarm), moment
+        alarm.set(steady(), steady())
+        assert was_taken(steps), moment
+    assert moment > 10
+
+
+def _stopped(moment: int, alarm: Alarm) -> bool:
+    """Ask for a step, and be stopped at that moment; `False`: it came to its end before."""
+    left = moment
+
+    def profile(frame: FrameType, event: str, arg: Any) -> None:
+        nonlocal left
+        if event in ("call", "c_return") and _is_the_alarms(frame):
+            left -= 1
+            if left == 0:
+                sys.setprofile(None)
+                raise SoftTimeLimitExceeded
+
+    sys.setprofile(profile)
+    try:
+        alarm.set(steady(), steady())
+    except (SoftTimeLimitExceeded, RuntimeError):  # the latter of a condition that was left early
+        pass
+    finally:
+        sys.setprofile(None)
+    return left == 0
+
+
+def _is_the_alarms(frame: FrameType | None) -> bool:
+    """In the alarm, or in what it calls of `threading`."""
+    while frame is not None and frame.f_code.co_filename == threading.__file__:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == module.__file__
+
+
+def _is_free(alarm: Alarm) -> bool:
+    """Another thread can take its lock."""
+    free: list[bool] = []
+
+    def take() -> None:
+        free.append(alarm._lock.acquire(timeout=PATIENCE))
+        if free[0]:
+            alarm._lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return free[0]
