@@ -1,9 +1,8 @@
-"""The commands, and what they do."""
+"""The group of commands `celery -A app lock`, and the two that are about one key."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,17 +11,12 @@ import click
 from celery.bin.base import handle_preload_options
 
 from ..app.locks import locks_of
-from ..errors import LockError
-from ..keys import check_key
 from ..model import Held, LockStore
-from .opening import NotDone, Wrong, opened
 from .words import fields, released, retry_of, words
+from .opening import NotDone, Wrong, opened
+from .typed_key import find
 
 __all__ = ["lock", "release", "show"]
-
-_ESCAPE = re.compile(
-    r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})|([\\'\"]))"
-)
 
 
 @click.group(name="lock")
@@ -46,7 +40,7 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
     answer, with 2 if there is no store.
     """
     with _store_of(ctx) as store:
-        key, held = _find(store, key)
+        key, held = find(store, key)
     if as_json:
         click.echo(json.dumps(fields(key, held)))
     else:
@@ -67,7 +61,7 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
     Exits with 0 if the key is free now, with 1 if it is not, with 2 if nobody can be asked.
     """
     with _store_of(ctx) as store:
-        key, held = _find(store, key)
+        key, held = find(store, key)
         if held is None:
             click.echo(f"lock {key!r} is free already: there is nothing to release")
             return
@@ -88,30 +82,6 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
 def _store_of(ctx: click.Context) -> AbstractContextManager[LockStore]:
     """Give the store of the app's locks."""
     return opened(lambda: locks_of(ctx.obj.app).open_store())
-
-
-def _find(store: LockStore, written: str) -> tuple[str, Held | None]:
-    """Return the key that was meant, and who has it."""
-    held = _peek(store, written)
-    meant = _unquoted(written)
-    if held is not None or meant == written:
-        return written, held
-    return meant, _peek(store, meant)
-
-
-def _peek(store: LockStore, key: str) -> Held | None:
-    try:
-        check_key(key)
-    except LockError as error:
-        raise click.BadParameter(str(error), param_hint="KEY") from error
-    return store.peek(key)
-
-
-def _unquoted(written: str) -> str:
-    """Return the key that a line of the log shows like this: in quotes, some characters escaped."""
-    if len(written) > 2 and written[0] == written[-1] and written[0] in "'\"":
-        written = written[1:-1]
-    return _ESCAPE.sub(lambda m: m[4] or chr(int(m[1] or m[2] or m[3], 16)), written)
 
 
 def _ask(held: Held) -> None:
