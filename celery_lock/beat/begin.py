@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import Any
 
 from ..app.locks import AppLocks, locks_of
@@ -11,6 +9,7 @@ from ..app.start_checks import warn_of_piling, warn_of_store
 from ..errors import StoreError, UnsupportedFeature
 from ..events import StoreFailed, Subject
 from ..model import Feature, LockStore
+from .beat_id import beat_id
 from .calls import Calls
 from .clock import StoreClock
 from .ledger import Ledger
@@ -19,7 +18,7 @@ __all__ = ["begin", "space_of", "store_for_ticks"]
 
 
 def space_of(app: Any) -> str:
-    """Return where the records of an app's entries are: beats of one app share their ticks."""
+    """Return the space of the records of an app's entries: beats of one app share their ticks."""
     return f"beat:{app.main or ''}"
 
 
@@ -35,17 +34,17 @@ def store_for_ticks(app: Any) -> LockStore:
 
 
 def begin(app: Any) -> tuple[Ledger, LockStore]:
-    """Return the ledger of a beat that starts. A store that gives no answer is only warned of."""
+    """Return the ledger of a beat that starts, and its store. A silent store is only warned of."""
     locks = locks_of(app)
     store = store_for_ticks(app)
-    by = f"{socket.gethostname().replace('#', '_')}#{os.getpid()}#{os.urandom(4).hex()}"
+    by = beat_id()
     clock = StoreClock(app.now().timestamp())
     warn_of_piling(app)
-    answer = locks.settings.beat_on_store_error
+    on_error = locks.settings.beat_on_store_error
     warn_of_store(
         store,
         then="the beat starts all the same, and"
-        f" lock_beat_on_store_error={answer!r} says what it does",
+        f" lock_beat_on_store_error={on_error!r} says what it does",
     )
     calls = Calls(store, space_of(app), clock, _notifier(locks, store.url, by))
     return Ledger(calls, by), store

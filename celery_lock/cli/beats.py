@@ -10,12 +10,12 @@ import click
 from ..app.locks import locks_of
 from ..beat.begin import space_of, store_for_ticks
 from ..errors import did_you_mean
-from ..events.log_words import plain
+from ..events.plain_text import plain
 from ..model import LockStore
-from .beat_words import block, entry_fields, table
 from .commands import lock
+from .entry_words import block, entry_fields, table
 from .opening import Wrong, opened
-from .schedule import Seen, declared, seen
+from .seen_entries import SeenEntry, declared_entries, read_entries
 
 __all__ = ["beat"]
 
@@ -50,16 +50,16 @@ def beat(ctx: click.Context, entry: str | None, as_json: bool) -> None:
         click.echo(table(found, app.timezone))
 
 
-def _all(app: Any, store: LockStore) -> list[Seen]:
-    named = declared(app).keys() | set(store.names(space_of(app)))
+def _all(app: Any, store: LockStore) -> list[SeenEntry]:
+    named = declared_entries(app).keys() | set(store.names(space_of(app)))
     # a record may have ended since it was named
-    return [each for each in seen(app, store, named) if each.record is not None or each.declared]
+    return [each for each in read_entries(app, store, named) if each.exists]
 
 
-def _one(app: Any, store: LockStore, written: str) -> Seen:
+def _one(app: Any, store: LockStore, written: str) -> SeenEntry:
     """Return the entry that was meant: as it is named, or as the list of all shows it."""
-    (found,) = seen(app, store, [written])
-    if found.record is not None or found.declared:
+    (found,) = read_entries(app, store, [written])
+    if found.exists:
         return found
     everything = _all(app, store)
     for each in everything:

@@ -12,7 +12,7 @@ from celery.bin.base import handle_preload_options
 
 from ..app.locks import locks_of
 from ..model import Held, LockStore
-from .words import fields, released, retry_of, words
+from .key_words import fields, released, retry_of, words
 from .opening import NotDone, Wrong, opened
 from .typed_key import find
 

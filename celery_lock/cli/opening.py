@@ -14,7 +14,7 @@ __all__ = ["NotDone", "Wrong", "opened"]
 
 
 class NotDone(click.ClickException):
-    """It is not as was asked for, or nobody can say: a message on stderr and no traceback."""
+    """What was asked for is not so, or nobody can say: a message on stderr, without a traceback."""
 
     exit_code = 1
 
@@ -27,7 +27,7 @@ class Wrong(click.ClickException):
 
 @contextmanager
 def opened(open_store: Callable[[], LockStore]) -> Iterator[LockStore]:
-    """Give the store; what goes wrong in it ends the command with its words."""
+    """Give the store; an error of the store ends the command with its words."""
     try:
         store = open_store()
         if store.url.startswith("memory:"):

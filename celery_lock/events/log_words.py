@@ -7,13 +7,13 @@ decided. Whatever another program may have written is kept on one line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from ..model import Holder
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
+from .plain_text import moment, plain
 
-__all__ = ["moment", "plain", "words"]
+__all__ = ["words"]
 
 
 def words(fact: Fact) -> tuple[Any, ...]:
@@ -117,16 +117,3 @@ def _who(holder: Holder) -> str:
 
 def _since(seconds: float | None) -> str:
     return "" if seconds is None else f" since {moment(seconds)}"
-
-
-def moment(seconds: float) -> str:
-    """Write seconds since 1970 as a time of day; what is no moment as it is."""
-    try:
-        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):  # another program's: say what is known
-        return str(seconds)
-
-
-def plain(text: str) -> str:
-    """Keep what another program wrote on one line, and from moving the cursor."""
-    return text if text.isprintable() else repr(text)

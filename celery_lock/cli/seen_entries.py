@@ -1,4 +1,4 @@
-"""The record that a store has of each entry of a schedule, and what it means at this moment."""
+"""An entry of a schedule as the store shows it, and what its record means at this moment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..beat.entry_record import NOBODY, EntryRecord, LastRun, OpenClaim
 from ..beat.ticks import SHORTEST
 from ..model import LockStore, Record
 
-__all__ = ["BATCH", "Seen", "declared", "seen"]
+__all__ = ["BATCH", "SeenEntry", "declared_entries", "read_entries"]
 
 BATCH = 500
 """Records that are read in a call."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenEntry:
     """One entry, as the store showed it."""
 
     name: str
@@ -29,6 +29,11 @@ class Seen:
     """What the record says; `None`: there is no record, or another program has written it."""
     now: float
     """The store's time, in seconds since 1970."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether the settings name the entry, or a beat has a record of it."""
+        return self.declared or self.record is not None
 
     @property
     def next_due(self) -> float | None:
@@ -76,7 +81,7 @@ class Seen:
         return late if late > SHORTEST else 0.0
 
 
-def declared(app: Any) -> dict[str, Any]:
+def declared_entries(app: Any) -> dict[str, Any]:
     """Return the entries that the app's settings name, as they are written there."""
     schedule = app.conf.beat_schedule
     if not isinstance(schedule, Mapping):
@@ -84,12 +89,12 @@ def declared(app: Any) -> dict[str, Any]:
     return {str(name): entry for name, entry in schedule.items()}  # it may number its entries
 
 
-def seen(app: Any, store: LockStore, names: Iterable[str]) -> list[Seen]:
+def read_entries(app: Any, store: LockStore, names: Iterable[str]) -> list[SeenEntry]:
     """Return what the store knows of these entries. Raises `StoreError`."""
-    named, entries, found = sorted(names), declared(app), []
+    named, entries, found = sorted(names), declared_entries(app), []
     for start in range(0, len(named), BATCH):
         batch = named[start : start + BATCH]
         records, now = store.records(space_of(app), batch)
         for name, record in zip(batch, records, strict=True):
-            found.append(Seen(name, name in entries, record, EntryRecord.read(record), now))
+            found.append(SeenEntry(name, name in entries, record, EntryRecord.read(record), now))
     return found

@@ -1,17 +1,17 @@
-"""What the commands print about a key: for eyes, and for programs."""
+"""What the commands print about a key: words for people, fields for programs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..events.log_words import moment, plain
+from ..events.plain_text import moment, plain, span
 from ..model import Held, Holder
 
-__all__ = ["fields", "released", "retry_of", "span", "words"]
+__all__ = ["fields", "released", "retry_of", "words"]
 
 
 def words(held: Held) -> str:
-    """Say who has a key, one line for each thing there is to know."""
+    """Say who has a key, a line for each thing there is to know."""
     holder, retry = Holder.parse(held.holder), retry_of(held)
     ends = f"until {moment(held.now + held.expires_in)}, in {span(held.expires_in)}"
     if not held.live:
@@ -34,12 +34,12 @@ def words(held: Held) -> str:
 
 
 def retry_of(held: Held) -> int | None:
-    """Return for which retry the key is kept, `None` where a process has it."""
+    """Return the number of the retry that the key is kept for; `None`: a process has it."""
     return Holder.parse(held.holder).retry_no
 
 
 def released(held: Held) -> str:
-    """Say what has been done, and what comes of it."""
+    """Say what the release has done, and what comes of it."""
     said = f"lock {held.key!r} is released"
     if not held.live:
         return f"{said}: at_least no longer keeps it taken"
@@ -52,7 +52,7 @@ def released(held: Held) -> str:
 
 
 def fields(key: str, held: Held | None) -> dict[str, Any]:
-    """What a program reads: every field is always there."""
+    """Return what a program reads of a key: every field is always there."""
     read = dict.fromkeys(_NAMES) | {"key": key, "state": "free"}
     if held is None:
         return read
@@ -84,12 +84,3 @@ _NAMES = (
     "expires_in",
     "token",
 )
-
-
-def span(seconds: float) -> str:
-    """Write seconds as a time that people grasp."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,14 +1,14 @@
-"""What `lock beat` prints about entries: for eyes, and for programs."""
+"""What `lock beat` prints about entries: words for people, fields for programs."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone, tzinfo
+from datetime import tzinfo
 from typing import Any
 
+from ..beat.beat_id import host_and_pid
 from ..beat.entry_record import NOBODY, OpenClaim
-from ..events.log_words import plain
-from .schedule import Seen
-from .words import span
+from ..events.plain_text import moment, plain, span
+from .seen_entries import SeenEntry
 
 __all__ = ["block", "entry_fields", "table"]
 
@@ -17,8 +17,8 @@ _WIDEST = 48
 """Characters of a column at most: one long name shall not push all others off the screen."""
 
 
-def table(entries: list[Seen], zone: tzinfo) -> str:
-    """Say it of many entries: a line each."""
+def table(entries: list[SeenEntry], zone: tzinfo) -> str:
+    """Show many entries, a line each."""
     rows = [_HEAD, *(_row(each, zone) for each in entries)]
     widths = [min(_WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -27,8 +27,8 @@ def table(entries: list[Seen], zone: tzinfo) -> str:
     )
 
 
-def block(entry: Seen, zone: tzinfo) -> str:
-    """Say it of one entry: a line for each thing there is to know."""
+def block(entry: SeenEntry, zone: tzinfo) -> str:
+    """Show one entry, a line for each thing there is to know."""
     lines = [("state", _state(entry, zone))]
     if entry.last is not None:
         lines = [
@@ -40,10 +40,10 @@ def block(entry: Seen, zone: tzinfo) -> str:
     return "\n".join([f"entry {entry.name!r}", *(f"  {name:<9} {value}" for name, value in lines)])
 
 
-def entry_fields(entry: Seen) -> dict[str, Any]:
-    """What a program reads of an entry: every field is always there."""
+def entry_fields(entry: SeenEntry) -> dict[str, Any]:
+    """Return what a program reads of an entry: every field is always there."""
     last, claim = entry.last, entry.claim
-    host, pid = (None, None) if claim is None else _beat(claim.by)
+    host, pid = (None, None) if claim is None else host_and_pid(claim.by)
     return {
         "name": entry.name,
         "state": entry.state,
@@ -63,17 +63,17 @@ def entry_fields(entry: Seen) -> dict[str, Any]:
     }
 
 
-def _row(entry: Seen, zone: tzinfo) -> tuple[str, ...]:
+def _row(entry: SeenEntry, zone: tzinfo) -> tuple[str, ...]:
     name, said = plain(entry.name), _state(entry, zone)
     if entry.last is None:
         return (name, "", "", "", said)
     if _never(entry):
-        said = "; ".join(filter(None, [said, f"counted from {_time(entry.last.at, zone)}"]))
-    run = "never" if _never(entry) else _time(entry.last.at, zone)
+        said = "; ".join(filter(None, [said, f"counted from {moment(entry.last.at, zone)}"]))
+    run = "never" if _never(entry) else moment(entry.last.at, zone)
     return (name, run, str(entry.last.count), _next(entry, zone), said)
 
 
-def _state(entry: Seen, zone: tzinfo) -> str:
+def _state(entry: SeenEntry, zone: tzinfo) -> str:
     if entry.state == "unread":
         return "no beat has read it yet"
     if entry.state == "unreadable":
@@ -82,7 +82,7 @@ def _state(entry: Seen, zone: tzinfo) -> str:
     if late and not entry.declared:
         late += ", if it still exists"  # a record outlives the entry that was taken out
     if entry.claim is not None and entry.until is not None:
-        return ", ".join(filter(None, [late, _claim(entry.claim, _time(entry.until, zone))]))
+        return ", ".join(filter(None, [late, _claim(entry.claim, moment(entry.until, zone))]))
     if late or entry.next_due is None:
         return late
     return f"in {span(max(0.0, entry.next_due - entry.now))}"
@@ -95,39 +95,22 @@ def _claim(claim: OpenClaim, until: str) -> str:
     return f"claimed by {_who(claim)}{tries} until {until}"
 
 
-def _last(entry: Seen, zone: tzinfo) -> str:
+def _last(entry: SeenEntry, zone: tzinfo) -> str:
     assert entry.last is not None
-    ago = f"{_time(entry.last.at, zone)}, {span(max(0.0, entry.now - entry.last.at))} ago"
+    ago = f"{moment(entry.last.at, zone)}, {span(max(0.0, entry.now - entry.last.at))} ago"
     return f"never; counted from {ago}" if _never(entry) else ago
 
 
-def _next(entry: Seen, zone: tzinfo) -> str:
+def _next(entry: SeenEntry, zone: tzinfo) -> str:
     if entry.claim is not None:
-        return _time(entry.claim.due, zone)
-    return "unknown" if entry.next_due is None else _time(entry.next_due, zone)
+        return moment(entry.claim.due, zone)
+    return "unknown" if entry.next_due is None else moment(entry.next_due, zone)
 
 
-def _never(entry: Seen) -> bool:
+def _never(entry: SeenEntry) -> bool:
     return entry.last is not None and (entry.last.guessed or not entry.last.count)
 
 
 def _who(claim: OpenClaim) -> str:
-    host, pid = _beat(claim.by)
+    host, pid = host_and_pid(claim.by)
     return plain(claim.by) if host is None else f"{plain(host)} (pid {pid})"
-
-
-def _beat(by: str) -> tuple[str | None, int | None]:
-    """Return host and pid of a beat; nothing of one that another program names."""
-    host, pid, *rest = [*by.split("#"), ""]
-    if host and pid.isdecimal() and rest:
-        return host, int(pid)
-    return None, None
-
-
-def _time(seconds: float, zone: tzinfo) -> str:
-    """Write seconds since 1970 as people there do, with the zone; what is no moment as it is."""
-    try:
-        moment = datetime.fromtimestamp(seconds, timezone.utc).astimezone(zone)
-        return f"{moment:%Y-%m-%d %H:%M:%S %Z}"
-    except (ValueError, OverflowError, OSError):
-        return str(seconds)
