@@ -18,7 +18,7 @@ from .running_beats import CONTENDERS, LOCK_OF_REDBEAT, calls_of, messages, runn
 from .server import Server
 from .sizes import Sizes
 
-__all__ = ["gap_after", "measure", "per_slot"]
+__all__ = ["gap_after", "measure", "per_due_time"]
 
 _HOUR = 3600.0
 _SECOND = 1.0
@@ -78,7 +78,7 @@ def _busy(
         for number, each in enumerate(CONTENDERS):
             sent_at = [one.at for one in messages(broker, number)]
             meant = [at for at in sent_at if began <= at < ended]
-            sent, missed = per_slot(meant)
+            sent, missed = per_due_time(meant)
             found[each.name] = {
                 names.SENT: sent,
                 names.MISSED: missed,
@@ -105,13 +105,13 @@ def _idle(sizes: Sizes, directory: Path, store: Server, broker: Server) -> dict[
     }
 
 
-def per_slot(times: Sequence[float], every: float = _SECOND) -> tuple[float, float]:
-    """Return how many messages there are for a slot, and how many slots have none.
+def per_due_time(times: Sequence[float], every: float = _SECOND) -> tuple[float, float]:
+    """Return how many messages there are for a due time, and how many due times have none.
 
-    A slot is the one that is nearest; they are counted from the first message.
+    A message is for the due time that is nearest; they are counted from the first message.
     """
-    slots = Counter(round((at - times[0]) / every) for at in times)
-    return len(times) / len(slots), float(max(slots) + 1 - len(slots))
+    by_due = Counter(round((at - times[0]) / every) for at in times)
+    return len(times) / len(by_due), float(max(by_due) + 1 - len(by_due))
 
 
 def gap_after(kill: float, times: Sequence[float], until: float, every: float = _SECOND) -> float:

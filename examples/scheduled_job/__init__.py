@@ -1,1 +1,1 @@
-"""A scheduled job: two beats fire it seconds apart, and it runs once for each slot."""
+"""A scheduled job: two beats fire it seconds apart, and it runs once for each due time."""

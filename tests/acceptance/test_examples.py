@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from examples.scheduled_job.__main__ import tell as tell_slots
+from examples.scheduled_job.__main__ import show as show_due_times
 from tests.acceptance.blocks import PLAIN, ROOT, run_python
 from tests.services import wait_for
 from tests.services.binaries import GET_REDIS, find_redis, find_valkey, missing
@@ -145,12 +145,14 @@ def test_ctrl_c_ends_a_process_that_is_paused_too(start: Callable[[str], Example
     example.assert_nothing_is_left()
 
 
-def test_a_job_that_ran_twice_in_a_slot_is_found_out(capsys: pytest.CaptureFixture[str]) -> None:
-    sent = {slot: {"first": slot * 5.0, "second": slot * 5 + 1.5} for slot in (1, 2)}
+def test_a_job_that_ran_twice_for_one_due_time_is_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent = {number: {"first": number * 5.0, "second": number * 5 + 1.5} for number in (1, 2)}
 
-    assert tell_slots([1, 2], sent, {1: ["first"], 2: ["second"]})
-    assert not tell_slots([1, 2], sent, {1: ["first"], 2: ["first", "second"]})
-    assert not tell_slots([1, 2], sent, {1: ["first"], 2: []})
+    assert show_due_times([1, 2], sent, {1: ["first"], 2: ["second"]})
+    assert not show_due_times([1, 2], sent, {1: ["first"], 2: ["first", "second"]})
+    assert not show_due_times([1, 2], sent, {1: ["first"], 2: []})
 
 
 def test_the_policy_has_a_test_that_passes() -> None:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from celery_lock import Lock, LockedTask, constant, requeue
-from tests.beats.book import tell
+from tests.beats.book import note
 from tests.beats.entries import beat_schedule, entries_of_this_process
 from tests.beats.inside import CONF, STORE, WatchedApp, due_of, watch_store
 
@@ -37,7 +37,7 @@ if app.home is not None:
     lock=Lock("{entry}", on_conflict=requeue(constant(0.2))),
 )
 def locked(self: Any, entry: str) -> None:
-    """Runs once for each slot."""
+    """Runs once for each tick."""
     ran(self, entry)
 
 
@@ -50,7 +50,7 @@ def plain(self: Any, entry: str) -> None:
 def ran(task: Any, entry: str) -> None:
     """Write it down."""
     headers = task.request.headers or {}
-    tell(
+    note(
         app.book,
         "ran",
         entry=entry,

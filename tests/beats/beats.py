@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.beats.book import tell
+from tests.beats.book import note
 from tests.beats.database import env_of
 from tests.beats.entries import ENTRIES, ONLY, Entry
 from tests.beats.inside import BOOK, CONF, HOME, STORE, order, step_clock
@@ -53,7 +53,7 @@ class Beat:
         order(self.home)
         self._up, self.stopping, self.started = False, False, time.time()
         self.process.start()
-        self._tell("start")
+        self._note("start")
 
     def up(self) -> bool:
         """It runs, schedules, and nothing is ordered that will end it."""
@@ -74,29 +74,29 @@ class Beat:
 
     def kill(self) -> None:
         """kill -9."""
-        self._tell("killed")
+        self._note("killed")
         self.process.kill()
 
     def pause(self) -> None:
         """SIGSTOP."""
         self.paused = True
-        self._tell("paused")
+        self._note("paused")
         self.process.pause()
 
     def resume(self) -> None:
         """SIGCONT."""
         self.process.resume()
-        self._tell("resumed")
+        self._note("resumed")
         self.paused = False
 
     def stop(self) -> None:
         """SIGTERM, as a deploy does."""
         self.stopping = True
-        self._tell("stopped")
+        self._note("stopped")
         self.process.stop()
 
-    def _tell(self, what: str) -> None:
-        tell(self._book, what, beat=self.home.name, pid=self.process.pid)
+    def _note(self, what: str) -> None:
+        note(self._book, what, beat=self.home.name, pid=self.process.pid)
 
 
 class Beats:

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.faults.bodies import tell as _tell
+from tests.faults.bodies import tell as write
 from tests.faults.history import read
 
-__all__ = ["read", "tell"]
+__all__ = ["note", "read"]
 
 
-def tell(book: str | Path, what: str, **more: Any) -> None:
-    """Append one line. The clock is the one that slots are named by, so no process may step it."""
-    _tell(book, what, **{"at": time.time()} | more)
+def note(book: str | Path, what: str, **more: Any) -> None:
+    """Append one line. No process may step this clock: due times are named by it."""
+    write(book, what, **{"at": time.time()} | more)

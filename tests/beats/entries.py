@@ -23,10 +23,10 @@ class Entry:
 
     name: str
     every: float
-    """Seconds between two slots."""
+    """Seconds between two due times."""
     locked: bool = False
     by_the_clock: bool = False
-    """Its slots are those of the clock on the wall. Else they count from the first run."""
+    """Its due times are those of the clock on the wall. Else they count from the first run."""
 
     @property
     def task(self) -> str:

@@ -17,7 +17,7 @@ class Run:
 
     entry: str
     due: float
-    """The slot that it is for; of a message that does not say so, when it was sent."""
+    """The due time that it is for; of a message that does not say so, when it was sent."""
     task_id: str
     at: float
     sent: float

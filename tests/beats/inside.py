@@ -15,7 +15,7 @@ from celery import Celery
 
 from celery_lock.model import Change, Changed
 from celery_lock.stores.redis import RedisStore
-from tests.beats.book import tell
+from tests.beats.book import note
 
 __all__ = [
     "BOOK",
@@ -97,15 +97,15 @@ class WatchedApp(Celery):
             "beat": self.home.name,
         }
         ordered = take_order(self.home)
-        tell(self.book, "publishing", **known)
+        note(self.book, "publishing", **known)
         if ordered == CLAIMED:
             _die(self.book, CLAIMED)
         if ordered == FAIL:
-            tell(self.book, "failed", **known)
+            note(self.book, "failed", **known)
             raise ConnectionError("the broker does not answer, as ordered")
         headers["test"] = {"sent": time.time(), "beat": self.home.name}
         sent = super().send_task(name, args, *rest, headers=headers, **options)
-        tell(self.book, "published", **{**known, "task_id": sent.id})
+        note(self.book, "published", **{**known, "task_id": sent.id})
         if ordered == PUBLISHED:
             _die(self.book, PUBLISHED)
         return sent
@@ -139,12 +139,12 @@ def watch_store(book: str) -> None:
         claim = json.loads(change.value).get("claim")
         if answer.done and (claim is None or claim["by"]):  # by nobody: it is given up
             what, due = ("confirmed", None) if claim is None else ("claimed", claim["due"])
-            tell(book, what, entry=change.name, due=due, pid=os.getpid())
+            note(book, what, entry=change.name, due=due, pid=os.getpid())
         return answer
 
     RedisStore.change = change  # type: ignore[assignment, method-assign]  # in this process alone
 
 
 def _die(book: str, point: str) -> None:
-    tell(book, "injected", pid=os.getpid(), point=point)
+    note(book, "injected", pid=os.getpid(), point=point)
     os._exit(INJECTED)

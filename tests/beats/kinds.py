@@ -17,7 +17,7 @@ class Kind:
     database: bool = False
     """Its entries are rows of a database, for which Django is needed."""
     labelled: bool = True
-    """Its messages say when they were due. Of others a slot is known by the time of sending."""
+    """Its messages say when they were due. Of others that is known by the time of sending."""
 
 
 _OURS = "celery_lock.beat:"

@@ -11,7 +11,7 @@ from tests.beats.history import History, Publishing, Span
 __all__ = ["EDGE", "LATE", "TakeOver", "in_outage", "lost", "merged", "take_overs"]
 
 EDGE = 0.5
-"""Seconds before an outage in which a slot may be due and find the store gone already."""
+"""Seconds before an outage in which an entry may be due and find the store gone already."""
 LATE = 1.0
 """Seconds beyond a claim's life in which it must have been taken over, on a busy machine."""
 
@@ -29,7 +29,7 @@ class TakeOver:
 
 
 def in_outage(due: float, entry: Entry, outages: Iterable[Span]) -> bool:
-    """Whether a slot falls into an outage, or so soon after one that nobody may take over yet."""
+    """Whether a due time is in an outage, or so soon after one that nobody may take over yet."""
     return any(out.start - EDGE <= due <= out.end + entry.claim_life for out in outages)
 
 

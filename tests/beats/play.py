@@ -11,16 +11,16 @@ from typing import Any
 from tests.beats import inside
 from tests.beats import plan as plans
 from tests.beats.beats import Beat
-from tests.beats.book import read, tell
+from tests.beats.book import note, read
 from tests.beats.plan import Fault
 from tests.beats.stage import Stage
 
-__all__ = ["between_slots", "play"]
+__all__ = ["between_due_times", "play"]
 
 EVERY = 0.02
 """Seconds between two looks."""
 CLEAR = 0.1
-"""Seconds before and after a slot in which some beats know of it and others do not."""
+"""Seconds before and after a due time in which some beats know of it and others do not."""
 AGAIN = 0.3
 PATIENCE = 15.0
 """Seconds that a fault waits until the beat, and one beside it, are up; then it is left out."""
@@ -31,8 +31,8 @@ def play(stage: Stage, plan: Sequence[Fault], seconds: float) -> None:
     _Playing(stage, plan).run(seconds)
 
 
-def between_slots(lines: Sequence[dict[str, Any]], now: float) -> bool:
-    """Whether no entry has a slot now: all of them come at a whole number of seconds."""
+def between_due_times(lines: Sequence[dict[str, Any]], now: float) -> bool:
+    """Whether no entry is due now: all of them come at a whole number of seconds."""
     last = {
         line["entry"]: line["due"] or line["at"] for line in lines if line["what"] == "published"
     }
@@ -61,14 +61,14 @@ class _Playing:
 
     def run(self, seconds: float) -> None:
         """Play until so many seconds have passed."""
-        tell(self.stage.book, "began")
+        note(self.stage.book, "began")
         while self.now < seconds:
             while self._due and self._due[0][0] <= self.now:
                 heapq.heappop(self._due)[2]()
             for beat in self.stage.beats.all:
                 self._look_after(beat)
             time.sleep(EVERY)
-        tell(self.stage.book, "ended")
+        note(self.stage.book, "ended")
         for beat in self.stage.beats.all:
             if beat.paused:
                 beat.resume()
@@ -89,7 +89,7 @@ class _Playing:
         if status == inside.INJECTED:
             self._after(self._dying.pop(beat.number, 1.0), lambda: self._start(beat))
         else:
-            tell(
+            note(
                 self.stage.book,
                 "ended by itself",
                 beat=beat.home.name,
@@ -113,9 +113,9 @@ class _Playing:
             if self.now - fault.at < PATIENCE and not late:
                 self._after(AGAIN, lambda: self._do(fault))
             else:
-                tell(self.stage.book, "left out", fault=fault.what)
+                note(self.stage.book, "left out", fault=fault.what)
             return
-        tell(self.stage.book, "fault", fault=fault.what, beat=beat.home.name, value=fault.value)
+        note(self.stage.book, "fault", fault=fault.what, beat=beat.home.name, value=fault.value)
         if fault.what == plans.KILL:
             self._ended.add(beat.number)
             beat.kill()
@@ -143,31 +143,31 @@ class _Playing:
     def _all_remember(self) -> bool:
         """Whether an emptied store can be filled with what the beats remember.
 
-        One that has just started has read nothing yet, and for the moment of a slot those who
+        One that has just started has read nothing yet, and for the moment of a due time those who
         have not heard of its run would fire it again: no memory can mend either.
         """
         beats = self.stage.beats.all
         if not all(beat.up() and beat.age >= plans.YOUNG for beat in beats):
             return False
-        return between_slots(read(self.stage.book), time.time())
+        return between_due_times(read(self.stage.book), time.time())
 
     def _do_to_store(self, fault: Fault) -> None:
         store, book = self.stage.store, self.stage.book
         if fault.what == plans.FLUSH and not self._all_remember():
             self._after(EVERY, lambda: self._do(fault))
             return
-        tell(book, "fault", fault=fault.what, beat="store", value=fault.value)
+        note(book, "fault", fault=fault.what, beat="store", value=fault.value)
 
         def over(how: Callable[[], object]) -> None:
             how()
-            tell(book, "outage over")
+            note(book, "outage over")
 
         if fault.what == plans.FLUSH:
             with store.client() as client:
                 client.flushall()
             self._flushed = self.now
             return
-        tell(book, "outage")
+        note(book, "outage")
         if fault.what == plans.STORE_PAUSE:
             store.pause()
             self._after(fault.value, lambda: over(store.resume))

@@ -12,13 +12,13 @@ __all__ = ["report"]
 def report(verdict: Verdict) -> Iterator[str]:
     """The lines."""
     yield (
-        f"{'entry':12} {'runs':>5} {'fired':>6} {'slots':>6} {'twice':>6} {'missed':>7}"
+        f"{'entry':12} {'runs':>5} {'fired':>6} {'due':>6} {'twice':>6} {'missed':>7}"
         f" {'in outage':>10} {'merged':>7} {'drift, s':>9}  {'late p50 / p99, ms':>18}"
     )
     for one in verdict.entries:
         late = f"{_quantile(one.lateness, 0.5):.0f} / {_quantile(one.lateness, 0.99):.0f}"
         yield (
-            f"{one.entry.name:12} {one.runs:>5} {one.fired:>6} {one.slots:>6}"
+            f"{one.entry.name:12} {one.runs:>5} {one.fired:>6} {one.due_times:>6}"
             f" {len(one.duplicates):>6} {len(one.missed):>7} {len(one.collapsed):>10}"
             f" {len(one.merged):>7} {one.drift:>9.6f}  {late:>18}"
         )
@@ -33,7 +33,7 @@ def report(verdict: Verdict) -> Iterator[str]:
     duplicates = [each for one in verdict.entries for each in one.duplicates]
     yield from (_of_duplicate(each) for each in duplicates[:10])
     if len(duplicates) > 10:
-        yield f"... and {len(duplicates) - 10} slots more that ran more than once"
+        yield f"... and {len(duplicates) - 10} due times more that ran more than once"
     yield from (f"WRONG {line}" for line in verdict.wrong[:20])
     if len(verdict.wrong) > 20:
         yield f"... and {len(verdict.wrong) - 20} more"

@@ -1,4 +1,4 @@
-"""Judges a run: which slots were fired, which twice, which not, and what of that is allowed."""
+"""Judges a run: which ticks were fired, which twice, which not, and what of that is allowed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DRIFT = 0.05
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A slot that was run more than once."""
+    """A due time that was run more than once."""
 
     entry: str
     due: float
@@ -39,19 +39,19 @@ class OfEntry:
     entry: Entry
     runs: int
     fired: int
-    """Slots that were run."""
-    slots: int
+    """Due times that were run."""
+    due_times: int
     duplicates: tuple[Duplicate, ...]
     missed: tuple[float, ...]
-    """Slots that nothing excuses."""
+    """Due times that nothing excuses."""
     collapsed: tuple[float, ...]
-    """Slots of an outage, for which the one after it stands."""
+    """Due times of an outage, for which the one after it stands."""
     merged: tuple[float, ...]
-    """Slots that went by while the takers of the one before were lost twice."""
+    """Due times that went by while the takers of the one before were lost twice."""
     drift: float
     """How far due times are spread about their grid, in seconds; an interval's only."""
     lateness: tuple[float, ...]
-    """Seconds from due to sent, of slots outside outages."""
+    """Seconds from due to sent, of those outside outages."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _wrong(one: OfEntry) -> Iterable[str]:
             yield f"{name}: sent twice for {duplicate.due:.3f}, and no beat was lost there"
     if one.missed:
         first = ", ".join(f"{due:.3f}" for due in one.missed[:5])
-        yield f"{name}: {len(one.missed)} slots missed: {first}"
+        yield f"{name}: {len(one.missed)} due times missed: {first}"
     if one.drift > DRIFT:
         yield f"{name}: due times are spread over {one.drift:.3f} s"
 
@@ -112,11 +112,11 @@ def _wrong(one: OfEntry) -> Iterable[str]:
 def _of(entry: Entry, history: History) -> OfEntry:
     runs = [run for run in history.runs if run.entry == entry.name]
     grid = _Grid(entry, runs, history)
-    by_slot: dict[float, list[Run]] = {}
+    by_due: dict[float, list[Run]] = {}
     for run in runs:
-        by_slot.setdefault(grid.slot(run.due), []).append(run)
+        by_due.setdefault(grid.nearest(run.due), []).append(run)
     counted = grid.counted()
-    out = [due for due in counted if due not in by_slot]
+    out = [due for due in counted if due not in by_due]
     collapsed = [due for due in out if in_outage(due, entry, history.outages)]
     rest = [due for due in out if due not in collapsed]
     into_next = [due for due in rest if merged(due, entry, history)]
@@ -124,9 +124,9 @@ def _of(entry: Entry, history: History) -> OfEntry:
         entry=entry,
         runs=len(runs),
         fired=len(counted) - len(out),
-        slots=len(counted),
+        due_times=len(counted),
         duplicates=tuple(
-            _duplicate(entry, some, history) for some in by_slot.values() if len(some) > 1
+            _duplicate(entry, some, history) for some in by_due.values() if len(some) > 1
         ),
         missed=tuple(due for due in rest if due not in into_next),
         collapsed=tuple(collapsed),
@@ -134,14 +134,14 @@ def _of(entry: Entry, history: History) -> OfEntry:
         drift=grid.drift([run.due for run in runs]),
         lateness=tuple(
             min(run.sent - run.due for run in some)
-            for due, some in by_slot.items()
+            for due, some in by_due.items()
             if not in_outage(due, entry, history.outages)
         ),
     )
 
 
 class _Grid:
-    """The slots of an entry."""
+    """The due times of an entry."""
 
     def __init__(self, entry: Entry, runs: Sequence[Run], history: History) -> None:
         self.entry = entry
@@ -150,12 +150,12 @@ class _Grid:
         # what was due last may be anybody's claim still
         self._until = history.ended - entry.claim_life - LATE
 
-    def slot(self, due: float) -> float:
-        """The slot that is nearest."""
+    def nearest(self, due: float) -> float:
+        """The due time that is nearest."""
         return self._at(round((due - self.zero) / self.entry.every))
 
     def counted(self) -> list[float]:
-        """All slots from the first to the last one that had its time."""
+        """All due times from the first to the last one that had its time."""
         first = math.ceil((self._from - self.zero) / self.entry.every)
         last = math.floor((self._until - self.zero) / self.entry.every)
         return [self._at(number) for number in range(first, last + 1)]
@@ -164,7 +164,7 @@ class _Grid:
         """How far due times are spread about the grid."""
         if self.entry.by_the_clock or not dues:
             return 0.0
-        apart = [due - self.slot(due) for due in dues]
+        apart = [due - self.nearest(due) for due in dues]
         return max(apart) - min(apart)
 
     def _at(self, number: int) -> float:

@@ -19,11 +19,11 @@ class OnTheSecond(BaseSchedule):
         self.seconds = seconds
 
     def remaining_estimate(self, last_run_at: datetime) -> timedelta:
-        """From now to the slot after the last run; negative if it has gone by."""
+        """From now to the due time after the last run; negative if it has gone by."""
         return timedelta(seconds=self._after(last_run_at) - self.now().timestamp())
 
     def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
-        """Whether that slot has come, and the seconds to the next one."""
+        """Whether that due time has come, and the seconds to the next one."""
         remaining = self.remaining_estimate(last_run_at).total_seconds()
         if remaining > 0:
             return schedstate(False, remaining)

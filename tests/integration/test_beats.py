@@ -1,4 +1,4 @@
-"""Several beats over one schedule, as real processes: each slot is sent once, on time, by anybody.
+"""Several beats over one schedule, as real processes: each tick is sent once, on time, by anybody.
 
 Each scenario is played once, by all schedulers at the same time; its tests look at what came of it.
 What is looked at is what beats publish: no worker takes part.
@@ -26,7 +26,7 @@ PLAIN = ("persistent",)
 
 E1, E2 = (entry for entry in ENTRIES if entry.name in ("e1-plain", "e2-plain"))
 SECONDS = 6.0
-"""How long a scene is watched: a few slots of each entry."""
+"""How long a scene is watched: a few due times of each entry."""
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +36,21 @@ def server(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def twice(sent: Sequence[Sent], entry: Entry) -> list[float]:
-    """Slots that were sent more than once: two dues that are less than half an interval apart."""
+    """Ticks that were sent more than once: two due times less than half an interval apart."""
     dues = sorted(one.due for one in sent)
     return [a for a, b in itertools.pairwise(dues) if b - a < entry.every / 2]
 
 
 def off_grid(sent: Sequence[Sent], entry: Entry, zero: float) -> list[float]:
-    """Due times that are not where a slot is, counted from `zero`."""
+    """Due times that are not on the grid, counted from `zero`."""
     every = entry.every
     apart = [(one.due - zero + every / 2) % every - every / 2 for one in sent]
     return [one for one in apart if abs(one) > 0.01]
 
 
 def late(sent: Sequence[Sent]) -> list[Sent]:
-    """What was not sent as it was due. The first one may be for a slot before the start: a row of
-    a database is due since it was written."""
+    """What was not sent as it was due. The first one may be for a due time before the start: a row
+    of a database is due since it was written."""
     assert sent[0].at >= sent[0].due
     return [one for one in sent[1:] if not 0.0 <= one.at - one.due < STALL]
 
@@ -189,8 +189,8 @@ def test_a_beat_that_dies_with_a_claim_leaves_no_gap_beyond_the_claims_time(
     gaps = [b.at - a.at for a, b in itertools.pairwise(sent)]
     assert max(gaps) < entry.every + entry.claim_life + STALL
     assert twice(sent, entry) == []
-    slots = {round((one.due - sent[0].due) / entry.every) for one in sent}
-    assert slots == set(range(len(slots))), "no slot is left out"
+    numbers = {round((one.due - sent[0].due) / entry.every) for one in sent}
+    assert numbers == set(range(len(numbers))), "no due time is left out"
     assert sent[-1].at > lost["at"]
 
 
@@ -232,5 +232,5 @@ def test_beats_that_all_start_again_run_once_for_what_they_missed_and_keep_the_p
     assert twice([*before, *after], entry) == []
     assert off_grid(after, entry, before[0].due) == []
     early = [one for one in after if one.due < lives.marks["again"]]
-    assert len(early) <= 1, "one run for all slots that went by"
+    assert len(early) <= 1, "one run for all due times that went by"
     assert after[0].at - after[0].due < entry.every + STALL, "and that for the latest"

@@ -84,7 +84,7 @@ def test_a_clocked_entry_fires_at_its_time(played: Scenes) -> None:
     assert 0.0 <= sent.at - played.marks["later"] < NOTICED
 
 
-def test_nothing_fires_before_its_start_time_and_then_once_a_slot(played: Scenes) -> None:
+def test_nothing_fires_before_its_start_time_and_then_once_a_due_time(played: Scenes) -> None:
     sent = played.sent(OURS, "later", last="end")
 
     assert sent[0].at >= played.marks["later"]

@@ -66,11 +66,11 @@ def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def by_due(sent: list[Sent]) -> dict[float, list[Sent]]:
-    """What was sent for each slot."""
-    slots = defaultdict(list)
+    """What was sent for each due time."""
+    found = defaultdict(list)
     for one in sent:
-        slots[round(one.due, 3)].append(one)
-    return slots
+        found[round(one.due, 3)].append(one)
+    return found
 
 
 def test_beats_that_fire_send_each_slot_of_an_outage_from_each_of_them_with_one_id(
@@ -78,13 +78,13 @@ def test_beats_that_fire_send_each_slot_of_an_outage_from_each_of_them_with_one_
 ) -> None:
     sent = played.sent("fire", E1.name)
     down, back = played.marks["down"], played.marks["back"]
-    slots = by_due(sent)
-    within = {due: some for due, some in slots.items() if down + STALL < due < back - STALL}
+    sent_for = by_due(sent)
+    within = {due: some for due, some in sent_for.items() if down + STALL < due < back - STALL}
 
     assert len(within) >= DOWN - 2 * STALL - 1
     for some in within.values():
         assert sorted(one.beat for one in some) == ["beat1", "beat2"]
-    for some in slots.values():
+    for some in sent_for.values():
         assert len({one.task_id for one in some}) == 1
 
 

@@ -41,8 +41,8 @@ def test_beats_that_die_and_a_store_that_dies_lose_no_slot_and_repeat_none(
         calm=CALM,
     )
 
-    told = "\n".join(report(verdict))
-    assert verdict.wrong == (), told
-    assert verdict.kills, told
-    assert verdict.injected, told
-    assert verdict.outages == 1, told
+    said = "\n".join(report(verdict))
+    assert verdict.wrong == (), said
+    assert verdict.kills, said
+    assert verdict.injected, said
+    assert verdict.outages == 1, said

@@ -1,4 +1,4 @@
-"""Two plain beats fire the same schedule a little apart: a lock makes one run of each slot."""
+"""Two plain beats fire the same schedule a little apart: a lock makes one run of each tick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.services.process import Process
 from tests.services.worker import CHECKOUT
 
 APP = "tests.integration.apps.beat_app:app"
-SLOTS = 2
+TICKS = 2
 
 StartBeat = Callable[[str], Process]
 
@@ -54,7 +54,7 @@ def sent(beat: Process, kind: str) -> int:
     return beat.logs().count(f"Sending due task {kind} (beats.{kind})")
 
 
-def test_two_beats_make_one_run_of_each_slot_with_a_lock_and_two_without(
+def test_two_beats_make_one_run_of_each_tick_with_a_lock_and_two_without(
     fresh_redis: RedisServer, worker_factory: WorkerFactory, start_beat: StartBeat
 ) -> None:
     url = fresh_redis.url
@@ -67,8 +67,8 @@ def test_two_beats_make_one_run_of_each_slot_with_a_lock_and_two_without(
         beat.wait_for_log(r"beat: Starting", 30)
 
     wait_for(
-        lambda: worker.logs().count("succeeded in") >= 4 * SLOTS,
-        "the end of all messages of these slots",
+        lambda: worker.logs().count("succeeded in") >= 4 * TICKS,
+        "the end of all messages of these ticks",
         timeout=40.0,
     )
     for beat in beats:
@@ -76,6 +76,6 @@ def test_two_beats_make_one_run_of_each_slot_with_a_lock_and_two_without(
 
     with fresh_redis.client() as redis:
         ran = {kind: int(redis.get(f"ran:{kind}") or 0) for kind in ("locked", "plain")}
-    assert [sent(beat, kind) for beat in beats for kind in ran] == [SLOTS] * 4
-    assert ran == {"locked": SLOTS, "plain": 2 * SLOTS}
-    assert worker.logs().count("skipped, will not run: lock 'report'") == SLOTS
+    assert [sent(beat, kind) for beat in beats for kind in ran] == [TICKS] * 4
+    assert ran == {"locked": TICKS, "plain": 2 * TICKS}
+    assert worker.logs().count("skipped, will not run: lock 'report'") == TICKS

@@ -152,11 +152,11 @@ class Fire:
                 wrong.append(f"{entry} {due}: {times} times, for no reason")
         dues = sorted({s.due for s in sent})
         for one, two in pairwise(dues):
-            slots = (two - one) / seconds
-            if abs(slots - round(slots)) > 1e-3 and not self._lost_memory(one, two):
+            ticks = (two - one) / seconds
+            if abs(ticks - round(ticks)) > 1e-3 and not self._lost_memory(one, two):
                 wrong.append(f"{entry}: {one} to {two} is out of phase")
-            elif slots > 1.001 and not self._may_merge(entry, one, two):
-                wrong.append(f"{entry}: {round(slots) - 1} missed between {one} and {two}")
+            elif ticks > 1.001 and not self._may_merge(entry, one, two):
+                wrong.append(f"{entry}: {round(ticks) - 1} missed between {one} and {two}")
         wrong += [
             f"{entry} {s.due}: sent at {s.at}, too early" for s in sent if s.at < s.due - 1e-6
         ]
@@ -176,7 +176,7 @@ class Fire:
         return any(one - 60 < flush < two for flush in self.flushes)
 
     def _may_merge(self, entry: str, one: float, two: float) -> bool:
-        """Its takers died twice, so that its claim lasted past the next slot; or the store was
+        """Its takers died twice, so that its claim lasted past the next due time; or the store was
         away."""
         if any(n > 1 for (e, due), n in self.taken.items() if e == entry and one <= due < two):
             return True

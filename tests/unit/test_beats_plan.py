@@ -6,7 +6,7 @@ import pytest
 
 from tests.beats import plan as plans
 from tests.beats.plan import ALL, BEATS, CALM_FIRST, CALM_LAST, plan
-from tests.beats.play import between_slots
+from tests.beats.play import between_due_times
 
 SEEDS = range(1, 30)
 
@@ -63,15 +63,15 @@ def test_a_plan_can_have_some_faults_only() -> None:
     assert all(fault.beat is not None and fault.beat < BEATS for fault in drawn)
 
 
-def test_between_slots_is_away_from_the_second_of_each_entry() -> None:
+def test_between_due_times_is_away_from_the_second_of_each_entry() -> None:
     lines = [
         {"what": "published", "entry": "a", "due": 1000.2, "at": 1000.9},
         {"what": "published", "entry": "b", "due": None, "at": 1001.6},
         {"what": "ran", "entry": "c", "due": 1000.9, "at": 1000.9},
     ]
 
-    assert between_slots(lines, 1007.9)
-    assert between_slots(lines, 1007.4)
-    assert not between_slots(lines, 1007.25)
-    assert not between_slots(lines, 1007.15)
-    assert not between_slots(lines, 1007.55)
+    assert between_due_times(lines, 1007.9)
+    assert between_due_times(lines, 1007.4)
+    assert not between_due_times(lines, 1007.25)
+    assert not between_due_times(lines, 1007.15)
+    assert not between_due_times(lines, 1007.55)

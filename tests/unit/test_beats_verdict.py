@@ -18,7 +18,7 @@ CRON = Entry("e1", 60.0, locked=False, by_the_clock=True)
 A, B, C = 11, 12, 13
 """Process ids of beats."""
 BEGAN = 1000.5
-"""Half a second after the first slot of an interval: all beats are up."""
+"""Half a second after the first due time of an interval: all beats are up."""
 
 
 class Book:
@@ -27,17 +27,17 @@ class Book:
     def __init__(self, seconds: float = 30.0) -> None:
         self.lines: list[dict[str, Any]] = []
         self.seconds = seconds
-        self.tell("began", BEGAN)
+        self.note("began", BEGAN)
 
-    def tell(self, what: str, at: float, **more: Any) -> None:
+    def note(self, what: str, at: float, **more: Any) -> None:
         self.lines.append({"what": what, "at": at, **more})
 
     def ran(self, due: float | None, task_id: str = "", sent: float | None = None) -> None:
         when = sent if sent is not None else (due or 0.0) + 0.01
-        self.tell("ran", when, entry="e1", due=due, task_id=task_id or f"{due}", sent=when)
+        self.note("ran", when, entry="e1", due=due, task_id=task_id or f"{due}", sent=when)
 
     def fired(self, *, but: tuple[float, ...] = (), every: float = 1.0) -> None:
-        """A run for each slot, but for some."""
+        """A run for each due time, but for some."""
         for number in range(round(self.seconds / every)):
             due = 1000.0 + number * every
             if due not in but:
@@ -45,12 +45,12 @@ class Book:
 
     def took(self, pid: int, due: float, at: float, *steps: str) -> None:
         """What a beat did at a tick."""
-        self.tell("claimed", at, entry="e1", due=due, pid=pid)
+        self.note("claimed", at, entry="e1", due=due, pid=pid)
         for number, step in enumerate(steps, 1):
-            self.tell(step, at + number / 1000, entry="e1", due=due, pid=pid)
+            self.note(step, at + number / 1000, entry="e1", due=due, pid=pid)
 
     def judge(self, entry: Entry = PLAIN) -> Verdict:
-        self.tell("ended", 1000.0 + self.seconds)
+        self.note("ended", 1000.0 + self.seconds)
         return judge(history_of(sorted(self.lines, key=lambda line: line["at"])), (entry,))
 
     def of(self, entry: Entry = PLAIN) -> OfEntry:
@@ -62,17 +62,17 @@ def book() -> Book:
     return Book()
 
 
-def test_a_run_for_each_slot_is_as_promised(book: Book) -> None:
+def test_a_run_for_each_due_time_is_as_promised(book: Book) -> None:
     book.fired()
 
     verdict = book.judge(LOCKED)
 
     assert verdict.wrong == ()
-    assert verdict.entries[0].fired == verdict.entries[0].slots == 28
+    assert verdict.entries[0].fired == verdict.entries[0].due_times == 28
     assert verdict.entries[0].drift == 0.0
 
 
-def test_slots_that_had_no_time_to_come_are_not_counted() -> None:
+def test_due_times_that_had_no_time_to_come_are_not_counted() -> None:
     book = Book(seconds=30)
     book.fired(but=(1029.0,))
 
@@ -80,7 +80,7 @@ def test_slots_that_had_no_time_to_come_are_not_counted() -> None:
 
 
 def test_an_entry_that_never_fires_is_wrong(book: Book) -> None:
-    assert "e1: 28 slots missed" in " ".join(book.judge().wrong)
+    assert "e1: 28 due times missed" in " ".join(book.judge().wrong)
 
 
 # -- duplicates ---------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_an_entry_that_never_fires_is_wrong(book: Book) -> None:
 def test_a_locked_task_that_ran_twice_is_wrong_whatever_died(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("injected", 1010.003, pid=A, point="published")
+    book.note("injected", 1010.003, pid=A, point="published")
     book.ran(1010.0, "1010.0", 1011.0)
 
     assert book.judge(LOCKED).wrong == ("e1: a locked task ran twice for 1010.000",)
@@ -99,7 +99,7 @@ def test_a_locked_task_that_ran_twice_is_wrong_whatever_died(book: Book) -> None
 def test_a_copy_after_a_death_between_publish_and_confirm_is_allowed(book: Book, end: str) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell(end, 1010.003, pid=A)
+    book.note(end, 1010.003, pid=A)
     book.ran(1010.0, "1010.0", 1011.0)
 
     verdict = book.judge()
@@ -113,7 +113,7 @@ def test_a_copy_after_a_death_between_publish_and_confirm_is_allowed(book: Book,
 def test_a_second_copy_needs_a_second_death(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("killed", 1010.003, pid=A)
+    book.note("killed", 1010.003, pid=A)
     book.ran(1010.0, "1010.0", 1011.0)
     book.ran(1010.0, "1010.0", 1012.0)
 
@@ -134,7 +134,7 @@ def test_a_copy_is_wrong_where_no_death_was_in_between(
 ) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, *steps)
-    book.tell("killed", died, pid=A)
+    book.note("killed", died, pid=A)
     book.ran(1010.0, "1010.0", 1011.0)
 
     assert "no beat was lost there" in " ".join(book.judge().wrong)
@@ -143,7 +143,7 @@ def test_a_copy_is_wrong_where_no_death_was_in_between(
 def test_another_beats_death_allows_nothing(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("killed", 1010.003, pid=B)
+    book.note("killed", 1010.003, pid=B)
     book.ran(1010.0, "1010.0", 1011.0)
 
     assert "no beat was lost there" in " ".join(book.judge().wrong)
@@ -152,32 +152,32 @@ def test_another_beats_death_allows_nothing(book: Book) -> None:
 def test_a_copy_with_another_id_is_wrong_whatever_died(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("killed", 1010.003, pid=A)
+    book.note("killed", 1010.003, pid=A)
     book.ran(1010.0, "another", 1011.0)
 
     assert book.judge().wrong == ("e1: 2 ids for 1010.000",)
 
 
-def test_two_beats_out_of_phase_fire_one_slot_twice(book: Book) -> None:
-    """Their due times differ, and it is one slot all the same."""
+def test_two_beats_out_of_phase_fire_one_due_time_twice(book: Book) -> None:
+    """Their messages name different moments, and it is one due time all the same."""
     book.fired()
     book.ran(1010.4, "another")
 
     assert len(book.of().duplicates) == 1
 
 
-def test_a_slot_of_a_message_that_does_not_say_so_is_when_it_was_sent(book: Book) -> None:
+def test_the_due_time_of_a_message_that_does_not_say_so_is_when_it_was_sent(book: Book) -> None:
     for second in range(30):
         book.ran(None, f"a{second}", 1000.0 + second)
         book.ran(None, f"b{second}", 1000.1 + second)
 
     found = book.of()
 
-    assert found.fired == found.slots
+    assert found.fired == found.due_times
     assert len(found.duplicates) == 30
 
 
-# -- slots that were not fired ------------------------------------------------------------------
+# -- due times that were not fired --------------------------------------------------------------
 
 
 def test_a_gap_is_missed(book: Book) -> None:
@@ -186,7 +186,7 @@ def test_a_gap_is_missed(book: Book) -> None:
     verdict = book.judge()
 
     assert verdict.entries[0].missed == (1010.0, 1011.0)
-    assert verdict.wrong == ("e1: 2 slots missed: 1010.000, 1011.000",)
+    assert verdict.wrong == ("e1: 2 due times missed: 1010.000, 1011.000",)
 
 
 def test_a_minute_is_missed_by_the_clock() -> None:
@@ -197,10 +197,10 @@ def test_a_minute_is_missed_by_the_clock() -> None:
     assert book.of(CRON).missed == (1080.0,)
 
 
-def test_slots_of_an_outage_collapse() -> None:
+def test_due_times_of_an_outage_collapse() -> None:
     book = Book()
-    book.tell("outage", 1010.2)
-    book.tell("outage over", 1013.2)
+    book.note("outage", 1010.2)
+    book.note("outage over", 1013.2)
     book.fired(but=(1011.0, 1012.0, 1013.0))
 
     found = book.of()
@@ -210,8 +210,8 @@ def test_slots_of_an_outage_collapse() -> None:
 
 def test_an_outage_excuses_for_one_claims_life_and_no_longer() -> None:
     book = Book()
-    book.tell("outage", 1010.2)
-    book.tell("outage over", 1013.2)
+    book.note("outage", 1010.2)
+    book.note("outage over", 1013.2)
     book.fired(but=(1014.0, 1015.0))
 
     found = book.of()
@@ -221,7 +221,7 @@ def test_an_outage_excuses_for_one_claims_life_and_no_longer() -> None:
 
 def test_a_tick_whose_takers_were_lost_twice_merges_with_the_next(book: Book) -> None:
     book.took(A, 1010.0, 1010.0)
-    book.tell("killed", 1010.5, pid=A)
+    book.note("killed", 1010.5, pid=A)
     book.took(B, 1010.0, 1011.0, "publishing", "failed")
     book.took(C, 1010.0, 1012.0, "publishing", "published", "confirmed")
     book.fired(but=(1011.0,))
@@ -233,9 +233,9 @@ def test_a_tick_whose_takers_were_lost_twice_merges_with_the_next(book: Book) ->
 
 def test_a_tick_is_open_until_it_is_confirmed_and_not_until_it_is_published(book: Book) -> None:
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("injected", 1010.01, pid=A)
+    book.note("injected", 1010.01, pid=A)
     book.took(B, 1010.0, 1010.9)
-    book.tell("killed", 1010.95, pid=B)
+    book.note("killed", 1010.95, pid=B)
     book.took(C, 1010.0, 1012.0, "publishing", "published", "confirmed")
     book.fired(but=(1011.0,))
 
@@ -246,7 +246,7 @@ def test_a_tick_is_open_until_it_is_confirmed_and_not_until_it_is_published(book
 
 def test_a_tick_whose_taker_was_lost_once_merges_with_nothing(book: Book) -> None:
     book.took(A, 1010.0, 1010.0)
-    book.tell("killed", 1010.5, pid=A)
+    book.note("killed", 1010.5, pid=A)
     book.took(C, 1010.0, 1011.0, "publishing", "published", "confirmed")
     book.fired(but=(1011.0,))
 
@@ -266,7 +266,7 @@ def test_due_times_that_leave_their_grid_are_wrong(book: Book) -> None:
     assert "spread over 0.087 s" in " ".join(verdict.wrong)
 
 
-def test_how_late_slots_were_is_told() -> None:
+def test_how_late_due_times_were_is_reported() -> None:
     book = Book(seconds=10)
     for second in range(10):
         book.ran(1000.0 + second, sent=1000.0 + second + 0.2)
@@ -277,7 +277,7 @@ def test_how_late_slots_were_is_told() -> None:
 def test_a_take_over_is_timed_from_the_loss(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0)
-    book.tell("killed", 1010.1, pid=A)
+    book.note("killed", 1010.1, pid=A)
     book.took(B, 1010.0, 1011.0, "publishing", "published", "confirmed")
 
     verdict = book.judge()
@@ -291,9 +291,9 @@ def test_a_copy_that_nobody_needs_any_more_is_no_take_over(book: Book) -> None:
     """Somebody took over a tick that was published and not confirmed, and died before it did."""
     book.fired()
     book.took(A, 1010.0, 1010.0, "publishing", "published")
-    book.tell("killed", 1010.003, pid=A)
+    book.note("killed", 1010.003, pid=A)
     book.took(B, 1010.0, 1011.0)
-    book.tell("killed", 1011.1, pid=B)
+    book.note("killed", 1011.1, pid=B)
 
     assert book.judge().take_overs == ()
 
@@ -301,9 +301,9 @@ def test_a_copy_that_nobody_needs_any_more_is_no_take_over(book: Book) -> None:
 def test_who_took_over_may_be_lost_as_well(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0)
-    book.tell("killed", 1010.1, pid=A)
+    book.note("killed", 1010.1, pid=A)
     book.took(B, 1010.0, 1011.0)
-    book.tell("killed", 1011.1, pid=B)
+    book.note("killed", 1011.1, pid=B)
     book.took(C, 1010.0, 1012.5, "publishing", "published", "confirmed")
 
     verdict = book.judge()
@@ -315,7 +315,7 @@ def test_who_took_over_may_be_lost_as_well(book: Book) -> None:
 def test_a_take_over_that_takes_too_long_is_wrong(book: Book) -> None:
     book.fired()
     book.took(A, 1010.0, 1010.0)
-    book.tell("killed", 1010.1, pid=A)
+    book.note("killed", 1010.1, pid=A)
     book.took(B, 1010.0, 1013.0, "publishing", "published", "confirmed")
 
     assert "taken over 2.9 s after" in " ".join(book.judge().wrong)
@@ -326,17 +326,17 @@ def test_a_take_over_that_takes_too_long_is_wrong(book: Book) -> None:
 
 def test_a_beat_that_ends_by_itself_is_wrong(book: Book) -> None:
     book.fired()
-    book.tell("ended by itself", 1010.0, pid=A, beat="beat1", status=1, log="boom")
+    book.note("ended by itself", 1010.0, pid=A, beat="beat1", status=1, log="boom")
 
     assert book.judge().wrong == ("beat1 ended by itself: boom",)
 
 
 def test_what_befell_the_beats_is_counted(book: Book) -> None:
     book.fired()
-    book.tell("killed", 1010.0, pid=A)
-    book.tell("injected", 1012.0, pid=B, point="claimed")
-    book.tell("paused", 1014.0, pid=C)
-    book.tell("resumed", 1025.0, pid=C)
+    book.note("killed", 1010.0, pid=A)
+    book.note("injected", 1012.0, pid=B, point="claimed")
+    book.note("paused", 1014.0, pid=C)
+    book.note("resumed", 1025.0, pid=C)
 
     verdict = book.judge()
 
@@ -346,7 +346,7 @@ def test_what_befell_the_beats_is_counted(book: Book) -> None:
 def test_the_report_names_what_is_wrong(book: Book) -> None:
     book.fired(but=(1010.0,))
 
-    told = "\n".join(report(book.judge()))
+    said = "\n".join(report(book.judge()))
 
-    assert "WRONG e1: 1 slots missed: 1010.000" in told
-    assert told.endswith("1 wrong")
+    assert "WRONG e1: 1 due times missed: 1010.000" in said
+    assert said.endswith("1 wrong")

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import names, renewals
 from benchmarks.arithmetic import quantile, ratios, spread
-from benchmarks.beats import gap_after, per_slot
+from benchmarks.beats import gap_after, per_due_time
 from benchmarks.results import Results, column
 from benchmarks.rounds import in_turns, seconds_each
 from benchmarks.targets import CYCLE, GAP, PUBLISHING, WORKER, Verdict, verdicts
@@ -123,9 +123,9 @@ def test_the_keeper_that_is_measured_renews_all_its_leases_each_time() -> None:
 
 
 def test_messages_are_counted_for_each_slot_that_is_near() -> None:
-    assert per_slot([10.0, 11.0, 12.0]) == (1.0, 0.0)
-    assert per_slot([10.0, 10.3, 11.0, 11.3]) == (2.0, 0.0)
-    assert per_slot([10.0, 11.0, 14.0]) == (1.0, 2.0)
+    assert per_due_time([10.0, 11.0, 12.0]) == (1.0, 0.0)
+    assert per_due_time([10.0, 10.3, 11.0, 11.3]) == (2.0, 0.0)
+    assert per_due_time([10.0, 11.0, 14.0]) == (1.0, 2.0)
 
 
 def test_a_gap_is_how_much_longer_than_usual_nothing_was_sent() -> None:

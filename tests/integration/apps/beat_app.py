@@ -12,9 +12,9 @@ from celery_lock import Lock, LockedTask, skip
 STORE = "TEST_STORE"
 
 EVERY = 6.0
-"""Seconds between two slots."""
+"""Seconds between two due times."""
 FLOOR = 5.0
-"""Seconds by which the messages of one slot may be apart as they start."""
+"""Seconds by which the messages of one due time may be apart as they start."""
 
 app = Celery("beats", set_as_current=False)
 app.conf.update(

@@ -13,15 +13,15 @@ LATE = float(os.environ.get("BEAT_CLOCK_LATE", "0"))
 """Seconds by which this machine's clock is behind."""
 
 
-class Slots(schedule):
-    """Fires as a slot of `run_every` begins, by this machine's own clock."""
+class WallClock(schedule):
+    """Fires each time that `run_every` divides the time of this machine's own clock."""
 
     def is_due(self, last_run_at: datetime) -> Any:
-        """Whether a slot has begun since, and the seconds to the next."""
+        """Whether such a time has come since, and the seconds to the next."""
         seconds = self.seconds
         now = time.time() - LATE
-        began = now // seconds
+        latest = now // seconds
         return schedstate(
-            is_due=(last_run_at.timestamp() - LATE) // seconds < began,
-            next=(began + 1) * seconds - now,
+            is_due=(last_run_at.timestamp() - LATE) // seconds < latest,
+            next=(latest + 1) * seconds - now,
         )
