@@ -256,6 +256,7 @@ def test_only_the_policies_list_the_kinds_of_decision() -> None:
 
     assert listing == {"policies.py", "__init__.py"}, "let a Decision describe itself instead"
     assert choosing - listing == {
+        "task/conflict.py",  # knows what is not asked of a policy
         "task/run.py",  # does what was decided
         "app/start_checks.py",  # advises
         "model/lock.py",  # says what other libraries' options are called here

@@ -10,12 +10,15 @@ from ..keys import KeySource, check_key
 from ..message import Header
 from ..model import Lock, OnConflict, OnStoreError
 
-__all__ = ["BoundLock", "ceiling_of", "header_of", "key_of"]
+__all__ = ["BoundLock"]
 
 
 @dataclass(frozen=True)
 class BoundLock:
-    """A bound lock. Times are in seconds."""
+    """A Lock that has met its task, and what it says of the task's messages.
+
+    Times are in seconds.
+    """
 
     lock: Lock
     key: KeySource
@@ -30,30 +33,27 @@ class BoundLock:
     interrupts: bool
     """A body whose lease is lost is interrupted."""
 
+    def header_of(self, request: Any, now: Callable[[], float]) -> Header:
+        """Return the header of a request that is to run; an eager one is published by its call."""
+        header = Header.of(request)
+        if self.key.timed and request.is_eager and header.first_published is None:
+            return replace(header, first_published=now())
+        return header
 
-def header_of(bound: BoundLock, request: Any, now: Callable[[], float]) -> Header:
-    """Return the header of a request that is to run; an eager one is published by its call."""
-    header = Header.of(request)
-    if bound.key.timed and request.is_eager and header.first_published is None:
-        return replace(header, first_published=now())
-    return header
+    def key_of(self, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return the key of a message: the one it carries, else the one its arguments spell."""
+        if header.key is None:
+            return self.key.render(args, kwargs, header.context)
+        check_key(header.key)
+        return header.key
 
+    def ceiling_of(self, task: Any, request: Any, workers: float | None) -> float | None:
+        """Return the ceiling of a run: the lock's own, else the hard limit and what a kill takes.
 
-def key_of(bound: BoundLock, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Return the key of a message: the one that it carries, else the one its arguments spell."""
-    if header.key is None:
-        return bound.key.render(args, kwargs, header.context)
-    check_key(header.key)
-    return header.key
-
-
-def ceiling_of(bound: BoundLock, task: Any, workers: float | None) -> float | None:
-    """Return the ceiling of a run: the lock's own, else the hard time limit and what a kill takes.
-
-    `workers`: the limit that the worker has for tasks without one.
-    """
-    if bound.at_most is not None:
-        return bound.at_most
-    limits = task.request.timelimit or (None, None)
-    hard = limits[0] or task.time_limit or workers
-    return None if not hard else float(hard) + 10.0
+        `workers`: the limit that the worker has for tasks without one.
+        """
+        if self.at_most is not None:
+            return self.at_most
+        limits = request.timelimit or (None, None)
+        hard = limits[0] or task.time_limit or workers
+        return None if not hard else float(hard) + 10.0

@@ -14,14 +14,13 @@ from typing import Any
 from celery import states
 from celery.utils.time import maybe_iso8601
 
-from ..app.bound import BoundLock
-from ..app.locks import AppLocks
 from ..app.worker import connection_epoch
-from ..message import Header, remembered_for
+from ..message import remembered_for
 from ..model import End, Held, Holder
 from ..model.clock import steady
+from .delivery import Delivery
 
-__all__ = ["Ending", "end_of", "heir_of", "result_is_missing"]
+__all__ = ["Ending", "end_of", "result_is_missing"]
 
 
 _LOOKS = (0.0, 0.05, 0.2, 0.75)
@@ -40,62 +39,43 @@ class Ending:
     """The signature of the retry, which is on its way; `None`: there is none."""
 
 
-def heir_of(bound: BoundLock, request: Any) -> str:
-    """Return the holder that the try before this retry left the key to."""
-    retry_no = request.retries or 0
-    if not bound.across_retries or not retry_no:
-        return ""
-    return str(Holder.for_retry(str(request.id), retry_no))
-
-
-def end_of(
-    task: Any,
-    bound: BoundLock,
-    locks: AppLocks,
-    *,
-    header: Header,
-    key: str,
-    publication: str,
-    began: float,
-    ending: Ending,
-) -> End | None:
-    """Say how a run ends; `None`: it is a plain release."""
-    request = task.request
+def end_of(delivery: Delivery, ending: Ending) -> End | None:
+    """Say how the run of a delivery ends; `None`: it is a plain release."""
+    task, request = delivery.task, delivery.request
     remember = 0.0
-    if ending.acknowledged and not request.is_eager:  # nothing is ever sent in eager mode
+    if ending.acknowledged and not delivery.is_eager:  # nothing is ever sent in eager mode
         remember = remembered_for(
             request,
-            header,
-            locks.transport,
+            delivery.header,
+            delivery.transport,
             acks_late=bool(task.acks_late),
-            acknowledged=steady() if task.acks_late else began,
+            acknowledged=steady() if task.acks_late else delivery.began,
             connection_epoch=connection_epoch(),
         )
-    heir = _heir(bound, request, header, key, ending.retry)
+    heir = _heir(delivery, ending.retry)
     if not remember and not heir:
         return None
     return End(
-        publication=publication if remember else "",
+        publication=delivery.publication if remember else "",
         remember=remember,
         result_due=ending.result_due,
         heir=heir,
-        keep=_keep(bound, request) if heir else 0.0,
+        keep=_keep(delivery) if heir else 0.0,
     )
 
 
-def result_is_missing(
-    task: Any, held: Held, publication: str, pause: Callable[[float], None]
-) -> bool:
+def result_is_missing(delivery: Delivery, held: Held, pause: Callable[[float], None]) -> bool:
     """The result that was to be stored as the key was given back is not there.
 
     Its worker died in between, and so nothing that follows the task was sent either. Or it is on
     its way, for a copy can come in that very moment: so there is more than one look.
     """
-    if not held.result_due or task.request.ignore_result or task.ignore_result:
+    task, request = delivery.task, delivery.request
+    if not held.result_due or request.ignore_result or task.ignore_result:
         return False
     # the first copy of a tick may have had another task id
-    first = held.publication == publication
-    task_id = Holder.parse(held.holder).task_id if first else str(task.request.id)
+    first = held.publication == delivery.publication
+    task_id = Holder.parse(held.holder).task_id if first else str(request.id)
     for seconds in _LOOKS:
         pause(seconds)
         try:
@@ -107,30 +87,32 @@ def result_is_missing(
     return True
 
 
-def _heir(bound: BoundLock, request: Any, header: Header, key: str, signature: Any) -> str:
-    if not bound.across_retries or signature is None:
+def _heir(delivery: Delivery, signature: Any) -> str:
+    request = delivery.request
+    if not delivery.bound.across_retries or signature is None:
         return ""
-    if not header.given and _key(bound, header, signature) != key:
+    if not delivery.header.given and _key_of(delivery, signature) != delivery.key:
         return ""  # with other arguments, it asks for another key
     return str(Holder.for_retry(str(request.id), (request.retries or 0) + 1))
 
 
-def _key(bound: BoundLock, header: Header, signature: Any) -> str | None:
+def _key_of(delivery: Delivery, signature: Any) -> str | None:
     args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
+    context = delivery.header.context  # its retry has the same
     try:
-        return bound.key.render(args, kwargs, header.context)  # its retry has the same
+        return delivery.bound.key.render(args, kwargs, context)
     except Exception:  # it will say so itself, when it comes
         return None
 
 
-def _keep(bound: BoundLock, request: Any) -> float:
-    expires = request.expires
+def _keep(delivery: Delivery) -> float:
+    longest, expires = delivery.bound.queue_ttl, delivery.request.expires
     if expires is None:
-        return bound.queue_ttl
+        return longest
     until = maybe_iso8601(expires)
     if not isinstance(until, datetime):
-        return bound.queue_ttl
+        return longest
     if until.tzinfo is None:
         until = until.replace(tzinfo=timezone.utc)
     left = (until - datetime.now(timezone.utc)).total_seconds()
-    return max(1.0, min(bound.queue_ttl, left))
+    return max(1.0, min(longest, left))

@@ -5,8 +5,6 @@ Only this file raises Celery's control-flow exceptions.
 
 from __future__ import annotations
 
-import inspect
-from functools import wraps
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -16,13 +14,16 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
 from ..app.bound import BoundLock
-from ..app.locks import locks_of
+from ..app.locks import AppLocks, locks_of
 from ..backoff import exponential
 from ..errors import LockError
 from ..message import Unsent
 from ..model import Lease, Lock
 from .binding import bind, declared_lock, name_of, warn_if_hidden
+from .delivery import Delivery
 from .ending import Ending
+from .fitting import keep_users_request, let_interrupt, offer_on_commit
+from .holding import Holding
 from .run import Run
 from .steps import DropCopy, Resend, RunBody, Skip
 
@@ -65,6 +66,7 @@ class LockedTask(_Task[_P, _R]):
     Request = "celery_lock.task.request:LockedRequest"
 
     _bound_lock: BoundLock | None = None
+    _app_locks: AppLocks
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
@@ -74,7 +76,7 @@ class LockedTask(_Task[_P, _R]):
         name = name_of(cls, app)
         if not name:
             return
-        _offer_on_commit(cls, app)
+        offer_on_commit(cls, app)
         lock = declared_lock(cls, name, LockedTask, app.Task)
         if lock is None:
             return
@@ -85,19 +87,20 @@ class LockedTask(_Task[_P, _R]):
             stamping.expect(name)
         warn_if_hidden(cls, name, LockedTask)
         if bound.interrupts:
-            _let_interrupt(cls, app, name)
-        _keep_users_request(cls)
+            let_interrupt(cls, app, name)
+        keep_users_request(cls, LockedTask.Request)
         worker.install(app)
-        cls._bound_lock = bound
+        cls._bound_lock, cls._app_locks = bound, locks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
         request = self.request
         bound = self._bound_lock
-        if bound is None or request.called_directly or Run.of(request) is not None:
-            # Run.of: a body that calls its own task directly has the same request, and the key
+        if bound is None or request.called_directly or Holding.of(request) is not None:
+            # Holding.of: a body that calls its own task directly has its request, and the key
             return super().__call__(*args, **kwargs)
-        run = Run(self, bound, locks_of(self.app), request, args, kwargs)
+        locks = self._app_locks
+        run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
         try:
             while True:
                 step = run.next_step()
@@ -179,62 +182,10 @@ def _ending_of(error: BaseException) -> Ending:
 
 
 def _lease_of(task: Any) -> Lease:
-    run = Run.of(task.request)
-    if run is None:
+    holding = Holding.of(task.request)
+    if holding is None:
         raise LockError(
             f"there is no lease here: task {task.name} was called directly, or has no lock;"
             " apply it (delay, apply_async, apply), and let it name LockedTask as its base"
         )
-    return run.lease
-
-
-def _let_interrupt(cls: Any, app: Any, name: str) -> None:
-    """Run the body so that it can be interrupted: the body alone, and nothing of Celery's.
-
-    Celery's `autoretry_for` stays around it, also where it has come first: a class-based task is
-    bound after it has got it.
-    """
-    body = inspect.getattr_static(cls, "run")
-    if isinstance(body, (staticmethod, classmethod)):
-        cls.run = type(body)(_interruptible(body.__func__))
-    else:
-        cls.run = _interruptible(body)
-    mine = vars(app._tasks.get(name, cls))
-    if "_orig_run" in mine:
-        app._tasks[name]._orig_run = _interruptible(mine["_orig_run"])
-
-
-def _interruptible(body: Any) -> Any:
-    if getattr(body, "_celery_lock", False):  # Celery binds some tasks twice
-        return body
-
-    @wraps(body)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        task = get_current_task()
-        here = None if task is None else Run.of(task.request)
-        return body(*args, **kwargs) if here is None else here.enter(body, args, kwargs)
-
-    run._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
-    return run
-
-
-def _offer_on_commit(cls: Any, app: Any) -> None:
-    """Offer what Celery's own Django task does, where its Django fix-up is on."""
-    from celery.fixups.django import DjangoFixup  # imports no Django by itself
-
-    if not any(isinstance(fixup, DjangoFixup) for fixup in getattr(app, "_fixups", ())):
-        return
-    from celery.contrib.django.task import DjangoTask
-
-    for name in ("delay_on_commit", "apply_async_on_commit"):
-        if not hasattr(cls, name):
-            setattr(cls, name, getattr(DjangoTask, name))
-
-
-def _keep_users_request(cls: Any) -> None:
-    """Put our request over one that the user's class brought."""
-    if cls.Request == LockedTask.Request:
-        return
-    from .request import combined
-
-    cls.Request = combined(cls.Request)
+    return holding.lease

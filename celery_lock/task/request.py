@@ -15,7 +15,7 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from kombu.utils.imports import symbol_by_name
 
-from ..app.bound import BoundLock, key_of
+from ..app.bound import BoundLock
 from ..app.locks import locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
@@ -101,7 +101,7 @@ def _free(request: Any, bound: BoundLock, holder: str, **options: Any) -> None:
     """Never raises: what Celery does about the death must go on."""
     try:
         task, header = request.task, Header.of(request._context)
-        key = key_of(bound, header, tuple(request.args or ()), dict(request.kwargs or {}))
+        key = bound.key_of(header, tuple(request.args or ()), dict(request.kwargs or {}))
         subject = Subject(task.name, request.id, bound.key.template)
         for_ = bound.ttl + _DYING
         locks_of(request.app).locker.free(key, holder, subject, for_=for_, **options)

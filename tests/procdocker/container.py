@@ -40,7 +40,6 @@ class Container:
         self.name = name
         self.labels = labels
         self.program = program
-        self.service = program.service
         self.status = "created"
         self._ports = ports
         self._environment = environment
@@ -52,14 +51,13 @@ class Container:
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if not self.service.alive():  # a server that is lent runs already
-            self.service.start()
+        self.program.start()
         self.reload()
 
     def restart(self, timeout: float = 10) -> None:
         """Stop (SIGTERM, then SIGKILL) and start again: same ports, same log, same files."""
         self.unpause()
-        self.service.stop(timeout)
+        self.program.stop(timeout)
         self.start()
 
     def kill(self, signal: str | int | None = None) -> None:
@@ -69,28 +67,28 @@ class Container:
             raise docker.errors.APIError(f"container {self.name} is not running")
         number = _number(signal or "SIGKILL")
         if number == signals.SIGKILL:
-            self.service.kill()
+            self.program.kill()
         else:
-            self.service.process.signal(number)
+            self.program.signal(number)
 
     def pause(self) -> None:
         """Freeze all of its processes."""
-        self.service.pause()
+        self.program.pause()
         self._paused = True
 
     def unpause(self) -> None:
         """Let frozen processes go on."""
         if self._paused:
-            self.service.resume()
+            self.program.resume()
             self._paused = False
 
     def wait(self, timeout: float = 60) -> dict[str, int]:
-        wait_for(lambda: not self._alive(), f"the end of {self.name}", timeout=timeout)
-        return {"StatusCode": self.service.process.returncode or 0}
+        wait_for(lambda: not self.program.alive(), f"the end of {self.name}", timeout=timeout)
+        return {"StatusCode": self.program.returncode() or 0}
 
     def remove(self, force: bool = False, v: bool = False) -> bool:
         """End the program for good. True, so that `remove() and wait()` waits."""
-        if not force and self._alive():
+        if not force and self.program.alive():
             raise docker.errors.APIError(f"container {self.name} is running: remove(force=True)")
         if self._known.pop(self.id, None) is not None:
             self.program.discard()
@@ -100,17 +98,14 @@ class Container:
     # -- what is known of it ------------------------------------------------------------------
 
     def reload(self) -> None:
-        alive = self._alive()
-        if not alive and self.status != "created" and self.id in self._known:
-            self.service.kill()  # the leader has ended: nobody of its group may live on
+        alive = self.program.alive()
+        if not alive and self.status != "created":
+            self.program.kill()  # the leader has ended: nobody of its group may live on
         self.status = ("paused" if self._paused else "running") if alive else "exited"
-
-    def _alive(self) -> bool:
-        return self.id in self._known and self.service.alive()
 
     @property
     def attrs(self) -> dict[str, Any]:
-        host_port = self.service.port
+        host_port = self.program.port()
         bound = [{"HostIp": LOOPBACK, "HostPort": str(host_port)}] if host_port else None
         return {
             "Id": self.id,
@@ -133,7 +128,7 @@ class Container:
         }
 
     def logs(self) -> bytes:
-        return self.service.logs().encode()
+        return self.program.logs().encode()
 
     # -- inside it ----------------------------------------------------------------------------
 
@@ -170,7 +165,7 @@ class Container:
 
     def _listeners(self) -> str:
         # Told from inside: the port numbers of the image, not those of this machine.
-        if not self._alive():
+        if not self.program.alive():
             return ""
         inside = [int(port.partition("/")[0]) for port in self._ports]
         return "\n".join(f"0: 00000000:{port:04X} 00000000:0000 {LISTENING}" for port in inside)

@@ -11,7 +11,6 @@ from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome,
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
-from .link.discovery import FixedAddress
 from .link.server import Server
 from .records import Records
 from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
@@ -65,7 +64,7 @@ class RedisStore:
                 " decides where a server keeps it, and that part is the lock's key"
             )
         self._server = Server(
-            FixedAddress(Address.parse(url, options)),
+            Address.parse(url, options),
             deadline=deadline,
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,
@@ -80,7 +79,7 @@ class RedisStore:
     @property
     def url(self) -> str:
         """Where it is, without user, password and query."""
-        return self._server.url
+        return self._server.address.shown
 
     @property
     def features(self) -> frozenset[Feature]:
@@ -182,13 +181,15 @@ class RedisStore:
         watchers of a key one is woken by a release, so it should claim even if its time is up.
         """
         until = monotonic() + min(timeout, self.WATCH)
-        watchers, woken = self._server.watchers, False
-        while not woken and (left := until - monotonic()) > 0 and watchers.enter(key, left):
+        turns, woken = self._server.turns, None
+        while woken is None and (left := until - monotonic()) > 0 and turns.take(key, left):
             try:
-                seconds = min(until - monotonic(), self.SLICE)
-                woken = self._server.pop(self._state(key) + ":w", seconds)
+                # for BLPOP zero is for ever
+                seconds = max(min(until - monotonic(), self.SLICE), 0.001)
+                wakes = self._state(key) + ":w"
+                woken = self._server.say("BLPOP", wakes, f"{seconds:.3f}", blocks=seconds)
             finally:
-                watchers.leave(key)
+                turns.give(key)
 
     # -- the rest ----------------------------------------------------------------------------
 

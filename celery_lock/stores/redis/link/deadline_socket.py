@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
 from time import monotonic
 
-__all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
+__all__ = ["Hangup", "Line", "OutOfTime"]
 
 
-class DeadlineExceeded(Exception):
+class OutOfTime(Exception):
     """The deadline of the call has passed."""
 
 
-class ConnectionLost(Exception):
+class Hangup(Exception):
     """The connection has ended under the call; a new one may do."""
 
 
-class DeadlineSocket:
+class Line:
     """Sends and receives until `ends`, by the clock that the socket's own waits go by."""
 
-    __slots__ = ("_sock", "_timeout", "close", "ends")
+    __slots__ = ("_sock", "_timeout", "ends")
 
-    def __init__(self, sock: socket.socket, ends: float, close: Callable[[], None]) -> None:
+    def __init__(self, sock: socket.socket, ends: float) -> None:
         self.ends = ends
-        self.close = close
-        """Ends the connection; in a forked child, for the child alone."""
         self._sock = sock
         self._timeout = -1.0
 
@@ -34,36 +31,36 @@ class DeadlineSocket:
         """Send all of it."""
         sent, whole = 0, len(data)
         while sent < whole:
-            self._set_timeout()
+            self._arm()
             try:
                 # sendall() of a TLS socket would wait anew for each piece
                 sent += self._sock.send(memoryview(data)[sent:] if sent else data)
             except OSError as error:
-                raise _failure(error) from error
+                raise _trouble(error) from error
 
     def receive(self) -> bytes:
         """Return what comes next, at least one byte."""
-        self._set_timeout()
+        self._arm()
         try:
             data = self._sock.recv(65536)
         except OSError as error:
-            raise _failure(error) from error
+            raise _trouble(error) from error
         if not data:
-            raise ConnectionLost("the server closed the connection")
+            raise Hangup("the server closed the connection")
         return data
 
-    def _set_timeout(self) -> None:
+    def _arm(self) -> None:
         left = self.ends - monotonic()
         if left <= 0:
-            raise DeadlineExceeded
+            raise OutOfTime
         # settimeout is a system call: spared while the old one is right to 3 %
         if not 0.97 * self._timeout <= left <= self._timeout:
             self._timeout = left * 1.01
             self._sock.settimeout(self._timeout)
 
 
-def _failure(error: OSError) -> Exception:
+def _trouble(error: OSError) -> Exception:
     # the kernel's own ETIMEDOUT (keepalive found the peer gone) is a TimeoutError too
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return DeadlineExceeded()
-    return ConnectionLost(error.strerror or str(error))
+        return OutOfTime()
+    return Hangup(error.strerror or str(error))

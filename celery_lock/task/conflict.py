@@ -1,0 +1,55 @@
+"""What becomes of a conflict: the policy's decision, and what follows it when that is spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..events import Conflicted, Subject
+from ..model import Conflict, Decision, Held
+from ..policies import decide, fail, requeue
+from .delivery import Delivery
+
+__all__ = ["Resolution", "resolve"]
+
+_OF_A_COPY = requeue()
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What is to be done about one conflict."""
+
+    decision: Decision
+    conflict: Conflict
+    waited_out: bool
+    """Another decision has come to its end before, without the key."""
+
+    def fact(self, subject: Subject) -> Conflicted:
+        """Return what is told of it."""
+        conflict = self.conflict
+        return Conflicted(
+            key=conflict.key,
+            subject=subject,
+            holder=conflict.holder,
+            attempt=conflict.attempt,
+            decision=self.decision,
+            expires_in=conflict.expires_in,
+        )
+
+
+def resolve(delivery: Delivery, held: Held, *, after: Resolution | None = None) -> Resolution:
+    """Return what is to be done about the holder `held`, whom a delivery has met.
+
+    `after`: what was done in vain about the holder before, so that now its `then` comes. The
+    policy is asked once; a copy of what runs or was sent is not its affair.
+    """
+    conflict = delivery.conflict(held)
+    if delivery.is_copy(held):
+        decision: Decision = _OF_A_COPY
+    elif after is None:
+        decision = decide(delivery.bound.on_conflict, conflict)
+    else:
+        decision = after.decision.after or fail()
+    waited_out = after is not None
+    while decision.spent(conflict):
+        decision, waited_out = decision.after or fail(), True
+    return Resolution(decision, conflict, waited_out)

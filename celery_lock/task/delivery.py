@@ -1,0 +1,129 @@
+"""One delivery of a locked task's message, and what it is to the holder that it meets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from ..app.bound import BoundLock
+from ..app.locks import AppLocks
+from ..events import Subject
+from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of
+from ..model import Conflict, Held, Holder, OnStoreError
+from ..model.clock import steady
+
+__all__ = ["Delivery"]
+
+
+class Delivery(NamedTuple):
+    """The facts of one delivery. A conflict that it met makes another one of it.
+
+    A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
+    """
+
+    task: Any
+    bound: BoundLock
+    request: Any
+    transport: Transport
+    """What the broker does with its message; in eager mode there is none."""
+    header: Header
+    key: str
+    publication: str
+    """The act of publishing that it goes back to: a copy of its message has the same."""
+    copy_since: float | None
+    """Its message may be a copy of one that was completed at this time or later."""
+    subject: Subject
+    began: float
+    """When its run began, by the steady clock."""
+
+    @classmethod
+    def of(
+        cls,
+        task: Any,
+        bound: BoundLock,
+        locks: AppLocks,
+        request: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Delivery:
+        """Read the facts of a request that is to run."""
+        header = bound.header_of(request, locks.now)
+        transport = NO_BROKER if request.is_eager else locks.transport
+        return cls(
+            task,
+            bound,
+            request,
+            transport,
+            header,
+            bound.key_of(header, args, kwargs),
+            publication_of(request, header, transport),
+            asks_since(request, header, transport),
+            Subject(task.name, str(request.id), bound.key.template),
+            steady(),
+        )
+
+    @property
+    def is_eager(self) -> bool:
+        """It was never sent, and nothing is: there is no broker and no copy of it."""
+        return bool(self.request.is_eager)
+
+    @property
+    def on_store_error(self) -> OnStoreError:
+        """What it does where the store gives no answer."""
+        wanted = self.bound.on_store_error
+        return "fail" if wanted == "requeue" and self.is_eager else wanted
+
+    @property
+    def heir_of(self) -> str:
+        """The holder that the try before this retry left the key to; `""`: there is none."""
+        retry_no = self.request.retries or 0
+        if not self.bound.across_retries or not retry_no:
+            return ""
+        return str(Holder.for_retry(str(self.request.id), retry_no))
+
+    @property
+    def header_to_send(self) -> Header:
+        """The header with which its message is sent again: key and publication stay its own."""
+        return replace(self.header, key=self.key, publication=self.publication)
+
+    def conflicted(self, held: Held) -> Delivery:
+        """Count the conflict with this holder."""
+        return self._replace(header=self.header.conflicted(held.now))
+
+    def unanswered(self) -> Delivery:
+        """Count one more time that the store gave no answer."""
+        return self._replace(header=replace(self.header, outages=self.header.outages + 1))
+
+    def is_copy(self, held: Held) -> bool:
+        """The holder is this very task: no policy is asked, for it could lose the message.
+
+        A copy of a message whose first copy runs is never dropped: to acknowledge it would take
+        away the only copy that the broker has, should the first one's worker die. The same for
+        a retry of a task whose earlier run has not ended yet, and for a tick that two
+        schedulers sent, whatever id each of them gave it.
+        """
+        same = held.publication == self.header.publication
+        return (self._is_own(held) or same) and not self.is_eager
+
+    def is_own_earlier_run(self, held: Held) -> bool:
+        """The holder is an earlier run of this very task: it sent this one and is ending."""
+        return self._is_own(held) and held.publication != self.publication and not self.is_eager
+
+    def _is_own(self, held: Held) -> bool:
+        return Holder.parse(held.holder).task_id == str(self.request.id)
+
+    def conflict(self, held: Held) -> Conflict:
+        """Return what a policy is shown."""
+        header = self.header
+        first = held.now if header.first_conflict is None else header.first_conflict
+        return Conflict(
+            key=self.key,
+            task=self.task.name,
+            task_id=str(self.request.id),
+            holder=Holder.parse(held.holder, held.since),
+            attempt=header.attempt,
+            waited=max(0.0, held.now - first),
+            expires_in=held.expires_in,
+            redelivered=self.transport.redelivered(self.request),
+            in_canvas=in_canvas(self.request),
+        )

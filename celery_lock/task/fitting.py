@@ -1,0 +1,65 @@
+"""What the class of a locked task is fitted with as it is bound, besides its lock."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import Any
+
+from celery._state import get_current_task
+
+from .holding import Holding
+
+__all__ = ["keep_users_request", "let_interrupt", "offer_on_commit"]
+
+
+def let_interrupt(cls: Any, app: Any, name: str) -> None:
+    """Run the body so that it can be interrupted: the body alone, and nothing of Celery's.
+
+    Celery's `autoretry_for` stays around it, also where it has come first: a class-based task is
+    bound after it has got it.
+    """
+    body = inspect.getattr_static(cls, "run")
+    if isinstance(body, (staticmethod, classmethod)):
+        cls.run = type(body)(_interruptible(body.__func__))
+    else:
+        cls.run = _interruptible(body)
+    mine = vars(app._tasks.get(name, cls))
+    if "_orig_run" in mine:
+        app._tasks[name]._orig_run = _interruptible(mine["_orig_run"])
+
+
+def _interruptible(body: Any) -> Any:
+    if getattr(body, "_celery_lock", False):  # Celery binds some tasks twice
+        return body
+
+    @wraps(body)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        task = get_current_task()
+        here = None if task is None else Holding.of(task.request)
+        return body(*args, **kwargs) if here is None else here.run(body, args, kwargs)
+
+    run._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
+    return run
+
+
+def offer_on_commit(cls: Any, app: Any) -> None:
+    """Offer what Celery's own Django task does, where its Django fix-up is on."""
+    from celery.fixups.django import DjangoFixup  # imports no Django by itself
+
+    if not any(isinstance(fixup, DjangoFixup) for fixup in getattr(app, "_fixups", ())):
+        return
+    from celery.contrib.django.task import DjangoTask
+
+    for name in ("delay_on_commit", "apply_async_on_commit"):
+        if not hasattr(cls, name):
+            setattr(cls, name, getattr(DjangoTask, name))
+
+
+def keep_users_request(cls: Any, ours: str) -> None:
+    """Put our request over one that the user's class brought; `ours`: where ours is."""
+    if cls.Request == ours:
+        return
+    from .request import combined
+
+    cls.Request = combined(cls.Request)

@@ -1,0 +1,155 @@
+"""The holding of a delivery's key: claimed, waited for, held while the body runs, given back.
+
+How many keys that are is nobody else's business: a task with several would claim, wait for and
+give back each of them here, in sorted order, so that no two tasks wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
+
+from ..app.locks import AppLocks
+from ..engine.interrupt import Interrupt
+from ..engine.locker import Ask, Grant, Locker
+from ..errors import LockError, StoreError
+from ..message import new_holder
+from ..model import Claim, End, Held, Lease
+from .delivery import Delivery
+
+__all__ = ["Holding"]
+
+# In the request's `properties`: Celery copies those into a nested request (a task that calls
+# itself), and unlike any other attribute of ours never takes them for headers of a message.
+_MARK = "celery_lock_holding"
+
+
+class Holding:
+    """What one delivery has of its key. Hangs on its request while the body runs."""
+
+    __slots__ = (
+        "_ask",
+        "_delivery",
+        "_grant",
+        "_interrupt",
+        "_locker",
+        "_locks",
+        "_properties",
+        "_without",
+    )
+
+    def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
+        self._delivery = delivery
+        self._locks = locks
+        self._interrupt = Interrupt(delivery.key) if delivery.bound.interrupts else None
+        self._locker: Locker | None = None
+        self._ask: Ask | None = None
+        self._grant: Grant | None = None
+        self._without = ""
+        self._properties: Any = None
+
+    @classmethod
+    def of(cls, request: Any) -> Holding | None:
+        """Return the holding of a request whose body is entered, `None` otherwise."""
+        holding: Holding | None = (request.properties or {}).get(_MARK)
+        return holding
+
+    @staticmethod
+    def is_around(held: Held) -> bool:
+        """A body around this one, in this thread, has the key: it cannot end while we wait."""
+        requests = [request for task in _task_stack.stack for request in task.request_stack.stack]
+        around = [here._grant for request in requests if (here := Holding.of(request)) is not None]
+        return any(grant is not None and grant.lease.holder == held.holder for grant in around)
+
+    @property
+    def lease(self) -> Lease:
+        """The lease. Raises `LockError` when the body runs without one."""
+        if self._grant is None:
+            raise LockError(
+                f"task {self._delivery.task.name} runs without its lock {self._delivery.key!r}:"
+                f" on_store_error is 'run', and {self._without}"
+            )
+        return self._grant.lease
+
+    # -- getting it --------------------------------------------------------------------------
+
+    def take(self, *, copy_since: float | None) -> Held | None:
+        """Claim the key once; `None`: it is held now.
+
+        `copy_since`: the claimant may be a copy of a message that was completed since then.
+        """
+        delivery, bound = self._delivery, self._delivery.bound
+        claim = Claim(
+            key=delivery.key,
+            holder=str(new_holder(delivery.request)),
+            ttl=bound.ttl,
+            at_least=bound.at_least,
+            publication=delivery.publication,
+            copy_since=copy_since,
+            heir_of=delivery.heir_of,
+        )
+        self._locker = self._locks.locker
+        self._ask = Ask(
+            claim,
+            delivery.subject,
+            bound.ceiling_of(delivery.task, delivery.request, self._locks.time_limit),
+            delivery.on_store_error,
+            None if self._interrupt is None else self._interrupt.lost,
+        )
+        return self._hold(self._locker.claim(self._ask))
+
+    def wait(self, seconds: float) -> Held | None:
+        """Wait for the key that was claimed, for so long at most; `None`: it is held now."""
+        assert self._locker is not None
+        assert self._ask is not None
+        return self._hold(self._locker.wait(self._ask, seconds))
+
+    def _hold(self, got: Grant | Held) -> Held | None:
+        if isinstance(got, Held):
+            return got
+        self._grant = got
+        return None
+
+    def go_without(self, error: StoreError) -> None:
+        """Let the body run without the key, since the store has none to give."""
+        self._without = str(error)
+
+    # -- the body ----------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Hang on the request: its body is entered now."""
+        request = self._delivery.request
+        self._properties = request.properties
+        # a new dict: the message's own may yet be written back by its transport
+        request.properties = {**(self._properties or {}), _MARK: self}
+
+    def run(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the body, so that it can be interrupted where the lock says so."""
+        if self._interrupt is None:
+            return body(*args, **kwargs)
+        return self._interrupt.run(body, args, kwargs)
+
+    # -- the end of it -----------------------------------------------------------------------
+
+    @property
+    def is_held(self) -> bool:
+        """There is a key to give back."""
+        return self._grant is not None
+
+    def give_back(self, end: End | None) -> None:
+        """Give the key back, and leave the request. Never raises of its own.
+
+        May be called again when a time limit fell into the first call.
+        """
+        request = self._delivery.request
+        if Holding.of(request) is self:
+            request.properties = self._properties
+        if self._locker is None:
+            return
+        if self._grant is not None:
+            self._locker.release(self._grant, end)
+            self._grant = None
+        elif self._ask is not None:  # something may have fallen in between the grant and us
+            self._locker.abandon(self._ask.claim)
