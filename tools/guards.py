@@ -510,6 +510,18 @@ TASKS = (
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
+        "a call of its own task in a body has a request of its own",
+        "request._protected = 1",
+        "pass",
+        (UNIT + "body.py",),
+    ),
+    Guard(
+        "whoever stands in the place of Celery's __call__ is called",
+        'if getattr(call, "__globals__", {}).get("__name__") not in _CELERYS_CALL:',
+        "if call.__module__ not in _CELERYS_CALL:",
+        (UNIT + "body.py",),
+    ),
+    Guard(
         "a direct call takes no lock",
         "if bound is None or request.called_directly or Holding.of(request) is not None:",
         "if bound is None or Holding.of(request) is not None:",

@@ -34,6 +34,9 @@ _R = TypeVar("_R", covariant=True)
 
 _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>"})()
 
+_CELERYS_CALL = {"celery.app.task", "celery.app.trace"}
+"""Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
+
 stamping.begin()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=10)
@@ -105,7 +108,7 @@ class LockedTask(_Task[_P, _R]):
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
-                    result = super().__call__(*args, **kwargs)
+                    result = self._body(request, super().__call__)(*args, **kwargs)
                     run.conclude(_RETURNED)
                     return result
                 if isinstance(step, Skip):
@@ -122,6 +125,18 @@ class LockedTask(_Task[_P, _R]):
             except BaseException:  # a time limit or a stop fell into it: that comes once
                 run.end()
                 raise
+
+    def _body(self, request: Any, call: Any) -> Any:
+        """Return what runs the body: `call`, unless that is Celery's own.
+
+        Celery's makes a request for the call. Here its trace has made one, so a plain task is not
+        called through it either.
+        """
+        # not by its module, which whoever wraps it copies
+        if getattr(call, "__globals__", {}).get("__name__") not in _CELERYS_CALL:
+            return call
+        request._protected = 1  # as a worker does: the body's call of its own task gets a request
+        return self.run
 
     def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.
