@@ -21,11 +21,11 @@ scraper reaches. There, push from the child (`worker_process_shutdown`, or a tim
 
 from __future__ import annotations
 
-import os
 import threading
 
 from .events import Fact
 from .events.table import TABLE, as_label, row_of
+from .model.per_process import PerProcess
 
 __all__ = ["LABELS", "OTHER", "Counters", "counters"]
 
@@ -48,39 +48,37 @@ class Counters:
         more in the system that stores it.
         """
         self._most = most
-        self._start()
+        self._own = PerProcess(_Counts)
 
     def __call__(self, fact: Fact) -> None:
         """Count one fact."""
         row, subject = row_of(fact), fact.subject
         more = [as_label(getattr(fact, label)) for label in row.labels] if row.labels else ()
         series = (row.counter, subject.task, subject.template, *more)
-        self._only_of_this_process()
-        with self._mutex:
-            count = self._counts.get(series)
-            if count is None and len(self._counts) >= self._most:
+        own = self._own()
+        with own.mutex:
+            count = own.counts.get(series)
+            if count is None and len(own.counts) >= self._most:
                 series = (row.counter, OTHER, OTHER, *more)
-                count = self._counts.get(series)
-            self._counts[series] = (count or 0) + 1
+                count = own.counts.get(series)
+            own.counts[series] = (count or 0) + 1
 
     def snapshot(self) -> dict[tuple[str, ...], int]:
         """Return the counts so far: `(name, task, template, other labels ...)` -> number.
 
         `LABELS[name]` names the labels.
         """
-        self._only_of_this_process()
-        with self._mutex:
-            return dict(self._counts)
+        own = self._own()
+        with own.mutex:
+            return dict(own.counts)
 
-    def _only_of_this_process(self) -> None:
-        # not by os.register_at_fork: Windows has none, and it can never be taken back
-        if self._pid != os.getpid():
-            self._start()
 
-    def _start(self) -> None:
-        self._mutex = threading.Lock()  # a fork may have copied one that was taken
-        self._counts: dict[tuple[str, ...], int] = {}
-        self._pid = os.getpid()
+class _Counts:
+    """What one process has counted, by series, and what guards it."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.Lock()
+        self.counts: dict[tuple[str, ...], int] = {}
 
 
 counters = Counters()

@@ -484,6 +484,18 @@ MESSAGES = (
         "compression = None",
         (SAME + "[redis-json, gzip]",),
     ),
+    Guard(
+        "a packed message of another format is refused",
+        "if int(number) != FORMAT:",
+        "if False:",
+        (UNIT + "packing.py",),
+    ),
+    Guard(
+        "what a broker wrote for one delivery is not packed",
+        "own = raw.of_its_sender()\n    is_text",
+        "own = raw\n    is_text",
+        (UNIT + "packing.py",),
+    ),
 )
 
 TASKS = (
@@ -603,21 +615,57 @@ TASKS = (
 SERVER = (
     Guard(
         "a call to Redis has a deadline",
-        "seconds = self.deadline if within is None else min(within, self.deadline)",
-        "seconds = 5.0",
+        "return self.deadline if within is None else min(within, self.deadline)",
+        "return 5.0",
         (FAULTS + "::test_a_hung_server_is_given_up_at_the_deadline",),
     ),
     Guard(
         "a renewal may be given less time",
-        "seconds = self.deadline if within is None else min(within, self.deadline)",
-        "seconds = self.deadline",
+        "return self.deadline if within is None else min(within, self.deadline)",
+        "return self.deadline",
         (FAULTS + "::test_a_renewal_may_be_given_less_time",),
     ),
     Guard(
         "a forked child opens connections of its own",
-        "pid = os.getpid()\n        own = self._own.get(pid)",
-        "pid = 0\n        own = self._own.get(pid)",
+        "lambda: (Pool(directory, connections), Watchers(watchers))",
+        "lambda own=(Pool(directory, connections), Watchers(watchers)): own",
         ("tests/contract/test_redis_sharing.py",),
+    ),
+    Guard(
+        "a reply that nobody read is not taken for the next one",
+        "                or self.unread\n",
+        "",
+        ("tests/contract/test_redis_connections.py",),
+    ),
+    Guard(
+        "a connection with a reply that nobody read is not lent",
+        " or connection.unread",
+        "",
+        ("tests/contract/test_redis_connections.py",),
+    ),
+    Guard(
+        "a forked child sends nothing on its parent's connection",
+        "                or self._process is not _this_process()\n",
+        "",
+        ("tests/contract/test_redis_sharing.py",),
+    ),
+    Guard(
+        "a forked child reads no reply of its parent's",
+        "not self.unread or self._process is not _this_process()",
+        "not self.unread",
+        ("tests/contract/test_redis_sharing.py",),
+    ),
+    Guard(
+        "a doubt replaces the connections that are older",
+        "                or self._doubts != self._directory.doubts\n",
+        "",
+        ("tests/contract/test_redis_discovery.py",),
+    ),
+    Guard(
+        "replies that are out of step count for no script",
+        "outcomes.clear()",
+        "pass",
+        ("tests/contract/test_redis_connections.py",),
     ),
     Guard(
         "a server is shown without its password",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import queue
 import threading
 import time
@@ -15,6 +14,7 @@ from ..events import Fact, Observers
 from ..events.log_lines import log_lines
 from ..events.task_events import event_observer
 from ..metrics import counters
+from ..model.per_process import PerProcess
 from ..signals import signal_observer
 from .settings import Settings
 
@@ -59,26 +59,20 @@ class EventPost:
 
     def __init__(self, app: Any) -> None:
         self._app = weakref.ref(app)
-        self._begin()
+        self._own = PerProcess(lambda: _Waiting(self.FULL))
         _posts.add(self)
         atexit.register(self._flush)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._waiting: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(self.FULL)
-        self._thread: threading.Thread | None = None
-
     def send(self, type_: str, fields: dict[str, Any]) -> None:
         """Take an event on its way; never waits."""
-        if self._pid != os.getpid():
-            self._begin()
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, args=(self._waiting,), name="celery-lock-events", daemon=True
+        own = self._own()
+        if own.thread is None:
+            own.thread = threading.Thread(
+                target=self._run, args=(own.events,), name="celery-lock-events", daemon=True
             )
-            self._thread.start()
+            own.thread.start()
         try:
-            self._waiting.put_nowait((type_, fields))
+            own.events.put_nowait((type_, fields))
         except queue.Full:
             logger.debug("the event %s is dropped: %d wait already", type_, self.FULL)
 
@@ -97,11 +91,19 @@ class EventPost:
 
     def _flush(self) -> None:
         """Give what waits a moment, as the process ends."""
-        until = time.monotonic() + 0.5
-        while self._pid == os.getpid() and self._waiting.unfinished_tasks:
-            if self._thread is None or time.monotonic() > until:
+        own, until = self._own(), time.monotonic() + 0.5
+        while own.events.unfinished_tasks:
+            if own.thread is None or time.monotonic() > until:
                 return
             time.sleep(0.01)
+
+
+class _Waiting:
+    """The events that wait in one process, and the thread that sends them."""
+
+    def __init__(self, most: int) -> None:
+        self.events: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(most)
+        self.thread: threading.Thread | None = None
 
 
 _posts: weakref.WeakSet[EventPost] = weakref.WeakSet()

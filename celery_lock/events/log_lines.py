@@ -10,12 +10,12 @@ from __future__ import annotations
 import atexit
 import logging
 import math
-import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 
 from ..model.clock import Clock, steady
+from ..model.per_process import PerProcess
 from .facts import Fact
 from .log_words import words
 from .table import Budget, LogRule, row_of
@@ -28,64 +28,56 @@ _MINUTE = 60.0
 class LogLines:
     """An observer that writes lines. Threads may share it; a forked child has its own budgets."""
 
-    _due: float
-    """When the next sum may be written, by the clock."""
-
     def __init__(self, clock: Clock = steady, logger: logging.Logger | None = None) -> None:
         """`clock` is what a minute is measured with, `logger` by default `celery_lock`."""
         self._clock = clock
         self._logger = logger or logging.getLogger("celery_lock")
-        self._start()
+        self._own = PerProcess(_Budgets)
 
     def __call__(self, fact: Fact) -> None:
         """Write the line of one fact, and the sums that are due."""
-        rule = row_of(fact).rule(fact)
-        if self._due < math.inf:
-            self._only_of_this_process()
+        rule, own = row_of(fact).rule(fact), self._own()
+        if own.due < math.inf:
             now = self._clock()
-            if self._due <= now:
-                self._write_sums(now)
+            if own.due <= now:
+                self._write_sums(own, now)
         if not self._logger.isEnabledFor(rule.level):
             return
-        if rule.budget is None or self._may(rule, rule.budget, fact):
+        if rule.budget is None or self._may(own, rule, rule.budget, fact):
             # outside the mutex: a handler may be slow, or come to a lock itself
             self._logger.log(rule.level, *words(fact))
 
     def flush(self) -> None:
         """Say now how many lines were left out: for the end of a process."""
-        self._only_of_this_process()
-        self._write_sums(math.inf)
+        self._write_sums(self._own(), math.inf)
 
-    def _may(self, rule: LogRule, budget: Budget, fact: Fact) -> bool:
-        self._only_of_this_process()
+    def _may(self, own: _Budgets, rule: LogRule, budget: Budget, fact: Fact) -> bool:
         share = (budget, *(getattr(fact, name) for name in budget.each))
-        with self._mutex:
-            spent = self._spent.setdefault(share, _Spent(budget))
+        with own.mutex:
+            spent = own.spent.setdefault(share, _Spent(budget))
             if spent.spend(self._clock()):
                 return True
             spent.leave_out(rule.level, fact)
-            self._due = min(self._due, spent.silent_until)
+            own.due = min(own.due, spent.silent_until)
             return False
 
-    def _write_sums(self, now: float) -> None:
-        with self._mutex:
-            owing = [spent for spent in self._spent.values() if spent.latest is not None]
+    def _write_sums(self, own: _Budgets, now: float) -> None:
+        with own.mutex:
+            owing = [spent for spent in own.spent.values() if spent.latest is not None]
             sums = [spent.sum_up() for spent in owing if spent.silent_until <= now]
-            self._due = min(
-                (s.silent_until for s in owing if s.latest is not None), default=math.inf
-            )
+            own.due = min((s.silent_until for s in owing if s.latest is not None), default=math.inf)
         for level, message, values in sums:
             self._logger.log(level, message, *values)
 
-    def _only_of_this_process(self) -> None:
-        if self._pid != os.getpid():
-            self._start()
 
-    def _start(self) -> None:
-        self._mutex = threading.Lock()  # a fork may have copied one that was taken
-        self._spent: dict[tuple[object, ...], _Spent] = {}
-        self._due = math.inf
-        self._pid = os.getpid()
+class _Budgets:
+    """How much of each budget one process has spent, and what guards it."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.Lock()
+        self.spent: dict[tuple[object, ...], _Spent] = {}
+        self.due = math.inf
+        """When the next sum may be written, by the clock."""
 
 
 @dataclass

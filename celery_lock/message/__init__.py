@@ -2,6 +2,7 @@
 
 from .delivery import in_canvas, new_holder, publication_of
 from .header import HEADER, Header
+from .packing import pack, unpack
 from .raw import RAW, raw_of
 from .sending import Sender, Unsent
 from .tick import tick_header
@@ -20,9 +21,11 @@ __all__ = [
     "in_canvas",
     "new_holder",
     "note_arrival",
+    "pack",
     "publication_of",
     "raw_of",
     "remembered_for",
     "tick_header",
     "transport_of",
+    "unpack",
 ]

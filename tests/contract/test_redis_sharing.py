@@ -90,7 +90,7 @@ def test_a_call_that_finds_no_free_connection_says_so_at_its_deadline(redis_url:
 
     store = Narrow(redis_url, deadline=0.2)
     [watcher] = started(lambda: store.watch("order:7", 2.0))
-    wait_for(lambda: not store._server._of_process()[0]._idle, "the watcher to have it")
+    wait_for(lambda: not store._server._own()[0]._idle, "the watcher to have it")
 
     with pytest.raises(StoreUnavailable, match="all connections of this process stayed in use"):
         store.peek("order:7")
@@ -133,7 +133,7 @@ def test_the_watchers_of_one_key_block_one_connection(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_uses_nothing_of_its_parents(redis_url: str) -> None:
-    assert len(run("forks.py", redis_url).splitlines()) == 3
+    assert len(run("forks.py", redis_url).splitlines()) == 4
 
 
 def test_two_hundred_greenlets_share_ten_connections(redis_url: str) -> None:

@@ -46,6 +46,7 @@ from pytest_celery import (
 
 from tests.procdocker import ProcessDockerClient, inside, poll_fast
 from tests.services import SharedRabbit
+from tests.services.worker import CHECKOUT
 
 REAL_DOCKER = os.environ.get("CELERY_LOCK_TEST_DOCKER") == "1"
 
@@ -99,6 +100,19 @@ def celery_backend(request: pytest.FixtureRequest) -> Iterator[CeleryTestBackend
     backend: CeleryTestBackend = request.getfixturevalue(request.param)
     yield backend
     backend.teardown()
+
+
+@pytest.fixture
+def default_worker_initial_content(
+    default_worker_initial_content: dict[str, bytes],
+) -> dict[str, bytes]:
+    """What a worker's container has in /app: this package as well."""
+    package = {
+        path.relative_to(CHECKOUT).as_posix(): path.read_bytes()
+        for path in (CHECKOUT / "celery_lock").rglob("*")
+        if path.suffix in (".py", ".lua")
+    }
+    return default_worker_initial_content | package
 
 
 @pytest.fixture

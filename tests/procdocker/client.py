@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import docker.errors
 
 from tests.procdocker.container import Container
-from tests.procdocker.programs import Program, program_for
+from tests.procdocker.programs import program_for
 from tests.procdocker.things import Image, Network, Volume, new_id
 from tests.services.shared_rabbit import SharedRabbit
 
@@ -125,7 +125,7 @@ class Containers:
         }
         identity = new_id()
         tag = self._client.images.get(image).tag
-        program: Program = program_for(
+        program = program_for(
             tag,
             identity=identity,
             directory=directory,
@@ -160,7 +160,7 @@ class Containers:
         raise docker.errors.NotFound(f"no such container: {name}")
 
     def list(self, *, all: bool = False, ignore_removed: bool = False) -> list[Container]:
-        return [one for one in self._known.values() if all or one.program.alive()]
+        return [one for one in self._known.values() if all or one.service.alive()]
 
 
 def _known(things: Mapping[str, T], kind: str, name: str) -> T:

@@ -40,6 +40,7 @@ class Container:
         self.name = name
         self.labels = labels
         self.program = program
+        self.service = program.service
         self.status = "created"
         self._ports = ports
         self._environment = environment
@@ -51,13 +52,14 @@ class Container:
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.program.start()
+        if not self.service.alive():  # a server that is lent runs already
+            self.service.start()
         self.reload()
 
     def restart(self, timeout: float = 10) -> None:
         """Stop (SIGTERM, then SIGKILL) and start again: same ports, same log, same files."""
         self.unpause()
-        self.program.stop(timeout)
+        self.service.stop(timeout)
         self.start()
 
     def kill(self, signal: str | int | None = None) -> None:
@@ -67,28 +69,28 @@ class Container:
             raise docker.errors.APIError(f"container {self.name} is not running")
         number = _number(signal or "SIGKILL")
         if number == signals.SIGKILL:
-            self.program.kill()
+            self.service.kill()
         else:
-            self.program.signal(number)
+            self.service.process.signal(number)
 
     def pause(self) -> None:
         """Freeze all of its processes."""
-        self.program.pause()
+        self.service.pause()
         self._paused = True
 
     def unpause(self) -> None:
         """Let frozen processes go on."""
         if self._paused:
-            self.program.resume()
+            self.service.resume()
             self._paused = False
 
     def wait(self, timeout: float = 60) -> dict[str, int]:
-        wait_for(lambda: not self.program.alive(), f"the end of {self.name}", timeout=timeout)
-        return {"StatusCode": self.program.returncode() or 0}
+        wait_for(lambda: not self._alive(), f"the end of {self.name}", timeout=timeout)
+        return {"StatusCode": self.service.process.returncode or 0}
 
     def remove(self, force: bool = False, v: bool = False) -> bool:
         """End the program for good. True, so that `remove() and wait()` waits."""
-        if not force and self.program.alive():
+        if not force and self._alive():
             raise docker.errors.APIError(f"container {self.name} is running: remove(force=True)")
         if self._known.pop(self.id, None) is not None:
             self.program.discard()
@@ -98,14 +100,17 @@ class Container:
     # -- what is known of it ------------------------------------------------------------------
 
     def reload(self) -> None:
-        alive = self.program.alive()
-        if not alive and self.status != "created":
-            self.program.kill()  # the leader has ended: nobody of its group may live on
+        alive = self._alive()
+        if not alive and self.status != "created" and self.id in self._known:
+            self.service.kill()  # the leader has ended: nobody of its group may live on
         self.status = ("paused" if self._paused else "running") if alive else "exited"
+
+    def _alive(self) -> bool:
+        return self.id in self._known and self.service.alive()
 
     @property
     def attrs(self) -> dict[str, Any]:
-        host_port = self.program.port()
+        host_port = self.service.port
         bound = [{"HostIp": LOOPBACK, "HostPort": str(host_port)}] if host_port else None
         return {
             "Id": self.id,
@@ -128,7 +133,7 @@ class Container:
         }
 
     def logs(self) -> bytes:
-        return self.program.logs().encode()
+        return self.service.logs().encode()
 
     # -- inside it ----------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class Container:
 
     def _listeners(self) -> str:
         # Told from inside: the port numbers of the image, not those of this machine.
-        if not self.program.alive():
+        if not self._alive():
             return ""
         inside = [int(port.partition("/")[0]) for port in self._ports]
         return "\n".join(f"0: 00000000:{port:04X} 00000000:0000 {LISTENING}" for port in inside)

@@ -17,6 +17,7 @@ from tests.services.binaries import GET_RABBIT, find_erlang
 from tests.services.ports import LOOPBACK, TRIES, free_port
 from tests.services.process import Process
 from tests.services.rabbit_home import slim_home
+from tests.services.service import Service
 from tests.services.waiting import WaitedTooLong, wait_for
 
 _vhosts = itertools.count(1)
@@ -30,7 +31,7 @@ TAKEN = re.compile("eaddrinuse|dist_port_already_used")
 """What RabbitMQ says if somebody else has its port, or that of Erlang's distribution."""
 
 
-class RabbitServer:
+class RabbitServer(Service):
     """One broker, which needs 5 to 16 s to start: share it, and take a virtual host for each test.
 
     Args:
@@ -46,7 +47,6 @@ class RabbitServer:
         self.binary = binary
         self.directory = directory
         self.host = LOOPBACK
-        self.port = 0
         self._cookie = secrets.token_hex(16)
         self._distribution_port = 0
         self._database = directory / "mnesia"
@@ -54,7 +54,7 @@ class RabbitServer:
         self._epmd = Process([epmd], cwd=directory, log=directory / "epmd.log")
         slim = slim_home(binary, directory / "home")
         script = str(slim / "sbin" / "rabbitmq-server") if slim else binary
-        self.process = Process([script], cwd=directory, log=directory / "rabbit.log")
+        super().__init__(Process([script], cwd=directory, log=directory / "rabbit.log"))
         self._write_files()
 
     # -- life ---------------------------------------------------------------------------------
@@ -79,51 +79,25 @@ class RabbitServer:
                     raise
         raise AssertionError("unreachable")
 
-    def stop(self) -> None:
+    def stop(self, timeout: float = 20.0) -> int | None:
         """End it politely (SIGTERM), its port mapper after it. Durable things stay on disk."""
-        self.process.stop(timeout=20)
+        status = super().stop(timeout)
         self._epmd.stop()
+        return status
 
     def kill(self) -> None:
-        """kill -9: clients see a reset connection, then refused ones."""
-        self.process.kill()
+        """kill -9, and its port mapper with it."""
+        super().kill()
         self._epmd.kill()
-
-    def restart(self) -> RabbitServer:
-        """Stop it if it runs, and start it at the same port with the same folder."""
-        self.stop()
-        return self.start()
 
     def forget(self) -> None:
         """Delete what one that does not run has on its disk: its next start is as its first."""
         shutil.rmtree(self._database, ignore_errors=True)
 
-    def pause(self) -> None:
-        """Freeze it (SIGSTOP)."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """Let a frozen broker go on."""
-        self.process.resume()
-
-    def alive(self) -> bool:
-        """Whether the broker runs."""
-        return self.process.alive()
-
-    def logs(self) -> str:
-        """All that it wrote, over restarts."""
-        return self.process.logs()
-
     def wait_ready(self, timeout: float = 90.0) -> None:
         """Wait until it says that it is up and greets a client."""
         self.process.wait_for_log("Server startup complete", timeout, since_start=True)
         wait_for(self._greets, "RabbitMQ's greeting", explain=self.process.tail)
-
-    def __enter__(self) -> RabbitServer:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
 
     # -- addresses ----------------------------------------------------------------------------
 

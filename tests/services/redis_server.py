@@ -14,13 +14,14 @@ from urllib.parse import quote, urlencode
 from tests.services.certificates import Certificates
 from tests.services.ports import LOOPBACK, TRIES, free_port
 from tests.services.process import Process
+from tests.services.service import Service
 from tests.services.waiting import WaitedTooLong, wait_for
 
 if TYPE_CHECKING:
     import redis
 
 
-class RedisServer:
+class RedisServer(Service):
     """One server. Port, data folder and options stay the same over `stop` and `start`.
 
     Args:
@@ -56,7 +57,6 @@ class RedisServer:
         self.password = password
         self.tls = tls
         self.host = LOOPBACK
-        self.port = 0
         # A socket's path may have 104 bytes (108 on Linux), and pytest's folders have long names.
         self._socket_folder = tempfile.TemporaryDirectory(prefix="rs-") if unix_socket else None
         self._tls_clients = tls_clients
@@ -65,7 +65,7 @@ class RedisServer:
             self._args += ["--appendonly", "yes", "--appendfsync", "always"]
         if users or password is not None:
             self._args += ["--aclfile", str(self._write_acl(password, users or {}))]
-        self.process = Process([binary], cwd=directory, log=directory / "server.log")
+        super().__init__(Process([binary], cwd=directory, log=directory / "server.log"))
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -87,43 +87,10 @@ class RedisServer:
                     raise
         raise AssertionError("unreachable")
 
-    def stop(self) -> None:
-        """End it politely (SIGTERM); with `appendonly` its data is on disk."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        """kill -9: clients see a reset connection, then refused ones."""
-        self.process.kill()
-
-    def restart(self) -> RedisServer:
-        """Stop it if it runs, and start it at the same port with the same folder."""
-        self.stop()
-        return self.start()
-
-    def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections are accepted by the kernel, nothing is answered."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """Let a frozen server go on: what was sent meanwhile is answered now."""
-        self.process.resume()
-
-    def alive(self) -> bool:
-        return self.process.alive()
-
-    def logs(self) -> str:
-        return self.process.logs()
-
     def wait_ready(self, timeout: float = 15.0) -> None:
         """Wait until it has bound its port and answers a PING (an error reply is an answer too)."""
         self.process.wait_for_log("Ready to accept connections", timeout, since_start=True)
         wait_for(self._answers, f"an answer of {self.binary}", explain=self.process.tail)
-
-    def __enter__(self) -> RedisServer:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
 
     # -- addresses ----------------------------------------------------------------------------
 

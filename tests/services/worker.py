@@ -14,6 +14,7 @@ from typing import Literal
 import psutil
 
 from tests.services.process import Process
+from tests.services.service import Service
 from tests.services.waiting import wait_for
 
 Pool = Literal["prefork", "threads", "solo", "gevent"]
@@ -23,7 +24,7 @@ CHECKOUT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
 
 
-class Worker:
+class Worker(Service):
     """`celery -A app worker` in a process group of its own.
 
     Args:
@@ -66,12 +67,9 @@ class Worker:
             argv += ["--without-mingle", "--without-gossip"]
         if queues:
             argv += ["--queues", ",".join(queues)]
-        self.process = Process(
-            [*argv, *args],
-            cwd=directory,
-            log=directory / f"{self.name}.log",
-            env=_environment(_import_path(directory, python), broker, backend, env or {}),
-        )
+        env = _environment(_import_path(directory, python), broker, backend, env or {})
+        log = directory / f"{self.name}.log"
+        super().__init__(Process([*argv, *args], cwd=directory, log=log, env=env))
 
     def start(self, *, ready: bool = True, timeout: float = 30.0) -> Worker:
         """Start it; with `ready`, wait until it consumes. It may be started again after its end."""
@@ -90,7 +88,7 @@ class Worker:
         It takes one to three seconds; once in a while billiard waits 30 s for a prefork child that
         thinks its last message was not read (`_ensure_messages_consumed`), and is killed here.
         """
-        return self.process.stop(timeout)
+        return super().stop(timeout)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the main process alone. Children outlive its kill -9 for a while, as in
@@ -99,22 +97,10 @@ class Worker:
         if number == signal.SIGKILL:
             self.process.wait()
 
-    def pause(self) -> None:
-        """Freeze the main process and its children (SIGSTOP)."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """Let frozen processes go on (SIGCONT)."""
-        self.process.resume()
-
     @property
     def pid(self) -> int:
         """The main process."""
         return self.process.pid
-
-    def alive(self) -> bool:
-        """Whether the main process runs."""
-        return self.process.alive()
 
     def children(self) -> list[int]:
         """The pool's processes (prefork); zombies and Python's resource tracker do not count."""
@@ -125,16 +111,9 @@ class Worker:
         wait_for(lambda: len(self.children()) == count, f"{count} pool processes", timeout=timeout)
         return self.children()
 
-    def logs(self) -> str:
-        """All that it wrote, over restarts."""
-        return self.process.logs()
-
     def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
         """Wait until the log matches the regular expression (`^` and `$` match at lines)."""
         return self.process.wait_for_log(pattern, timeout)
-
-    def __enter__(self) -> Worker:
-        return self.start()
 
     def __exit__(self, *error: object) -> None:
         self.stop()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_lock.stores.redis.link.resp import Garbage, Reader, Refused, Reply, command
+from celery_lock.stores.redis.link.resp import ErrorReply, ProtocolError, Reader, Reply, command
 from celery_lock.stores.redis.scripts import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
 from tests.house import PACKAGE
 
@@ -67,7 +67,7 @@ def test_replies_are_read_one_by_one() -> None:
 
 
 def test_an_error_keeps_its_text() -> None:
-    with pytest.raises(Refused, match=r"^NOSCRIPT No matching script"):
+    with pytest.raises(ErrorReply, match=r"^NOSCRIPT No matching script"):
         read(b"-NOSCRIPT No matching script\r\n")
 
 
@@ -80,10 +80,11 @@ def test_an_error_keeps_its_text() -> None:
         b"\r\n",
         b"$99999999999\r\n",
         b"*9999999999\r\n",
+        b"*2\r\n-ERR in a list\r\n:1\r\n",
     ],
 )
-def test_what_is_no_reply_is_garbage(data: bytes) -> None:
-    with pytest.raises(Garbage):
+def test_what_is_no_reply_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
         read(data)
 
 
@@ -92,7 +93,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
         while True:
             yield b"x" * 1_000_000
 
-    with pytest.raises(Garbage):
+    with pytest.raises(ProtocolError):
         Reader(Pieces(flood())).read()
 
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from ...errors import StoreError, StoreUnavailable
 from ...model import Claim, Lease, LockStore, Outcome
-from .link.errors import code_of
-from .link.resp import Refused
+from .link.address import Address
+from .link.resp import ErrorReply
 from .link.server import Server
 
 __all__ = ["checkup"]
@@ -24,7 +24,8 @@ def checkup(store: LockStore, server: Server) -> list[str]:
     """
     server.say("PING")
     facts = _facts(server)
-    shown = server.address.shown
+    address = server.find()
+    shown = address.shown
     version = facts.get("redis_version", "")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers and numbers < OLDEST:
@@ -34,7 +35,7 @@ def checkup(store: LockStore, server: Server) -> list[str]:
     if facts.get("role") == "slave":
         raise StoreUnavailable(shown, "it is a replica; the URL should name the primary")
     _play(store)
-    return _warnings(facts, server)
+    return _warnings(facts, address)
 
 
 def _play(store: LockStore) -> None:
@@ -60,15 +61,15 @@ def _facts(server: Server) -> dict[str, str]:
         reply = server.say("INFO")
     except StoreError as error:
         cause = error.__cause__
-        if isinstance(cause, Refused) and code_of(cause) in ("NOPERM", "ERR"):
+        if isinstance(cause, ErrorReply) and cause.code in ("NOPERM", "ERR"):
             return {}
         raise
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
-def _warnings(facts: dict[str, str], server: Server) -> list[str]:
-    shown, warnings = server.address.shown, []
+def _warnings(facts: dict[str, str], address: Address) -> list[str]:
+    shown, warnings = address.shown, []
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and facts.get("maxmemory", "0") != "0":
         warnings.append(
@@ -81,7 +82,7 @@ def _warnings(facts: dict[str, str], server: Server) -> list[str]:
             f"{shown} is a node of a cluster, which is not supported: it refuses every key that"
             " another node keeps"
         )
-    tls = server.address.tls
+    tls = address.tls
     if tls is not None and tls["ssl_cert_reqs"] != ssl.CERT_REQUIRED:
         warnings.append(
             f"the certificate of {shown} is not verified (ssl_cert_reqs): anybody in between"

@@ -11,6 +11,7 @@ from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome,
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
+from .link.discovery import FixedAddress
 from .link.server import Server
 from .records import Records
 from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
@@ -64,7 +65,7 @@ class RedisStore:
                 " decides where a server keeps it, and that part is the lock's key"
             )
         self._server = Server(
-            Address.parse(url, options),
+            FixedAddress(Address.parse(url, options)),
             deadline=deadline,
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,
@@ -79,7 +80,7 @@ class RedisStore:
     @property
     def url(self) -> str:
         """Where it is, without user, password and query."""
-        return self._server.address.shown
+        return self._server.url
 
     @property
     def features(self) -> frozenset[Feature]:
@@ -181,15 +182,13 @@ class RedisStore:
         watchers of a key one is woken by a release, so it should claim even if its time is up.
         """
         until = monotonic() + min(timeout, self.WATCH)
-        turns, woken = self._server.turns, None
-        while woken is None and (left := until - monotonic()) > 0 and turns.take(key, left):
+        watchers, woken = self._server.watchers, False
+        while not woken and (left := until - monotonic()) > 0 and watchers.enter(key, left):
             try:
-                # for BLPOP zero is for ever
-                seconds = max(min(until - monotonic(), self.SLICE), 0.001)
-                wakes = self._state(key) + ":w"
-                woken = self._server.say("BLPOP", wakes, f"{seconds:.3f}", blocks=seconds)
+                seconds = min(until - monotonic(), self.SLICE)
+                woken = self._server.pop(self._state(key) + ":w", seconds)
             finally:
-                turns.give(key)
+                watchers.leave(key)
 
     # -- the rest ----------------------------------------------------------------------------
 

@@ -5,9 +5,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 from celery_lock.model import Lease
 from celery_lock.stores.redis import RedisStore
+from celery_lock.stores.redis.link.connection import Connection
+from celery_lock.stores.redis.link.deadline_socket import ConnectionLost
+from celery_lock.stores.redis.link.resp import command
 from tests.contract.conftest import claim_of
 
 url = sys.argv[1]
@@ -45,12 +49,12 @@ def the_child_has_connections_of_its_own() -> None:
 def a_pool_that_was_locked_at_the_fork_hangs_no_child() -> None:
     store = RedisStore(url)
     lease = store.acquire(claim_of("fork:locked"))
-    pool, turns = store._server._of_process()
+    pool, watchers = store._server._own()
     lent = [pool.take(0) for _ in range(pool.size)]
     hold, stop = threading.Event(), threading.Event()
 
     def keep_locked() -> None:
-        with pool._returned, turns._guard:
+        with pool._returned, watchers._guard:
             hold.set()
             stop.wait(20)
 
@@ -62,9 +66,31 @@ def a_pool_that_was_locked_at_the_fork_hangs_no_child() -> None:
 
     stop.set()
     thread.join()
-    for wire in lent:
-        pool.give(wire)
+    for connection in lent:
+        pool.give(connection)
     assert store.peek("fork:locked") is None
+
+
+def a_reply_that_is_due_to_the_parent_is_not_read_by_the_child() -> None:
+    store = RedisStore(url)
+    pool, _ = store._server._own()
+    connection = pool.take(0)
+    connection.begin(command("ECHO", "parent"), monotonic() + 10)
+
+    in_a_child(lambda: no_reply_is_due(connection))
+
+    assert connection.finish() == b"parent"
+    in_a_child(lambda: connection.exchange(command("ECHO", "child"), monotonic() + 10) == b"child")
+    assert connection.exchange(command("ECHO", "again"), monotonic() + 10) == b"again"
+    pool.give(connection)
+
+
+def no_reply_is_due(connection: Connection) -> bool:
+    try:
+        connection.finish()
+    except ConnectionLost:
+        return True
+    return False
 
 
 def a_memory_store_that_was_locked_at_the_fork_hangs_no_child() -> None:
@@ -94,6 +120,7 @@ def a_memory_store_that_was_locked_at_the_fork_hangs_no_child() -> None:
 for test in (
     the_child_has_connections_of_its_own,
     a_pool_that_was_locked_at_the_fork_hangs_no_child,
+    a_reply_that_is_due_to_the_parent_is_not_read_by_the_child,
     a_memory_store_that_was_locked_at_the_fork_hangs_no_child,
 ):
     test()

@@ -10,34 +10,26 @@ from __future__ import annotations
 import socket
 import threading
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 
 from ....errors import LockConfigurationError
 from .address import Address
-from .deadline_socket import OutOfTime
+from .deadline_socket import DeadlineExceeded, DeadlineSocket
 
-__all__ = ["Dialled", "Unreachable", "dial"]
+__all__ = ["Unreachable", "connect"]
 
 
 class Unreachable(Exception):
     """No connection came about; the cause is the system's error."""
 
 
-class Dialled(Protocol):
-    """An open connection; `disconnect` closes it, and leaves a parent process's alone."""
+def connect(address: Address, ends: float) -> DeadlineSocket:
+    """Return the socket of a connection on which nothing has been said yet.
 
-    def disconnect(self) -> None:
-        """Close it."""
-        ...
-
-
-def dial(address: Address, ends: float) -> tuple[Dialled, socket.socket]:
-    """Return a connection on which nothing has been said yet.
-
-    Raises `Unreachable`, `OutOfTime`, or `LockConfigurationError` for a TLS option that the
+    Raises `Unreachable`, `DeadlineExceeded`, or `LockConfigurationError` for a TLS option that the
     installed redis-py does not know.
     """
     # RESP2, whose replies are enough, needs no greeting; the login is ours as well, so that
@@ -62,7 +54,8 @@ def dial(address: Address, ends: float) -> tuple[Dialled, socket.socket]:
         connection.connect()
     except RedisError as error:  # of a TLS option that cannot be met, for instance
         raise Unreachable from error
-    return connection, connection._sock
+    # redis-py's way to close it leaves a parent process's connection alone
+    return DeadlineSocket(connection._sock, ends, connection.disconnect)
 
 
 def _say_nothing(connection: Any) -> None:
@@ -110,7 +103,7 @@ class _Unix(UnixDomainSocketConnection):
 def _connected(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
     try:
         if seconds <= 0:
-            raise OutOfTime
+            raise DeadlineExceeded
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _keep_alive(sock)
@@ -151,7 +144,7 @@ def _addresses(host: str, port: int, ends: float) -> list[Any]:
         else:
             thread.join(max(0.0, ends - monotonic()))
     if not found:
-        raise OutOfTime
+        raise DeadlineExceeded
     if isinstance(found[0], list):
         return found[0]
     raise Unreachable from found[0]

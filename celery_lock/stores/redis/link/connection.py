@@ -2,33 +2,108 @@
 
 from __future__ import annotations
 
-from .address import Address
-from .connect import Dialled, dial
-from .deadline_socket import Hangup, Line
-from .resp import Garbage, Reader, Refused, Reply, command
+from collections.abc import Sequence
 
-__all__ = ["NoCredentials", "Wire"]
+from ....errors import StoreError
+from ....model.per_process import PerProcess
+from .address import Address
+from .connect import Unreachable, connect
+from .deadline_socket import ConnectionLost, DeadlineExceeded, DeadlineSocket
+from .discovery import Directory
+from .resp import ErrorReply, ProtocolError, Reader, Reply, command
+
+__all__ = ["UNANSWERED", "Connection", "NoCredentials"]
 
 
 class NoCredentials(Exception):
     """The credential provider failed; the cause says how."""
 
 
-class Wire:
-    """A place for one connection to `address`. Not for two threads at once: see the pool."""
+UNANSWERED = (
+    ConnectionLost,
+    DeadlineExceeded,
+    NoCredentials,
+    ProtocolError,
+    StoreError,  # of the directory, which knows no server
+    Unreachable,
+)
+"""How a call can end without a reply, so that nobody knows whether it was executed."""
 
-    __slots__ = ("_address", "_connection", "_line", "_reader")
+_DOUBTFUL = (ConnectionLost, DeadlineExceeded, Unreachable)
+_TAKES_NO_WRITES = ("MASTERDOWN", "READONLY")
+"""What a server says that is no longer the primary, or not yet."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._connection: Dialled | None = None
-        self._line: Line | None = None
+_this_process = PerProcess(object)
+
+
+class Connection:
+    """A place for one connection to the server. Not for two threads at once: see the pool."""
+
+    __slots__ = ("_directory", "_doubts", "_process", "_reader", "_socket", "address", "unread")
+
+    def __init__(self, directory: Directory) -> None:
+        self.address: Address | None = None
+        """Where it goes, or last went."""
+        self.unread = 0
+        """How many replies are due on it."""
+        self._directory = directory
+        self._doubts = 0
+        self._process: object = None
+        self._socket: DeadlineSocket | None = None
         self._reader: Reader | None = None
 
     @property
     def connected(self) -> bool:
         """There is a connection; whether it still works is seen when it is used."""
-        return self._connection is not None
+        return self._socket is not None
+
+    def begin(self, packed: bytes, ends: float, replies: int = 1) -> None:
+        """Send a command, or several in one piece; each reply is read by `finish`, before `ends`.
+
+        A reply that is due to an earlier caller can never be taken for one of these: if there is
+        such a one, the connection is ended and the command sent over a new one.
+        """
+        try:
+            sock = self._socket
+            if (
+                sock is None
+                or self.unread
+                or self._doubts != self._directory.doubts
+                or self._process is not _this_process()
+            ):
+                self.close()
+                sock = self._open(ends)
+            self.unread = replies
+            sock.ends = ends
+            sock.send(packed)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def finish(self) -> Reply:
+        """Return the next reply that is due, before the end that `begin` was told.
+
+        An `ErrorReply` is a reply like any other. After any other error the connection has ended,
+        and no more replies are due.
+        """
+        reader = self._reader
+        if reader is None or not self.unread or self._process is not _this_process():
+            self.close()
+            raise ConnectionLost("no reply is due on it")
+        try:
+            reply = reader.read()
+            self.unread -= 1
+            if not (self.unread or reader.empty):
+                raise ProtocolError(b"more than one reply to one command")
+        except ErrorReply as refusal:
+            self.unread -= 1
+            if self.address is not None and refusal.code in _TAKES_NO_WRITES:
+                self._directory.doubt(self.address)
+            raise
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        return reply
 
     def exchange(self, packed: bytes, ends: float) -> Reply:
         """Send a command and return its reply, before `ends`.
@@ -37,70 +112,96 @@ class Wire:
         been executed, so it has to be one that can be repeated.
         """
         try:
+            self.begin(packed, ends)
+            return self.finish()
+        except ConnectionLost:
+            self.begin(packed, ends)
+            return self.finish()
+
+    def exchange_each(self, commands: Sequence[bytes], ends: float) -> list[Reply | Exception]:
+        """Send commands in one piece; return for each its reply, or the error that it ended with.
+
+        Where the connection has died those without a reply are sent once more over a new one.
+        """
+        outcomes: list[Reply | Exception] = []
+        failure = self._exchange_rest(commands, outcomes, ends)
+        if isinstance(failure, ConnectionLost):
+            failure = self._exchange_rest(commands, outcomes, ends)
+        if failure is not None:
+            if isinstance(failure, ProtocolError):  # the replies before may be out of step too
+                outcomes.clear()
+            outcomes += [failure] * (len(commands) - len(outcomes))
+        return outcomes
+
+    def _exchange_rest(
+        self, commands: Sequence[bytes], outcomes: list[Reply | Exception], ends: float
+    ) -> Exception | None:
+        """Append the outcomes that are still missing; return what left some without a reply."""
+        rest = commands[len(outcomes) :]
+        try:
+            self.begin(b"".join(rest), ends, len(rest))
+        except (ErrorReply, *UNANSWERED) as error:  # a refused login refuses all of them
+            return error
+        for _ in rest:
             try:
-                return self._exchange(packed, ends)
-            except Hangup:
-                self.close()
-                return self._exchange(packed, ends)
-        except Refused:
-            raise  # an answer like any other: the connection is as good as before
-        except BaseException:  # whatever it was, a late reply must not be taken for the next one
-            self.close()
-            raise
+                outcomes.append(self.finish())
+            except ErrorReply as refusal:
+                outcomes.append(refusal)
+            except UNANSWERED as error:
+                return error
+        return None
 
     def close(self) -> None:
-        """End the connection."""
-        connection, self._connection = self._connection, None
-        self._line = self._reader = None
-        if connection is not None:
-            connection.disconnect()
+        """End the connection; the replies that were due on it are never read."""
+        sock, self._socket = self._socket, None
+        self._reader = None
+        self.unread = 0
+        if sock is not None:
+            sock.close()
 
-    def _exchange(self, packed: bytes, ends: float) -> Reply:
-        line, reader = self._line, self._reader
-        if line is None or reader is None:
-            line, reader = self._open(ends)
-        line.ends = ends
-        line.send(packed)
-        reply = reader.read()
-        if not reader.empty:
-            raise Garbage(b"more than one reply to one command")
-        return reply
+    def _give_up(self, error: BaseException) -> None:
+        """End the connection after an error: whatever it was, a late reply must not be read."""
+        self.close()
+        if self.address is not None and isinstance(error, _DOUBTFUL):
+            self._directory.doubt(self.address)
 
-    def _open(self, ends: float) -> tuple[Line, Reader]:
-        """Connect, log in and choose the database, all said in one breath."""
-        self._connection, sock = dial(self._address, ends)
-        line = Line(sock, ends)
-        reader = Reader(line)
-        login = self._login()
-        greeting = self._greeting(login)
+    def _open(self, ends: float) -> DeadlineSocket:
+        """Connect to where the server is now, log in and choose the database."""
+        self._doubts = self._directory.doubts
+        self.address = address = self._directory.find(ends)
+        sock = connect(address, ends)
+        self._process, self._socket, self._reader = _this_process(), sock, Reader(sock)
+        login = _login(address)
+        greeting = _greeting(address, login)
         if greeting:
-            line.send(b"".join(greeting))
+            sock.send(b"".join(greeting))  # in one piece, and then all is answered in one
             try:
                 for _ in greeting:
-                    reader.read()
-            except Refused as refused:
-                self.close()
+                    self._reader.read()
+            except ErrorReply as refusal:
                 secret = login[-1] if login else ""
                 if not secret:
                     raise
                 # a server that knows no AUTH repeats what it was sent
-                raise Refused(str(refused).replace(secret, "***")) from None
-        self._line, self._reader = line, reader
-        return line, reader
+                raise ErrorReply(str(refusal).replace(secret, "***")) from None
+        return sock
 
-    def _login(self) -> tuple[str, ...]:
-        provider = self._address.credential_provider
-        if provider is None:
-            return self._address.login
-        try:
-            return tuple(provider.get_credentials())
-        except Exception as error:  # somebody else's code, which may ask a service
-            raise NoCredentials from error
 
-    def _greeting(self, login: tuple[str, ...]) -> list[bytes]:
-        greeting = [command("AUTH", *login)] if login else []
-        if self._address.client_name:
-            greeting.append(command("CLIENT", "SETNAME", self._address.client_name))
-        if self._address.db:
-            greeting.append(command("SELECT", self._address.db))
-        return greeting
+def _login(address: Address) -> tuple[str, ...]:
+    """Return the arguments of AUTH, if any."""
+    provider = address.credential_provider
+    if provider is None:
+        return address.login
+    try:
+        return tuple(provider.get_credentials())
+    except Exception as error:  # somebody else's code, which may ask a service
+        raise NoCredentials from error
+
+
+def _greeting(address: Address, login: tuple[str, ...]) -> list[bytes]:
+    greeting = [command("AUTH", *login)] if login else []
+    if address.client_name:
+        greeting.append(command("CLIENT", "SETNAME", address.client_name))
+    if address.db:
+        greeting.append(command("SELECT", address.db))
+    return greeting

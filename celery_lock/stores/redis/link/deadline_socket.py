@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
 from time import monotonic
 
-__all__ = ["Hangup", "Line", "OutOfTime"]
+__all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
 
 
-class OutOfTime(Exception):
+class DeadlineExceeded(Exception):
     """The deadline of the call has passed."""
 
 
-class Hangup(Exception):
+class ConnectionLost(Exception):
     """The connection has ended under the call; a new one may do."""
 
 
-class Line:
+class DeadlineSocket:
     """Sends and receives until `ends`, by the clock that the socket's own waits go by."""
 
-    __slots__ = ("_sock", "_timeout", "ends")
+    __slots__ = ("_sock", "_timeout", "close", "ends")
 
-    def __init__(self, sock: socket.socket, ends: float) -> None:
+    def __init__(self, sock: socket.socket, ends: float, close: Callable[[], None]) -> None:
         self.ends = ends
+        self.close = close
+        """Ends the connection; in a forked child, for the child alone."""
         self._sock = sock
         self._timeout = -1.0
 
@@ -31,36 +34,36 @@ class Line:
         """Send all of it."""
         sent, whole = 0, len(data)
         while sent < whole:
-            self._arm()
+            self._set_timeout()
             try:
                 # sendall() of a TLS socket would wait anew for each piece
                 sent += self._sock.send(memoryview(data)[sent:] if sent else data)
             except OSError as error:
-                raise _trouble(error) from error
+                raise _failure(error) from error
 
     def receive(self) -> bytes:
         """Return what comes next, at least one byte."""
-        self._arm()
+        self._set_timeout()
         try:
             data = self._sock.recv(65536)
         except OSError as error:
-            raise _trouble(error) from error
+            raise _failure(error) from error
         if not data:
-            raise Hangup("the server closed the connection")
+            raise ConnectionLost("the server closed the connection")
         return data
 
-    def _arm(self) -> None:
+    def _set_timeout(self) -> None:
         left = self.ends - monotonic()
         if left <= 0:
-            raise OutOfTime
+            raise DeadlineExceeded
         # settimeout is a system call: spared while the old one is right to 3 %
         if not 0.97 * self._timeout <= left <= self._timeout:
             self._timeout = left * 1.01
             self._sock.settimeout(self._timeout)
 
 
-def _trouble(error: OSError) -> Exception:
+def _failure(error: OSError) -> Exception:
     # the kernel's own ETIMEDOUT (keepalive found the peer gone) is a TimeoutError too
     if isinstance(error, TimeoutError) and error.errno != errno.ETIMEDOUT:
-        return OutOfTime()
-    return Hangup(error.strerror or str(error))
+        return DeadlineExceeded()
+    return ConnectionLost(error.strerror or str(error))

@@ -6,7 +6,6 @@ itself is a `StoreUnavailable`, the rest a plain `StoreError`.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 
@@ -14,14 +13,22 @@ from ....errors import StoreError, StoreUnavailable
 from .address import Address
 from .connect import Unreachable
 from .connection import NoCredentials
-from .deadline_socket import Hangup, OutOfTime
-from .pool import AllInUse
-from .resp import Garbage, Refused
+from .deadline_socket import ConnectionLost, DeadlineExceeded
+from .pool import PoolExhausted
+from .resp import ErrorReply, ProtocolError
 
-__all__ = ["PERMISSIONS", "TROUBLE", "code_of", "translated"]
+__all__ = ["FAILURES", "PERMISSIONS", "translated"]
 
-TROUBLE = (AllInUse, Garbage, Hangup, NoCredentials, OutOfTime, Refused, Unreachable)
-"""All that a call can end with; nothing else is translated."""
+FAILURES = (
+    ConnectionLost,
+    DeadlineExceeded,
+    ErrorReply,
+    NoCredentials,
+    PoolExhausted,
+    ProtocolError,
+    Unreachable,
+)
+"""All that a call can end with but our own errors; nothing else is translated."""
 
 PERMISSIONS = (
     "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop"
@@ -43,40 +50,25 @@ _PASSING = {
     "TRYAGAIN": "its cluster is moving keys",
 }
 _CLIENT_CERTIFICATE = "does it ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
-_FROM_SCRIPT = re.compile(rf"-({'|'.join(_PASSING)}|NOPERM)\b")
-"""Redis 6.2 wraps the refusal of a command that a script called."""
-
-
-def code_of(refused: Refused) -> str:
-    """Return the word that says what kind of refusal it is, such as `NOPERM`."""
-    text = str(refused)
-    inner = _FROM_SCRIPT.search(text)
-    if inner:
-        return inner[1]
-    if "ACL failure in script" in text or "can't run this command or subcommand" in text:
-        return "NOPERM"
-    if "Protocol error: unauthenticated" in text:  # before a login few words are listened to
-        return "NOAUTH"
-    return text.partition(" ")[0]
 
 
 def translated(error: Exception, address: Address, seconds: float) -> StoreError:
-    """Return our error for one of `TROUBLE`; `seconds` is what the call had."""
-    if isinstance(error, Refused):
+    """Return our error for one of `FAILURES`; `seconds` is what the call had."""
+    if isinstance(error, ErrorReply):
         return _refused(error, address)
-    if isinstance(error, Garbage):
+    if isinstance(error, ProtocolError):
         return StoreError(
             f"{address.shown} is no Redis or Valkey server: it answered {error.args[0]!r};"
             " is the port right?"
         )
     if isinstance(error, Unreachable):
         return _unreachable(error.__cause__, address, seconds)
-    if isinstance(error, AllInUse):
+    if isinstance(error, PoolExhausted):
         cause = f"all connections of this process stayed in use for {seconds:.3g} s"
     elif isinstance(error, NoCredentials):
         # the error's text stays in its cause: it may have a piece of a secret
         cause = f"its credential provider failed ({type(error.__cause__).__name__})"
-    elif isinstance(error, Hangup):
+    elif isinstance(error, ConnectionLost):
         if isinstance(error.__cause__, ssl.SSLError):
             return _unreachable(error.__cause__, address, seconds)
         cause = f"the connection broke, and the one after it as well ({error})"
@@ -121,8 +113,8 @@ def _reason(cause: BaseException | None) -> str:
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
-def _refused(refused: Refused, address: Address) -> StoreError:
-    text, code, shown = str(refused), code_of(refused), address.shown
+def _refused(refused: ErrorReply, address: Address) -> StoreError:
+    text, code, shown = str(refused), refused.code, address.shown
     if code in _PASSING:
         return StoreUnavailable(shown, _PASSING[code])
     if "max number of clients" in text:

@@ -9,28 +9,28 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
-from .address import Address
-from .connection import Wire
+from .connection import Connection
+from .discovery import Directory
 
-__all__ = ["AllInUse", "Pool"]
+__all__ = ["Pool", "PoolExhausted"]
 
 
-class AllInUse(Exception):
+class PoolExhausted(Exception):
     """No connection became free in time."""
 
 
 class Pool:
     """Lends connections to one server. Belongs to one process: a child makes its own."""
 
-    def __init__(self, address: Address, size: int) -> None:
+    def __init__(self, directory: Directory, size: int) -> None:
         self.size = size
-        self._idle = [Wire(address) for _ in range(size)]  # none is connected yet
+        self._idle = [Connection(directory) for _ in range(size)]  # none is connected yet
         self._returned = threading.Condition(threading.Lock())
         self._waiting = 0
         self._closed = False
 
-    def take(self, ends: float) -> Wire:
-        """Return a connection that nobody else uses; raise `AllInUse` at `ends`."""
+    def take(self, ends: float) -> Connection:
+        """Return a connection that nobody else uses; raise `PoolExhausted` at `ends`."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -46,19 +46,19 @@ class Pool:
                     except IndexError:
                         left = ends - monotonic()
                     if left <= 0:
-                        raise AllInUse
+                        raise PoolExhausted
                     self._returned.wait(left)
             finally:
                 self._waiting -= 1
 
-    def give(self, wire: Wire) -> None:
+    def give(self, connection: Connection) -> None:
         """Take a connection back; the dead ones are lent last."""
-        if self._closed:
-            wire.close()
-        if wire.connected:
-            self._idle.append(wire)
+        if self._closed or connection.unread:
+            connection.close()
+        if connection.connected:
+            self._idle.append(connection)
         else:
-            self._idle.insert(0, wire)
+            self._idle.insert(0, connection)
         if self._waiting:
             with self._returned:
                 self._returned.notify()
@@ -66,5 +66,5 @@ class Pool:
     def close(self) -> None:
         """End the idle connections now, and those in use as they come back."""
         self._closed = True
-        for wire in list(self._idle):
-            wire.close()
+        for connection in list(self._idle):
+            connection.close()

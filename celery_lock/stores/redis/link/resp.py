@@ -6,22 +6,41 @@ command costs half of what a client library's call does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["Garbage", "Reader", "Refused", "Reply", "Source", "command", "pack"]
+__all__ = ["ErrorReply", "ProtocolError", "Reader", "Reply", "Source", "command", "pack"]
 
 Reply = int | bytes | None | list["Reply"]
 
 _MOST = 4 * 1024 * 1024
 """Bytes of one reply at most: `INFO` has some thousand. A flood must not fill the memory."""
 
+_FROM_SCRIPT = re.compile(
+    r"-(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN)\b"
+)
+"""Redis 6.2 wraps the error of a command that a script called."""
 
-class Refused(Exception):
+
+class ErrorReply(Exception):
     """The server answered with an error; its text begins with a code such as `NOSCRIPT`."""
 
+    @property
+    def code(self) -> str:
+        """The word that says what kind of error it is, such as `NOPERM`."""
+        text = str(self)
+        inner = _FROM_SCRIPT.search(text)
+        if inner:
+            return inner[1]
+        if "ACL failure in script" in text or "can't run this command or subcommand" in text:
+            return "NOPERM"
+        if "Protocol error: unauthenticated" in text:  # before a login few words are listened to
+            return "NOAUTH"
+        return text.partition(" ")[0]
 
-class Garbage(Exception):
+
+class ProtocolError(Exception):
     """What came is no reply: this is no Redis, or the connection is out of step."""
 
 
@@ -66,24 +85,30 @@ class Reader:
         return self._at == len(self._data)
 
     def read(self) -> Reply:
-        """Return the next reply; raise `Refused` if it is an error, `Garbage` if it is none."""
+        """Return the next reply; raise `ErrorReply` if it is an error."""
         line = self._line()
         kind, rest = line[:1], line[1:]
         if kind == b"-":
-            raise Refused(rest.decode("utf-8", "replace"))
+            raise ErrorReply(rest.decode("utf-8", "replace"))
         if kind == b"+":
             return rest
         try:
             number = int(rest)
         except ValueError:
-            raise Garbage(line[:64]) from None
+            raise ProtocolError(line[:64]) from None
         if kind == b":":
             return number
         if kind == b"$":
             return None if number < 0 else self._exactly(number)
         if kind == b"*" and number <= _MOST:
-            return None if number < 0 else [self.read() for _ in range(number)]
-        raise Garbage(line[:64])
+            return None if number < 0 else self._list(number)
+        raise ProtocolError(line[:64])
+
+    def _list(self, count: int) -> Reply:
+        try:
+            return [self.read() for _ in range(count)]
+        except ErrorReply as error:  # what follows it in the list would be taken for a reply
+            raise ProtocolError(f"a list with the error {error}".encode()) from error
 
     def _line(self) -> bytes:
         end = self._data.find(b"\r\n", self._at)
@@ -96,7 +121,7 @@ class Reader:
 
     def _exactly(self, count: int) -> bytes:
         if count > _MOST:
-            raise Garbage(b"$%d" % count)
+            raise ProtocolError(b"$%d" % count)
         end = self._at + count
         while len(self._data) < end + 2:
             self._more()
@@ -112,6 +137,6 @@ class Reader:
             return
         rest = self._data[self._at :]
         if len(rest) > _MOST:
-            raise Garbage(rest[:64])
+            raise ProtocolError(rest[:64])
         self._data = rest + self._source.receive()
         self._at = 0

@@ -1,33 +1,44 @@
-"""Calls to one server: a connection from the process's own pool, a deadline, errors of ours."""
+"""Calls to the server: a connection from the process's own pool, a deadline, errors of ours."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
+from ....errors import StoreError
+from ....model.per_process import PerProcess
 from .address import Address
-from .errors import TROUBLE, code_of, translated
-from .pool import Pool
-from .resp import Refused, Reply, command
+from .connection import Connection
+from .discovery import Directory
+from .errors import FAILURES, translated
+from .pool import Pool, PoolExhausted
+from .resp import ErrorReply, Reply, command
 from .script import Script
-from .watch_slots import Turns
+from .watchers import Watchers
 
-__all__ = ["Server"]
+__all__ = ["Call", "Server"]
+
+Call = tuple[Script, Sequence[str], Sequence[str | int]]
+"""A script, its keys and its other arguments."""
 
 
 class Server:
-    """What the store says and hears, each call within `deadline` seconds."""
+    """What the store says and hears, each call within `deadline` seconds.
+
+    A call whose connection dies is sent once more: it may have been executed, so each script has
+    to be one that can be repeated.
+    """
 
     def __init__(
-        self, address: Address, *, deadline: float, connections: int, watchers: int
+        self, directory: Directory, *, deadline: float, connections: int, watchers: int
     ) -> None:
-        self.address = address
         self.deadline = deadline
-        self._connections = connections
-        self._watchers = watchers
-        self._own: dict[int, tuple[Pool, Turns]] = {}
+        self.url = directory.shown
+        """Where it is, without user, password and query."""
+        self._directory = directory
+        self._nowhere = Address(shown=directory.shown)  # for errors before there is a connection
+        self._own = PerProcess(lambda: (Pool(directory, connections), Watchers(watchers)))
 
     def run(
         self,
@@ -37,60 +48,106 @@ class Server:
         within: float | None = None,
     ) -> Any:
         """Run a script with these keys and arguments, and return its answer."""
-        seconds = self.deadline if within is None else min(within, self.deadline)
+        seconds = self._seconds(within)
         ends = monotonic() + seconds
-        pool, _ = self._of_process()
+        pool, _ = self._own()
+        connection = self._take(pool, ends, seconds)
         try:
-            wire = pool.take(ends)
             try:
-                return wire.exchange(script.call(keys, args), ends)
-            except Refused as refused:
-                if code_of(refused) != "NOSCRIPT":
+                return connection.exchange(script.call(keys, args), ends)
+            except ErrorReply as error:
+                if error.code != "NOSCRIPT":
                     raise
                 # the server is new, or has been told to forget; this time it remembers
-                return wire.exchange(script.call_in_full(keys, args), ends)
-            finally:
-                pool.give(wire)
-        except TROUBLE as error:
-            raise translated(error, self.address, seconds) from error
+                return connection.exchange(script.call_in_full(keys, args), ends)
+        except FAILURES as error:
+            raise self._failure(error, connection, seconds) from error
+        finally:
+            pool.give(connection)
 
-    def say(self, *parts: str | int, blocks: float = 0.0) -> Reply:
-        """Send one command, which the server may answer `blocks` seconds late on purpose."""
-        seconds = self.deadline + blocks
+    def run_each(self, calls: Sequence[Call], within: float | None = None) -> list[Any]:
+        """Run scripts in one round trip; return for each its answer, or its own `StoreError`.
+
+        The scripts must not depend on each other: some may be executed and others not. One that
+        ends with `StoreUnavailable` may have been executed.
+        """
+        if not calls:
+            return []
+        seconds = self._seconds(within)
         ends = monotonic() + seconds
-        pool, _ = self._of_process()
+        pool, _ = self._own()
+        connection = self._take(pool, ends, seconds)
         try:
-            wire = pool.take(ends)
-            try:
-                return wire.exchange(command(*parts), ends)
-            finally:
-                pool.give(wire)
-        except TROUBLE as error:
-            raise translated(error, self.address, seconds) from error
+            commands = [script.call(keys, args) for script, keys, args in calls]
+            outcomes = connection.exchange_each(commands, ends)
+            unknown = [
+                place
+                for place, outcome in enumerate(outcomes)
+                if isinstance(outcome, ErrorReply) and outcome.code == "NOSCRIPT"
+            ]
+            if unknown:
+                in_full = [calls[place][0].call_in_full(*calls[place][1:]) for place in unknown]
+                answers = connection.exchange_each(in_full, ends)
+                for place, answer in zip(unknown, answers, strict=True):
+                    outcomes[place] = answer
+            return [
+                self._failure(outcome, connection, seconds)
+                if isinstance(outcome, Exception)
+                else outcome
+                for outcome in outcomes
+            ]
+        finally:
+            pool.give(connection)
+
+    def pop(self, key: str, seconds: float) -> bool:
+        """Wait so long for an element of the list `key`, and take it out; `False`: none came."""
+        seconds = max(seconds, 0.001)  # for BLPOP zero is for ever
+        packed = command("BLPOP", key, f"{seconds:.3f}")
+        return self._exchange(packed, self.deadline + seconds) is not None
+
+    def say(self, *parts: str | int) -> Reply:
+        """Send one command that has no key, and return its reply."""
+        return self._exchange(command(*parts), self.deadline)
+
+    def find(self) -> Address:
+        """Say where the server is now."""
+        return self._directory.find(monotonic() + self.deadline)
 
     @property
-    def turns(self) -> Turns:
+    def watchers(self) -> Watchers:
         """Who of this process may block a connection."""
-        return self._of_process()[1]
+        return self._own()[1]
 
     def close(self) -> None:
         """End this process's connections. The next call opens one again."""
-        own = self._own.pop(os.getpid(), None)
+        own = self._own.drop()
         if own is not None:
             own[0].close()
 
-    def _of_process(self) -> tuple[Pool, Turns]:
-        """Return this process's own pool.
+    def _seconds(self, within: float | None) -> float:
+        return self.deadline if within is None else min(within, self.deadline)
 
-        A child that was forked finds its parent's, with sockets that are not its own to use and
-        perhaps a lock that nobody will ever open: it leaves them alone and makes new ones.
-        """
-        pid = os.getpid()
-        own = self._own.get(pid)
-        if own is None:
-            new = Pool(self.address, self._connections), Turns(self._watchers)
-            own = self._own.setdefault(pid, new)  # atomic: one of several threads wins
-            for other in list(self._own):
-                if other != pid:
-                    self._own.pop(other, None)
-        return own
+    def _exchange(self, packed: bytes, seconds: float) -> Reply:
+        ends = monotonic() + seconds
+        pool, _ = self._own()
+        connection = self._take(pool, ends, seconds)
+        try:
+            return connection.exchange(packed, ends)
+        except FAILURES as error:
+            raise self._failure(error, connection, seconds) from error
+        finally:
+            pool.give(connection)
+
+    def _take(self, pool: Pool, ends: float, seconds: float) -> Connection:
+        try:
+            return pool.take(ends)
+        except PoolExhausted as error:
+            raise translated(error, self._nowhere, seconds) from error
+
+    def _failure(self, error: Exception, connection: Connection, seconds: float) -> StoreError:
+        """Return the error that is raised, or returned for one call of several."""
+        if isinstance(error, StoreError):  # the directory's own
+            return error
+        failure = translated(error, connection.address or self._nowhere, seconds)
+        failure.__cause__ = error
+        return failure
