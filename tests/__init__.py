@@ -1,1 +1,1 @@
-"""The tests: one room for each kind of proof, and the ground (services, procdocker) below them."""
+"""The tests: one room for each kind of proof, and what they stand on: services, procdocker."""

@@ -1,4 +1,4 @@
-"""The ground of the tests, and how to stand on it.
+"""What the tests stand on, and how to ask for it.
 
 Servers (each test gets an empty one; loopback, ports from the kernel, dead with pytest):
     redis_url       URL of the session's Redis, emptied before the test. Do not kill that server.

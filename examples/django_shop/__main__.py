@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from examples.ground import Ground, play
+from examples.demo import Demo, play
 
 HERE = Path(__file__).resolve().parent
 
 
-def story(ground: Ground) -> bool:
-    environment = {**ground.environment, "SHOP_DATABASE": str(ground.folder / "db.sqlite3")}
+def story(demo: Demo) -> bool:
+    environment = {**demo.environment, "SHOP_DATABASE": str(demo.folder / "db.sqlite3")}
 
     def manage(*argv: str) -> bool:
         print("$ python manage.py", *argv, flush=True)
@@ -23,7 +23,7 @@ def story(ground: Ground) -> bool:
         return False
     database = environment["SHOP_DATABASE"]
     print("$ celery -A shop worker    # twice", flush=True)
-    ground.workers("shop", "A", "B", concurrency=2, cwd=HERE, SHOP_DATABASE=database)
+    demo.workers("shop", "A", "B", concurrency=2, cwd=HERE, SHOP_DATABASE=database)
     return manage("rush")
 
 

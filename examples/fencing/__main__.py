@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from examples.ground import Ground, play
+from examples.demo import Demo, play
 
 from .app import app, charge, charge_without_token
 from .books import Books, Write
@@ -20,39 +20,39 @@ PAUSED, OTHER = 100, 10
 RIGHT = BALANCE - PAUSED - OTHER
 
 
-def story(ground: Ground) -> bool:
-    app.conf.update(broker_url=ground.url, result_backend=ground.url)
-    books = Books(ground.folder / "books.sqlite")
+def story(demo: Demo) -> bool:
+    app.conf.update(broker_url=demo.url, result_backend=demo.url)
+    books = Books(demo.folder / "books.sqlite")
     books.create()
-    ground.workers("examples.fencing.app", "A", "B", FENCING_FOLDER=str(ground.folder))
+    demo.workers("examples.fencing.app", "A", "B", FENCING_FOLDER=str(demo.folder))
     print(f"{BALANCE} points; {PAUSED} and {OTHER} are charged at once, so {RIGHT} should be left.")
     print(f"Who charges {PAUSED} is stopped after it has read, for longer than its lease of 2 s.")
 
-    without = charge_both(ground, books, charge_without_token)
+    without = charge_both(demo, books, charge_without_token)
     wrong = tell("Without the token", books, without)
-    fenced = charge_both(ground, books, charge)
+    fenced = charge_both(demo, books, charge)
     right = tell("With the token in the WHERE clause", books, fenced)
 
     refused = [write for write in fenced if not write.accepted]
     return wrong == BALANCE - PAUSED and right == RIGHT and len(refused) == 1
 
 
-def charge_both(ground: Ground, books: Books, task: Any) -> list[Write]:
+def charge_both(demo: Demo, books: Books, task: Any) -> list[Write]:
     """Charge twice, the first time by a process that is paused; return who wrote what."""
-    provider = Provider(ground.folder)
+    provider = Provider(demo.folder)
     provider.forget()
     books.begin(USER, BALANCE)
 
     paused = task.delay(USER, PAUSED)
-    process = ground.wait_for("the first charge", lambda: provider.waiting(PAUSED))
+    process = demo.wait_for("the first charge", lambda: provider.waiting(PAUSED))
     os.kill(process, signal.SIGSTOP)
     try:
         provider.answer(OTHER)
-        ground.results(task.delay(USER, OTHER))  # runs when the lease of the first has ended
+        demo.results(task.delay(USER, OTHER))  # runs when the lease of the first has ended
         provider.answer(PAUSED)
     finally:
         os.kill(process, signal.SIGCONT)
-    ground.results(paused)
+    demo.results(paused)
     return books.writes()
 
 

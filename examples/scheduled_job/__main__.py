@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from examples.ground import Ground, play
+from examples.demo import Demo, play
 
 from .app import EVERY
 
@@ -21,35 +21,35 @@ WATCHED = 2
 _SENT = re.compile(r"\[([\d-]+ [\d:]+),(\d+): .*Sending due task report")
 
 
-def story(ground: Ground) -> bool:
-    runs = ground.folder / "runs"
+def story(demo: Demo) -> bool:
+    runs = demo.folder / "runs"
     runs.touch()
-    ground.workers(APP, "A", concurrency=2, SCHEDULED_JOB_RUNS=str(runs))
+    demo.workers(APP, "A", concurrency=2, SCHEDULED_JOB_RUNS=str(runs))
     for beat, late in LATE.items():
-        argv = ["-A", APP, "beat", "--loglevel", "INFO", "--schedule", str(ground.folder / beat)]
-        ground.start(beat, argv, BEAT_NAME=beat, BEAT_CLOCK_LATE=str(late))
+        argv = ["-A", APP, "beat", "--loglevel", "INFO", "--schedule", str(demo.folder / beat)]
+        demo.start(beat, argv, BEAT_NAME=beat, BEAT_CLOCK_LATE=str(late))
     print(f"Two beats fire a job every {EVERY} s; the clock of the second is 1.5 s late.")
 
-    numbers = ground.wait_for(f"{WATCHED} due times", lambda: watched(ground))
+    numbers = demo.wait_for(f"{WATCHED} due times", lambda: watched(demo))
     # the worker has done with the last message when the job could have been due once more
-    ground.wait_for("the last run", lambda: time.time() > (numbers[-1] + 1) * EVERY)
-    return show(numbers, sent(ground), ran(runs))
+    demo.wait_for("the last run", lambda: time.time() > (numbers[-1] + 1) * EVERY)
+    return show(numbers, sent(demo), ran(runs))
 
 
-def watched(ground: Ground) -> list[int]:
+def watched(demo: Demo) -> list[int]:
     """Return the first due times for which both beats have fired, by their numbers since 1970.
 
     Nothing is returned while there are too few.
     """
-    by_both = [number for number, times in sorted(sent(ground).items()) if len(times) == len(LATE)]
+    by_both = [number for number, times in sorted(sent(demo).items()) if len(times) == len(LATE)]
     return by_both[:WATCHED] if len(by_both) >= WATCHED else []
 
 
-def sent(ground: Ground) -> dict[int, dict[str, float]]:
+def sent(demo: Demo) -> dict[int, dict[str, float]]:
     """Return when each beat has fired for each due time."""
     found: dict[int, dict[str, float]] = defaultdict(dict)
     for beat, late in LATE.items():
-        for match in filter(None, map(_SENT.match, ground.log(beat))):
+        for match in filter(None, map(_SENT.match, demo.log(beat))):
             at = time.mktime(time.strptime(match[1], "%Y-%m-%d %H:%M:%S")) + int(match[2]) / 1000
             found[int((at - late) // EVERY)][beat] = at
     return found

@@ -23,7 +23,7 @@ from tests.beats.kinds import KINDS, Kind
 from tests.beats.plan import ALL, BEATS, CALM_LAST, plan
 from tests.beats.play import play
 from tests.beats.report import report
-from tests.beats.stage import on_stage
+from tests.beats.setup import running_setup
 from tests.beats.verdict import Verdict, judge
 from tests.services import RedisServer, find_redis
 from tests.services.survivors import end_survivors, mark_this_run
@@ -96,12 +96,12 @@ def run(
             entries=entries,
             database=database,
         )
-        stage = stack.enter_context(on_stage(store, broker, made))
+        setup = stack.enter_context(running_setup(store, broker, made))
         made.start(beats)
         made.wait_up()
         faults = [one for one in plan(seed, seconds, only, calm) if (one.beat or 0) < beats]
-        play(stage, faults, seconds)
-        stage.drain()
+        play(setup, faults, seconds)
+        setup.drain()
     return judge(history_of(read(made.book)), entries)
 
 

@@ -13,7 +13,7 @@ from tests.beats import plan as plans
 from tests.beats.beats import Beat
 from tests.beats.book import note, read
 from tests.beats.plan import Fault
-from tests.beats.stage import Stage
+from tests.beats.setup import Setup
 
 __all__ = ["between_due_times", "play"]
 
@@ -26,9 +26,9 @@ PATIENCE = 15.0
 """Seconds that a fault waits until the beat, and one beside it, are up; then it is left out."""
 
 
-def play(stage: Stage, plan: Sequence[Fault], seconds: float) -> None:
+def play(setup: Setup, plan: Sequence[Fault], seconds: float) -> None:
     """Play it with the beats that run; they are stopped at the end."""
-    _Playing(stage, plan).run(seconds)
+    _Playing(setup, plan).run(seconds)
 
 
 def between_due_times(lines: Sequence[dict[str, Any]], now: float) -> bool:
@@ -42,8 +42,8 @@ def between_due_times(lines: Sequence[dict[str, Any]], now: float) -> bool:
 class _Playing:
     """One plan that is played."""
 
-    def __init__(self, stage: Stage, plan: Sequence[Fault]) -> None:
-        self.stage = stage
+    def __init__(self, setup: Setup, plan: Sequence[Fault]) -> None:
+        self.setup = setup
         self.began = time.monotonic()
         self._numbers = count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -61,15 +61,15 @@ class _Playing:
 
     def run(self, seconds: float) -> None:
         """Play until so many seconds have passed."""
-        note(self.stage.book, "began")
+        note(self.setup.book, "began")
         while self.now < seconds:
             while self._due and self._due[0][0] <= self.now:
                 heapq.heappop(self._due)[2]()
-            for beat in self.stage.beats.all:
+            for beat in self.setup.beats.all:
                 self._look_after(beat)
             time.sleep(EVERY)
-        note(self.stage.book, "ended")
-        for beat in self.stage.beats.all:
+        note(self.setup.book, "ended")
+        for beat in self.setup.beats.all:
             if beat.paused:
                 beat.resume()
             beat.stop()
@@ -90,7 +90,7 @@ class _Playing:
             self._after(self._dying.pop(beat.number, 1.0), lambda: self._start(beat))
         else:
             note(
-                self.stage.book,
+                self.setup.book,
                 "ended by itself",
                 beat=beat.home.name,
                 pid=beat.process.pid,
@@ -107,15 +107,15 @@ class _Playing:
         if fault.beat is None:
             self._do_to_store(fault)
             return
-        beat = self.stage.beats.all[fault.beat]
+        beat = self.setup.beats.all[fault.beat]
         if not self._may(fault, beat):
             late = self._flushed is not None and fault.at < self._flushed
             if self.now - fault.at < PATIENCE and not late:
                 self._after(AGAIN, lambda: self._do(fault))
             else:
-                note(self.stage.book, "left out", fault=fault.what)
+                note(self.setup.book, "left out", fault=fault.what)
             return
-        note(self.stage.book, "fault", fault=fault.what, beat=beat.home.name, value=fault.value)
+        note(self.setup.book, "fault", fault=fault.what, beat=beat.home.name, value=fault.value)
         if fault.what == plans.KILL:
             self._ended.add(beat.number)
             beat.kill()
@@ -138,7 +138,7 @@ class _Playing:
             return True
         if fault.what == plans.PAUSE and beat.age < plans.YOUNG:
             return False
-        return beat.up() and any(one.up() for one in self.stage.beats.all if one is not beat)
+        return beat.up() and any(one.up() for one in self.setup.beats.all if one is not beat)
 
     def _all_remember(self) -> bool:
         """Whether an emptied store can be filled with what the beats remember.
@@ -146,13 +146,13 @@ class _Playing:
         One that has just started has read nothing yet, and for the moment of a due time those who
         have not heard of its run would fire it again: no memory can mend either.
         """
-        beats = self.stage.beats.all
+        beats = self.setup.beats.all
         if not all(beat.up() and beat.age >= plans.YOUNG for beat in beats):
             return False
-        return between_due_times(read(self.stage.book), time.time())
+        return between_due_times(read(self.setup.book), time.time())
 
     def _do_to_store(self, fault: Fault) -> None:
-        store, book = self.stage.store, self.stage.book
+        store, book = self.setup.store, self.setup.book
         if fault.what == plans.FLUSH and not self._all_remember():
             self._after(EVERY, lambda: self._do(fault))
             return

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.faults.broken import CONTROLS
-from tests.faults.ground import grounds, kind_of
 from tests.faults.page import PAGE, page
 from tests.faults.plan import Session, sessions
 from tests.faults.redelivery import Played, Scale, play_rabbit, play_redis
 from tests.faults.rows import Row, rows, why_not
 from tests.faults.scenario import Outcome
+from tests.faults.setup import kind_of, setups
 from tests.faults.store_play import StoreOutcome, play_server, play_wire
 from tests.faults.store_rows import SERVER_ROWS, WIRE_ROWS
 from tests.services import RabbitServer, RedisServer, find_rabbit, find_redis
@@ -116,7 +116,7 @@ class Run:
             return []
         kinds = list(dict.fromkeys(kind_of(row.ending) for row in chosen))
         folder = self.folder / (control.replace(" ", "-") or "endings")
-        with grounds(self.binary, folder, kinds, control) as made:
+        with setups(self.binary, folder, kinds, control) as made:
 
             def one(session: Session) -> list[Outcome]:
                 outcomes = list(session.play(made[session.kind.name]))

@@ -9,20 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.faults.ground import Ground
+from tests.faults.setup import Setup
 from tests.services import Proxy, Worker
 
-__all__ = ["FAULTS", "SOFT", "Scene"]
+__all__ = ["FAULTS", "SOFT", "BusyWorker"]
 
 SOFT = 1.0
 """Seconds of a soft shutdown: too few for a body that waits."""
 
 
 @dataclass(frozen=True)
-class Scene:
+class BusyWorker:
     """A worker in the midst of its bodies."""
 
-    ground: Ground
+    setup: Setup
     worker: Worker
     wire: Proxy | None
     pids: Sequence[int]
@@ -30,53 +30,53 @@ class Scene:
     task_ids: Sequence[str]
 
 
-def nothing(scene: Scene) -> None:
+def nothing(busy: BusyWorker) -> None:
     """The body ends by itself, or Celery ends it."""
 
 
-def _child(number: int) -> Callable[[Scene], None]:
-    def fault(scene: Scene) -> None:
-        for pid in set(scene.pids):
+def _child(number: int) -> Callable[[BusyWorker], None]:
+    def fault(busy: BusyWorker) -> None:
+        for pid in set(busy.pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     return fault
 
 
-def _revoke(name: str) -> Callable[[Scene], None]:
-    def fault(scene: Scene) -> None:
-        scene.ground.app.control.revoke(
-            list(scene.task_ids),
+def _revoke(name: str) -> Callable[[BusyWorker], None]:
+    def fault(busy: BusyWorker) -> None:
+        busy.setup.app.control.revoke(
+            list(busy.task_ids),
             terminate=True,
             signal=f"SIG{name}",
-            destination=[scene.worker.hostname],
+            destination=[busy.worker.hostname],
         )
 
     return fault
 
 
-def _main(number: int) -> Callable[[Scene], None]:
-    def fault(scene: Scene) -> None:
-        scene.worker.process.signal(number)
+def _main(number: int) -> Callable[[BusyWorker], None]:
+    def fault(busy: BusyWorker) -> None:
+        busy.worker.process.signal(number)
 
     return fault
 
 
-def lose_machine(scene: Scene) -> None:
+def lose_machine(busy: BusyWorker) -> None:
     """Nothing more comes from it, not even the end of its connections."""
-    assert scene.wire is not None
-    scene.wire.swallow()
-    scene.worker.process.kill()
+    assert busy.wire is not None
+    busy.wire.swallow()
+    busy.worker.process.kill()
 
 
-def pause(scene: Scene) -> None:
+def pause(busy: BusyWorker) -> None:
     """The worker stands still for twice its ttl."""
-    scene.worker.pause()
-    time.sleep(2 * scene.ground.kind.ttl)
-    scene.worker.resume()
+    busy.worker.pause()
+    time.sleep(2 * busy.setup.kind.ttl)
+    busy.worker.resume()
 
 
-FAULTS: dict[str, Callable[[Scene], None]] = {
+FAULTS: dict[str, Callable[[BusyWorker], None]] = {
     "nothing": nothing,
     "kill child": _child(signal.SIGKILL),
     "terminate child": _child(signal.SIGTERM),

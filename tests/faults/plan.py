@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.faults.app import TWINS
-from tests.faults.ground import Ground, Kind, kind_of
 from tests.faults.rows import Row
-from tests.faults.scenario import Cast, Outcome, on_stage, outcome, play
+from tests.faults.scenario import Outcome, Trial, outcome, play, target_of
+from tests.faults.setup import Kind, Setup, kind_of
 
 __all__ = ["Session", "judged", "sessions"]
 
 
 @dataclass(frozen=True)
 class Session:
-    """Rows of one pool and one kind of ground, for one worker after the other."""
+    """Rows of one pool and one kind of setup, for one worker after the other."""
 
     kind: Kind
     batches: tuple[tuple[Row, ...], ...]
@@ -28,29 +28,29 @@ class Session:
         which = first.ending.name if len(self.batches) == 1 else f"{len(self.batches)} endings"
         return f"{first.pool}: {which}"
 
-    def play(self, ground: Ground) -> Iterator[Outcome]:
+    def play(self, setup: Setup) -> Iterator[Outcome]:
         """Play them all."""
         first = self.batches[0][0]
         # one slot: one body at a time, and for a fault of the whole worker a worker for each
         takes = [one for rows in self.batches for one in _takes(rows)]
         slots = max(len(rows) * len(twins) for rows, twins in takes)
-        casts: list[Cast] = []
+        trials: list[Trial] = []
         if first.ending.alone:
             for some, twins in takes:
-                with on_stage(ground, first.ending, first.pool, slots) as stage:
-                    casts += play(stage, some, twins)
+                with target_of(setup, first.ending, first.pool, slots) as target:
+                    trials += play(target, some, twins)
         else:
-            with on_stage(ground, first.ending, first.pool, slots) as stage:
+            with target_of(setup, first.ending, first.pool, slots) as target:
                 for some, twins in takes:
-                    casts += play(stage, some, twins)
-        yield from judged([row for rows in self.batches for row in rows], casts)
+                    trials += play(target, some, twins)
+        yield from judged([row for rows in self.batches for row in rows], trials)
 
 
-def judged(rows: Sequence[Row], casts: Sequence[Cast], stall: float = 0.0) -> list[Outcome]:
-    """Judge each row by its two casts; see `outcome`."""
+def judged(rows: Sequence[Row], trials: Sequence[Trial], stall: float = 0.0) -> list[Outcome]:
+    """Judge each row by its two trials; see `outcome`."""
 
-    def of(row: Row, twin: str) -> Cast:
-        return next(cast for cast in casts if cast.row is row and cast.twin == twin)
+    def of(row: Row, twin: str) -> Trial:
+        return next(trial for trial in trials if trial.row is row and trial.twin == twin)
 
     return [outcome(of(row, "locked"), of(row, "plain"), stall) for row in rows]
 

@@ -102,7 +102,7 @@ class Played:
 
 
 @dataclass
-class Theatre:
+class Redeliveries:
     """An app that sends, workers that come and go, and one book."""
 
     app: celery.Celery
@@ -184,7 +184,7 @@ class Theatre:
 
 
 @contextmanager
-def _theatre(folder: Path, broker: str, store: str, scale: Scale) -> Iterator[Theatre]:
+def _redeliveries(folder: Path, broker: str, store: str, scale: Scale) -> Iterator[Redeliveries]:
     env = {
         bodies.TTL: str(TTL),
         app_module.VISIBILITY: str(scale.visibility),
@@ -209,7 +209,7 @@ def _theatre(folder: Path, broker: str, store: str, scale: Scale) -> Iterator[Th
         app: Any = app_module.make_app(broker_url=broker, result_backend=store)
         app.conf.broker_transport_options["visibility_timeout"] = scale.visibility
         stack.callback(app.close)
-        yield Theatre(app, folder / f"book-{uuid.uuid4().hex[:6]}.jsonl", start)
+        yield Redeliveries(app, folder / f"book-{uuid.uuid4().hex[:6]}.jsonl", start)
 
 
 def play_redis(server: RedisServer, db: int, folder: Path, scale: Scale) -> list[Played]:
@@ -217,42 +217,42 @@ def play_redis(server: RedisServer, db: int, folder: Path, scale: Scale) -> list
     url = server.url_for(db)
     half = 0.75 * scale.visibility
     """So long that a copy may exist."""
-    with _theatre(folder, url, url, scale) as stage, Sweeper(stage.app):
-        doomed = stage.start("doomed", slots=2)
-        cold = stage.start("cold", slots=2)
-        first, second = stage.start("pair", slots=7), stage.start("pair", "held", slots=7)
+    with _redeliveries(folder, url, url, scale) as setup, Sweeper(setup.app):
+        doomed = setup.start("doomed", slots=2)
+        cold = setup.start("cold", slots=2)
+        first, second = setup.start("pair", slots=7), setup.start("pair", "held", slots=7)
         for worker in (doomed, cold, first, second):
             worker.wait_ready()
 
-        stage.send(LONG, "pair", "returns", scale.body)
-        stage.send(PLAIN, "pair", "returns", scale.body, kind="plain")
-        stage.send(SKIP, "pair", "returns", scale.body, kind="skipping")
-        stage.send(KILLED, "doomed", "returns", scale.body)
-        stage.send(KILLED_SKIP, "doomed", "returns", scale.body, kind="skipping")
-        stage.send(QUEUED, "held", "returns", scale.visibility + 1.5)
-        stage.send(COLD, "cold", "returns", scale.body + scale.visibility)
-        stage.send(REJECTS, "pair", "requeues", half)
-        stage.send(REPLACES, "pair", "replaces", half)
-        stage.send(RETRIES, "pair", "retries", half)
-        again = stage.send(TWICE, "pair", "returns", half)
-        both = stage.send(BOTH, "pair", "returns", half)
-        stage.send(BOTH, "pair", "returns", half, task_id=both)
-        stage.started(KILLED, KILLED_SKIP, QUEUED, COLD)
-        stage.leave(second, "held")  # nobody takes its copy now
-        stage.take(first, "doomed")
-        stage.take(second, "cold")
-        began = max(run.start for case in (KILLED, KILLED_SKIP) for run in stage.runs(case))
+        setup.send(LONG, "pair", "returns", scale.body)
+        setup.send(PLAIN, "pair", "returns", scale.body, kind="plain")
+        setup.send(SKIP, "pair", "returns", scale.body, kind="skipping")
+        setup.send(KILLED, "doomed", "returns", scale.body)
+        setup.send(KILLED_SKIP, "doomed", "returns", scale.body, kind="skipping")
+        setup.send(QUEUED, "held", "returns", scale.visibility + 1.5)
+        setup.send(COLD, "cold", "returns", scale.body + scale.visibility)
+        setup.send(REJECTS, "pair", "requeues", half)
+        setup.send(REPLACES, "pair", "replaces", half)
+        setup.send(RETRIES, "pair", "retries", half)
+        again = setup.send(TWICE, "pair", "returns", half)
+        both = setup.send(BOTH, "pair", "returns", half)
+        setup.send(BOTH, "pair", "returns", half, task_id=both)
+        setup.started(KILLED, KILLED_SKIP, QUEUED, COLD)
+        setup.leave(second, "held")  # nobody takes its copy now
+        setup.take(first, "doomed")
+        setup.take(second, "cold")
+        began = max(run.start for case in (KILLED, KILLED_SKIP) for run in setup.runs(case))
 
-        stage.ended(TWICE, times=1)
-        stage.send(TWICE, "pair", "returns", half, task_id=again)
+        setup.ended(TWICE, times=1)
+        setup.send(TWICE, "pair", "returns", half, task_id=again)
         # the broker looks once a second for what has been delivered for too long
         time.sleep(max(0.0, began + scale.visibility + 1.3 - time.monotonic()))
-        stage.kill(doomed)
-        stage.shut_down_cold(cold)
-        stage.ended(QUEUED)
-        stage.take(first, "held")  # only now somebody sees the copy of what has succeeded
+        setup.kill(doomed)
+        setup.shut_down_cold(cold)
+        setup.ended(QUEUED)
+        setup.take(first, "held")  # only now somebody sees the copy of what has succeeded
 
-        stage.ended(*(case for case in stage.sent))
+        setup.ended(*(case for case in setup.sent))
         time.sleep(1.5 * scale.visibility + 1.0)  # whoever still comes now comes too often
 
         def waiting(ids: Sequence[str]) -> list[str]:
@@ -263,7 +263,7 @@ def play_redis(server: RedisServer, db: int, folder: Path, scale: Scale) -> list
                 kept += client.hvals("unacked")
             return [one for one in ids if any(one.encode() in message for message in kept)]
 
-        return stage.played(waiting)
+        return setup.played(waiting)
 
 
 def play_rabbit(
@@ -273,27 +273,27 @@ def play_rabbit(
     store = server.url_for(db)
     with (
         Proxy(rabbit.port) as wire,
-        _theatre(folder, rabbit.url_for(vhost), store, scale) as stage,
+        _redeliveries(folder, rabbit.url_for(vhost), store, scale) as setup,
     ):
-        near = stage.start("wired", slots=2, broker=rabbit.url_for(vhost, port=wire.port))
-        doomed = stage.start("doomed", slots=2)
-        other = stage.start("other", slots=4)
+        near = setup.start("wired", slots=2, broker=rabbit.url_for(vhost, port=wire.port))
+        doomed = setup.start("doomed", slots=2)
+        other = setup.start("other", slots=4)
         for worker in (near, doomed, other):
             worker.wait_ready()
-        stage.send(CUT, "wired", "returns", scale.body)
-        stage.send(RABBIT_KILLED, "doomed", "returns", scale.body)
-        stage.started(CUT, RABBIT_KILLED)
-        stage.take(other, "wired")
-        stage.take(other, "doomed")
+        setup.send(CUT, "wired", "returns", scale.body)
+        setup.send(RABBIT_KILLED, "doomed", "returns", scale.body)
+        setup.started(CUT, RABBIT_KILLED)
+        setup.take(other, "wired")
+        setup.take(other, "doomed")
 
         wire.cut()
-        stage.kill(doomed)
+        setup.kill(doomed)
 
-        stage.ended(CUT, RABBIT_KILLED)
+        setup.ended(CUT, RABBIT_KILLED)
         time.sleep(TTL + 3.0)
 
         def waiting(ids: Sequence[str]) -> list[str]:
-            with stage.app.connection_for_write() as connection:
+            with setup.app.connection_for_write() as connection:
                 channel: Any = connection.default_channel
                 left = sum(
                     channel.queue_declare(queue, passive=True).message_count
@@ -301,4 +301,4 @@ def play_rabbit(
                 )
             return list(ids) if left else []
 
-        return stage.played(waiting)
+        return setup.played(waiting)

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.app import TWINS
-from tests.faults.faults import FAULTS, SOFT, Scene
-from tests.faults.ground import NEXT, Ground, kind_of
+from tests.faults.faults import FAULTS, SOFT, BusyWorker
 from tests.faults.history import Finding, Run, find, read, runs_of
 from tests.faults.rows import Ending, Row
+from tests.faults.setup import NEXT, Setup, kind_of
 from tests.faults.watch import Watch, noticed
 from tests.services import Proxy, Worker, wait_for
 from tests.services.worker import Pool
 
-__all__ = ["SOON", "Cast", "Outcome", "Stage", "on_stage", "outcome", "play"]
+__all__ = ["SOON", "Outcome", "Target", "Trial", "outcome", "play", "target_of"]
 
 SOON = 1.0
 """Seconds in which a key is free when Celery has seen the end."""
@@ -30,7 +30,7 @@ CALM = 1.0
 
 
 @dataclass
-class Cast:
+class Trial:
     """One task that meets its fault, and who wants its key after it."""
 
     row: Row
@@ -59,104 +59,104 @@ class Cast:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Target:
     """A worker for one scenario, or for several one after the other."""
 
-    ground: Ground
+    setup: Setup
     worker: Worker
     queue: str
     wire: Proxy | None = None
 
 
 @contextmanager
-def on_stage(ground: Ground, ending: Ending, pool: Pool, slots: int) -> Iterator[Stage]:
+def target_of(setup: Setup, ending: Ending, pool: Pool, slots: int) -> Iterator[Target]:
     """A worker that runs; it is killed at the end."""
-    wire = Proxy(ground.server.port) if ending.fault == "lose machine" else None
+    wire = Proxy(setup.server.port) if ending.fault == "lose machine" else None
     soft = SOFT if ending.fault == "soft" else 0.0
-    worker, queue = ground.worker(pool, slots, args=ending.worker, soft=soft, wire=wire)
+    worker, queue = setup.worker(pool, slots, args=ending.worker, soft=soft, wire=wire)
     try:
         worker.start()
-        yield Stage(ground, worker, queue, wire)
+        yield Target(setup, worker, queue, wire)
     finally:
         worker.process.kill()
         if wire:
             wire.close()
 
 
-def play(stage: Stage, rows: Sequence[Row], twins: Sequence[str] = TWINS) -> list[Cast]:
+def play(target: Target, rows: Sequence[Row], twins: Sequence[str] = TWINS) -> list[Trial]:
     """Play rows of one ending at the same time, each with its twins."""
-    ending, ground = rows[0].ending, stage.ground
+    ending, setup = rows[0].ending, target.setup
     name = f"{ending.name}-{uuid.uuid4().hex[:6]}".replace(" ", "-").replace(",", "")
-    book = ground.folder / f"{name}.jsonl"
-    casts = [_cast(stage, row, twin, book) for row in rows for twin in twins]
-    wait_for(lambda: all(cast.started() for cast in casts), f"the bodies of {name}", timeout=20)
-    firsts = [first for cast in casts if (first := cast.started())]
+    book = setup.folder / f"{name}.jsonl"
+    trials = [_trial(target, row, twin, book) for row in rows for twin in twins]
+    wait_for(lambda: all(trial.started() for trial in trials), f"the bodies of {name}", timeout=20)
+    firsts = [first for trial in trials if (first := trial.started())]
     holders = {line["key"]: line["holder"] for line in read(book) if line["what"] == "start"}
-    with Watch(book, ground.store) as watch:
-        for cast in casts:
-            cast.watch = watch
-            if holders[cast.key]:
-                watch.key(cast.key, holders[cast.key])
+    with Watch(book, setup.store) as watch:
+        for trial in trials:
+            trial.watch = watch
+            if holders[trial.key]:
+                watch.key(trial.key, holders[trial.key])
         for pid in {run.pid for run in firsts}:
             watch.process(pid)
-        for cast in casts:
-            _send_next(ground, cast)
+        for trial in trials:
+            _send_next(setup, trial)
         time.sleep(0.2)
         FAULTS[ending.fault](
-            Scene(
-                ground,
-                stage.worker,
-                stage.wire,
+            BusyWorker(
+                setup,
+                target.worker,
+                target.wire,
                 [run.pid for run in firsts],
                 [run.task_id for run in firsts],
             )
         )
         if ending.ends_worker:
-            ground.take_over(stage.queue)
-        _settle(stage, casts)
-    told = noticed(stage.worker.logs())
-    for cast, first in zip(casts, firsts, strict=True):
-        cast.noticed = told.get(first.pid)
-    return casts
+            setup.take_over(target.queue)
+        _settle(target, trials)
+    told = noticed(target.worker.logs())
+    for trial, first in zip(trials, firsts, strict=True):
+        trial.noticed = told.get(first.pid)
+    return trials
 
 
-def _cast(stage: Stage, row: Row, twin: str, book: Path) -> Cast:
+def _trial(target: Target, row: Row, twin: str, book: Path) -> Trial:
     task_id, key = uuid.uuid4().hex, f"{twin}-{uuid.uuid4().hex[:8]}"
-    cast = Cast(row, twin, key, book, task_id, [task_id])
-    stage.ground.app.tasks[f"faults.{twin}.{row.acks.name}"].apply_async(
+    trial = Trial(row, twin, key, book, task_id, [task_id])
+    target.setup.app.tasks[f"faults.{twin}.{row.acks.name}"].apply_async(
         (str(book), key, row.ending.body),
         task_id=task_id,
-        queue=stage.queue,
+        queue=target.queue,
         **row.ending.limits,
     )
-    return cast
+    return trial
 
 
-def _send_next(ground: Ground, cast: Cast) -> None:
+def _send_next(setup: Setup, trial: Trial) -> None:
     """Who wants the key. After a pause two: the second shows whether the first one keeps it."""
     seconds = [0.1]
-    if cast.row.ending.fault == "pause":
-        seconds = [2 * ground.kind.ttl] * 2
+    if trial.row.ending.fault == "pause":
+        seconds = [2 * setup.kind.ttl] * 2
     for one in seconds:
-        task = ground.app.tasks[f"faults.{cast.twin}.next"]
-        cast.sent.append(task.apply_async((str(cast.book), cast.key, one), queue=NEXT).id)
+        task = setup.app.tasks[f"faults.{trial.twin}.next"]
+        trial.sent.append(task.apply_async((str(trial.book), trial.key, one), queue=NEXT).id)
 
 
-def _settle(stage: Stage, casts: Sequence[Cast]) -> None:
+def _settle(target: Target, trials: Sequence[Trial]) -> None:
     """Wait until every task has come to its end, or nothing more happens for a while."""
-    ground = stage.ground
+    setup = target.setup
     until, calm_since, waiting = time.monotonic() + SETTLE, None, frozenset[str]()
     # nobody sees who waits for a key: no message is left, and the body has not begun
-    next_ones = {task_id for cast in casts for task_id in cast.sent[1:]}
+    next_ones = {task_id for trial in trials for task_id in trial.sent[1:]}
     while time.monotonic() < until:
-        missing = set().union(*(cast.missing() for cast in casts))
+        missing = set().union(*(trial.missing() for trial in trials))
         if not missing:
             return
-        queued, kept = ground.pending(missing, stage.queue)
+        queued, kept = setup.pending(missing, target.queue)
         waiting = frozenset(queued | kept)
-        inside = any(run.how == "open" for cast in casts for run in cast.runs())
+        inside = any(run.how == "open" for trial in trials for run in trial.runs())
         # what a dead worker never acknowledged comes back after the visibility timeout
-        late = kept and (stage.worker.alive() or ground.kind.visibility < SETTLE)
+        late = kept and (target.worker.alive() or setup.kind.visibility < SETTLE)
         if inside or queued or late or missing & next_ones:
             calm_since = None
         elif calm_since is None:
@@ -164,8 +164,8 @@ def _settle(stage: Stage, casts: Sequence[Cast]) -> None:
         elif time.monotonic() - calm_since > CALM:
             break
         time.sleep(0.05)
-    for cast in casts:
-        cast.waiting = waiting & cast.missing()
+    for trial in trials:
+        trial.waiting = waiting & trial.missing()
 
 
 # -- what came of it ----------------------------------------------------------------------------
@@ -192,8 +192,8 @@ class Outcome:
         return "; ".join(self.wrong) or "ok"
 
 
-def outcome(locked: Cast, plain: Cast, stall: float = 0.0) -> Outcome:
-    """Judge a row by its two casts.
+def outcome(locked: Trial, plain: Trial, stall: float = 0.0) -> Outcome:
+    """Judge a row by its two trials.
 
     A key may be free `stall` seconds later than is promised: so long a busy machine may have kept
     a process from running.
@@ -234,21 +234,21 @@ def outcome(locked: Cast, plain: Cast, stall: float = 0.0) -> Outcome:
     )
 
 
-def _taken(cast: Cast) -> tuple[float | None, float]:
-    first, watch = cast.started(), cast.watch
+def _taken(trial: Trial) -> tuple[float | None, float]:
+    first, watch = trial.started(), trial.watch
     assert watch is not None
     if first is None or first.end is None:
         return None, 0.0
-    lines: list[dict[str, Any]] = read(cast.book)
+    lines: list[dict[str, Any]] = read(trial.book)
     holder = next(
         line["holder"] for line in lines if line["what"] == "start" and line["run"] == first.name
     )
-    later = [run.start for run in cast.runs() if run.start > first.start]
+    later = [run.start for run in trial.runs() if run.start > first.start]
     free = min([*later, *filter(None, [watch.passed_on.get(holder)])], default=None)
     if free is None:
         return None, 0.0
-    seen = max(watch.reaped.get(first.pid, 0.0), cast.noticed or 0.0)
+    seen = max(watch.reaped.get(first.pid, 0.0), trial.noticed or 0.0)
     unnoticed = 0.0
-    if first.how == "dead" and cast.row.ending.seen and seen:
+    if first.how == "dead" and trial.row.ending.seen and seen:
         unnoticed = max(0.0, min(seen, free) - first.end)
     return max(0.0, free - first.end), unnoticed

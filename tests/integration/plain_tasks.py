@@ -1,4 +1,4 @@
-"""Tasks without a lock: the proof of the ground, and the measure for tasks that have one."""
+"""Tasks without a lock: the proof that the services work, and the measure for tasks with one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.beats import inside
 from tests.beats.book import read
 from tests.beats.entries import ENTRIES, GRID, Entry
 from tests.beats.kinds import KINDS
-from tests.beats.scenes import Scenes, Sent, scenes
+from tests.beats.scenario import Scenario, Sent, scenario_of
 from tests.services import STALL, RedisServer
 
 pytestmark = pytest.mark.timeout(300)  # a scenario is played by all schedulers at once
@@ -26,7 +26,7 @@ PLAIN = ("persistent",)
 
 E1, E2 = (entry for entry in ENTRIES if entry.name in ("e1-plain", "e2-plain"))
 SECONDS = 6.0
-"""How long a scene is watched: a few due times of each entry."""
+"""How long a scenario is watched: a few due times of each entry."""
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def late(sent: Sequence[Sent]) -> list[Sent]:
 @pytest.fixture(scope="module", params=[3.0, -3.0], ids=["3 s fast", "3 s slow"])
 def alone(
     request: pytest.FixtureRequest, server: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scenes]:
+) -> Iterator[Scenario]:
     """One beat of each kind, whose clock is wrong."""
     with server.client() as client:
         client.flushall()
     folder = tmp_path_factory.mktemp("alone")
-    with scenes(server, folder, (*OURS, *PLAIN), (E1, GRID)) as made:
+    with scenario_of(server, folder, (*OURS, *PLAIN), (E1, GRID)) as made:
         for beats in made.each():
             beats.start(off=request.param)
         for beats in made.each():
@@ -80,7 +80,9 @@ def alone(
 
 
 @pytest.mark.parametrize("kind", OURS)
-def test_a_lone_beat_with_a_wrong_clock_fires_an_interval_on_time(alone: Scenes, kind: str) -> None:
+def test_a_lone_beat_with_a_wrong_clock_fires_an_interval_on_time(
+    alone: Scenario, kind: str
+) -> None:
     sent = alone.sent(kind, E1.name)
 
     assert len(alone.sent(kind, E1.name, "up", "end")) >= SECONDS - 1
@@ -90,7 +92,7 @@ def test_a_lone_beat_with_a_wrong_clock_fires_an_interval_on_time(alone: Scenes,
 
 @pytest.mark.parametrize("kind", [kind for kind in OURS if not KINDS[kind].database])
 def test_a_lone_beat_with_a_wrong_clock_fires_at_the_time_on_the_wall(
-    alone: Scenes, kind: str
+    alone: Scenario, kind: str
 ) -> None:
     sent = alone.sent(kind, GRID.name)
 
@@ -100,7 +102,7 @@ def test_a_lone_beat_with_a_wrong_clock_fires_at_the_time_on_the_wall(
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_without_the_store_a_wrong_clock_fires_at_a_wrong_time(alone: Scenes, kind: str) -> None:
+def test_without_the_store_a_wrong_clock_fires_at_a_wrong_time(alone: Scenario, kind: str) -> None:
     sent = alone.sent(kind, GRID.name, "up")
 
     on_time = [one for one in sent if one.at % GRID.every < GRID.every / 4]
@@ -111,11 +113,11 @@ def test_without_the_store_a_wrong_clock_fires_at_a_wrong_time(alone: Scenes, ki
 
 
 @pytest.fixture(scope="module")
-def lives(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+def lives(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     """Two beats out of phase; one that dies with a claim; all that start again."""
     with server.client() as client:
         client.flushall()
-    with scenes(server, tmp_path_factory.mktemp("lives"), (*OURS, *PLAIN), (E1, E2)) as made:
+    with scenario_of(server, tmp_path_factory.mktemp("lives"), (*OURS, *PLAIN), (E1, E2)) as made:
         for beats in made.each():
             beats.start()
         for beats in made.each():
@@ -162,7 +164,9 @@ def lives(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
 @pytest.mark.parametrize("kind", OURS)
-def test_two_beats_out_of_phase_send_each_slot_once(lives: Scenes, kind: str, entry: Entry) -> None:
+def test_two_beats_out_of_phase_send_each_slot_once(
+    lives: Scenario, kind: str, entry: Entry
+) -> None:
     sent = lives.sent(kind, entry.name, last="claimed")
 
     assert twice(sent, entry) == []
@@ -172,7 +176,7 @@ def test_two_beats_out_of_phase_send_each_slot_once(lives: Scenes, kind: str, en
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_two_plain_beats_send_each_slot_twice(lives: Scenes, kind: str) -> None:
+def test_two_plain_beats_send_each_slot_twice(lives: Scenario, kind: str) -> None:
     sent = lives.sent(kind, E1.name, "two", "claimed")
 
     assert len(twice(sent, E1)) >= SECONDS - 2
@@ -181,7 +185,7 @@ def test_two_plain_beats_send_each_slot_twice(lives: Scenes, kind: str) -> None:
 @pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
 @pytest.mark.parametrize("kind", OURS)
 def test_a_beat_that_dies_with_a_claim_leaves_no_gap_beyond_the_claims_time(
-    lives: Scenes, kind: str, entry: Entry
+    lives: Scenario, kind: str, entry: Entry
 ) -> None:
     sent = lives.sent(kind, entry.name, "claimed", "killed")
     (lost,) = (line for line in read(lives.beats[kind].book) if line["what"] == "injected")
@@ -195,7 +199,7 @@ def test_a_beat_that_dies_with_a_claim_leaves_no_gap_beyond_the_claims_time(
 
 
 @pytest.mark.parametrize("kind", OURS)
-def test_what_a_dead_beat_had_claimed_is_sent_with_the_same_id(lives: Scenes, kind: str) -> None:
+def test_what_a_dead_beat_had_claimed_is_sent_with_the_same_id(lives: Scenario, kind: str) -> None:
     book = read(lives.beats[kind].book)
     (lost,) = (line for line in book if line["what"] == "injected")
     begun = [line for line in book if line["what"] == "publishing"]
@@ -211,7 +215,7 @@ def test_what_a_dead_beat_had_claimed_is_sent_with_the_same_id(lives: Scenes, ki
 @pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
 @pytest.mark.parametrize("kind", OURS)
 def test_kill_9_of_a_beat_between_ticks_leaves_no_gap(
-    lives: Scenes, kind: str, entry: Entry
+    lives: Scenario, kind: str, entry: Entry
 ) -> None:
     sent = lives.sent(kind, entry.name, "killed", "stopped")
 
@@ -224,7 +228,7 @@ def test_kill_9_of_a_beat_between_ticks_leaves_no_gap(
 @pytest.mark.parametrize("entry", [E1, E2], ids=lambda entry: entry.name)
 @pytest.mark.parametrize("kind", OURS)
 def test_beats_that_all_start_again_run_once_for_what_they_missed_and_keep_the_phase(
-    lives: Scenes, kind: str, entry: Entry
+    lives: Scenario, kind: str, entry: Entry
 ) -> None:
     before = lives.sent(kind, entry.name, last="stopped")
     after = lives.sent(kind, entry.name, "again")

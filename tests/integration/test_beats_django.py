@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from tests.beats.database import writer
-from tests.beats.scenes import DATABASE_FILE, Scenes, scenes
+from tests.beats.scenario import DATABASE_FILE, Scenario, scenario_of
 from tests.services import RedisServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,18 +26,18 @@ def iso(at: float) -> str:
 
 
 @pytest.fixture(scope="module")
-def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     """Two beats of each kind, with rows that fire once, and one that is enabled again."""
     folder = tmp_path_factory.mktemp("django-beats")
     with (
         RedisServer(redis_binary, folder / "redis") as server,
-        scenes(server, folder, (OURS, PLAIN), ()) as made,
+        scenario_of(server, folder, (OURS, PLAIN), ()) as made,
     ):
         play(made)
         yield made
 
 
-def play(played: Scenes) -> None:
+def play(played: Scenario) -> None:
     with ExitStack() as stack:
         writers = [stack.enter_context(writer(one.folder / DATABASE_FILE)) for one in played.each()]
         for beats in played.each():
@@ -66,25 +66,25 @@ def play(played: Scenes) -> None:
 
 
 @pytest.mark.parametrize("name", ["once", "clocked"])
-def test_what_is_to_fire_once_fires_once_over_all_beats(played: Scenes, name: str) -> None:
+def test_what_is_to_fire_once_fires_once_over_all_beats(played: Scenario, name: str) -> None:
     assert len(played.sent(OURS, name, last="enabled")) == 1
 
 
-def test_without_the_store_each_beat_fires_what_is_to_fire_once(played: Scenes) -> None:
+def test_without_the_store_each_beat_fires_what_is_to_fire_once(played: Scenario) -> None:
     assert len(played.sent(PLAIN, "clocked", last="enabled")) == 2
 
 
-def test_an_entry_for_once_that_is_enabled_again_fires_once_more(played: Scenes) -> None:
+def test_an_entry_for_once_that_is_enabled_again_fires_once_more(played: Scenario) -> None:
     assert len(played.sent(OURS, "once", "enabled")) == 1
 
 
-def test_a_clocked_entry_fires_at_its_time(played: Scenes) -> None:
+def test_a_clocked_entry_fires_at_its_time(played: Scenario) -> None:
     (sent,) = played.sent(OURS, "clocked")
 
     assert 0.0 <= sent.at - played.marks["later"] < NOTICED
 
 
-def test_nothing_fires_before_its_start_time_and_then_once_a_due_time(played: Scenes) -> None:
+def test_nothing_fires_before_its_start_time_and_then_once_a_due_time(played: Scenario) -> None:
     sent = played.sent(OURS, "later", last="end")
 
     assert sent[0].at >= played.marks["later"]
@@ -92,11 +92,11 @@ def test_nothing_fires_before_its_start_time_and_then_once_a_due_time(played: Sc
     assert seconds - 2 <= len(sent) <= seconds + 2
 
 
-def test_nothing_fires_that_is_not_enabled(played: Scenes) -> None:
+def test_nothing_fires_that_is_not_enabled(played: Scenario) -> None:
     assert played.sent(OURS, "off") == []
 
 
-def test_an_entry_that_expires_fires_until_then(played: Scenes) -> None:
+def test_an_entry_that_expires_fires_until_then(played: Scenario) -> None:
     sent = played.sent(OURS, "expired")
 
     assert sent

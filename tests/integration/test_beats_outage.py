@@ -12,7 +12,7 @@ from celery_lock.beat.calls import OPEN_FOR
 from tests.beats.beats import Beats
 from tests.beats.entries import ENTRIES
 from tests.beats.kinds import KINDS
-from tests.beats.scenes import Scenes, Sent
+from tests.beats.scenario import Scenario, Sent
 from tests.services import STALL, RedisServer
 
 pytestmark = pytest.mark.timeout(180)
@@ -27,7 +27,7 @@ AFTER = 8.0
 
 
 @pytest.fixture(scope="module")
-def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
+def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     """Two beats of each sort, a store that is killed and comes back, a broker that stays."""
     folder = tmp_path_factory.mktemp("outage")
     with (
@@ -45,7 +45,7 @@ def played(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             )
             for number, answer in enumerate(("wait", "fire"))
         }
-        made = Scenes(beats)
+        made = Scenario(beats)
         try:
             for some in made.each():
                 some.start(2)
@@ -74,7 +74,7 @@ def by_due(sent: list[Sent]) -> dict[float, list[Sent]]:
 
 
 def test_beats_that_fire_send_each_slot_of_an_outage_from_each_of_them_with_one_id(
-    played: Scenes,
+    played: Scenario,
 ) -> None:
     sent = played.sent("fire", E1.name)
     down, back = played.marks["down"], played.marks["back"]
@@ -89,7 +89,7 @@ def test_beats_that_fire_send_each_slot_of_an_outage_from_each_of_them_with_one_
 
 
 def test_beats_that_wait_send_nothing_in_an_outage_and_one_run_for_it_afterwards(
-    played: Scenes,
+    played: Scenario,
 ) -> None:
     sent = played.sent("wait", E1.name)
     down, back = played.marks["down"], played.marks["back"]
@@ -101,7 +101,7 @@ def test_beats_that_wait_send_nothing_in_an_outage_and_one_run_for_it_afterwards
 
 
 @pytest.mark.parametrize("answer", ["wait", "fire"])
-def test_after_an_outage_each_slot_is_sent_once_and_in_phase(played: Scenes, answer: str) -> None:
+def test_after_an_outage_each_slot_is_sent_once_and_in_phase(played: Scenario, answer: str) -> None:
     sent = played.sent(answer, E1.name)
     settled = played.marks["back"] + OPEN_FOR + E1.claim_life + STALL
     after = by_due([one for one in sent if one.at > settled])

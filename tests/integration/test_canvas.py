@@ -28,7 +28,7 @@ from tests.services.fixtures import WorkerFactory
 APP = "tests.integration.apps.canvas_app"
 
 
-class Kit:
+class TasksOfAKind:
     """The tasks of one kind, to build a canvas of."""
 
     def __init__(self, app: celery.Celery, kind: str, run: str) -> None:
@@ -48,7 +48,7 @@ class Kit:
         return self.app.signature("canvas.note_error", args=(self.run,))
 
 
-CANVASES: dict[str, Callable[[Kit], Any]] = {
+CANVASES: dict[str, Callable[[TasksOfAKind], Any]] = {
     "one": lambda k: k.add(1, 2),
     "chain": lambda k: chain(k.add(1), k.add(2), k.add(3)),
     "chain of plain and locked": lambda k: chain(k.plain("total", [1]), k.add(2), k.add(3)),
@@ -96,7 +96,7 @@ def _stamped(canvas: Any) -> Any:
 
 
 @dataclass
-class Place:
+class CanvasSetup:
     """A Redis that is broker, backend and store, and a worker on it."""
 
     app: celery.Celery
@@ -105,26 +105,26 @@ class Place:
     worker: Worker
     redis: Redis
 
-    def run(self, build: Callable[[Kit], Any], kind: str) -> dict[str, Any]:
+    def run(self, build: Callable[[TasksOfAKind], Any], kind: str) -> dict[str, Any]:
         """Run a canvas to its end, and return all that can be seen of it."""
-        kit = Kit(self.app, kind, str(uuid.uuid4()))
+        tasks = TasksOfAKind(self.app, kind, str(uuid.uuid4()))
         began = len(self.tap.everything())
 
         def messages() -> list[Copy]:
             return self.tap.everything()[began:]
 
         if kind == "plain":
-            result = build(kit).apply_async()
+            result = build(tasks).apply_async()
         else:
             with self.keys.held(KEY):
-                result = build(kit).apply_async()
+                result = build(tasks).apply_async()
                 wait_for(lambda: _conflicts(self.worker, messages()), "a conflict")
                 if kind != "requeue":  # these end while the key is taken
                     self._wait_for_end(result, messages)
         self._wait_for_end(result, messages)
         return {
             "result": _seen(result),
-            "notes": sorted(one.decode() for one in self.redis.lrange(NOTES + kit.run, 0, -1)),
+            "notes": sorted(one.decode() for one in self.redis.lrange(NOTES + tasks.run, 0, -1)),
             "tasks": sorted({copy.task_id: copy.task for copy in messages()}.values()),
         }
 
@@ -170,7 +170,7 @@ def _seen_below(result: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
+def setup(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[CanvasSetup]:
     url = module_redis.url
     worker = module_worker_factory(APP, broker=url, backend=url, concurrency=4)
     with (
@@ -179,7 +179,7 @@ def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> It
         tap_redis(module_redis) as tap,
         module_redis.client() as redis,
     ):
-        yield Place(app, tap, keys, worker, redis)
+        yield CanvasSetup(app, tap, keys, worker, redis)
 
 
 def _without_kind(seen: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -189,15 +189,15 @@ def _without_kind(seen: dict[str, Any], kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("canvas", CANVASES)
 def test_a_canvas_that_meets_a_taken_key_ends_as_one_without_locks(
-    place: Place, canvas: str
+    setup: CanvasSetup, canvas: str
 ) -> None:
-    plain = place.run(CANVASES[canvas], "plain")
-    locked = place.run(CANVASES[canvas], "requeue")
+    plain = setup.run(CANVASES[canvas], "plain")
+    locked = setup.run(CANVASES[canvas], "requeue")
 
     assert _without_kind(locked, "requeue") == _without_kind(plain, "plain")
 
 
-FAILING: dict[str, Callable[[Kit], Any]] = {
+FAILING: dict[str, Callable[[TasksOfAKind], Any]] = {
     "one": lambda k: k.add(1).on_error(k.note_error()),
     "chain": lambda k: chain(k.add(1), k.plain("total")).on_error(k.note_error()),
     "group": lambda k: group(k.add(1), k.plain("total", [1])),
@@ -209,7 +209,7 @@ FAILING: dict[str, Callable[[Kit], Any]] = {
 }
 
 
-class Failing(Kit):
+class Failing(TasksOfAKind):
     """Where the locked run has a task that meets a taken key, the plain one has a broken task."""
 
     def add(self, *args: int) -> Any:
@@ -218,18 +218,18 @@ class Failing(Kit):
 
 
 @pytest.mark.parametrize("canvas", FAILING)
-def test_a_canvas_with_fail_ends_as_one_with_a_broken_task(place: Place, canvas: str) -> None:
-    def build(kit: Kit) -> Any:
-        return FAILING[canvas](Failing(kit.app, kit.kind, kit.run))
+def test_a_canvas_with_fail_ends_as_one_with_a_broken_task(setup: CanvasSetup, canvas: str) -> None:
+    def build(tasks: TasksOfAKind) -> Any:
+        return FAILING[canvas](Failing(tasks.app, tasks.kind, tasks.run))
 
-    plain = place.run(build, "plain")
-    locked = place.run(build, "fail")
+    plain = setup.run(build, "plain")
+    locked = setup.run(build, "fail")
 
     broken = [task.replace("canvas.broken", "canvas.fail.add") for task in plain["tasks"]]
     assert locked == plain | {"tasks": sorted(broken)}
 
 
-SKIPPED: dict[str, tuple[Callable[[Kit], Any], Any, list[str]]] = {
+SKIPPED: dict[str, tuple[Callable[[TasksOfAKind], Any], Any, list[str]]] = {
     "chain": (lambda k: chain(k.add(1), k.plain("double")), 0, []),
     "group": (lambda k: group(k.add(1), k.add(2)), [0, 0], []),
     "chord": (lambda k: chord([k.add(1), k.plain("total", [5])], k.plain("total")), 5, []),
@@ -239,10 +239,10 @@ SKIPPED: dict[str, tuple[Callable[[Kit], Any], Any, list[str]]] = {
 
 
 @pytest.mark.parametrize("canvas", SKIPPED)
-def test_a_canvas_goes_on_after_a_skipped_task(place: Place, canvas: str) -> None:
+def test_a_canvas_goes_on_after_a_skipped_task(setup: CanvasSetup, canvas: str) -> None:
     build, value, notes = SKIPPED[canvas]
 
-    seen = place.run(build, "skip")
+    seen = setup.run(build, "skip")
 
     assert _values(seen["result"]) == value
     assert seen["notes"] == notes
@@ -252,8 +252,8 @@ def _values(seen: Any) -> Any:
     return [_values(one) for one in seen["group"]] if "group" in seen else seen["value"]
 
 
-def test_who_takes_the_place_of_a_task_does_not_meet_its_key(place: Place) -> None:
-    result = place.app.tasks["canvas.requeue.replace_slowly"].delay(1)
+def test_who_takes_the_place_of_a_task_does_not_meet_its_key(setup: CanvasSetup) -> None:
+    result = setup.app.tasks["canvas.requeue.replace_slowly"].delay(1)
 
     assert result.get(timeout=20) == 2
-    assert not [copy for copy in place.tap.copies(result.id) if "celery_lock" in copy.headers]
+    assert not [copy for copy in setup.tap.copies(result.id) if "celery_lock" in copy.headers]

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.faults.bodies import CLEANUP
-from tests.faults.ground import NEXT, SEEN, Ground, grounds
 from tests.faults.history import Run, find, read, runs_of
 from tests.faults.plan import judged, sessions
 from tests.faults.rows import EARLY, LONG_TTL, REJECT, Row, rows
-from tests.faults.scenario import Outcome, Stage, on_stage, play
+from tests.faults.scenario import Outcome, Target, play, target_of
+from tests.faults.setup import NEXT, SEEN, Setup, setups
 from tests.services import STALL, wait_for
 
 SHARED = (
@@ -44,20 +44,20 @@ def ending(name: str) -> Row:
 
 
 @pytest.fixture(scope="module")
-def ground(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def setup(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     folder = tmp_path_factory.mktemp("endings")
-    with grounds(redis_binary, folder, [SEEN]) as made:
+    with setups(redis_binary, folder, [SEEN]) as made:
         yield made[SEEN.name]
 
 
 @pytest.fixture(scope="module")
-def stage(ground: Ground) -> Iterator[Stage]:
-    with on_stage(ground, ending("child killed").ending, "prefork", 4) as stage:
-        yield stage
+def target(setup: Setup) -> Iterator[Target]:
+    with target_of(setup, ending("child killed").ending, "prefork", 4) as target:
+        yield target
 
 
 @pytest.fixture(scope="module")
-def outcome_of(ground: Ground, stage: Stage) -> Callable[[Row], Outcome]:
+def outcome_of(setup: Setup, target: Target) -> Callable[[Row], Outcome]:
     """Plays an ending when it is first asked for, with all its acks modes at once."""
     known: dict[str, Outcome] = {}
 
@@ -65,9 +65,9 @@ def outcome_of(ground: Ground, stage: Stage) -> Callable[[Row], Outcome]:
         if row.name not in known:
             some = [one for one in CHOSEN if one.ending is row.ending]
             if row.ending.alone:
-                outcomes = [one for session in sessions(some) for one in session.play(ground)]
+                outcomes = [one for session in sessions(some) for one in session.play(setup)]
             else:
-                outcomes = judged(some, play(stage, some), STALL)
+                outcomes = judged(some, play(target, some), STALL)
             known.update({one.row.name: one for one in outcomes})
         return known[row.name]
 
@@ -88,15 +88,15 @@ def test_a_key_is_free_as_soon_as_the_end_is_seen_and_no_task_is_lost(
 
 
 @dataclass
-class Alone:
+class OneKey:
     """Tasks of one key, sent by hand."""
 
-    ground: Ground
+    setup: Setup
     book: Path
     key: str
 
     def send(self, task: str, queue: str, *args: Any, **options: Any) -> str:
-        result = self.ground.app.tasks[f"faults.{task}"].apply_async(
+        result = self.setup.app.tasks[f"faults.{task}"].apply_async(
             (str(self.book), self.key, *args), queue=queue, **options
         )
         return str(result.id)
@@ -115,74 +115,74 @@ class Alone:
 
     def facts(self, name: str, task_id: str) -> int:
         """How often the workers told it."""
-        lines = read(self.ground.facts)
+        lines = read(self.setup.facts)
         return sum(line["what"] == name and line["task_id"] == task_id for line in lines)
 
 
 @pytest.fixture
-def alone(ground: Ground, tmp_path: Path) -> Alone:
-    return Alone(ground, tmp_path / "book.jsonl", uuid.uuid4().hex[:8])
+def one_key(setup: Setup, tmp_path: Path) -> OneKey:
+    return OneKey(setup, tmp_path / "book.jsonl", uuid.uuid4().hex[:8])
 
 
 def test_a_retry_does_not_meet_the_lock_of_the_attempt_that_sent_it(
-    stage: Stage, alone: Alone
+    target: Target, one_key: OneKey
 ) -> None:
     """The first attempt goes on for a while after it has sent the second one."""
-    task_id = alone.send("locked.early", stage.queue, "retries")
+    task_id = one_key.send("locked.early", target.queue, "retries")
 
-    last = alone.ended(task_id)
+    last = one_key.ended(task_id)
 
-    first = alone.runs(task_id)[0]
+    first = one_key.runs(task_id)[0]
     assert first.how == "again"
     assert first.end is not None
     assert last.start - first.end < 1.0 + STALL
-    assert find(alone.runs(), [task_id]).clean
-    assert alone.facts("Conflicted", task_id) == 0, f"it was sent again for {CLEANUP} s"
+    assert find(one_key.runs(), [task_id]).clean
+    assert one_key.facts("Conflicted", task_id) == 0, f"it was sent again for {CLEANUP} s"
 
 
-def test_a_hard_time_limit_gives_the_key_back_once(stage: Stage, alone: Alone) -> None:
+def test_a_hard_time_limit_gives_the_key_back_once(target: Target, one_key: OneKey) -> None:
     """Celery tells of it twice, and the second time without the task's id."""
-    task_id = alone.send("locked.early", stage.queue, "waits", time_limit=1)
-    wait_for(lambda: alone.runs(task_id), "its body")
-    after = alone.send("locked.next", NEXT, 0.1)
+    task_id = one_key.send("locked.early", target.queue, "waits", time_limit=1)
+    wait_for(lambda: one_key.runs(task_id), "its body")
+    after = one_key.send("locked.next", NEXT, 0.1)
 
-    alone.ended(after)
+    one_key.ended(after)
 
-    assert find(alone.runs()).clean
+    assert find(one_key.runs()).clean
     time.sleep(0.5)  # for a second one
-    assert alone.facts("Released", task_id) == 1
+    assert one_key.facts("Released", task_id) == 1
 
 
 def test_a_key_that_is_kept_across_retries_is_given_to_nobody_between_them(
-    stage: Stage, alone: Alone
+    target: Target, one_key: OneKey
 ) -> None:
-    task_id = alone.send("across.early", stage.queue, "retries later")
-    wait_for(lambda: alone.runs(task_id), "its body")
-    after = alone.send("across.next", NEXT, 0.1)
+    task_id = one_key.send("across.early", target.queue, "retries later")
+    wait_for(lambda: one_key.runs(task_id), "its body")
+    after = one_key.send("across.next", NEXT, 0.1)
 
-    came = alone.ended(after)
+    came = one_key.ended(after)
 
-    first, last = alone.runs(task_id)
+    first, last = one_key.runs(task_id)
     assert (first.how, last.how) == ("again", "done")
     assert last.end is not None
     assert last.end <= came.start < last.end + 1.0 + STALL
-    assert find(alone.runs(), [task_id, after]).clean
+    assert find(one_key.runs(), [task_id, after]).clean
 
 
 def test_a_cold_shutdown_keeps_no_key_for_a_retry_that_nobody_sent(
-    ground: Ground, alone: Alone
+    setup: Setup, one_key: OneKey
 ) -> None:
     """Celery tells of a retry then (acks early), and sends nothing."""
-    with on_stage(ground, ending("cold shutdown").ending, "prefork", 1) as stage:
-        task_id = alone.send("across.early", stage.queue, "waits")
-        wait_for(lambda: alone.runs(task_id), "its body")
-        after = alone.send("across.next", NEXT, 0.1)
+    with target_of(setup, ending("cold shutdown").ending, "prefork", 1) as target:
+        task_id = one_key.send("across.early", target.queue, "waits")
+        wait_for(lambda: one_key.runs(task_id), "its body")
+        after = one_key.send("across.next", NEXT, 0.1)
         time.sleep(0.2)  # it waits for the key
 
-        stage.worker.process.signal(signal.SIGQUIT)
+        target.worker.process.signal(signal.SIGQUIT)
 
-        came = alone.ended(after)
-        cut = alone.runs(task_id)[0]
+        came = one_key.ended(after)
+        cut = one_key.runs(task_id)[0]
         assert cut.how == "cut"
         assert cut.end is not None
         assert came.start - cut.end < 1.0 + STALL < LONG_TTL

@@ -29,7 +29,7 @@ QUICK = 30
 
 
 @dataclass
-class Ground:
+class OnePool:
     """A worker of one pool with a database of its own."""
 
     pool: Pool
@@ -59,11 +59,11 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def grounds(
+def setups(
     module_redis: RedisServer,
     module_worker_factory: WorkerFactory,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Ground]]:
+) -> Iterator[dict[str, OnePool]]:
     folder = tmp_path_factory.mktemp("history")
     made = {}
     with ExitStack() as stack:
@@ -82,84 +82,84 @@ def grounds(
             app = stack.enter_context(
                 sending(lost_app.make_app(broker_url=url, result_backend=url))
             )
-            made[pool] = Ground(pool, app, worker, history)
-        for ground in made.values():
-            ground.worker.wait_ready()
+            made[pool] = OnePool(pool, app, worker, history)
+        for setup in made.values():
+            setup.worker.wait_ready()
         yield made
 
 
 @pytest.fixture(params=SLOTS)
-def ground(grounds: dict[str, Ground], request: pytest.FixtureRequest) -> Ground:
-    return grounds[request.param]
+def setup(setups: dict[str, OnePool], request: pytest.FixtureRequest) -> OnePool:
+    return setups[request.param]
 
 
 @pytest.mark.parametrize("how", ["loop", "sleep", "recv"])
-def test_a_lost_lease_ends_the_body_and_the_worker_goes_on(ground: Ground, how: str) -> None:
-    if ground.pool == "threads" and how != "loop":
+def test_a_lost_lease_ends_the_body_and_the_worker_goes_on(setup: OnePool, how: str) -> None:
+    if setup.pool == "threads" and how != "loop":
         pytest.skip("a thread that waits in C is interrupted at the end of its wait only")
     job = f"by hand {how}"
-    result = ground.send("wait", job, how)
-    ground.history.wait("start", job)
+    result = setup.send("wait", job, how)
+    setup.history.wait("start", job)
 
-    delete_keys(ground.app, f"wait:{job}")
+    delete_keys(setup.app, f"wait:{job}")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)
     assert raised.value.args == (f"wait:{job}", "taken", None)
     assert result.state == "FAILURE"
-    (lost,) = ground.history.wait("lost", f"wait:{job}")
-    (end,) = ground.history.lines("end", job)
-    print(f"{ground.pool} {how}: interrupted {(end['seen'] - lost['at_clock']) * 1000:+.1f} ms")
+    (lost,) = setup.history.wait("lost", f"wait:{job}")
+    (end,) = setup.history.lines("end", job)
+    print(f"{setup.pool} {how}: interrupted {(end['seen'] - lost['at_clock']) * 1000:+.1f} ms")
     assert end["seen"] - lost["at_clock"] < STALL
-    ground.goes_on()
+    setup.goes_on()
 
 
-def test_the_ceiling_ends_a_hung_body(ground: Ground) -> None:
-    result = ground.send("stopped", "ceiling")
+def test_the_ceiling_ends_a_hung_body(setup: OnePool) -> None:
+    result = setup.send("stopped", "ceiling")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)
 
     assert raised.value.reason == "at_most"
-    assert len(ground.history.wait("lost", "stopped:ceiling")) == 1
-    ground.goes_on()
+    assert len(setup.history.wait("lost", "stopped:ceiling")) == 1
+    setup.goes_on()
 
 
-def test_a_body_that_catches_it_and_goes_on_hears_of_it_once(ground: Ground) -> None:
-    caught = ground.send("stubborn", "once").get(timeout=QUICK)
+def test_a_body_that_catches_it_and_goes_on_hears_of_it_once(setup: OnePool) -> None:
+    caught = setup.send("stubborn", "once").get(timeout=QUICK)
 
     assert caught == ["LeaseLost('stubborn:once', 'at_most', None)"]
 
 
-def test_a_task_that_retries_everything_retries_its_loss(ground: Ground) -> None:
-    assert ground.send("again", "twice").get(timeout=QUICK) == 1
+def test_a_task_that_retries_everything_retries_its_loss(setup: OnePool) -> None:
+    assert setup.send("again", "twice").get(timeout=QUICK) == 1
 
-    assert [line["retries"] for line in ground.history.lines("start", "twice")] == [0, 1]
+    assert [line["retries"] for line in setup.history.lines("start", "twice")] == [0, 1]
 
 
-def test_a_soft_time_limit_in_the_same_moment_is_one_end(grounds: dict[str, Ground]) -> None:
-    ground = grounds["prefork"]
+def test_a_soft_time_limit_in_the_same_moment_is_one_end(setups: dict[str, OnePool]) -> None:
+    setup = setups["prefork"]
 
-    for sent in [ground.send("limited", n) for n in range(4)]:
+    for sent in [setup.send("limited", n) for n in range(4)]:
         with pytest.raises((LeaseLost, Exception), match=r"at_most|SoftTimeLimitExceeded"):
             sent.get(timeout=QUICK)
 
-    ground.goes_on()
+    setup.goes_on()
 
 
 def test_bodies_that_end_with_their_lease_end_once_and_nothing_else_is_hit(
-    ground: Ground,
+    setup: OnePool,
 ) -> None:
     """In Celery's own code, in the next task of the slot, in the giving back of the key."""
-    before = len(ground.worker.logs())
-    sent = [ground.send("brief", n) for n in range(BRIEF[ground.pool])]
+    before = len(setup.worker.logs())
+    sent = [setup.send("brief", n) for n in range(BRIEF[setup.pool])]
 
     ended = Counter(type(r.get(timeout=QUICK, propagate=False)).__name__ for r in sent)
 
-    print(f"{ground.pool}: {dict(ended)}")
+    print(f"{setup.pool}: {dict(ended)}")
     assert set(ended) <= {"str", "LeaseLost"}
-    ground.goes_on()
-    log = ground.worker.logs()[before:]
+    setup.goes_on()
+    log = setup.worker.logs()[before:]
     raised = re.findall(r"lost\.brief\[\S+\] raised unexpected: LeaseLost", log)
     assert len(raised) == ended["LeaseLost"]
     assert log.count("Traceback") == len(raised)

@@ -32,7 +32,7 @@ SOON = 0.05
 
 
 @dataclass
-class Ground:
+class DistantStore:
     """A worker, and the store of its locks behind a wire."""
 
     app: celery.Celery
@@ -46,12 +46,12 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def module_ground(
+def module_setup(
     module_redis: RedisServer,
     redis_binary: str,
     module_worker_factory: WorkerFactory,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Ground]:
+) -> Iterator[DistantStore]:
     folder, url = tmp_path_factory.mktemp("lost"), module_redis.url
     history = History(folder / "told")
     with RedisServer(redis_binary, folder / "store") as store, Proxy(store.port) as wire:
@@ -59,45 +59,45 @@ def module_ground(
         env = history.env | {"TEST_SETTINGS": json.dumps(options)}
         worker = module_worker_factory(APP, broker=url, backend=url, concurrency=2, env=env)
         with sending(lost_app.make_app(broker_url=url, result_backend=url, **options)) as app:
-            yield Ground(app, worker, store, wire, history)
+            yield DistantStore(app, worker, store, wire, history)
 
 
 @pytest.fixture
-def ground(module_ground: Ground) -> Iterator[Ground]:
+def setup(module_setup: DistantStore) -> Iterator[DistantStore]:
     """All is well before a test and after it."""
-    yield module_ground
-    module_ground.store.resume()
-    module_ground.wire.forward()
-    module_ground.wire.cut()  # what was swallowed stays lost
-    module_ground.store.wait_ready()
+    yield module_setup
+    module_setup.store.resume()
+    module_setup.wire.forward()
+    module_setup.wire.cut()  # what was swallowed stays lost
+    module_setup.store.wait_ready()
 
 
-def hang(ground: Ground, child: int) -> None:
-    ground.store.pause()
+def hang(setup: DistantStore, child: int) -> None:
+    setup.store.pause()
 
 
-def cut_off(ground: Ground, child: int) -> None:
-    ground.wire.swallow()
+def cut_off(setup: DistantStore, child: int) -> None:
+    setup.wire.swallow()
 
 
-def delete(ground: Ground, child: int) -> None:
-    with ground.store.client() as client:
+def delete(setup: DistantStore, child: int) -> None:
+    with setup.store.client() as client:
         assert client.delete(*client.keys("celery-lock:*watch*"))
 
 
-def pause_all(ground: Ground, child: int) -> None:
-    ground.worker.pause()
+def pause_all(setup: DistantStore, child: int) -> None:
+    setup.worker.pause()
     time.sleep(1.6 * TTL)
-    ground.worker.resume()
+    setup.worker.resume()
 
 
-def pause_child(ground: Ground, child: int) -> None:
+def pause_child(setup: DistantStore, child: int) -> None:
     os.kill(child, signal.SIGSTOP)
     time.sleep(1.6 * TTL)
     os.kill(child, signal.SIGCONT)
 
 
-FAULTS: list[tuple[Callable[[Ground, int], None], str]] = [
+FAULTS: list[tuple[Callable[[DistantStore, int], None], str]] = [
     (hang, "expired"),
     (cut_off, "expired"),
     (delete, "taken"),
@@ -110,19 +110,19 @@ FAULTS: list[tuple[Callable[[Ground, int], None], str]] = [
     ("fault", "reason"), FAULTS, ids=lambda value: getattr(value, "__name__", value)
 )
 def test_a_loss_is_known_at_the_deadline_and_told_once(
-    ground: Ground, fault: Callable[[Ground, int], None], reason: str
+    setup: DistantStore, fault: Callable[[DistantStore, int], None], reason: str
 ) -> None:
     job = fault.__name__
-    with monitor(ground.app) as events:
-        result = ground.send("watch", job)
-        (start,) = ground.history.wait("start", job)
+    with monitor(setup.app) as events:
+        result = setup.send("watch", job)
+        (start,) = setup.history.wait("start", job)
         time.sleep(TTL / 2)  # it has been renewed
 
-        fault(ground, start["pid"])
+        fault(setup, start["pid"])
 
         seen = result.get(timeout=QUICK)
-        told = [e for e in arrived(ground.app, events, "over") if e["type"] == "task-lock-lost"]
-    lost = ground.history.wait("lost", f"watch:{job}")
+        told = [e for e in arrived(setup.app, events, "over") if e["type"] == "task-lock-lost"]
+    lost = setup.history.wait("lost", f"watch:{job}")
     print(
         f"{job}: {seen['reason']}, check() raised {seen['late'] * 1000:+.1f} ms"
         f" after the deadline; last passed {seen['passed'] * 1000:+.1f} ms;"
@@ -138,15 +138,15 @@ def test_a_loss_is_known_at_the_deadline_and_told_once(
         assert seen["passed"] <= 0, "a check after the pause raised nothing"
 
 
-def test_the_ceiling_ends_the_hold_of_a_hung_body(ground: Ground) -> None:
-    hung = ground.send("hung", "job", 2.5)
-    (first,) = ground.history.wait("start", "job")
-    second = ground.send("hung", "job", 0.0)
+def test_the_ceiling_ends_the_hold_of_a_hung_body(setup: DistantStore) -> None:
+    hung = setup.send("hung", "job", 2.5)
+    (first,) = setup.history.wait("start", "job")
+    second = setup.send("hung", "job", 0.0)
 
     token = second.get(timeout=QUICK)
 
     assert hung.get(timeout=QUICK) == first["token"] < token
-    ends = ground.history.lines("end", "job")
+    ends = setup.history.lines("end", "job")
     # a token is the time of its grant: the ceiling counts from there, and the body begins later
     held = (token - first["token"]) / 1e6
     print(f"the key was given on {held:.2f} s after the hung body had it")
@@ -154,25 +154,25 @@ def test_the_ceiling_ends_the_hold_of_a_hung_body(ground: Ground) -> None:
     assert [end["lost"] for end in ends] == [False, True]
 
 
-def test_the_ceiling_ends_a_hung_body_that_may_be_interrupted(ground: Ground) -> None:
-    result = ground.send("stopped", "ceiling")
+def test_the_ceiling_ends_a_hung_body_that_may_be_interrupted(setup: DistantStore) -> None:
+    result = setup.send("stopped", "ceiling")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)
 
     assert raised.value.reason == "at_most"
-    with keys_at(ground.store.url) as keys:
+    with keys_at(setup.store.url) as keys:
         assert keys.holder("stopped:ceiling") is None
 
 
-def test_a_hung_store_does_not_hold_up_the_interrupt(ground: Ground) -> None:
-    result = ground.send("wait", "hung store", "sleep")
-    ground.history.wait("start", "hung store")
+def test_a_hung_store_does_not_hold_up_the_interrupt(setup: DistantStore) -> None:
+    result = setup.send("wait", "hung store", "sleep")
+    setup.history.wait("start", "hung store")
 
-    ground.store.pause()
+    setup.store.pause()
 
-    (end,) = ground.history.wait("end", "hung store")
-    ground.store.resume()
+    (end,) = setup.history.wait("end", "hung store")
+    setup.store.resume()
     print(f"interrupted {(end['seen'] - end['deadline']) * 1000:+.1f} ms after the deadline")
     assert end["seen"] - end["deadline"] < STALL
     with pytest.raises(LeaseLost):

@@ -32,7 +32,7 @@ APP = "tests.integration.apps.policy_app"
 
 
 @dataclass
-class Place:
+class PolicySetup:
     """A Redis that is broker, backend and store, and a worker on it."""
 
     app: celery.Celery
@@ -63,7 +63,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
+def setup(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[PolicySetup]:
     url = module_redis.url
     worker = module_worker_factory(APP, broker=url, backend=url, concurrency=4)
     with (
@@ -72,7 +72,7 @@ def place(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> It
         tap_redis(module_redis) as tap,
         module_redis.client() as redis,
     ):
-        yield Place(app, tap, keys, worker, redis, url)
+        yield PolicySetup(app, tap, keys, worker, redis, url)
 
 
 @pytest.fixture
@@ -84,46 +84,48 @@ def key(request: pytest.FixtureRequest) -> str:
 # -- skip and fail ------------------------------------------------------------------------------
 
 
-def test_skip_completes_the_task_with_its_holder(place: Place, key: str) -> None:
-    with place.keys.held(key, task_id="nightly"):
-        sent = place.send("skip", key)
+def test_skip_completes_the_task_with_its_holder(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key, task_id="nightly"):
+        sent = setup.send("skip", key)
         result = sent.get(timeout=20)
 
     assert result == {"skipped": key, "held_by": "nightly"}
     assert is_skipped(result)
     assert sent.state == "SUCCESS"
-    (line,) = place.lines(sent, "nightly")
+    (line,) = setup.lines(sent, "nightly")
     assert re.search(r"INFO.*policy\.skip\[\S+\]: skipped, will not run", line)
     assert "on w1@elsewhere (pid 4711) since 20" in line
 
 
-def test_skip_completes_the_task_with_a_result_of_its_own(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        result = place.send("skip_with", key).get(timeout=20)
+def test_skip_completes_the_task_with_a_result_of_its_own(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        result = setup.send("skip_with", key).get(timeout=20)
 
     assert result == {"nothing": "to do"}
     assert not is_skipped(result)
 
 
-def test_fail_raises_the_conflict_where_the_result_is_asked_for(place: Place, key: str) -> None:
-    with place.keys.held(key, task_id="nightly"):
-        sent = place.send("fail", key)
+def test_fail_raises_the_conflict_where_the_result_is_asked_for(
+    setup: PolicySetup, key: str
+) -> None:
+    with setup.keys.held(key, task_id="nightly"):
+        sent = setup.send("fail", key)
         with pytest.raises(LockConflict) as raised:
             sent.get(timeout=20)
 
     assert (raised.value.key, raised.value.holder) == (key, "nightly")
     assert sent.state == "FAILURE"
-    (line,) = place.lines(sent, "nightly")
+    (line,) = setup.lines(sent, "nightly")
     assert re.search(r"INFO.*fails with LockConflict", line)
 
 
 # -- wait ---------------------------------------------------------------------------------------
 
 
-def test_a_release_wakes_who_waits(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("wait", key)
-        place.watched()
+def test_a_release_wakes_who_waits(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("wait", key)
+        setup.watched()
         released = time.time()
     ran, retries, attempt, at = sent.get(timeout=20)
 
@@ -136,25 +138,25 @@ def test_a_release_wakes_who_waits(place: Place, key: str) -> None:
     [("wait_then_fail", LockWaitTimeout), ("requeue_twice", LockWaitTimeout)],
 )
 def test_who_waited_in_vain_fails_with_what_says_so(
-    place: Place, key: str, policy: str, error: type[Exception]
+    setup: PolicySetup, key: str, policy: str, error: type[Exception]
 ) -> None:
-    with place.keys.held(key, task_id="nightly"), pytest.raises(error) as raised:
-        place.send(policy, key).get(timeout=20)
+    with setup.keys.held(key, task_id="nightly"), pytest.raises(error) as raised:
+        setup.send(policy, key).get(timeout=20)
 
     assert (raised.value.key, raised.value.holder) == (key, "nightly")
 
 
-def test_a_wait_in_vain_can_end_as_skipped(place: Place, key: str) -> None:
-    with place.keys.held(key, task_id="nightly"):
-        result = place.send("wait_then_skip", key).get(timeout=20)
+def test_a_wait_in_vain_can_end_as_skipped(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key, task_id="nightly"):
+        result = setup.send("wait_then_skip", key).get(timeout=20)
 
     assert result == {"skipped": key, "held_by": "nightly"}
 
 
-def test_a_wait_in_vain_can_go_on_in_the_queue(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("wait_then_requeue", key)
-        place.sent_again(sent, times=2)
+def test_a_wait_in_vain_can_go_on_in_the_queue(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("wait_then_requeue", key)
+        setup.sent_again(sent, times=2)
 
     ran, retries, attempt, _ = sent.get(timeout=20)
     assert (ran, retries) == ("ran", 0)
@@ -164,64 +166,64 @@ def test_a_wait_in_vain_can_go_on_in_the_queue(place: Place, key: str) -> None:
 # -- requeue ------------------------------------------------------------------------------------
 
 
-def test_conflicts_use_up_no_retries(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("requeue", key)
-        place.sent_again(sent, times=3)
+def test_conflicts_use_up_no_retries(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("requeue", key)
+        setup.sent_again(sent, times=3)
 
     ran, retries, attempt, _ = sent.get(timeout=20)
     assert (ran, retries) == ("ran", 0)
     assert attempt >= 3
     assert sent.state == "SUCCESS"
-    first, *_ = place.lines(sent, "somebody")
+    first, *_ = setup.lines(sent, "somebody")
     assert re.search(r"INFO.*sent again to run later", first)
-    assert len(place.lines(sent, "somebody")) == 1  # the others are for DEBUG
+    assert len(setup.lines(sent, "somebody")) == 1  # the others are for DEBUG
 
 
-def test_requeue_is_the_default(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("requeue_by_default", key)
-        place.sent_again(sent)
+def test_requeue_is_the_default(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("requeue_by_default", key)
+        setup.sent_again(sent)
 
     assert sent.get(timeout=20)[0] == "ran"
 
 
-def test_a_message_is_sent_again_as_often_as_it_may_be(place: Place, key: str) -> None:
-    with place.keys.held(key, task_id="nightly"):
-        sent = place.send("requeue_twice_then_skip", key)
+def test_a_message_is_sent_again_as_often_as_it_may_be(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key, task_id="nightly"):
+        sent = setup.send("requeue_twice_then_skip", key)
         result = sent.get(timeout=20)
 
     assert result == {"skipped": key, "held_by": "nightly"}
-    assert len(place.tap.copies(sent.id)) == 3
+    assert len(setup.tap.copies(sent.id)) == 3
 
 
-def test_a_message_is_sent_again_for_as_long_as_it_may_be(place: Place, key: str) -> None:
-    with place.keys.held(key):
+def test_a_message_is_sent_again_for_as_long_as_it_may_be(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
         began = time.monotonic()
-        sent = place.send("requeue_for_a_while", key)
+        sent = setup.send("requeue_for_a_while", key)
         with pytest.raises(LockWaitTimeout):
             sent.get(timeout=20)
 
     assert time.monotonic() - began > 0.5
-    assert len(place.tap.copies(sent.id)) >= 2
+    assert len(setup.tap.copies(sent.id)) >= 2
 
 
-def test_a_requeue_in_vain_can_end_in_a_wait(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("requeue_once_then_wait", key)
-        place.sent_again(sent)
-        place.watched()
+def test_a_requeue_in_vain_can_end_in_a_wait(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("requeue_once_then_wait", key)
+        setup.sent_again(sent)
+        setup.watched()
 
     assert sent.get(timeout=20)[0] == "ran"
-    assert len(place.tap.copies(sent.id)) == 2
+    assert len(setup.tap.copies(sent.id)) == 2
 
 
 def test_a_task_that_expires_while_it_waits_is_revoked_for_all_to_see(
-    place: Place, key: str
+    setup: PolicySetup, key: str
 ) -> None:
-    with place.keys.held(key):
-        sent = place.send("requeue", key, expires=1)
-        place.sent_again(sent)
+    with setup.keys.held(key):
+        sent = setup.send("requeue", key, expires=1)
+        setup.sent_again(sent)
         with pytest.raises(TaskRevokedError, match="expired"):
             sent.get(timeout=20)
 
@@ -229,17 +231,17 @@ def test_a_task_that_expires_while_it_waits_is_revoked_for_all_to_see(
 
 
 def test_those_who_wait_in_the_queue_leave_the_worker_to_others(
-    place: Place, key: str, worker_factory: WorkerFactory
+    setup: PolicySetup, key: str, worker_factory: WorkerFactory
 ) -> None:
-    worker_factory(APP, broker=place.url, backend=place.url, queues=["waiting", "other"])
+    worker_factory(APP, broker=setup.url, backend=setup.url, queues=["waiting", "other"])
 
     with ExitStack() as taken:
         keys = [f"{key}-{number}" for number in range(200)]
         for one in keys:
-            taken.enter_context(place.keys.held(one))
-        waiting = [place.send("many", one, queue="waiting") for one in keys]
-        place.sent_again(waiting[-1])  # so all of them wait in the worker
-        other = place.app.tasks["policy.plain"].apply_async(queue="other")
+            taken.enter_context(setup.keys.held(one))
+        waiting = [setup.send("many", one, queue="waiting") for one in keys]
+        setup.sent_again(waiting[-1])  # so all of them wait in the worker
+        other = setup.app.tasks["policy.plain"].apply_async(queue="other")
 
         assert other.get(timeout=20) == "ran"
     assert {one.get(timeout=30)[0] for one in waiting} == {"ran"}
@@ -248,9 +250,9 @@ def test_those_who_wait_in_the_queue_leave_the_worker_to_others(
 # -- functions of the conflict ------------------------------------------------------------------
 
 
-def test_a_policy_function_sees_the_conflict(place: Place, key: str) -> None:
-    with place.keys.held(key, task_id="nightly"):
-        sent = place.send("shown", key)
+def test_a_policy_function_sees_the_conflict(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key, task_id="nightly"):
+        sent = setup.send("shown", key)
         seen = sent.get(timeout=20)
 
     assert seen.pop("since") == pytest.approx(time.time(), abs=30)
@@ -269,23 +271,23 @@ def test_a_policy_function_sees_the_conflict(place: Place, key: str) -> None:
     }
 
 
-def test_a_policy_function_may_count_attempts(place: Place, key: str) -> None:
-    with place.keys.held(key):
-        sent = place.send("third_time", key)
+def test_a_policy_function_may_count_attempts(setup: PolicySetup, key: str) -> None:
+    with setup.keys.held(key):
+        sent = setup.send("third_time", key)
 
         assert is_skipped(sent.get(timeout=20))
-    assert len(place.tap.copies(sent.id)) == 3
+    assert len(setup.tap.copies(sent.id)) == 3
 
 
 def test_a_policy_function_may_ask_whether_somebody_waits_for_the_task(
-    place: Place, key: str
+    setup: PolicySetup, key: str
 ) -> None:
-    with place.keys.held(key):
-        alone = place.send("canvas_only", key)
-        linked = place.send(
-            "canvas_only", key, link=place.app.signature("policy.plain", immutable=True)
+    with setup.keys.held(key):
+        alone = setup.send("canvas_only", key)
+        linked = setup.send(
+            "canvas_only", key, link=setup.app.signature("policy.plain", immutable=True)
         )
-        place.sent_again(linked)
+        setup.sent_again(linked)
 
         assert is_skipped(alone.get(timeout=20))
     assert linked.get(timeout=20)[0] == "ran"
@@ -299,19 +301,19 @@ def test_a_policy_function_may_ask_whether_somebody_waits_for_the_task(
     ],
 )
 def test_a_policy_function_with_a_mistake_fails_the_task_and_says_why(
-    place: Place, key: str, policy: str, message: str
+    setup: PolicySetup, key: str, policy: str, message: str
 ) -> None:
-    with place.keys.held(key), pytest.raises(LockError, match=message):
-        place.send(policy, key).get(timeout=20)
+    with setup.keys.held(key), pytest.raises(LockError, match=message):
+        setup.send(policy, key).get(timeout=20)
 
 
 # -- headers ------------------------------------------------------------------------------------
 
 
-def test_a_message_may_bring_its_key(place: Place, key: str) -> None:
+def test_a_message_may_bring_its_key(setup: PolicySetup, key: str) -> None:
     header = {"celery_lock": {"v": 1, "key": key}}
-    with place.keys.held(key, task_id="nightly"):
-        sent = place.app.send_task("policy.skip", ["another"], headers=header)
+    with setup.keys.held(key, task_id="nightly"):
+        sent = setup.app.send_task("policy.skip", ["another"], headers=header)
 
         assert sent.get(timeout=20) == {"skipped": key, "held_by": "nightly"}
 
@@ -324,9 +326,9 @@ def test_a_message_may_bring_its_key(place: Place, key: str) -> None:
     ],
 )
 def test_a_header_that_is_none_of_ours_fails_the_task_and_says_why(
-    place: Place, key: str, header: Any, message: str
+    setup: PolicySetup, key: str, header: Any, message: str
 ) -> None:
-    sent = place.app.send_task("policy.skip", [key], headers={"celery_lock": header})
+    sent = setup.app.send_task("policy.skip", [key], headers={"celery_lock": header})
 
     with pytest.raises(LockError, match=message):
         sent.get(timeout=20)
@@ -335,11 +337,11 @@ def test_a_header_that_is_none_of_ours_fails_the_task_and_says_why(
 # -- the same task again ------------------------------------------------------------------------
 
 
-def test_a_retry_that_overtakes_its_own_attempt_waits_for_it(place: Place, key: str) -> None:
-    sent = place.send("retried", key)
+def test_a_retry_that_overtakes_its_own_attempt_waits_for_it(setup: PolicySetup, key: str) -> None:
+    sent = setup.send("retried", key)
 
     assert sent.get(timeout=20) == [1, []]
-    assert len(place.tap.copies(sent.id)) == 2  # as sent, and Celery's own retry: no requeue
+    assert len(setup.tap.copies(sent.id)) == 2  # as sent, and Celery's own retry: no requeue
 
 
 # -- redelivery -----------------------------------------------------------------------------------
@@ -351,8 +353,8 @@ SHORT = {"POLICY_VISIBILITY": str(VISIBILITY)}
 @pytest.fixture
 def short(
     redis_factory: RedisFactory, worker_factory: WorkerFactory
-) -> Iterator[tuple[Place, Callable[[], Worker]]]:
-    """A place whose broker gives a message to a second worker after two seconds."""
+) -> Iterator[tuple[PolicySetup, Callable[[], Worker]]]:
+    """A setup whose broker gives a message to a second worker after two seconds."""
     server = redis_factory()
 
     def start() -> Worker:
@@ -364,60 +366,60 @@ def short(
         tap_redis(server) as tap,
         server.client() as redis,
     ):
-        yield Place(app, tap, keys, start(), redis, server.url), start
+        yield PolicySetup(app, tap, keys, start(), redis, server.url), start
 
 
 def test_no_pause_is_so_long_that_the_broker_gives_the_message_to_another(short: Any) -> None:
-    place, _ = short
-    with place.keys.held("k"):
-        sent = place.send("requeue_much_later", "k")
-        copies = place.tap.wait_for(sent.id, 7)  # 6 pauses of a quarter: longer than the time-out
+    setup, _ = short
+    with setup.keys.held("k"):
+        sent = setup.send("requeue_much_later", "k")
+        copies = setup.tap.wait_for(sent.id, 7)  # 6 pauses of a quarter: longer than the time-out
 
     for copy in copies[1:]:
         eta = datetime.datetime.fromisoformat(copy.headers["eta"]).timestamp()
         assert eta - copy.seen <= VISIBILITY / 4
     assert sent.get(timeout=20)[0] == "ran"
-    wait_for(lambda: not place.redis.exists("celery", "unacked"), "an empty broker")
-    place.worker.wait_for_log(rf"\[{sent.id}\] succeeded")
-    assert place.worker.logs().count(f"[{sent.id}] succeeded") == 1
+    wait_for(lambda: not setup.redis.exists("celery", "unacked"), "an empty broker")
+    setup.worker.wait_for_log(rf"\[{sent.id}\] succeeded")
+    assert setup.worker.logs().count(f"[{sent.id}] succeeded") == 1
 
 
 def test_a_redelivered_copy_is_never_dropped_whatever_the_policy_says(short: Any) -> None:
-    place, start = short
-    done, lost = place.send("late", "k1", "gate1"), place.send("late", "k2", "gate2")
+    setup, start = short
+    done, lost = setup.send("late", "k1", "gate1"), setup.send("late", "k2", "gate2")
     runs = ("gate1:runs", "gate2:runs")
-    wait_for(lambda: place.redis.mget(runs) == [b"1", b"1"], "the start of both bodies")
+    wait_for(lambda: setup.redis.mget(runs) == [b"1", b"1"], "the start of both bodies")
     wait_for(
         lambda: (
-            place.redis.zcount("unacked_index", 0, time.time() - VISIBILITY)
-            or place.tap.copies(done.id)[1:]
+            setup.redis.zcount("unacked_index", 0, time.time() - VISIBILITY)
+            or setup.tap.copies(done.id)[1:]
         ),
         "the visibility time-out",
     )
 
     start()
     for sent in (done, lost):
-        again = wait_for(lambda sent=sent: _sent_again(place, sent), "the copy, sent again")
+        again = wait_for(lambda sent=sent: _sent_again(setup, sent), "the copy, sent again")
         assert "redelivered" not in again.headers
         assert sent.state == "PENDING"
 
     # the first one ends: it was alone all the time
-    place.redis.set("gate1", "open")
+    setup.redis.set("gate1", "open")
     inside, headers = done.get(timeout=20)
     assert (inside, headers) == (1, [])
 
     # the other is lost with its worker: the copy runs
-    place.worker.kill()
-    place.worker.process.kill()
-    wait_for(lambda: place.redis.get("gate2:runs") == b"2", "the copy's run")
-    place.redis.set("gate2", "open")
+    setup.worker.kill()
+    setup.worker.process.kill()
+    wait_for(lambda: setup.redis.get("gate2:runs") == b"2", "the copy's run")
+    setup.redis.set("gate2", "open")
     _, headers = lost.get(timeout=20)
     assert "celery_lock" in headers
 
 
-def _sent_again(place: Place, sent: AsyncResult[Any]) -> Copy | None:
+def _sent_again(setup: PolicySetup, sent: AsyncResult[Any]) -> Copy | None:
     """The first copy that carries our header."""
-    return next((c for c in place.tap.copies(sent.id) if "celery_lock" in c.headers), None)
+    return next((c for c in setup.tap.copies(sent.id) if "celery_lock" in c.headers), None)
 
 
 # -- eager ----------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ QUICK = 30
 
 
 @dataclass
-class Ground:
+class OnePool:
     """A worker of one pool with a database of its own."""
 
     pool: Pool
@@ -60,21 +60,21 @@ class LongBody(threading.Thread):
     In a thread, and all pools at once, since it takes many seconds.
     """
 
-    def __init__(self, ground: Ground) -> None:
-        super().__init__(name=f"watches {ground.pool}", daemon=True)
-        self.ground = ground
-        self.results = [ground.send("hold", "long", BODY)]
+    def __init__(self, setup: OnePool) -> None:
+        super().__init__(name=f"watches {setup.pool}", daemon=True)
+        self.setup = setup
+        self.results = [setup.send("hold", "long", BODY)]
         self.looks: list[bool] = []
         """For each: whether the key was held."""
         self.over = threading.Event()
         """The tests are: nobody asks what is seen any more, and the servers will be gone."""
 
     def run(self) -> None:
-        history = self.ground.history
+        history = self.setup.history
         history.wait("start", "long", timeout=30)
-        self.results.append(self.ground.send("hold", "long", 0.0))
+        self.results.append(self.setup.send("hold", "long", 0.0))
         until = time.monotonic() + BODY + 30
-        with keys_at(self.ground.keys.url) as keys:
+        with keys_at(self.setup.keys.url) as keys:
             while time.monotonic() < until and not self.over.is_set():
                 held = keys.holder("hold:long") is not None
                 if history.lines("end", "long"):  # looked for after the key
@@ -94,12 +94,12 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.fixture(scope="module")
-def grounds(
+def setups(
     module_redis: RedisServer,
     module_worker_factory: WorkerFactory,
     tmp_path_factory: pytest.TempPathFactory,
     stack: ExitStack,
-) -> Iterator[dict[str, Ground]]:
+) -> Iterator[dict[str, OnePool]]:
     folder = tmp_path_factory.mktemp("history")
     made = {}
     for db, (pool, slots) in enumerate(SLOTS.items()):
@@ -115,23 +115,23 @@ def grounds(
             args=["--prefetch-multiplier=1"],
         )
         app = stack.enter_context(sending(pool_app.make_app(broker_url=url, result_backend=url)))
-        made[pool] = Ground(pool, app, worker, history, Keys(url))
-    for ground in made.values():
-        ground.worker.wait_ready()
+        made[pool] = OnePool(pool, app, worker, history, Keys(url))
+    for setup in made.values():
+        setup.worker.wait_ready()
     yield made
-    for ground in made.values():
-        ground.keys.close()
+    for setup in made.values():
+        setup.keys.close()
 
 
 @pytest.fixture(params=SLOTS)
-def ground(grounds: dict[str, Ground], request: pytest.FixtureRequest) -> Ground:
-    return grounds[request.param]
+def setup(setups: dict[str, OnePool], request: pytest.FixtureRequest) -> OnePool:
+    return setups[request.param]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def long_bodies(grounds: dict[str, Ground]) -> Iterator[dict[str, LongBody]]:
+def long_bodies(setups: dict[str, OnePool]) -> Iterator[dict[str, LongBody]]:
     """They run beside the other tests of this module; only the solo pool has nothing free."""
-    bodies = {pool: LongBody(ground) for pool, ground in grounds.items()}
+    bodies = {pool: LongBody(setup) for pool, setup in setups.items()}
     for body in bodies.values():
         body.start()
     yield bodies
@@ -180,9 +180,9 @@ def test_children_renew_though_the_main_process_used_the_lock_before_the_fork(
 # -- what the body sees -------------------------------------------------------------------------
 
 
-def test_a_body_sees_its_lease(ground: Ground) -> None:
-    before = ground.send("look", "a").get(timeout=QUICK)
-    seen = ground.send("look", "a").get(timeout=QUICK)
+def test_a_body_sees_its_lease(setup: OnePool) -> None:
+    before = setup.send("look", "a").get(timeout=QUICK)
+    seen = setup.send("look", "a").get(timeout=QUICK)
 
     assert seen["key"] == "look:a"
     assert seen["holder"].startswith(f"{seen['id']}#{seen['node']}#{seen['pid']}#")
@@ -190,14 +190,14 @@ def test_a_body_sees_its_lease(ground: Ground) -> None:
     assert seen["current"]
     assert not seen["lost"]
     assert 25 < seen["remaining"] <= 30
-    assert ground.keys.holder("look:a") is None
+    assert setup.keys.holder("look:a") is None
 
 
-def test_a_body_learns_that_its_key_was_deleted_by_hand(ground: Ground) -> None:
-    result = ground.send("until_lost", "by hand")
-    ground.history.wait("start", "by hand")
+def test_a_body_learns_that_its_key_was_deleted_by_hand(setup: OnePool) -> None:
+    result = setup.send("until_lost", "by hand")
+    setup.history.wait("start", "by hand")
 
-    delete_keys(ground.app, "deleted:by hand")
+    delete_keys(setup.app, "deleted:by hand")
 
     assert result.get(timeout=QUICK) == {
         "lost": True,
@@ -205,72 +205,72 @@ def test_a_body_learns_that_its_key_was_deleted_by_hand(ground: Ground) -> None:
         "said": "LeaseLost('deleted:by hand', 'taken', None)",
     }
     # told on the thread that renews, where Celery knows of no request
-    (lost,) = ground.history.wait("lost", "deleted:by hand")
+    (lost,) = setup.history.wait("lost", "deleted:by hand")
     assert (lost["task_id"], lost["reason"]) == (result.id, "taken")
     assert (lost["sender"], lost["thread"]) == ("pool.until_lost", "celery-lock-renewal")
 
 
 def test_a_lost_lease_fails_the_body_that_checks_and_the_message_is_acknowledged(
-    ground: Ground,
+    setup: OnePool,
 ) -> None:
-    result = ground.send("checks", "to fail")
-    ground.history.wait("start", "to fail")
+    result = setup.send("checks", "to fail")
+    setup.history.wait("start", "to fail")
 
-    delete_keys(ground.app, "deleted:to fail")
+    delete_keys(setup.app, "deleted:to fail")
 
     with pytest.raises(LeaseLost) as raised:
         result.get(timeout=QUICK)
     assert (raised.value.key, raised.value.reason) == ("deleted:to fail", "taken")
     assert result.state == "FAILURE"
-    wait_for(lambda: not ground.unacknowledged(result), "the acknowledgement")
-    assert ground.send("look", "and it goes on").get(timeout=QUICK)
+    wait_for(lambda: not setup.unacknowledged(result), "the acknowledgement")
+    assert setup.send("look", "and it goes on").get(timeout=QUICK)
 
 
-def test_a_conflict_arrives_whole_at_the_caller(ground: Ground) -> None:
-    ground.keys.take("hold:foreign", task_id="somebody-else")
+def test_a_conflict_arrives_whole_at_the_caller(setup: OnePool) -> None:
+    setup.keys.take("hold:foreign", task_id="somebody-else")
 
     with pytest.raises(LockConflict) as raised:
-        ground.send("refused", "foreign").get(timeout=QUICK)
+        setup.send("refused", "foreign").get(timeout=QUICK)
 
-    ground.keys.give_back("hold:foreign")
+    setup.keys.give_back("hold:foreign")
     assert (raised.value.key, raised.value.holder) == ("hold:foreign", "somebody-else")
     assert str(raised.value) == "lock 'hold:foreign' is held by somebody-else"
 
 
-def test_a_task_may_call_itself(ground: Ground) -> None:
-    tokens = ground.send("again", 2).get(timeout=QUICK)
+def test_a_task_may_call_itself(setup: OnePool) -> None:
+    tokens = setup.send("again", 2).get(timeout=QUICK)
 
     assert len(tokens) == 3
     assert len(set(tokens)) == 1
-    assert ground.keys.holder("again") is None
+    assert setup.keys.holder("again") is None
 
 
 @pytest.mark.parametrize("pool", SLOTS)
 def test_a_body_that_runs_ten_times_its_ttl_keeps_its_key(
-    grounds: dict[str, Ground], long_bodies: dict[str, LongBody], pool: Pool
+    setups: dict[str, OnePool], long_bodies: dict[str, LongBody], pool: Pool
 ) -> None:
     tokens = long_bodies[pool].tokens()
-    first, end, second, _ = grounds[pool].history.lines(job="long")
+    first, end, second, _ = setups[pool].history.lines(job="long")
 
     assert len(long_bodies[pool].looks) > 10
     assert all(long_bodies[pool].looks), "the key was free while its body ran"
     assert end["at"] - first["at"] >= 10 * TTL
     assert (end["what"], end["lost"]) == ("end", False)
-    assert (second["what"], grounds[pool].history.overlaps("long")) == ("start", [])
+    assert (second["what"], setups[pool].history.overlaps("long")) == ("start", [])
     assert first["token"] < second["token"]
     assert tokens == [first["token"], second["token"]]
 
 
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
 def test_many_leases_of_a_process_need_no_thread_each(
-    grounds: dict[str, Ground], pool: str
+    setups: dict[str, OnePool], pool: str
 ) -> None:
-    ground, count = grounds[pool], SLOTS[cast(Pool, pool)]
+    setup, count = setups[pool], SLOTS[cast(Pool, pool)]
 
-    sent = [ground.send("together", job, count) for job in range(count)]
+    sent = [setup.send("together", job, count) for job in range(count)]
     connections = []
     while not all(result.ready() for result in sent[:: count // 4]):
-        connections.append(ground.connections())
+        connections.append(setup.connections())
         time.sleep(0.05)
 
     # the bodies check that they kept theirs

@@ -17,7 +17,7 @@ from tests.services.fixtures import WorkerFactory
 
 
 @dataclass
-class Place:
+class QuorumSetup:
     """A virtual host, a worker on its quorum queue, and the store of its keys."""
 
     app: celery.Celery
@@ -27,9 +27,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(
+def setup(
     module_redis: RedisServer, module_vhost: VirtualHost, module_worker_factory: WorkerFactory
-) -> Iterator[Place]:
+) -> Iterator[QuorumSetup]:
     url, store = module_vhost.url, module_redis.url
     worker = module_worker_factory(
         "tests.integration.apps.quorum_app", broker=url, backend=store, concurrency=1
@@ -39,23 +39,23 @@ def place(
         keys_at(store) as keys,
         tap_rabbit(module_vhost.server, module_vhost.name) as tap,
     ):
-        yield Place(app, tap, keys, worker)
+        yield QuorumSetup(app, tap, keys, worker)
 
 
-def test_a_pause_in_a_quorum_queue_has_whole_seconds(place: Place) -> None:
-    with place.keys.held("whole"):
-        sent = place.app.tasks["quorum.body"].delay("whole")
-        _, again = place.tap.wait_for(sent.id, 2)[:2]
+def test_a_pause_in_a_quorum_queue_has_whole_seconds(setup: QuorumSetup) -> None:
+    with setup.keys.held("whole"):
+        sent = setup.app.tasks["quorum.body"].delay("whole")
+        _, again = setup.tap.wait_for(sent.id, 2)[:2]
 
     assert sent.get(timeout=20)[0] == 0
     pause = datetime.datetime.fromisoformat(again.headers["eta"]).timestamp() - again.seen
     assert 0.1 < pause <= 1.0
 
 
-def test_a_delayed_message_comes_back_without_its_delay(place: Place) -> None:
-    with place.keys.held("delayed"):
-        sent = place.app.tasks["quorum.body"].apply_async(["delayed"], countdown=1)
-        first, *later = place.tap.wait_for(sent.id, 3)
+def test_a_delayed_message_comes_back_without_its_delay(setup: QuorumSetup) -> None:
+    with setup.keys.held("delayed"):
+        sent = setup.app.tasks["quorum.body"].apply_async(["delayed"], countdown=1)
+        first, *later = setup.tap.wait_for(sent.id, 3)
 
     assert first.parts["exchange"].startswith("celery_delayed")
     assert {tuple(copy.parts["queues"]) for copy in later} == {("quorum",)}
@@ -63,28 +63,28 @@ def test_a_delayed_message_comes_back_without_its_delay(place: Place) -> None:
     assert sent.get(timeout=20) == [0, ["celery_lock"]]
 
 
-def test_more_messages_wait_than_a_worker_may_prefetch(place: Place) -> None:
-    task = place.app.tasks["quorum.body"]
+def test_more_messages_wait_than_a_worker_may_prefetch(setup: QuorumSetup) -> None:
+    task = setup.app.tasks["quorum.body"]
 
-    with place.keys.held("many"):
+    with setup.keys.held("many"):
         waiting = [task.delay("many") for _ in range(6)]
         for one in waiting:
-            place.tap.wait_for(one.id, 2)
+            setup.tap.wait_for(one.id, 2)
 
     assert [one.get(timeout=20)[0] for one in waiting] == [0] * 6
 
 
-def test_the_count_of_deliveries_is_no_header_of_a_message_sent_again(place: Place) -> None:
-    sent = place.app.tasks["quorum.late"].delay("killed", 60)
-    place.worker.wait_for_log(r"Task quorum\.late\[\S+\] received")
-    wait_for(lambda: place.keys.holder("killed"), "the body's start")
+def test_the_count_of_deliveries_is_no_header_of_a_message_sent_again(setup: QuorumSetup) -> None:
+    sent = setup.app.tasks["quorum.late"].delay("killed", 60)
+    setup.worker.wait_for_log(r"Task quorum\.late\[\S+\] received")
+    wait_for(lambda: setup.keys.holder("killed"), "the body's start")
 
-    place.worker.kill()
-    place.worker.process.kill()  # its child too, which would go on for a while
-    wait_for(lambda: not place.keys.holder("killed"), "the end of the dead one's lease")
-    with place.keys.held("killed"):
-        place.worker.start()
-        _, again = place.tap.wait_for(sent.id, 2)[:2]
+    setup.worker.kill()
+    setup.worker.process.kill()  # its child too, which would go on for a while
+    wait_for(lambda: not setup.keys.holder("killed"), "the end of the dead one's lease")
+    with setup.keys.held("killed"):
+        setup.worker.start()
+        _, again = setup.tap.wait_for(sent.id, 2)[:2]
 
     assert "celery_lock" in again.headers
     assert "x-delivery-count" not in again.headers

@@ -1,4 +1,4 @@
-"""A message that is sent again is the same message: body, headers, properties, place."""
+"""A message that is sent again is the same message: body, headers, properties, setup."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ CASES: dict[str, Case] = {
 }
 
 
-class Place:
+class RequeueSetup:
     """A broker, a worker on it, and a key that its tasks meet."""
 
     def __init__(self, app: celery.Celery, tap: Tap, keys: Keys, worker: Worker) -> None:
@@ -189,21 +189,23 @@ class Place:
 class Hops:
     """What became of each case's messages while their key was taken, and at last."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, setup: RequeueSetup) -> None:
         self.copies: dict[str, list[list[Copy]]] = {}
         self.results: dict[str, list[Any]] = {}
-        with place.keys.held(KEY):
-            ids = {name: case(place.app) for name, case in CASES.items()}
+        with setup.keys.held(KEY):
+            ids = {name: case(setup.app) for name, case in CASES.items()}
             for name, sent in ids.items():
-                self.copies[name] = [place.tap.wait_for(one, HOPS + 1) for one in sent]
+                self.copies[name] = [setup.tap.wait_for(one, HOPS + 1) for one in sent]
         for name, sent in ids.items():
             if name != "ignored result":
-                found = [place.app.AsyncResult(one) for one in sent]
+                found = [setup.app.AsyncResult(one) for one in sent]
                 self.results[name] = [result.get(timeout=20) for result in found]
 
 
 @pytest.fixture(scope="module")
-def on_redis(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Place]:
+def on_redis(
+    module_redis: RedisServer, module_worker_factory: WorkerFactory
+) -> Iterator[RequeueSetup]:
     url = module_redis.url
     env = PICKLE | {raw_app.TRANSPORT: json.dumps(OF_REDIS)}
     worker = module_worker_factory(APP, broker=url, backend=url, env=env)
@@ -213,13 +215,13 @@ def on_redis(module_redis: RedisServer, module_worker_factory: WorkerFactory) ->
         keys_at(url) as keys,
         tap_redis(module_redis) as tap,
     ):
-        yield Place(app, tap, keys, worker)
+        yield RequeueSetup(app, tap, keys, worker)
 
 
 @pytest.fixture(scope="module")
 def on_rabbit(
     module_redis: RedisServer, module_vhost: VirtualHost, module_worker_factory: WorkerFactory
-) -> Iterator[Place]:
+) -> Iterator[RequeueSetup]:
     url, store = module_vhost.url, module_redis.url_for(1)
     worker = module_worker_factory(APP, broker=url, backend=store, env=PICKLE)
     with (
@@ -227,7 +229,7 @@ def on_rabbit(
         keys_at(store) as keys,
         tap_rabbit(module_vhost.server, module_vhost.name) as tap,
     ):
-        yield Place(app, tap, keys, worker)
+        yield RequeueSetup(app, tap, keys, worker)
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbit"])
@@ -236,14 +238,14 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(broker: str, request: pytest.FixtureRequest) -> Place:
-    found: Place = request.getfixturevalue(f"on_{broker}")
+def setup(broker: str, request: pytest.FixtureRequest) -> RequeueSetup:
+    found: RequeueSetup = request.getfixturevalue(f"on_{broker}")
     return found
 
 
 @pytest.fixture(scope="module")
-def hops(place: Place) -> Hops:
-    return Hops(place)
+def hops(setup: RequeueSetup) -> Hops:
+    return Hops(setup)
 
 
 # -- the same message ---------------------------------------------------------------------------
@@ -306,9 +308,9 @@ def test_only_the_header_bounds_the_waiting_of_a_message_that_expires(hops: Hops
 # -- the same place -----------------------------------------------------------------------------
 
 
-def _send(place: Place, exchange: kombu.Exchange, routing_key: str) -> AsyncResult[Any]:
-    routing_key = routing_key or place.app.conf.task_default_routing_key  # as its queue has
-    return place.app.tasks["raw.record"].apply_async(
+def _send(setup: RequeueSetup, exchange: kombu.Exchange, routing_key: str) -> AsyncResult[Any]:
+    routing_key = routing_key or setup.app.conf.task_default_routing_key  # as its queue has
+    return setup.app.tasks["raw.record"].apply_async(
         exchange=exchange.name,
         exchange_type=exchange.type,
         routing_key=routing_key,
@@ -322,11 +324,11 @@ def _send(place: Place, exchange: kombu.Exchange, routing_key: str) -> AsyncResu
     ids=["direct", "topic"],
 )
 def test_a_message_goes_back_to_the_queue_it_came_from(
-    place: Place, broker: str, exchange: kombu.Exchange, routing_key: str, queue: str
+    setup: RequeueSetup, broker: str, exchange: kombu.Exchange, routing_key: str, queue: str
 ) -> None:
-    with place.keys.held(KEY):
-        sent = _send(place, exchange, routing_key)
-        first, *later = place.tap.wait_for(sent.id, HOPS + 1)
+    with setup.keys.held(KEY):
+        sent = _send(setup, exchange, routing_key)
+        first, *later = setup.tap.wait_for(sent.id, HOPS + 1)
 
     assert sent.get(timeout=20)[2] == 0
     way = {"exchange", "routing_key"}
@@ -342,7 +344,7 @@ def test_a_message_goes_back_to_the_queue_it_came_from(
     ids=["broadcast", "two queues of a topic"],
 )
 def test_a_message_that_has_no_queue_of_its_own_fails_and_says_so(
-    on_redis: Place, exchange: kombu.Exchange, routing_key: str, copies: int
+    on_redis: RequeueSetup, exchange: kombu.Exchange, routing_key: str, copies: int
 ) -> None:
     with on_redis.keys.held(KEY):
         sent = _send(on_redis, exchange, routing_key)
@@ -353,7 +355,9 @@ def test_a_message_that_has_no_queue_of_its_own_fails_and_says_so(
     assert len(on_redis.tap.copies(sent.id)) == copies
 
 
-def test_a_message_in_two_queues_goes_back_to_each_and_does_not_multiply(on_rabbit: Place) -> None:
+def test_a_message_in_two_queues_goes_back_to_each_and_does_not_multiply(
+    on_rabbit: RequeueSetup,
+) -> None:
     with on_rabbit.keys.held(KEY):
         sent = _send(on_rabbit, raw_app.WEATHER, "heavy.rain")
         first, *later = on_rabbit.tap.wait_for(sent.id, 1 + 2 * HOPS)
@@ -365,7 +369,7 @@ def test_a_message_in_two_queues_goes_back_to_each_and_does_not_multiply(on_rabb
     assert len(re.findall(done, on_rabbit.worker.logs())) == 2
 
 
-def test_a_broadcast_on_rabbitmq_waits_for_each_listener_by_itself(on_rabbit: Place) -> None:
+def test_a_broadcast_on_rabbitmq_waits_for_each_listener_by_itself(on_rabbit: RequeueSetup) -> None:
     with on_rabbit.keys.held(KEY):
         sent = _send(on_rabbit, raw_app.EVERYBODY, "")
         first, *later = on_rabbit.tap.wait_for(sent.id, 1 + HOPS)

@@ -28,7 +28,7 @@ APP = "tests.integration.apps.tick_app"
 
 
 @dataclass
-class Place:
+class TickSetup:
     """A broker, a store, and two workers."""
 
     app: celery.Celery
@@ -59,11 +59,11 @@ class Place:
 
 
 @pytest.fixture(scope="module", params=["redis", "rabbitmq"])
-def place(
+def setup(
     request: pytest.FixtureRequest,
     module_redis: RedisServer,
     module_worker_factory: WorkerFactory,
-) -> Iterator[Place]:
+) -> Iterator[TickSetup]:
     store = module_redis.url
     number = ["redis", "rabbitmq"].index(request.param)
     broker = module_redis.url_for(1)
@@ -77,7 +77,7 @@ def place(
     )
     conf = {"broker_url": broker, "result_backend": store, "lock_store": store}
     with sending(tick_app.make_app(**conf)) as app, module_redis.client() as redis:
-        yield Place(app, workers, redis, broker)  # type: ignore[arg-type]  # two of them
+        yield TickSetup(app, workers, redis, broker)  # type: ignore[arg-type]  # two of them
 
 
 @pytest.fixture
@@ -86,30 +86,30 @@ def name() -> str:
 
 
 def test_a_second_copy_of_a_tick_is_dropped_when_the_first_has_completed(
-    place: Place, name: str
+    setup: TickSetup, name: str
 ) -> None:
-    place.send("job", name).get(timeout=20)
+    setup.send("job", name).get(timeout=20)
 
-    place.send("job", name)
-    place.wait_until_dropped(name)
+    setup.send("job", name)
+    setup.wait_until_dropped(name)
 
-    (run,) = place.runs(name)
+    (run,) = setup.runs(name)
     assert run["beat"] == {"entry": name, "due": "2026-11-23T14:00:00.250000+00:00"}
 
 
-def test_two_copies_at_the_same_time_are_one_run(place: Place, name: str) -> None:
+def test_two_copies_at_the_same_time_are_one_run(setup: TickSetup, name: str) -> None:
     for _ in range(2):
-        place.send("job", name, 1.0)
+        setup.send("job", name, 1.0)
 
-    place.wait_until_dropped(name)
+    setup.wait_until_dropped(name)
 
-    assert len(place.runs(name)) == 1
+    assert len(setup.runs(name)) == 1
 
 
-def test_a_tick_that_retries_runs_its_retry(place: Place, name: str) -> None:
-    place.send("retries", name)
+def test_a_tick_that_retries_runs_its_retry(setup: TickSetup, name: str) -> None:
+    setup.send("retries", name)
 
-    runs = place.wait_for_runs(name, 2)
+    runs = setup.wait_for_runs(name, 2)
 
     assert [run["retries"] for run in runs] == [0, 1]
     assert {run["beat"]["entry"] for run in runs} == {name}
@@ -117,12 +117,12 @@ def test_a_tick_that_retries_runs_its_retry(place: Place, name: str) -> None:
 
 
 def test_celery_call_twice_in_one_bucket_is_one_run(
-    place: Place, name: str, tmp_path: Path
+    setup: TickSetup, name: str, tmp_path: Path
 ) -> None:
     env = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CELERY_")},
-        "CELERY_BROKER_URL": place.broker,
-        "CELERY_RESULT_BACKEND": place.app.conf.result_backend,
+        "CELERY_BROKER_URL": setup.broker,
+        "CELERY_RESULT_BACKEND": setup.app.conf.result_backend,
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     results = []
@@ -132,32 +132,32 @@ def test_celery_call_twice_in_one_bucket_is_one_run(
             [*command, "--args", json.dumps([name])],
             env=env, cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        results.append(place.app.AsyncResult(done.stdout.strip()).get(timeout=20))
+        results.append(setup.app.AsyncResult(done.stdout.strip()).get(timeout=20))
 
-    (run,) = place.runs(name)
+    (run,) = setup.runs(name)
     assert run["key"] == f"{name}:20241002T000000Z"
     assert [is_skipped(result) for result in results] == [False, True]
 
 
 def test_a_tick_whose_worker_was_killed_runs_again(
-    place: Place, name: str, worker_factory: WorkerFactory
+    setup: TickSetup, name: str, worker_factory: WorkerFactory
 ) -> None:
-    env = {tick_app.STORE: place.app.conf.lock_store}
+    env = {tick_app.STORE: setup.app.conf.lock_store}
     doomed = worker_factory(
         APP,
-        broker=place.broker,
-        backend=place.app.conf.result_backend,
+        broker=setup.broker,
+        backend=setup.app.conf.result_backend,
         concurrency=1,
         queues=["doomed"],
         env=env,
     )
-    place.send("job", name, 60.0, queue="doomed")
-    place.wait_for_runs(name)
+    setup.send("job", name, 60.0, queue="doomed")
+    setup.wait_for_runs(name)
 
     doomed.process.kill()
-    place.app.control.add_consumer("doomed", destination=[place.workers[0].hostname], reply=True)
+    setup.app.control.add_consumer("doomed", destination=[setup.workers[0].hostname], reply=True)
 
-    with Sweeper(place.app) if place.broker.startswith("redis") else nullcontext():
-        runs = place.wait_for_runs(name, 2)
+    with Sweeper(setup.app) if setup.broker.startswith("redis") else nullcontext():
+        runs = setup.wait_for_runs(name, 2)
     assert [run["beat"]["entry"] for run in runs] == [name, name]
-    assert place.dropped(name) == 0
+    assert setup.dropped(name) == 0

@@ -23,7 +23,7 @@ APP = "tests.integration.apps.which_worker"
 
 
 @dataclass
-class Ground:
+class OneWorker:
     """A worker and the app that sends to it."""
 
     app: celery.Celery
@@ -36,12 +36,12 @@ class Ground:
 
 
 @pytest.fixture(scope="module", params=["base=", "task_cls="])
-def ground(
+def setup(
     request: pytest.FixtureRequest,
     module_redis: RedisServer,
     module_worker_factory: WorkerFactory,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Ground]:
+) -> Iterator[OneWorker]:
     """Once with `LockedTask` named by the tasks, once as the app's class for all tasks.
 
     The results are in files: a backend on which chords are joined by a task of Celery's own.
@@ -64,7 +64,7 @@ def ground(
         )
         app.finalize()
     with app:
-        yield Ground(app, worker, history, store)
+        yield OneWorker(app, worker, history, store)
 
 
 @pytest.mark.parametrize(
@@ -82,30 +82,30 @@ def ground(
         ("shared_plain", None),
     ],
 )
-def test_a_task_is_locked_if_it_says_so(ground: Ground, task: str, key: str | None) -> None:
-    assert ground.run(task, 7) == key
+def test_a_task_is_locked_if_it_says_so(setup: OneWorker, task: str, key: str | None) -> None:
+    assert setup.run(task, 7) == key
 
 
 @pytest.mark.parametrize("task", ["by_base", "shared"])
 def test_a_task_that_only_names_its_base_is_locked_by_its_arguments(
-    ground: Ground, task: str
+    setup: OneWorker, task: str
 ) -> None:
-    key, same, other = ground.run(task, 7), ground.run(task, 7), ground.run(task, 8)
+    key, same, other = setup.run(task, 7), setup.run(task, 7), setup.run(task, 8)
 
     assert key.startswith(f"which.{task}:")
     assert key == same != other
 
 
 @pytest.mark.parametrize("task", ["mixed", "mixed_before"])
-def test_another_base_class_is_called_as_well(ground: Ground, task: str) -> None:
-    counted, key = ground.run(task, 7)
+def test_another_base_class_is_called_as_well(setup: OneWorker, task: str) -> None:
+    counted, key = setup.run(task, 7)
 
     assert counted == "counted"
     assert key.startswith(f"which.{task}:")
 
 
-def test_a_base_class_that_hides_the_lock_is_warned_of(ground: Ground) -> None:
-    said = re.findall(r"task which\.\w+ is not locked: .*", ground.worker.logs())
+def test_a_base_class_that_hides_the_lock_is_warned_of(setup: OneWorker) -> None:
+    said = re.findall(r"task which\.\w+ is not locked: .*", setup.worker.logs())
 
     assert {line.partition(";")[0] for line in said} == {
         "task which.hidden is not locked: Hiding.__call__ stands before that of LockedTask"
@@ -113,32 +113,32 @@ def test_a_base_class_that_hides_the_lock_is_warned_of(ground: Ground) -> None:
     }
 
 
-def test_a_model_has_one_key_however_it_was_written(ground: Ground) -> None:
+def test_a_model_has_one_key_however_it_was_written(setup: OneWorker) -> None:
     sent = [{"number": 3}, {"number": "3"}, {"number": 3, "colour": "red"}]
 
-    assert {ground.run("pydantic", item) for item in sent} == {"item:3:red"}
-    task = ground.app.tasks["which.pydantic"]
+    assert {setup.run("pydantic", item) for item in sent} == {"item:3:red"}
+    task = setup.app.tasks["which.pydantic"]
     assert task.delay(which_app.Item(number=3)).get(timeout=20, interval=0.02) == "item:3:red"
 
 
-def test_somebodys_own_request_class_is_kept(ground: Ground) -> None:
-    with keys_at(ground.store) as keys, keys.held("r:9"):
-        result = ground.app.send_task("which.requested", [9])
-        ground.worker.wait_for_log(rf"which.requested\[{result.id}\]: sent again to run later")
+def test_somebodys_own_request_class_is_kept(setup: OneWorker) -> None:
+    with keys_at(setup.store) as keys, keys.held("r:9"):
+        result = setup.app.send_task("which.requested", [9])
+        setup.worker.wait_for_log(rf"which.requested\[{result.id}\]: sent again to run later")
 
     assert result.get(timeout=20, interval=0.02) == "r:9"
-    assert ground.history.wait("accepted by OwnRequest", "which.requested")
+    assert setup.history.wait("accepted by OwnRequest", "which.requested")
 
 
-def test_celerys_own_tasks_have_no_lock(ground: Ground) -> None:
-    ours = [name for name, task in ground.app.tasks.items() if getattr(task, "_bound_lock", None)]
+def test_celerys_own_tasks_have_no_lock(setup: OneWorker) -> None:
+    ours = [name for name, task in setup.app.tasks.items() if getattr(task, "_bound_lock", None)]
 
     assert [name for name in ours if name.startswith("celery.")] == []
-    assert ground.app.send_task("celery.backend_cleanup").get(timeout=20, interval=0.02) is None
+    assert setup.app.send_task("celery.backend_cleanup").get(timeout=20, interval=0.02) is None
 
 
-def test_a_chord_that_celery_joins_with_a_task_of_its_own_is_joined(ground: Ground) -> None:
-    result = which_app.chord_of(ground.app).apply_async()
+def test_a_chord_that_celery_joins_with_a_task_of_its_own_is_joined(setup: OneWorker) -> None:
+    result = which_app.chord_of(setup.app).apply_async()
 
     assert result.get(timeout=30, interval=0.02) == ["declared:1", "declared:1", None]
-    assert "celery.chord_unlock" in ground.worker.logs()
+    assert "celery.chord_unlock" in setup.worker.logs()

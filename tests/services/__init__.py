@@ -1,4 +1,4 @@
-"""Real servers and workers as processes of the test: the ground that everything else stands on.
+"""Real servers and workers as processes of the test: everything else stands on them.
 
 Fixtures that hand them out ready-made are described at the top of tests/conftest.py.
 """

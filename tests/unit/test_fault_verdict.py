@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.bodies import tell
 from tests.faults.rows import LONG_TTL, Row, rows
-from tests.faults.scenario import SOON, Cast, Outcome, outcome
+from tests.faults.scenario import SOON, Outcome, Trial, outcome
 from tests.faults.watch import noticed
 
 FIRST, NEXT = "first", "next"
@@ -21,16 +21,16 @@ def row(ending: str) -> Row:
     return next(one for one in rows() if one.ending.name == ending and one.pool == "prefork")
 
 
-class Scene:
-    """Two casts of one row, with histories that are written by hand."""
+class WrittenTrials:
+    """Two trials of one row, with histories that are written by hand."""
 
     def __init__(self, folder: Path, ending: str) -> None:
-        self.casts = []
+        self.trials = []
         for twin in ("locked", "plain"):
             watch: Any = SimpleNamespace(passed_on={}, reaped={})
             sent = [FIRST, NEXT]
             book = folder / twin
-            self.casts.append(Cast(row(ending), twin, twin, book, FIRST, sent, watch))
+            self.trials.append(Trial(row(ending), twin, twin, book, FIRST, sent, watch))
 
     def run(
         self,
@@ -43,108 +43,108 @@ class Scene:
         twin: str = "both",
         token: int | None = None,
     ) -> None:
-        for cast in self.casts:
-            if twin in ("both", cast.twin):
+        for trial in self.trials:
+            if twin in ("both", trial.twin):
                 name = f"{task_id}-{start}"
-                told = {"run": name, "key": cast.key, "task_id": task_id, "publication": name}
+                told = {"run": name, "key": trial.key, "task_id": task_id, "publication": name}
                 more = {"pid": 7, "attempt": 0, "token": token or round(start * 10), "holder": name}
-                tell(cast.book, "start", **told, **{**more, "at": start})
+                tell(trial.book, "start", **told, **{**more, "at": start})
                 if end is not None:
-                    tell(cast.book, "end", **told, how=how, lost=lost, **{"at": end})
+                    tell(trial.book, "end", **told, how=how, lost=lost, **{"at": end})
 
     def died(self, at: float, *, reaped: float) -> None:
-        for cast in self.casts:
-            tell(cast.book, "died", pid=7, **{"at": at})
-            cast.watch.reaped[7] = reaped  # type: ignore[union-attr]  # it is there
+        for trial in self.trials:
+            tell(trial.book, "died", pid=7, **{"at": at})
+            trial.watch.reaped[7] = reaped  # type: ignore[union-attr]  # it is there
 
     def judge(self) -> Outcome:
-        return outcome(*self.casts)
+        return outcome(*self.trials)
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path, "return")
+def written(tmp_path: Path) -> WrittenTrials:
+    return WrittenTrials(tmp_path, "return")
 
 
-def test_one_after_the_other_is_as_promised(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0)
-    scene.run(NEXT, 2.1, 3.0)
+def test_one_after_the_other_is_as_promised(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0)
+    written.run(NEXT, 2.1, 3.0)
 
-    judged = scene.judge()
+    judged = written.judge()
 
     assert judged.verdict == "ok"
     assert judged.seconds == pytest.approx(0.1)
 
 
-def test_an_overlap_is_wrong(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0)
-    scene.run(NEXT, 1.9, 3.0)
+def test_an_overlap_is_wrong(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0)
+    written.run(NEXT, 1.9, 3.0)
 
-    assert scene.judge().wrong == ("1 overlaps",)
-
-
-def test_a_plain_task_s_overlap_is_not(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0)
-    scene.run(NEXT, 1.9, 3.0, twin="plain")
-    scene.run(NEXT, 2.1, 3.0, twin="locked")
-
-    assert scene.judge().wrong == ()
+    assert written.judge().wrong == ("1 overlaps",)
 
 
-def test_a_key_that_was_free_too_late_is_wrong(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0)
-    scene.run(NEXT, 2.0 + SOON + 0.2, 9.0)
+def test_a_plain_task_s_overlap_is_not(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0)
+    written.run(NEXT, 1.9, 3.0, twin="plain")
+    written.run(NEXT, 2.1, 3.0, twin="locked")
 
-    assert scene.judge().wrong == ("the key was free after 1.2 s, not 1",)
-
-
-def test_a_key_that_was_never_free_is_wrong(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0)
-    scene.run(NEXT, 2.1, 3.0, twin="plain")
-
-    assert scene.judge().wrong == ("1 did not run, 0 without a lock", "the key stayed taken")
+    assert written.judge().wrong == ()
 
 
-def test_what_a_plain_task_loses_too_is_no_fault_of_the_lock(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0, how="cut")
-    scene.run(NEXT, 2.1, 3.0)
+def test_a_key_that_was_free_too_late_is_wrong(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0)
+    written.run(NEXT, 2.0 + SOON + 0.2, 9.0)
 
-    assert scene.judge().wrong == ()
-
-
-def test_a_task_that_only_the_lock_lost_is_wrong(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0, how="cut", twin="locked")
-    scene.run(FIRST, 1.0, 2.0, twin="plain")
-    scene.run(NEXT, 2.1, 3.0)
-
-    assert scene.judge().wrong == ("1 did not run, 0 without a lock",)
+    assert written.judge().wrong == ("the key was free after 1.2 s, not 1",)
 
 
-def test_a_lost_lease_is_wrong_where_nothing_explains_it(scene: Scene) -> None:
-    scene.run(FIRST, 1.0, 2.0, lost=True)
-    scene.run(NEXT, 2.1, 3.0)
+def test_a_key_that_was_never_free_is_wrong(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0)
+    written.run(NEXT, 2.1, 3.0, twin="plain")
 
-    assert scene.judge().wrong == ("a lease was lost",)
+    assert written.judge().wrong == ("1 did not run, 0 without a lock", "the key stayed taken")
+
+
+def test_what_a_plain_task_loses_too_is_no_fault_of_the_lock(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0, how="cut")
+    written.run(NEXT, 2.1, 3.0)
+
+    assert written.judge().wrong == ()
+
+
+def test_a_task_that_only_the_lock_lost_is_wrong(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0, how="cut", twin="locked")
+    written.run(FIRST, 1.0, 2.0, twin="plain")
+    written.run(NEXT, 2.1, 3.0)
+
+    assert written.judge().wrong == ("1 did not run, 0 without a lock",)
+
+
+def test_a_lost_lease_is_wrong_where_nothing_explains_it(written: WrittenTrials) -> None:
+    written.run(FIRST, 1.0, 2.0, lost=True)
+    written.run(NEXT, 2.1, 3.0)
+
+    assert written.judge().wrong == ("a lease was lost",)
 
 
 def test_of_a_paused_worker_only_its_own_lease_may_be_lost(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, "paused past its ttl")
-    scene.run(FIRST, 1.0, 5.0, lost=True)
-    scene.run(NEXT, 3.0, 6.0)
+    written = WrittenTrials(tmp_path, "paused past its ttl")
+    written.run(FIRST, 1.0, 5.0, lost=True)
+    written.run(NEXT, 3.0, 6.0)
 
-    assert scene.judge().wrong == ()
+    assert written.judge().wrong == ()
 
-    scene.run("another", 5.5, 7.0)
-    assert scene.judge().wrong == ("1 overlaps",)
+    written.run("another", 5.5, 7.0)
+    assert written.judge().wrong == ("1 overlaps",)
 
 
 def test_the_seconds_until_celery_has_noticed_a_death_are_told_apart(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, "child killed")
-    scene.run(FIRST, 1.0, None)
-    scene.died(2.0, reaped=5.0)
-    scene.run(NEXT, 5.3, 6.0)
+    written = WrittenTrials(tmp_path, "child killed")
+    written.run(FIRST, 1.0, None)
+    written.died(2.0, reaped=5.0)
+    written.run(NEXT, 5.3, 6.0)
 
-    judged = scene.judge()
+    judged = written.judge()
 
     assert judged.wrong == ()
     assert judged.seconds == pytest.approx(3.3)

@@ -15,7 +15,7 @@ from tests.beats.entries import GRID, Entry
 from tests.beats.kinds import KINDS
 from tests.services import RedisServer
 
-__all__ = ["DATABASE_FILE", "Scenes", "Sent", "scenes"]
+__all__ = ["DATABASE_FILE", "Scenario", "Sent", "scenario_of"]
 
 DATABASE_FILE = "schedule.sqlite3"
 """In the folder of the kind, if it needs one."""
@@ -31,7 +31,7 @@ class Sent:
     beat: str
 
 
-class Scenes:
+class Scenario:
     """One scenario, for several schedulers at the same time."""
 
     def __init__(self, beats: Mapping[str, Beats]) -> None:
@@ -60,9 +60,9 @@ class Scenes:
 
 
 @contextmanager
-def scenes(
+def scenario_of(
     server: RedisServer, folder: Path, kinds: Sequence[str], entries: Sequence[Entry]
-) -> Iterator[Scenes]:
+) -> Iterator[Scenario]:
     """Beats of these kinds, none of them started, each with databases of its own."""
     made = {}
     for number, kind in enumerate(kinds):
@@ -81,7 +81,7 @@ def scenes(
             database=database,
         )
     try:
-        yield Scenes(made)
+        yield Scenario(made)
     finally:
         for beats in made.values():
             beats.kill()

@@ -1,4 +1,4 @@
-"""The ground can break things to order: wires, servers, whole process groups."""
+"""The services of the tests break to order: wires, servers, whole process groups."""
 
 from __future__ import annotations
 

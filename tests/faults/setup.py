@@ -20,7 +20,7 @@ from tests.faults.sweeper import Sweeper
 from tests.services import Proxy, RedisServer, Worker
 from tests.services.worker import Pool
 
-__all__ = ["KINDS", "Ground", "Kind", "grounds", "kind_of"]
+__all__ = ["KINDS", "Kind", "Setup", "kind_of", "setups"]
 
 APP = "tests.faults.app"
 NEXT = "next"
@@ -54,7 +54,7 @@ def kind_of(ending: Ending) -> Kind:
 
 
 @dataclass
-class Ground:
+class Setup:
     """A database, the app that sends to it, and the helper: a worker that no fault touches."""
 
     kind: Kind
@@ -123,13 +123,13 @@ def _env(kind: Kind, control: str, soft: float = 0.0) -> dict[str, str]:
 
 
 @contextmanager
-def grounds(
+def setups(
     binary: str, folder: Path, kinds: Sequence[Kind] = KINDS, control: str = ""
-) -> Iterator[dict[str, Ground]]:
-    """One server with a ground of each kind."""
+) -> Iterator[dict[str, Setup]]:
+    """One server with a setup of each kind."""
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer(binary, folder / "redis"))
-        made: dict[str, Ground] = {}
+        made: dict[str, Setup] = {}
         for db, kind in enumerate(kinds):
             url = server.url_for(db)
             helper = Worker(
@@ -149,8 +149,8 @@ def grounds(
             stack.callback(app.close)
             store = open_store(url)
             stack.callback(store.close)
-            made[kind.name] = Ground(kind, server, db, folder, control, app, store, helper)
-        for ground in made.values():
-            ground.helper.wait_ready()
-            stack.enter_context(Sweeper(ground.app))
+            made[kind.name] = Setup(kind, server, db, folder, control, app, store, helper)
+        for setup in made.values():
+            setup.helper.wait_ready()
+            stack.enter_context(Sweeper(setup.app))
         yield made

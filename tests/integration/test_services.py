@@ -1,4 +1,4 @@
-"""The ground holds: a plain task runs for real, on each broker and in each pool."""
+"""The services of the tests work: a plain task runs for real, on each broker and in each pool."""
 
 from __future__ import annotations
 
@@ -123,4 +123,4 @@ PLAIN_APP = "tests.integration.plain_app"
 
 
 def _app(broker: str, backend: str | None = None) -> celery.Celery:
-    return celery.Celery("ground", broker=broker, backend=backend or broker, set_as_current=False)
+    return celery.Celery("services", broker=broker, backend=backend or broker, set_as_current=False)

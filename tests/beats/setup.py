@@ -1,4 +1,4 @@
-"""The ground of a run under fire: a store and a broker of their own, the beats, and one worker."""
+"""What a run under fire stands on: a store and a broker of their own, the beats, and one worker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.beats.beats import APP, Beats
 from tests.beats.inside import BOOK, STORE
 from tests.services import RedisServer, Worker, wait_for
 
-__all__ = ["Stage", "on_stage"]
+__all__ = ["Setup", "running_setup"]
 
 
 @dataclass(frozen=True)
-class Stage:
+class Setup:
     """What a run stands on."""
 
     beats: Beats
@@ -39,7 +39,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def on_stage(store: RedisServer, broker: RedisServer, beats: Beats) -> Iterator[Stage]:
+def running_setup(store: RedisServer, broker: RedisServer, beats: Beats) -> Iterator[Setup]:
     """Servers that run and a worker that is ready; worker and beats end with the block."""
     worker = Worker(
         APP,
@@ -52,7 +52,7 @@ def on_stage(store: RedisServer, broker: RedisServer, beats: Beats) -> Iterator[
     )
     try:
         worker.start()
-        yield Stage(beats, store, broker)
+        yield Setup(beats, store, broker)
     finally:
         beats.kill()
         worker.process.kill()

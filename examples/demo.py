@@ -1,6 +1,6 @@
 """What the other examples stand on: a server of their own, workers, and an end for all of them.
 
-A story is a function that is given a `Ground` and returns whether all went as the example says;
+A story is a function that is given a `Demo` and returns whether all went as the example says;
 `sys.exit(play(story))` plays it.
 """
 
@@ -19,7 +19,7 @@ from examples.point_charging import stop
 from examples.point_charging.child import Child, DemoError
 from examples.point_charging.server import Server
 
-__all__ = ["Ground", "play"]
+__all__ = ["Demo", "play"]
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where `examples` can be imported from."""
@@ -28,7 +28,7 @@ _PATIENCE = 60.0
 """Seconds after which what was waited for is given up; all of it takes a few."""
 
 
-class Ground:
+class Demo:
     """A running server, a folder that goes away, and the processes that were started here."""
 
     def __init__(self, server: Server, folder: Path) -> None:
@@ -112,16 +112,16 @@ class Ground:
         return "".join(f"\n\n{words}" for words in said)
 
 
-def play(story: Callable[[Ground], bool]) -> int:
+def play(story: Callable[[Demo], bool]) -> int:
     """Play a story; return the exit status: 0, 1 when it went wrong, 128 + n when told to stop."""
     stop.listen()
 
     def on(server: Server, folder: Path) -> int:
-        ground = Ground(server, folder)
+        demo = Demo(server, folder)
         try:
-            return 0 if story(ground) else 1
+            return 0 if story(demo) else 1
         finally:
-            ground.end()
+            demo.end()
 
     def told(act: Callable[[], int]) -> int:
         try:
