@@ -552,7 +552,7 @@ TASKS = (
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
-        "a retry waits for its own first attempt",
+        "a retry waits for the run before it",
         "if held is not None and self.delivery.is_own_earlier_run(held):",
         "if False:",
         (UNIT + "run.py",),
@@ -819,6 +819,12 @@ ENDINGS = (
     ),
     Guard(
         "an eager task needs no broker",
+        "transport = NO_BROKER if request.is_eager else locks.transport",
+        "transport = locks.transport",
+        (UNIT + "ending.py",),
+    ),
+    Guard(
+        "an eager task has no copy that could come",
         "if ending.acknowledged and not delivery.is_eager:",
         "if ending.acknowledged:",
         (UNIT + "ending.py",),

@@ -1,7 +1,9 @@
 """Writing the time of publication into messages of tasks whose keys show it.
 
 By a receiver of Celery's `before_task_publish`, which sees whatever is published and however:
-`delay`, canvas, beat, `send_task`, `celery call`. It is there only where a bucket is declared.
+`delay`, canvas, beat, `send_task`, `celery call`. It is there only where a bucket is declared,
+and from the declaration on: a process that publishes by name may bind its tasks only after that,
+or in the receiver itself.
 """
 
 from __future__ import annotations

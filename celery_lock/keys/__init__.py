@@ -1,7 +1,8 @@
 """The name of what is protected, from the arguments of a call: one key on every machine."""
 
-from .message_context import UNKNOWN, MessageContext, at_first_bucket
-from .pydantic_models import find_models
+from .first_bucket import at_first_bucket
+from .message_context import UNKNOWN, MessageContext
+from .pydantic_models import find_models, is_celerys
 from .source import KeySource, check_declared_key, check_key, compile_key
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "check_key",
     "compile_key",
     "find_models",
+    "is_celerys",
 ]

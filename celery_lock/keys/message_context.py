@@ -18,9 +18,7 @@ __all__ = [
     "BUCKET",
     "UNKNOWN",
     "MessageContext",
-    "at_first_bucket",
     "bucket_seconds",
-    "note_bucket",
     "reader_of",
     "time_text",
 ]
@@ -63,20 +61,6 @@ def bucket_seconds(spec: str | None) -> int | None:
     """Return the seconds that `1h`, `30s`, `15m` or `1d` stand for, `None` for anything else."""
     found = _DURATION.fullmatch(spec or "")
     return None if found is None else int(found.group(1)) * _UNITS[found.group(2)]
-
-
-_at_first_bucket: list[Callable[[], None]] = []
-
-
-def at_first_bucket(do: Callable[[], None]) -> None:
-    """Call `do` once, as this process declares its first bucket."""
-    _at_first_bucket.append(do)
-
-
-def note_bucket() -> None:
-    """A bucket is declared here: whoever has to know, is told."""
-    while _at_first_bucket:
-        _at_first_bucket.pop()()
 
 
 def reader_of(

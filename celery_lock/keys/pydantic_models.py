@@ -17,7 +17,7 @@ from typing import Any
 
 from .json_form import canonical, json_form
 
-__all__ = ["Model", "find_models"]
+__all__ = ["Model", "find_models", "is_celerys"]
 
 
 class Model:
@@ -59,7 +59,7 @@ def find_models(run: Callable[..., Any]) -> dict[str, Model]:
     as they do for Celery.
     """
     pydantic = sys.modules.get("pydantic")
-    wrapper = next(filter(_is_celerys, _unwrapped(run)), None)
+    wrapper = next(filter(is_celerys, _unwrapped(run)), None)
     if pydantic is None or wrapper is None:
         return {}
     try:
@@ -81,7 +81,8 @@ def _unwrapped(run: Any) -> Iterator[Any]:
         run = getattr(run, "__wrapped__", None)
 
 
-def _is_celerys(function: Any) -> bool:
+def is_celerys(function: Any) -> bool:
+    """The function is Celery's own wrapper around a body, which stands for the body's arguments."""
     # Celery keeps no note of `pydantic=True` on the task (5.5, 5.6); its wrapper is the trace.
     return bool(getattr(function, "__globals__", {}).get("__name__") == "celery.app.base")
 

@@ -7,7 +7,8 @@ import string
 from dataclasses import dataclass
 
 from ..errors import LockConfigurationError
-from .message_context import BUCKET, bucket_seconds, note_bucket
+from .first_bucket import note_bucket
+from .message_context import BUCKET, bucket_seconds
 
 __all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
 

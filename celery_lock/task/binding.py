@@ -15,7 +15,7 @@ from celery import Task
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError
-from ..keys import compile_key, find_models
+from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import requeue
 
@@ -128,7 +128,7 @@ def _seconds(value: Any, default: float) -> float:
 def _check_body(name: str, function: Any) -> None:
     # Celery's own wrapper (pydantic=True) hands on what the body returns; a decorator that runs
     # a coroutine to its end is a plain function, whatever it wraps
-    body = inspect.unwrap(function, stop=lambda each: not _is_celerys(each))
+    body = inspect.unwrap(function, stop=lambda each: not is_celerys(each))
     for kind, is_one in (
         ("a coroutine function", inspect.iscoroutinefunction),
         ("an async generator", inspect.isasyncgenfunction),
@@ -140,10 +140,6 @@ def _check_body(name: str, function: Any) -> None:
                 " would be given back before the body runs; make it a plain function"
                 " (asyncio.run(...) inside it is fine)"
             )
-
-
-def _is_celerys(function: Any) -> bool:
-    return bool(getattr(function, "__globals__", {}).get("__name__") == "celery.app.base")
 
 
 def _check_options(cls: Any, name: str) -> None:

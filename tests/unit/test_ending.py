@@ -1,4 +1,4 @@
-"""What a release does besides: it records a completion, or leaves the key to the next attempt."""
+"""What a release does besides: it records a completion, or leaves the key to the next try."""
 
 from __future__ import annotations
 
@@ -155,6 +155,18 @@ def test_an_eager_task_needs_no_broker() -> None:
     assert not task.remembers()
 
 
+def test_an_eager_task_records_nothing_whatever_its_header_says() -> None:
+    """A test may hand on the headers of a message that was sent again."""
+    task = Task(Lock("k", on_conflict=requeue()))
+    lease = task.engine.hold()
+    task.deliver()
+    task.engine.free(lease)
+
+    assert task.task.apply(headers={HEADER: task.engine.sent[-1].header}).get() == "done"
+
+    assert not task.remembers()
+
+
 def test_a_record_outlives_the_visibility_timeout_and_the_longest_pause() -> None:
     task = Task(**LATE)
     task.deliver(redelivered=True)
@@ -265,7 +277,7 @@ def test_a_task_id_that_is_used_twice_runs_twice_though_it_met_a_conflict() -> N
     assert task.runs == 2
 
 
-def test_a_retry_is_no_copy_of_the_attempt_before_it() -> None:
+def test_a_retry_is_no_copy_of_the_try_before_it() -> None:
     task = Task(max_retries=3, **LATE)
     task.raises(Retry("later", sig=task.task.s()))
     task.deliver(redelivered=True)
@@ -282,7 +294,7 @@ ACROSS = Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES)
 
 
 def retrying(lock: Lock = ACROSS, **arguments: Any) -> Task:
-    """A task whose first attempt has ended with a retry on its way."""
+    """A task whose first try has ended with a retry on its way."""
     task = Task(lock)
     task.raises(Retry("later", sig=task.task.s(**arguments)))
     return task
@@ -293,7 +305,7 @@ def holder_of(task: Task, key: str = "k:7") -> str | None:
     return None if held is None else held.holder
 
 
-def test_between_two_attempts_the_key_is_kept_for_the_next_one() -> None:
+def test_between_two_tries_the_key_is_kept_for_the_next_one() -> None:
     task = retrying()
 
     assert task.deliver().state == "RETRY"
@@ -305,7 +317,7 @@ def test_between_two_attempts_the_key_is_kept_for_the_next_one() -> None:
     assert (met.task_id, met.node, met.retry_no) == ("id-1", "", 1)
 
 
-def test_the_next_attempt_takes_the_key_over_and_frees_it_in_the_end() -> None:
+def test_the_next_try_takes_the_key_over_and_frees_it_in_the_end() -> None:
     task = retrying()
     task.deliver()
     task.during = lambda task: task.lease.token
@@ -319,7 +331,7 @@ def test_the_next_attempt_takes_the_key_over_and_frees_it_in_the_end() -> None:
     assert holder_of(task) is None
 
 
-def test_an_attempt_after_the_next_does_not_take_it_over() -> None:
+def test_a_try_after_the_next_does_not_take_it_over() -> None:
     task = retrying()
     task.deliver()
 
@@ -400,7 +412,7 @@ def test_a_key_that_the_sender_named_is_kept_whatever_the_arguments_are() -> Non
     assert holder_of(task, "named") == "id-1/queued/1"
 
 
-def test_a_lock_while_running_keeps_nothing_between_attempts() -> None:
+def test_a_lock_while_running_keeps_nothing_between_tries() -> None:
     task = retrying(Lock("k:{user_id}"))
 
     task.deliver()

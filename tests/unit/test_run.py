@@ -363,7 +363,7 @@ def test_what_is_told_is_what_is_done(engine: Engine) -> None:
     assert [fact.attempt for fact in engine.told(Conflicted)] == [1, 1, 2, 2]
 
 
-# -- copies of the message, and earlier attempts of the task ---------------------------------
+# -- copies of the message, and earlier runs of the task ---------------------------------------
 
 
 @pytest.mark.parametrize("policy", [skip(), fail(), wait(20), lambda c: skip()])
@@ -416,7 +416,7 @@ def test_a_copy_never_shares_the_lease(engine: Engine) -> None:
     assert charge.ran == [7]
 
 
-def test_a_retry_waits_a_moment_for_its_own_first_attempt(engine: Engine) -> None:
+def test_a_retry_waits_a_moment_for_the_run_before_it(engine: Engine) -> None:
     charge = Charge(engine, Lock("k", on_conflict=skip()))
     first = engine.hold(task_id="id-1", publication="tag-1")
 
@@ -434,9 +434,7 @@ def test_a_retry_waits_a_moment_for_its_own_first_attempt(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize("policy", [skip(), fail(), requeue()])
-def test_a_retry_whose_first_attempt_does_not_end_is_sent_again(
-    engine: Engine, policy: Any
-) -> None:
+def test_a_retry_whose_first_run_does_not_end_is_sent_again(engine: Engine, policy: Any) -> None:
     charge = Charge(engine, Lock("k", on_conflict=policy))
     engine.hold(task_id="id-1", publication="tag-1", ttl=3600)
 
@@ -600,7 +598,7 @@ class Broker:
         self.at_pause()
 
 
-def test_the_only_copy_stays_in_its_slot_until_the_broker_takes_it(
+def test_the_only_copy_stays_in_its_process_until_the_broker_takes_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charge = Charge(engine)
@@ -728,7 +726,7 @@ def test_two_hops_count_and_keep_everything(engine: Engine) -> None:
     assert second["deep"] == {"a": [1, None]}
 
 
-def test_what_we_wrote_for_an_earlier_attempt_does_not_count(engine: Engine) -> None:
+def test_what_we_wrote_for_an_earlier_try_does_not_count(engine: Engine) -> None:
     """Celery copies headers into a retry, whose arguments may be others."""
     charge = Charge(engine, Lock("user:{user_id}"))
     engine.hold("user:7")
