@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import threading
 
-from .events import Fact
+from .events import Fact, Subject
 from .events.table import TABLE, as_label, row_of
 from .model.per_process import PerProcess
 
@@ -33,6 +33,8 @@ LABELS: dict[str, tuple[str, ...]] = {
     row.counter: ("task", "template", *row.labels) for row in TABLE
 }
 """The names of the counters, and of the labels of each, in the order of a snapshot."""
+
+_UNLABELLED = {row.fact: row.counter for row in TABLE if not row.labels}
 
 OTHER = "(other)"
 """The task and the template of what is counted when there are too many series."""
@@ -53,13 +55,19 @@ class Counters:
     def __call__(self, fact: Fact) -> None:
         """Count one fact."""
         row, subject = row_of(fact), fact.subject
-        more = [as_label(getattr(fact, label)) for label in row.labels] if row.labels else ()
-        series = (row.counter, subject.task, subject.template, *more)
+        more = [as_label(getattr(fact, label)) for label in row.labels]
+        self._add((row.counter, subject.task, subject.template, *more))
+
+    def count(self, kind: type[Fact], subject: Subject) -> None:
+        """Count one fact of a kind whose counter has no label of its own."""
+        self._add((_UNLABELLED[kind], subject.task, subject.template))
+
+    def _add(self, series: tuple[str, ...]) -> None:
         own = self._own()
         with own.mutex:
             count = own.counts.get(series)
             if count is None and len(own.counts) >= self._most:
-                series = (row.counter, OTHER, OTHER, *more)
+                series = (series[0], OTHER, OTHER, *series[3:])
                 count = own.counts.get(series)
             own.counts[series] = (count or 0) + 1
 

@@ -58,10 +58,20 @@ def signal_observer(sender_of: Callable[[Fact], object] = _task_name) -> Observe
     `sender_of` finds the sender: the task itself where there is an app to ask, else its name.
     It is not called while nobody is connected.
     """
+    return _Signals(sender_of)
 
-    def send(fact: Fact) -> None:
+
+class _Signals:
+    """An observer that sends the signal of each fact to the receivers that it has by then."""
+
+    def __init__(self, sender_of: Callable[[Fact], object]) -> None:
+        self._sender_of = sender_of
+
+    def __call__(self, fact: Fact) -> None:
         signal = _SIGNALS[type(fact)]
         if signal.receivers:
-            signal.send(sender=sender_of(fact), fact=fact)
+            signal.send(sender=self._sender_of(fact), fact=fact)
 
-    return send
+    def wants(self, kind: type[Fact]) -> bool:
+        """Whether anybody is connected."""
+        return bool(_SIGNALS[kind].receivers)

@@ -290,7 +290,7 @@ KEPT = (
 LEASES = (
     Guard(
         "a lease ends at its deadline by the holder's clock",
-        "if self._reason is None and self._clock() >= self._deadline:",
+        "if self._reason is None and now >= self._deadline:",
         "if False:",
         (UNIT + "lease.py",),
     ),
@@ -368,6 +368,24 @@ LEASES = (
         'except Exception:\n                logger.exception("an observer failed',
         'except MemoryError:\n                logger.exception("an observer failed',
         (UNIT + "locker.py", UNIT + "signals.py"),
+    ),
+    Guard(
+        "whoever connects later is sent the facts of every run",
+        "return bool(_SIGNALS[kind].receivers)",
+        "return False",
+        (UNIT + "only_counted.py",),
+    ),
+    Guard(
+        "a level that is changed later counts",
+        "or self._logger.isEnabledFor(ORDINARY_LEVEL[kind])",
+        "",
+        (UNIT + "only_counted.py",),
+    ),
+    Guard(
+        "a release after the end of its lease is no ordinary one",
+        "if in_time and self.observers.only_counted(Released, grant.ask.subject):",
+        "if self.observers.only_counted(Released, grant.ask.subject):",
+        (UNIT + "only_counted.py",),
     ),
 )
 

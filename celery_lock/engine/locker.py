@@ -101,8 +101,9 @@ class Locker:
             got = self.store.acquire(claim)
             if isinstance(got, Held):
                 return got
+            now = self._clock()
             got.arm(self._clock, sent, claim.ttl, at_most)
-            if got.reason == "expired":
+            if got.reason_at(now) == "expired":
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
@@ -112,16 +113,18 @@ class Locker:
                 ttl,
                 lambda reason: self._lost(grant, reason),
                 lambda error: self._failed(subject, claim.key, "renew", error, "retry"),
+                now,
             )
-            self.observers.notify(
-                Acquired(
-                    key=claim.key,
-                    subject=subject,
-                    holder=claim.holder,
-                    token=got.token,
-                    waited=waited,
+            if not self.observers.only_counted(Acquired, subject):
+                self.observers.notify(
+                    Acquired(
+                        key=claim.key,
+                        subject=subject,
+                        holder=claim.holder,
+                        token=got.token,
+                        waited=waited,
+                    )
                 )
-            )
             return grant
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
@@ -170,16 +173,15 @@ class Locker:
         """
         if grant.process is not self._process():
             return  # a child that the body forked: the key is its parent's
-        lease = grant.lease
+        lease, now = grant.lease, self._clock()
         self.keeper.drop(lease)
-        reason = lease.reason
+        reason = lease.reason_at(now)
         if reason is not None and lease.lose(reason):
             self._lost(grant, reason)  # it ended in this moment, before the keeper could tell
         lease.lose("released")
         held_on = reason in (None, "released")
-        held = self._clock() - grant.sent
         try:
-            in_time = self.store.release(lease, end)
+            in_time = self.store.release(lease, end) and held_on
         except StoreError as error:
             self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
             self._failed(grant.ask.subject, lease.key, "release", error, "retry")
@@ -187,14 +189,16 @@ class Locker:
         except BaseException:  # a time limit or a shutdown fell into the call
             self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
             raise
+        if in_time and self.observers.only_counted(Released, grant.ask.subject):
+            return
         self.observers.notify(
             Released(
                 key=lease.key,
                 subject=grant.ask.subject,
                 holder=lease.holder,
                 token=lease.token,
-                held=held,
-                in_time=in_time and held_on,
+                held=now - grant.sent,
+                in_time=in_time,
             )
         )
 

@@ -6,12 +6,11 @@ from .facts import (
     CopyDropped,
     Fact,
     Lost,
-    Observer,
-    Observers,
     Released,
     StoreFailed,
     Subject,
 )
+from .observers import Observer, Observers
 
 __all__ = [
     "Acquired",

@@ -1,14 +1,9 @@
-"""What happened, as frozen facts, and the observers that are notified of them.
-
-The engine only makes facts; log lines, signals, events and counters are made by observers.
-An observer that raises hurts nobody: not the task, not the other observers.
-"""
+"""What happened to a lock, as frozen facts, from which log, signals, events and counters come."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple
 
 from ..model import Decision, Holder, LossReason
 
@@ -18,19 +13,17 @@ __all__ = [
     "CopyDropped",
     "Fact",
     "Lost",
-    "Observer",
-    "Observers",
     "Released",
     "StoreFailed",
     "Subject",
 ]
 
-logger = logging.getLogger("celery_lock")
 
+class Subject(NamedTuple):
+    """Which task a fact is about.
 
-@dataclass(frozen=True)
-class Subject:
-    """Which task a fact is about."""
+    A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
+    """
 
     task: str
     """Its registered name."""
@@ -118,25 +111,3 @@ class StoreFailed(Fact):
     answer: str
     """What is done about it: `requeue`, `run` or `fail` for an acquire, `wait` or `fire` for a
     tick, `retry` for the others."""
-
-
-Observer = Callable[[Fact], None]
-
-
-class Observers:
-    """The observers of an app, notified in the order in which they were added."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = list(observers)
-
-    def add(self, observer: Observer) -> None:
-        """Notify `observer` as well, from now on."""
-        self._observers.append(observer)
-
-    def notify(self, fact: Fact) -> None:
-        """Call every observer with `fact`; never raises."""
-        for observer in self._observers:
-            try:
-                observer(fact)
-            except Exception:
-                logger.exception("an observer failed on %s", type(fact).__name__)

@@ -18,7 +18,7 @@ from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .facts import Fact
 from .log_words import words
-from .table import Budget, LogRule, row_of
+from .table import ORDINARY_LEVEL, Budget, LogRule, row_of
 
 __all__ = ["LogLines", "log_lines"]
 
@@ -46,6 +46,10 @@ class LogLines:
         if rule.budget is None or self._may(own, rule, rule.budget, fact):
             # outside the mutex: a handler may be slow, or come to a lock itself
             self._logger.log(rule.level, *words(fact))
+
+    def wants(self, kind: type[Fact]) -> bool:
+        """Whether an ordinary fact of this kind has a line, or a sum waits for the next fact."""
+        return self._own().due < math.inf or self._logger.isEnabledFor(ORDINARY_LEVEL[kind])
 
     def flush(self) -> None:
         """Say now how many lines were left out: for the end of a process."""

@@ -14,7 +14,16 @@ from ..model import Decision
 from ..policies import KINDS
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 
-__all__ = ["TABLE", "Budget", "FactRow", "LogRule", "as_label", "conflict_rules", "row_of"]
+__all__ = [
+    "ORDINARY_LEVEL",
+    "TABLE",
+    "Budget",
+    "FactRow",
+    "LogRule",
+    "as_label",
+    "conflict_rules",
+    "row_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +150,9 @@ TABLE = (
 )
 
 _BY_FACT = {row.fact: row for row in TABLE}
+
+ORDINARY_LEVEL = {row.fact: row.rules[0].level for row in TABLE}
+"""The level of an ordinary fact of each kind: one that the first rule of its row is for."""
 
 
 def row_of(fact: Fact) -> FactRow:

@@ -12,7 +12,8 @@ from dataclasses import fields
 from typing import Any
 
 from ..model import Decision, Holder
-from .facts import Fact, Observer
+from .facts import Fact
+from .observers import Observer
 from .table import as_label, row_of
 
 __all__ = ["event_fields", "event_observer"]

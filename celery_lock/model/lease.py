@@ -146,7 +146,11 @@ class Lease:
     @property
     def reason(self) -> LossReason | None:
         """Why it was lost; `None` while it is held."""
-        if self._reason is None and self._clock() >= self._deadline:
+        return self._reason or self.reason_at(self._clock())
+
+    def reason_at(self, now: float) -> LossReason | None:
+        """Why it was lost, for a caller that has just looked at the lease's clock."""
+        if self._reason is None and now >= self._deadline:
             return "at_most" if self._deadline >= self._ceiling else "expired"
         return self._reason
 
