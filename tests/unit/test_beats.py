@@ -203,6 +203,26 @@ def test_a_step_of_the_stores_clock_is_followed() -> None:
     assert 6 <= len(dues) <= 9, "one for the hour that was skipped"
 
 
+def test_an_entry_whose_schedule_says_no_time_waits_for_no_clock_that_was_set_back() -> None:
+    class Ordered(schedule):
+        ordered = False
+
+        def is_due(self, last_run_at: datetime) -> tuple[bool, float | None]:
+            return Ordered.ordered, None
+
+    world = World(every(10) | every(Ordered(1), "ordered"))  # type: ignore[arg-type]  # any schedule
+    beat = world.beat("a")
+    world.run(25)
+
+    world.space.epoch -= 3600
+    Ordered.ordered = True
+    world.next["published"] = world.kill
+    world.run(10)
+
+    assert not beat.alive
+    assert [sent.entry for sent in world.sent] == ["e", "e", "ordered"]
+
+
 def test_nothing_fires_before_the_stores_clock_says_so() -> None:
     world = World(every(10))
     beat = world.beat("a")
@@ -854,7 +874,9 @@ class Once(ScheduleEntry):
         return super().is_due() if not self.model.total_run_count else (False, 60.0)
 
 
-def test_an_entry_for_once_fires_once_though_its_next_slot_comes_before_the_claim_ends() -> None:
+def test_an_entry_for_once_fires_once_though_its_next_due_time_comes_before_the_claim_ends() -> (
+    None
+):
     class ForOnce(LockedScheduler):
         Entry = Once
 
