@@ -1,4 +1,4 @@
-"""Which scheduler classes the mixin can lie over, found out as the class is made."""
+"""Whether the mixin can lie over a scheduler class, found out as the class is made."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["check_scheduler"]
 def check_scheduler(cls: Any, mixin: type) -> None:
     """Raise `LockConfigurationError` for a class in which ticks would pass by the ledger.
 
-    That is every class whose `tick()` is its own and does not end in Celery's: what it publishes
-    is not asked for, or asked for twice.
+    In such a class `tick()` is its own and does not call Celery's, or the mixin comes too late:
+    the ticks are published without asking, or asked for twice.
     """
     mro = cls.__mro__
     if Scheduler not in mro:

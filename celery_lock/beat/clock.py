@@ -1,4 +1,4 @@
-"""The store's clock, as far as it is known here: what every beat goes by instead of its own."""
+"""The store's clock, as a beat estimates it: every beat goes by it instead of by its own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from ..model.clock import Clock, steady
 __all__ = ["MARGIN", "StoreClock"]
 
 MARGIN = 0.001
-"""Seconds that the estimate stays behind what is known for sure. An estimate that runs ahead has
-its claims refused as too early, each for a call more; one that lags makes every tick as late."""
+"""Seconds that the estimate stays behind what is known for sure. Less: an estimate that runs ahead
+has its claims refused as too early, each for a call more. More: every tick is as much later."""
 
 JUMP = 0.5
-"""A correction of more seconds than this is news: what was planned by the old time is void."""
+"""A correction by more seconds than this is a jump: a plan by the time before is void."""
 
 
 class StoreClock:
-    """Reads the store's time off its answers and goes on by the steady clock in between.
+    """Reads the store's time off the store's answers, and goes on by the steady clock in between.
 
     So neither a wrong clock of this machine nor a step of it changes when an entry is due. Until
     the first answer the machine's own time has to do.

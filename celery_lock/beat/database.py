@@ -11,18 +11,18 @@ from .mixin import LockedSchedulerMixin
 __all__ = ["LockedDatabaseScheduler"]
 
 
-class _RowEntry(ModelEntry):  # type: ignore[misc]  # it has no types
+class _RowEntry(ModelEntry):  # type: ignore[misc]  # the package has no types
     def __init__(self, model: Any, app: Any = None) -> None:
         self.blank_since = model.date_changed if model.last_run_at is None else None
-        """When a row without a last run was changed last, from where it counts: it was enabled
-        again, or no beat has seen it yet. `None`: it has one."""
+        """When a row without a last run was changed last: the entry counts from there. The row was
+        enabled again, or no beat has seen it yet. `None`: the row has a last run."""
         super().__init__(model, app=app)
 
     def save(self) -> None:
         """Write the last run, unless the row was changed meanwhile: by an admin, or another beat.
 
-        One that was disabled counts from nothing when it is enabled again. Celery-beat's own
-        `save()` would write the count of the run before into it, and all other fields too.
+        A row that was disabled counts from nothing when it is enabled again. The `save()` of
+        django-celery-beat would write the count of the run before into it, and all other fields.
         """
         rows = type(self.model)._default_manager
         unchanged = rows.filter(pk=self.model.pk, date_changed=self.model.date_changed)
@@ -35,17 +35,17 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
     """Runs the periodic tasks of a Django database in as many beats as there are, each tick once.
 
     `celery -A app beat -S celery_lock.beat:LockedDatabaseScheduler`. The lock store knows the last
-    run and the count; the row is written as ever, and what it says counts where it is later:
-    an entry that was enabled again, or changed.
+    run and the count. The row is written as ever, and where the row is later, since its entry was
+    enabled again or changed, the row counts.
     """
 
     Entry = _RowEntry
 
     def populate_heap(self, *args: Any, **options: Any) -> None:
-        """Plan all entries anew, and write into blank rows where they begin.
+        """Plan all entries anew, and write into blank rows where their entries begin.
 
-        At once: a row that is still blank when somebody changes it, be it a beat that starts with
-        the entry in its `beat_schedule`, would begin anew with that change.
+        The rows are written at once: a row that is still blank when somebody changes it, be it a
+        beat that starts with the entry in its `beat_schedule`, would begin anew with that change.
         """
         super().populate_heap(*args, **options)
         knows = self._deciding.ledger.views.knows
@@ -57,5 +57,5 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
             entry.blank_since = None
 
     def confirmed(self, entry: Any) -> None:
-        """Have the row written: its run moves after django-celery-beat looks at it."""
+        """Have the row written: django-celery-beat looks at the entry before its run moves."""
         self._dirty.add(entry.name)

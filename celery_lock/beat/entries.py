@@ -1,7 +1,8 @@
 """Entries of Celery's and of other schedulers: their last run, their clock, a copy to publish.
 
-Entries are other people's objects (one of django-celery-beat has a row of a database behind it),
-so they are touched at few places, and all of these are here.
+Entries are other people's objects: an entry of django-celery-beat has a row of a database behind
+it, and schedules are of any class, some of a user's own. So they are touched at few places, and
+all of these are here.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ __all__ = [
 _LONG_AGO = 30 * 365 * 86_400.0
 
 _NOWS = ("default_now", "_default_now")
-"""What entries ask for the time: Celery's own, and its older name, which others override."""
+"""The methods by which an entry asks for the time: Celery's, and its older name for it."""
 
 
 def run_of(entry: Any) -> LastRun | None:
-    """Return the last run that an entry carries, `None` if it has none."""
+    """Return the last run that an entry carries; `None`: the entry has not run."""
     at = entry.last_run_at
     return None if at is None else LastRun(_aware(at).timestamp(), int(entry.total_run_count or 0))
 
@@ -45,8 +46,8 @@ def run_of(entry: Any) -> LastRun | None:
 def known_run(entry: Any) -> LastRun | None:
     """Return the last run that an entry knows of.
 
-    A new entry of Celery's begins with its beat's own time, which is no knowledge. One with a row
-    in a database always knows: at least when the row was changed.
+    A new entry of Celery's begins with its beat's own time, which is no knowledge. An entry with
+    a row in a database always knows: at least when the row was changed.
     """
     since = getattr(entry, "blank_since", None)
     if since is not None:
@@ -58,25 +59,25 @@ def known_run(entry: Any) -> LastRun | None:
 
 
 def set_run(entry: Any, run: LastRun, *, sure: bool) -> None:
-    """Let an entry go on from this run, and where it is `sure` the row behind it too."""
+    """Let an entry go on from this run; a `sure` run is written to the row behind it too."""
     zone = _zone(entry)
     for place in (entry, getattr(entry, "model", None) if sure else None):
         if place is not None:
             place.last_run_at = moment_like(run.at, zone)
             place.total_run_count = run.count
     if start_of(entry) is not None and not run.count:
-        # as django-celery-beat does: it is due as soon as it may start
+        # as django-celery-beat does: the entry is due as soon as it may start
         entry.last_run_at = moment_like(run.at - _LONG_AGO, zone)
 
 
 def start_of(entry: Any) -> float | None:
-    """Return before when an entry is never due: seconds since 1970, `None` if nothing says so."""
+    """Return the moment before which an entry is never due: seconds since 1970, `None`: none."""
     start = getattr(getattr(entry, "model", None), "start_time", None)
     return _aware(start).timestamp() if isinstance(start, datetime) else None
 
 
 def counts_its_runs(entry: Any) -> bool:
-    """Whether the row behind an entry ends it by its count: it is to fire once."""
+    """Whether an entry is to fire once: the row behind it ends it by its count."""
     return bool(getattr(getattr(entry, "model", None), "one_off", False))
 
 
@@ -89,8 +90,8 @@ def due_times_of(entry: Any, now: float) -> DueTimes:
 def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
     """Let an entry and its schedule read this clock, and no other, meanwhile.
 
-    The schedule is a copy: it may be another entry's too, or be written to a file. What a schedule
-    of one's own notes in itself while it is asked is carried over.
+    The entry gets a copy of its schedule: the schedule may be another entry's too, or be written
+    to a file. What a class of one's own notes in the copy while it is asked is carried over.
     """
     schedule = entry.schedule
     own, its = _zone(entry), schedule.now().tzinfo  # a crontab may be in another zone than its app
@@ -119,8 +120,8 @@ def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
 def message_of(entry: Any, header: Callable[[Mapping[str, Any]], Any], task_id: str) -> Any:
     """Return a copy of an entry whose message has our header and this id.
 
-    A copy, since Celery writes into the options of the entry that it publishes. `header` makes
-    ours from what the entry's author put there. An id that the author chose stays.
+    Celery writes into the options of the entry that it publishes. `header` makes our header from
+    the one that the entry's author gave. An id that the author chose stays.
     """
     options = dict(entry.options or {})
     headers = dict(options.get("headers") or {})
@@ -142,19 +143,23 @@ def _zone(entry: Any) -> tzinfo | None:
     last = entry.last_run_at
     if last is not None and last.tzinfo is None:
         return None
-    app = entry.app or entry.schedule.app  # one that was read from a file has lost its app
+    app = entry.app or entry.schedule.app  # an entry that was read from a file has lost its app
     zone: tzinfo = app.timezone
     if isinstance(entry.schedule, schedules.schedule) and getattr(entry.schedule, "nowfun", None):
-        # a relative one counts its days on the wall clock of the run before
+        # a relative interval counts its days on the wall clock of the run before
         zone = entry.schedule.now().tzinfo or zone
     return zone
 
 
 def _copied(thing: Any) -> Any:
-    """Return a copy by its attributes; `copy()` asks some entries and schedules for the wrong."""
+    """Return a copy by its attributes. `copy()` calls `__reduce__`, which was written for a pickle.
+
+    By that, an entry of Celery has lost its app, and a solar schedule its clock; an entry of
+    django-celery-beat cannot be copied; a schedule of a user's own class has lost what it adds.
+    """
     try:
         copied = object.__new__(type(thing))
-    except TypeError:  # it is made by C
+    except TypeError:  # the object is made by C
         return copy.copy(thing)
     for name, value in _attributes(thing).items():
         object.__setattr__(copied, name, value)
@@ -162,18 +167,18 @@ def _copied(thing: Any) -> Any:
 
 
 def _note(schedule: Any, asked: Any, copied: Mapping[str, Any]) -> None:
-    """Carry over what a copy has noted in itself since; another copy may have noted more."""
+    """Carry over what a copy has noted in itself to its schedule; another copy may note more."""
     for name, value in _attributes(asked).items():
         if name not in CLOCK and (name not in copied or copied[name] is not value):
             object.__setattr__(schedule, name, value)
 
 
 def _attributes(thing: Any) -> dict[str, Any]:
-    """Return all that an object has, in slots as well."""
+    """Return all attributes of an object, those of `__slots__` as well."""
     held = dict(getattr(thing, "__dict__", {}))
     for kind in type(thing).__mro__:
-        for name, slot in vars(kind).items():
-            if isinstance(slot, MemberDescriptorType):
-                with suppress(AttributeError):  # nothing is in it
-                    held[name] = slot.__get__(thing)
+        for name, member in vars(kind).items():
+            if isinstance(member, MemberDescriptorType):
+                with suppress(AttributeError):  # the attribute is not set
+                    held[name] = member.__get__(thing)
     return held

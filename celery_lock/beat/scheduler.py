@@ -15,8 +15,8 @@ __all__ = ["LockedScheduler"]
 class LockedScheduler(LockedSchedulerMixin, Scheduler):
     """Runs `beat_schedule` in as many beats as there are, each tick once.
 
-    `celery -A app beat -S celery_lock.beat:LockedScheduler`. What was run last is in the lock
-    store, so it needs no schedule file and no volume for one.
+    `celery -A app beat -S celery_lock.beat:LockedScheduler`. The last runs are in the lock store,
+    so the beat needs no schedule file and no volume for one.
     """
 
     def setup_schedule(self) -> None:
@@ -26,5 +26,5 @@ class LockedScheduler(LockedSchedulerMixin, Scheduler):
 
     @property
     def info(self) -> Any:
-        """Where the last runs are, for the banner."""
+        """The place of the last runs, for the banner."""
         return f"    . lock store -> {store_for_ticks(self.app).url}"

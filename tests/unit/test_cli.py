@@ -57,10 +57,10 @@ def test_show_says_who_holds_a_key_where_since_when_and_for_how_long(desk: Desk)
     lease = desk.take("order:7")
     desk.engine.clock.move(6)
 
-    told = desk.type("show", "order:7")
+    result = desk.type("show", "order:7")
 
-    assert told.exit_code == 0
-    assert told.output.splitlines()[1:] == [  # the first line is a note on memory://
+    assert result.exit_code == 0
+    assert result.output.splitlines()[1:] == [  # the first line is a note on memory://
         "lock 'order:7' is held",
         "  task      id-1",
         f"  node      {NODE}",
@@ -72,32 +72,32 @@ def test_show_says_who_holds_a_key_where_since_when_and_for_how_long(desk: Desk)
 
 
 def test_show_of_a_free_key_says_so_and_where_it_looked(desk: Desk) -> None:
-    told = desk.type("show", "order:7")
+    result = desk.type("show", "order:7")
 
-    assert told.exit_code == 0
-    assert "lock 'order:7' is free (in memory://, lock_key_prefix 'celery-lock:')" in told.output
+    assert result.exit_code == 0
+    assert "lock 'order:7' is free (in memory://, lock_key_prefix 'celery-lock:')" in result.output
 
 
 def test_a_key_that_only_its_floor_keeps_is_held_by_nobody(desk: Desk) -> None:
     desk.store.inner.release(desk.take("feed", at_least=3600.0))
     desk.engine.clock.move(60)
 
-    told = desk.type("show", "feed")
+    result = desk.type("show", "feed")
 
-    assert told.exit_code == 0
-    assert "lock 'feed' is held by nobody: at_least keeps it taken" in told.output
-    assert "  last task id-1" in told.output
-    assert "until 2023-11-14 23:30:00 UTC, in 59 min 00 s" in told.output
-    assert "unless renewed" not in told.output
+    assert result.exit_code == 0
+    assert "lock 'feed' is held by nobody: at_least keeps it taken" in result.output
+    assert "  last task id-1" in result.output
+    assert "until 2023-11-14 23:30:00 UTC, in 59 min 00 s" in result.output
+    assert "unless renewed" not in result.output
 
 
 def test_a_program_reads_the_same(desk: Desk) -> None:
     lease = desk.take("order:7")
     desk.engine.clock.move(6)
 
-    told = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
+    result = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
 
-    assert told == {
+    assert result == {
         "key": "order:7",
         "state": "held",
         "holder": HOLDER,
@@ -128,21 +128,21 @@ def test_a_program_finds_every_field_of_a_free_key_and_of_a_floor(desk: Desk) ->
 def test_a_holder_of_another_program_is_shown_as_it_is(desk: Desk) -> None:
     desk.take("order:7", holder="cron#nightly")
 
-    told = desk.type("show", "order:7")
+    result = desk.type("show", "order:7")
     read = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
 
-    assert "  task      cron#nightly\n" in told.output
-    assert "node" not in told.output
+    assert "  task      cron#nightly\n" in result.output
+    assert "node" not in result.output
     assert (read["task_id"], read["node"], read["pid"]) == ("cron#nightly", None, None)
 
 
 def test_what_another_program_wrote_cannot_move_the_cursor(desk: Desk) -> None:
     desk.take("order:7", holder="\x1b[2Jgone\nlock 'order:7' is free")
 
-    told = desk.type("show", "order:7")
+    result = desk.type("show", "order:7")
 
-    assert "\x1b" not in told.output
-    assert "\nlock 'order:7' is free" not in told.output
+    assert "\x1b" not in result.output
+    assert "\nlock 'order:7' is free" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_what_another_program_wrote_cannot_move_the_cursor(desk: Desk) -> None:
 def test_a_key_may_be_typed_as_a_log_line_shows_it(desk: Desk, key: str, typed: str) -> None:
     desk.take(key)
 
-    told = desk.type("show", typed)
+    result = desk.type("show", typed)
 
-    assert f"lock {key!r} is held" in told.output
+    assert f"lock {key!r} is held" in result.output
 
 
 def test_a_key_that_is_held_as_typed_is_meant_as_typed(desk: Desk) -> None:
@@ -178,22 +178,22 @@ def test_a_key_that_is_held_as_typed_is_meant_as_typed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("typed", ["", "a\nb", "x" * 1025])
 def test_what_cannot_be_a_key_is_refused(desk: Desk, typed: str) -> None:
-    told = desk.type("show", typed)
+    result = desk.type("show", typed)
 
-    assert told.exit_code == 2
-    assert "Invalid value for KEY" in told.output
+    assert result.exit_code == 2
+    assert "Invalid value for KEY" in result.output
 
 
 def test_a_key_that_is_kept_for_a_retry_runs_nowhere(desk: Desk) -> None:
     desk.take("order:7", holder=str(Holder.for_retry("id-1", 2)), ttl=3600.0)
 
-    told = desk.type("show", "order:7")
+    result = desk.type("show", "order:7")
     read = json.loads(desk.type("show", "order:7", "--json").output.splitlines()[-1])
 
-    assert "is kept for a retry that nobody runs yet\n  task      id-1\n" in told.output
-    assert "  retry     2\n" in told.output
-    assert "in 1 h 00 min at most" in told.output
-    assert "queued" not in told.output
+    assert "is kept for a retry that nobody runs yet\n  task      id-1\n" in result.output
+    assert "  retry     2\n" in result.output
+    assert "in 1 h 00 min at most" in result.output
+    assert "queued" not in result.output
     assert (read["state"], read["retry"]) == ("retry", 2)
     assert (read["node"], read["pid"]) == (None, None)
 
@@ -204,13 +204,13 @@ def test_a_key_that_is_kept_for_a_retry_runs_nowhere(desk: Desk) -> None:
 def test_release_says_whom_it_robs_and_asks(desk: Desk) -> None:
     desk.take("order:7")
 
-    told = desk.type("release", "order:7", answer="y\n")
+    result = desk.type("release", "order:7", answer="y\n")
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     said = ("  task      id-1", "Release it, though its body may still run?", "is released")
-    shown, question, answer = (told.output.index(text) for text in said)
+    shown, question, answer = (result.output.index(text) for text in said)
     assert shown < question < answer
-    assert "within a third of its ttl" in told.output
+    assert "within a third of its ttl" in result.output
     assert desk.holder("order:7") is None
 
 
@@ -218,20 +218,20 @@ def test_release_says_whom_it_robs_and_asks(desk: Desk) -> None:
 def test_any_other_answer_than_yes_releases_nothing(desk: Desk, answer: str) -> None:
     desk.take("order:7")
 
-    told = desk.type("release", "order:7", answer=answer)
+    result = desk.type("release", "order:7", answer=answer)
 
-    assert told.exit_code == 1
+    assert result.exit_code == 1
     assert desk.holder("order:7") == HOLDER
 
 
 def test_force_does_not_ask_but_still_says_whom_it_robs(desk: Desk) -> None:
     desk.take("order:7")
 
-    told = desk.type("release", "--force", "order:7")
+    result = desk.type("release", "--force", "order:7")
 
-    assert told.exit_code == 0
-    assert "  task      id-1" in told.output
-    assert "?" not in told.output
+    assert result.exit_code == 0
+    assert "  task      id-1" in result.output
+    assert "?" not in result.output
     assert desk.holder("order:7") is None
 
 
@@ -241,49 +241,49 @@ def test_without_a_terminal_and_without_force_nothing_is_released(
     monkeypatch.undo()
     desk.take("order:7")
 
-    told = desk.type("release", "order:7", answer="y\n")
+    result = desk.type("release", "order:7", answer="y\n")
 
-    assert told.exit_code == 2
-    assert "no terminal to ask at" in told.output
-    assert "--force" in told.output
+    assert result.exit_code == 2
+    assert "no terminal to ask at" in result.output
+    assert "--force" in result.output
     assert desk.holder("order:7") == HOLDER
 
 
 def test_a_free_key_is_nothing_to_release_and_nobody_is_asked(desk: Desk) -> None:
-    told = desk.type("release", "order:7")
+    result = desk.type("release", "order:7")
 
-    assert told.exit_code == 0
-    assert "lock 'order:7' is free already" in told.output
+    assert result.exit_code == 0
+    assert "lock 'order:7' is free already" in result.output
 
 
 def test_release_ends_the_floor_of_a_running_body_as_well(desk: Desk) -> None:
     desk.take("feed", at_least=3600.0)
 
-    told = desk.type("release", "--force", "feed")
+    result = desk.type("release", "--force", "feed")
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     assert desk.store.peek("feed") is None
 
 
 def test_release_ends_a_floor_that_nobody_holds_any_more(desk: Desk) -> None:
     desk.store.inner.release(desk.take("feed", at_least=3600.0))
 
-    told = desk.type("release", "feed", answer="y\n")
+    result = desk.type("release", "feed", answer="y\n")
 
-    assert told.exit_code == 0
-    assert "at_least no longer keeps it taken" in told.output
-    assert "body may still run" not in told.output
+    assert result.exit_code == 0
+    assert "at_least no longer keeps it taken" in result.output
+    assert "body may still run" not in result.output
     assert desk.store.peek("feed") is None
 
 
 def test_a_key_that_is_kept_for_a_retry_is_released_and_the_retry_is_not_lost(desk: Desk) -> None:
     desk.take("order:7", holder=str(Holder.for_retry("id-1", 2)), ttl=3600.0)
 
-    told = desk.type("release", "order:7", answer="y\n")
+    result = desk.type("release", "order:7", answer="y\n")
 
-    assert told.exit_code == 0
-    assert "may still run" not in told.output
-    assert "The retry comes all the same" in told.output
+    assert result.exit_code == 0
+    assert "may still run" not in result.output
+    assert "The retry comes all the same" in result.output
     assert desk.holder("order:7") is None
 
 
@@ -309,11 +309,11 @@ def test_whoever_got_the_key_while_the_question_stood_is_not_robbed(
 
     while_asked(monkeypatch, changes_hands)
 
-    told = desk.type("release", "order:7")
+    result = desk.type("release", "order:7")
 
-    assert told.exit_code == 1
-    assert "nothing was released, the key has changed hands" in told.output
-    assert "  task      id-2" in told.output
+    assert result.exit_code == 1
+    assert "nothing was released, the key has changed hands" in result.output
+    assert "  task      id-2" in result.output
     assert desk.holder("order:7") == other
 
 
@@ -339,10 +339,10 @@ def test_a_holder_that_leaves_its_floor_behind_while_the_question_stands_is_not_
     lease = desk.take("feed", at_least=3600.0)
     while_asked(monkeypatch, lambda: desk.store.inner.release(lease))
 
-    told = desk.type("release", "feed")
+    result = desk.type("release", "feed")
 
-    assert told.exit_code == 0
-    assert "at_least no longer keeps it taken" in told.output
+    assert result.exit_code == 0
+    assert "at_least no longer keeps it taken" in result.output
     assert desk.store.peek("feed") is None
 
 
@@ -352,10 +352,10 @@ def test_a_key_that_became_free_while_the_question_stood_is_free(
     lease = desk.take("order:7")
     while_asked(monkeypatch, lambda: desk.store.inner.release(lease))
 
-    told = desk.type("release", "order:7")
+    result = desk.type("release", "order:7")
 
-    assert told.exit_code == 0
-    assert "has become free by itself: nothing was released" in told.output
+    assert result.exit_code == 0
+    assert "has become free by itself: nothing was released" in result.output
 
 
 def test_the_robbed_holder_is_told_at_its_next_renewal(desk: Desk) -> None:
@@ -377,42 +377,42 @@ def test_a_store_without_an_answer_is_named_without_a_traceback(desk: Desk, comm
     gone = StoreUnavailable("redis://shop:6379/0", "nobody listens there")
     desk.store.refuse("peek", error=gone)
 
-    told = desk.type(command, "order:7")
+    result = desk.type(command, "order:7")
 
-    assert told.exit_code == 1
-    assert "Error: the lock store redis://shop:6379/0 is not available" in told.output
-    assert "Traceback" not in told.output
+    assert result.exit_code == 1
+    assert "Error: the lock store redis://shop:6379/0 is not available" in result.output
+    assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize("command", ["show", "release"])
 def test_an_app_without_a_store_is_told_which_setting_it_needs(desk: Desk, command: str) -> None:
     app = Celery("shop", broker="amqp://me:secret@shop//", set_as_current=False)
 
-    told = desk.type(command, "order:7", app=app)
+    result = desk.type(command, "order:7", app=app)
 
-    assert told.exit_code == 2
-    assert "Error: there is no store for locks: lock_store is not set" in told.output
-    assert "secret" not in told.output
+    assert result.exit_code == 2
+    assert "Error: there is no store for locks: lock_store is not set" in result.output
+    assert "secret" not in result.output
 
 
 def test_a_setting_that_is_wrong_is_named(desk: Desk) -> None:
     app = Celery("shop", broker="redis://", set_as_current=False)
     app.conf.lock_tll = 3
 
-    told = desk.type("show", "order:7", app=app)
+    result = desk.type("show", "order:7", app=app)
 
-    assert told.exit_code == 2
-    assert "did you mean 'lock_ttl'" in told.output
+    assert result.exit_code == 2
+    assert "did you mean 'lock_ttl'" in result.output
 
 
 def test_a_release_that_gets_no_answer_says_so(desk: Desk) -> None:
     desk.take("order:7")
     desk.store.refuse("free", error=StoreUnavailable("redis://shop:6379/0", "it hangs"))
 
-    told = desk.type("release", "--force", "order:7")
+    result = desk.type("release", "--force", "order:7")
 
-    assert told.exit_code == 1
-    assert "it hangs" in told.output
+    assert result.exit_code == 1
+    assert "it hangs" in result.output
 
 
 def test_options_that_a_project_adds_to_every_command_are_taken(desk: Desk) -> None:
@@ -420,8 +420,8 @@ def test_options_that_a_project_adds_to_every_command_are_taken(desk: Desk) -> N
     option = click.Option(["--ini"], default="x.ini")
     cli.lock.params.append(option)
     try:
-        told = desk.type("--ini", "shop.ini", "show", "order:7")
+        result = desk.type("--ini", "shop.ini", "show", "order:7")
     finally:
         cli.lock.params.remove(option)
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0

@@ -47,13 +47,13 @@ def world_of(**conf: Any) -> World:
     return World(entries(), **conf)
 
 
-def lines(told: Result) -> list[str]:
-    assert told.exit_code == 0, told.output
-    return told.output.splitlines()[1:]  # the first is a note on memory://
+def lines(said: Result) -> list[str]:
+    assert said.exit_code == 0, said.output
+    return said.output.splitlines()[1:]  # the first is a note on memory://
 
 
-def read(told: Result) -> dict[str, Any]:
-    (line,) = lines(told)
+def read(said: Result) -> dict[str, Any]:
+    (line,) = lines(said)
     return {entry["name"]: entry for entry in json.loads(line)["entries"]}
 
 
@@ -72,9 +72,9 @@ def test_it_says_what_has_run_how_often_and_what_runs_next_in_the_apps_time(desk
     beat = world.beat("host")
     world.run(25)
 
-    told = lines(desk(beat))
+    said = lines(desk(beat))
 
-    assert told == [
+    assert said == [
         "entry    last run                 runs  next",
         "feed     2026-03-10 13:00:20 CET  2     2026-03-10 13:00:30 CET  in 5.0 s",
         "nightly  never                    0     2026-03-11 03:30:00 CET"
@@ -194,13 +194,13 @@ def test_an_entry_that_no_beat_has_read_is_shown_too(desk: Desk) -> None:
 def test_an_app_whose_beats_never_ran_says_so(desk: Desk) -> None:
     beat = world_of().beat("host")
 
-    told = lines(desk(beat))
+    said = lines(desk(beat))
 
-    assert told[0] == (
+    assert said[0] == (
         "no beat of the app 'shop' with a scheduler of celery_lock.beat has run yet"
         " (in memory://, lock_key_prefix 'celery-lock:')"
     )
-    assert [line.split()[0] for line in told[1:]] == ["entry", "feed", "nightly"]
+    assert [line.split()[0] for line in said[1:]] == ["entry", "feed", "nightly"]
 
 
 def test_an_app_without_any_entry_says_so_as_well(desk: Desk) -> None:
@@ -231,10 +231,10 @@ def test_a_name_with_a_line_break_stays_on_its_line_and_is_found_as_it_is_shown(
     beat = world.beat("host")
     world.run(25)
 
-    told = lines(desk(beat))
-    shown = told[1].split("  ")[0]
+    said = lines(desk(beat))
+    shown = said[1].split("  ")[0]
 
-    assert len(told) == 2
+    assert len(said) == 2
     assert shown == r"'a\nb\x1b[2J'"
     assert lines(desk(beat, shown))[0] == rf"entry {shown}"
     assert lines(desk(beat, "a\nb\x1b[2J"))[0] == rf"entry {shown}"
@@ -277,9 +277,9 @@ def test_ten_thousand_entries_are_shown_in_a_call_for_five_hundred(desk: Desk) -
     world.run(1)
     before = len(beat.store.calls)
 
-    told = lines(desk(beat))
+    said = lines(desk(beat))
 
-    assert len(told) == 10_001
+    assert len(said) == 10_001
     asked = beat.store.calls[before:]
     assert asked.count("records") == 20
     assert "change" not in asked
@@ -293,10 +293,10 @@ def test_an_entry_that_does_not_exist_is_said_with_the_name_that_was_meant(desk:
     beat = world.beat("host")
     world.run(1)
 
-    told = desk(beat, "nihgtly")
+    said = desk(beat, "nihgtly")
 
-    assert told.exit_code == 2
-    assert "there is no entry 'nihgtly' (did you mean 'nightly'?)" in told.output
+    assert said.exit_code == 2
+    assert "there is no entry 'nihgtly' (did you mean 'nightly'?)" in said.output
 
 
 @pytest.mark.parametrize("entry", [{"x": 1}, {"task": "t", "schedule": "soon"}, None, 7])
@@ -315,21 +315,21 @@ def test_a_store_without_an_answer_is_named_without_a_traceback(desk: Desk) -> N
     beat = world_of().beat("host")
     beat.store.refuse()
 
-    told = desk(beat)
+    said = desk(beat)
 
-    assert told.exit_code == 1
-    assert "Error: the lock store memory:// is not available" in told.output
-    assert "Traceback" not in told.output
+    assert said.exit_code == 1
+    assert "Error: the lock store memory:// is not available" in said.output
+    assert "Traceback" not in said.output
 
 
 def test_a_store_that_keeps_no_records_is_refused_with_the_stores_that_do(desk: Desk) -> None:
     beat = world_of().beat("host")
     beat.store.lacks = {Feature.RECORDS}
 
-    told = desk(beat)
+    said = desk(beat)
 
-    assert told.exit_code == 2
-    assert "needs a store with the feature 'records'" in told.output
+    assert said.exit_code == 2
+    assert "needs a store with the feature 'records'" in said.output
 
 
 def test_a_store_that_fails_between_two_calls_ends_it(desk: Desk) -> None:
