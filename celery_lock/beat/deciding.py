@@ -178,11 +178,11 @@ class Deciding:
     def _delay_while_claimed(self, entry: Any) -> float:
         """Return when to ask an entry again whose tick another beat publishes."""
         self.show_last_run(entry)
-        situation = self._situation(entry)
-        if not situation.due:
-            return situation.delay
-        if situation.due_times.ignores_last_run():
-            return self._let_rest(entry, situation.delay)
+        due, delay = self._asking.ask(entry, self._views.of(entry.name).last)
+        if not due:
+            return delay
+        if due_times_of(entry, self.ledger.clock.now()).ignores_last_run():
+            return self._let_rest(entry, delay)
         return self._asking.longest  # due again already: it is asked when that claim has ended
 
     def _let_rest(self, entry: Any, delay: float) -> float:

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone, tzinfo
+from functools import lru_cache
 from types import MemberDescriptorType
 from typing import Any
 
@@ -176,9 +177,18 @@ def _note(schedule: Any, asked: Any, copied: Mapping[str, Any]) -> None:
 def _attributes(thing: Any) -> dict[str, Any]:
     """Return all attributes of an object, those of `__slots__` as well."""
     held = dict(getattr(thing, "__dict__", {}))
-    for kind in type(thing).__mro__:
-        for name, member in vars(kind).items():
-            if isinstance(member, MemberDescriptorType):
-                with suppress(AttributeError):  # the attribute is not set
-                    held[name] = member.__get__(thing)
+    for name, member in _members(type(thing)):  # type: ignore[arg-type]  # a class can be hashed
+        with suppress(AttributeError):  # the attribute is not set
+            held[name] = member.__get__(thing)
     return held
+
+
+@lru_cache(maxsize=256)  # each tick asks some times, and of few classes
+def _members(cls: type) -> list[tuple[str, MemberDescriptorType]]:
+    """Return what a class and its bases keep in `__slots__`."""
+    return [
+        (name, member)
+        for kind in cls.__mro__
+        for name, member in vars(kind).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
