@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+>")
 def warn_of_store(store: LockStore, *, then: str) -> None:
     """Look at the store once, and warn of what is wrong with it.
 
-    One that gives no answer is no reason not to start: `then` says what happens all the same.
+    A store without an answer is no reason not to start: `then` says what happens all the same.
     """
     try:
         for warning in store.check():

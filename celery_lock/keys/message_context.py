@@ -44,7 +44,7 @@ class MessageContext:
 
 
 UNKNOWN = MessageContext()
-"""Of a message that says nothing about it."""
+"""The context of a message that says nothing of itself."""
 
 
 def time_text(moment: datetime) -> str:
@@ -68,7 +68,7 @@ def reader_of(
 ) -> Callable[[MessageContext], str]:
     """Return what reads one field from the context of a message.
 
-    It raises `LockConfigurationError`, which says what to do, where the message does not tell.
+    The reader raises `LockConfigurationError`, which says what to do, where the message is silent.
     """
     if head == BUCKET and every is not None:
         return lambda context: _bucket(context, every)

@@ -16,8 +16,8 @@ __all__ = ["Decision", "OnConflict", "checked_policy", "written"]
 class Decision:
     """What is done about a conflict: the value that `skip()`, `requeue()`, ... return.
 
-    It says of itself what logs, checks and messages have to know of it, so that no place but
-    `celery_lock.policies` lists the kinds that there are.
+    A decision says of itself what logs, checks and errors have to know of it, so that no place
+    but `celery_lock.policies` lists the kinds that there are.
     """
 
     __slots__ = ()
@@ -26,19 +26,19 @@ class Decision:
     """All kinds, for messages; `celery_lock.policies` names them here as it defines them."""
 
     word: ClassVar[str] = ""
-    """What log rules, events and counters call it."""
+    """What log rules, events and counters call the decision."""
     written: ClassVar[str] = ""
-    """How an author writes it, such as `"skip()"`."""
+    """How an author writes the decision, such as `"skip()"`."""
     repeats: ClassVar[bool] = False
-    """A message may meet its conflict again after it: then only the first one is news."""
+    """The message may meet its conflict again afterwards: then only the first one is news."""
     sends: ClassVar[bool] = False
     """The message is sent again: not possible in eager mode, where nothing is ever sent."""
     needs: ClassVar[frozenset[Feature]] = frozenset()
-    """What it asks of the store, beyond claims, renewals and releases."""
+    """What the decision asks of the store, beyond claims, renewals and releases."""
 
     @property
     def after(self) -> Decision | None:
-        """What is done when it has come to its end without the key: its `then`, if it has one."""
+        """What is done when this has come to its end without the key: its `then`, if any."""
         return getattr(self, "then", None)
 
     @property
@@ -53,11 +53,11 @@ class Decision:
 
     @property
     def bounded(self) -> bool:
-        """It comes to an end."""
+        """The decision comes to an end by itself."""
         return True
 
     def spent(self, conflict: Conflict) -> bool:
-        """Its bound is reached with this conflict: what comes `after` it is to be done."""
+        """The bound is reached with this conflict: what comes `after` is to be done."""
         return False
 
 

@@ -21,10 +21,10 @@ class Resolution:
     decision: Decision
     conflict: Conflict
     waited_out: bool
-    """Another decision has come to its end before, without the key."""
+    """Another decision came to its end before this one, and without the key."""
 
     def fact(self, subject: Subject) -> Conflicted:
-        """Return what is told of it."""
+        """Return what observers are told of the resolution."""
         conflict = self.conflict
         return Conflicted(
             key=conflict.key,
@@ -39,8 +39,8 @@ class Resolution:
 def resolve(delivery: Delivery, held: Held, *, after: Resolution | None = None) -> Resolution:
     """Return what is to be done about the holder `held`, whom a delivery has met.
 
-    `after`: what was done in vain about the holder before, so that now its `then` comes. The
-    policy is asked once; a copy of what runs or was sent is not its affair.
+    `after`: the resolution of the conflict before. Its decision was carried out in vain, and what
+    follows that one comes now. The policy is asked once; of a copy it is not asked at all.
     """
     conflict = delivery.conflict(held)
     if delivery.is_copy(held):

@@ -16,7 +16,7 @@ __all__ = ["Delivery"]
 
 
 class Delivery(NamedTuple):
-    """The facts of one delivery. A conflict that it met makes another one of it.
+    """The facts of one delivery. A conflict that the message meets makes new facts.
 
     A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
     """
@@ -25,16 +25,16 @@ class Delivery(NamedTuple):
     bound: BoundLock
     request: Any
     transport: Transport
-    """What the broker does with its message; in eager mode there is none."""
+    """What the broker does with the message; in eager mode there is no broker."""
     header: Header
     key: str
     publication: str
-    """The act of publishing that it goes back to: a copy of its message has the same."""
+    """The act of publishing that the message goes back to: a copy of the message has the same."""
     copy_since: float | None
-    """Its message may be a copy of one that was completed at this time or later."""
+    """The message may be a copy of one that was completed at this time or later."""
     subject: Subject
     began: float
-    """When its run began, by the steady clock."""
+    """When the run began, by the steady clock."""
 
     @classmethod
     def of(
@@ -64,12 +64,12 @@ class Delivery(NamedTuple):
 
     @property
     def is_eager(self) -> bool:
-        """It was never sent, and nothing is: there is no broker and no copy of it."""
+        """The call is eager: nothing is ever sent, so the message has no broker and no copy."""
         return bool(self.request.is_eager)
 
     @property
     def on_store_error(self) -> OnStoreError:
-        """What it does where the store gives no answer."""
+        """What the delivery does where the store gives no answer."""
         wanted = self.bound.on_store_error
         return "fail" if wanted == "requeue" and self.is_eager else wanted
 
@@ -83,30 +83,30 @@ class Delivery(NamedTuple):
 
     @property
     def header_to_send(self) -> Header:
-        """The header with which its message is sent again: key and publication stay its own."""
+        """The header with which the message is sent again: it names key and publication."""
         return replace(self.header, key=self.key, publication=self.publication)
 
     def conflicted(self, held: Held) -> Delivery:
-        """Count the conflict with this holder."""
+        """Return the delivery with the conflict with this holder counted."""
         return self._replace(header=self.header.conflicted(held.now))
 
     def unanswered(self) -> Delivery:
-        """Count one more time that the store gave no answer."""
+        """Return the delivery with one more outage of the store counted."""
         return self._replace(header=replace(self.header, outages=self.header.outages + 1))
 
     def is_copy(self, held: Held) -> bool:
-        """The holder is this very task: no policy is asked, for it could lose the message.
+        """The holder is this very task: no policy is asked, for a policy could lose the message.
 
         A copy of a message whose first copy runs is never dropped: to acknowledge it would take
-        away the only copy that the broker has, should the first one's worker die. The same for
-        a retry of a task whose earlier run has not ended yet, and for a tick that two
-        schedulers sent, whatever id each of them gave it.
+        away the only copy that the broker has, should the worker of the first one die. The same
+        holds for a retry of a task whose earlier run has not ended yet, and for a tick that two
+        schedulers sent, whatever task id each of them gave it.
         """
         same = held.publication == self.header.publication
         return (self._is_own(held) or same) and not self.is_eager
 
     def is_own_earlier_run(self, held: Held) -> bool:
-        """The holder is an earlier run of this very task: it sent this one and is ending."""
+        """The holder is an earlier run of this very task, which sent this message and is ending."""
         return self._is_own(held) and held.publication != self.publication and not self.is_eager
 
     def _is_own(self, held: Held) -> bool:

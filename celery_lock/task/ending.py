@@ -32,9 +32,9 @@ class Ending:
     """What a body came to, as far as it matters for its key."""
 
     acknowledged: bool
-    """The message is not to be delivered again. It may be if the process ends."""
+    """The message is not to be delivered again; it may be all the same if the process ends."""
     result_due: bool = False
-    """Celery stores a result of it, after the release."""
+    """Celery stores a result of the task, after the release."""
     retry: Any = None
     """The signature of the retry, which is on its way; `None`: there is none."""
 
@@ -67,8 +67,8 @@ def end_of(delivery: Delivery, ending: Ending) -> End | None:
 def result_is_missing(delivery: Delivery, held: Held, pause: Callable[[float], None]) -> bool:
     """The result that was to be stored as the key was given back is not there.
 
-    Its worker died in between, and so nothing that follows the task was sent either. Or it is on
-    its way, for a copy can come in that very moment: so there is more than one look.
+    Either the worker died in between, and then nothing that follows the task was sent either; or
+    the result is on its way, for a copy can come in that very moment: so there are several looks.
     """
     task, request = delivery.task, delivery.request
     if not held.result_due or request.ignore_result or task.ignore_result:

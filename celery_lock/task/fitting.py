@@ -14,10 +14,10 @@ __all__ = ["keep_users_request", "let_interrupt", "offer_on_commit"]
 
 
 def let_interrupt(cls: Any, app: Any, name: str) -> None:
-    """Run the body so that it can be interrupted: the body alone, and nothing of Celery's.
+    """Let the body of a task be interrupted: the body alone, and nothing of Celery's.
 
-    Celery's `autoretry_for` stays around it, also where it has come first: a class-based task is
-    bound after it has got it.
+    The wrapper of Celery's `autoretry_for` stays around the body, also where the wrapper came
+    first: a class-based task gets it before the task is bound.
     """
     body = inspect.getattr_static(cls, "run")
     if isinstance(body, (staticmethod, classmethod)):

@@ -27,7 +27,7 @@ _MARK = "celery_lock_holding"
 
 
 class Holding:
-    """What one delivery has of its key. Hangs on its request while the body runs."""
+    """What one delivery has of its key. It hangs on the request while the body runs."""
 
     __slots__ = (
         "_ask",
@@ -76,7 +76,7 @@ class Holding:
     # -- getting it --------------------------------------------------------------------------
 
     def take(self, *, copy_since: float | None) -> Held | None:
-        """Claim the key once; `None`: it is held now.
+        """Claim the key once; `None`: the key is held now.
 
         `copy_since`: the claimant may be a copy of a message that was completed since then.
         """
@@ -101,7 +101,7 @@ class Holding:
         return self._hold(self._locker.claim(self._ask))
 
     def wait(self, seconds: float) -> Held | None:
-        """Wait for the key that was claimed, for so long at most; `None`: it is held now."""
+        """Wait for the key that was claimed, for so long at most; `None`: the key is held now."""
         assert self._locker is not None
         assert self._ask is not None
         return self._hold(self._locker.wait(self._ask, seconds))
@@ -119,7 +119,7 @@ class Holding:
     # -- the body ----------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Hang on the request: its body is entered now."""
+        """Hang the holding on the request: the body is entered now."""
         request = self._delivery.request
         self._properties = request.properties
         # a new dict: the message's own may yet be written back by its transport

@@ -129,8 +129,8 @@ class LockedTask(_Task[_P, _R]):
     def _body(self, request: Any, call: Any) -> Any:
         """Return what runs the body: `call`, unless that is Celery's own.
 
-        Celery's makes a request for the call. Here its trace has made one, so a plain task is not
-        called through it either.
+        Celery's `__call__` makes a request for a call that has none. Here the trace has made one,
+        and does not call a plain task through Celery's `__call__` either.
         """
         # not by its module, which whoever wraps it copies
         if getattr(call, "__globals__", {}).get("__name__") not in _CELERYS_CALL:
@@ -141,10 +141,10 @@ class LockedTask(_Task[_P, _R]):
     def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.
 
-        A message that cannot be sent is the only copy. One that is acknowledged late still
-        lies with the broker. One that was acknowledged early lies nowhere else: it stays in
-        this process, and the claim and the sending are tried in turn until the store or the
-        broker answers.
+        A message that cannot be sent is the only copy. If it is acknowledged late, it still lies
+        with the broker. If it was acknowledged early, it lies nowhere else: it stays in this
+        process, and the claim and the sending are tried in turn until the store or the broker
+        answers.
         """
         try:
             run.send(step)

@@ -35,7 +35,7 @@ _DYING = 60.0
 
 
 class LockedRequestMixin:
-    """Goes over any Request class, so that it is asked first whatever that one leaves out."""
+    """Our part of a request. It stands over any Request class, and so is asked first."""
 
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
@@ -53,7 +53,7 @@ class LockedRequestMixin:
         return super().on_failure(exc_info, *args, **options)  # type: ignore[misc]  # a mixin
 
     def revoked(self) -> bool:
-        """Free the key that is kept for a retry, if that is revoked or has expired."""
+        """Free the key that is kept for a retry, if the retry is revoked or has expired."""
         revoked: bool = super().revoked()  # type: ignore[misc]  # a mixin
         if revoked:
             _free_for_the_revoked(self)

@@ -81,7 +81,7 @@ class Run:
             return self._without_store(error)
 
     def _on_conflict(self, held: Held) -> Step | Held | None:
-        """Do what is decided; `None`: the key is held by now, `Held`: a copy was completed."""
+        """Do what is decided; `None`: the key is held by now, `Held`: its message was completed."""
         if not self._is_counted:  # one delivery is one attempt, however long it stays here
             self.delivery, self._is_counted = self.delivery.conflicted(held), True
         resolution = resolve(self.delivery, held)
@@ -148,7 +148,7 @@ class Run:
     # -- ENDED -------------------------------------------------------------------------------
 
     def conclude(self, ending: Ending) -> None:
-        """Say what the body came to, before the end."""
+        """Note what the body came to, before the end."""
         if self._holding.is_held:
             self._end = end_of(self.delivery, ending)
 

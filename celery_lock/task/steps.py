@@ -17,7 +17,7 @@ class RunBody:
 
 @dataclass(frozen=True)
 class Skip:
-    """Return this, without running."""
+    """Return `result` without running the body."""
 
     result: Any
 
@@ -33,7 +33,7 @@ class Resend:
 
 @dataclass(frozen=True)
 class DropCopy:
-    """End without running: the message is a copy of one that was completed."""
+    """End without running the body: the message is a copy of one that was completed."""
 
 
 Step = RunBody | Skip | Resend | DropCopy
