@@ -18,6 +18,7 @@ from .begin import begin
 from .check import check_scheduler
 from .deciding import Deciding
 from .entries import message_of, on_clock
+from .ledger import Ledger
 from .plan import plan_sooner, put_back
 from .ticks import Sending, Tick
 
@@ -77,11 +78,15 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         mine.apply_async = partial(self._lock_apply_async, self.apply_async)
         super().__init__(*args, **options)
 
+    def lock_begin(self) -> tuple[Ledger, LockStore]:
+        """Return the ledger and the store of this beat, which starts to run now."""
+        return begin(self.app)
+
     @property
     def _deciding(self) -> Deciding:
         """The deciding of this beat, made when the beat starts to run, and not for its banner."""
         if self._lock_deciding is None:
-            ledger, self._lock_store = begin(self.app)
+            ledger, self._lock_store = self.lock_begin()
             self._lock_deciding = Deciding(
                 ledger,
                 super().is_due,

@@ -15,14 +15,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from celery import Celery
-from celery.beat import Scheduler
 
 from celery_lock.beat import LockedScheduler
 from celery_lock.beat.begin import space_of
 from celery_lock.beat.calls import Calls
 from celery_lock.beat.clock import StoreClock
-from celery_lock.beat.deciding import Deciding
 from celery_lock.beat.ledger import Ledger
+from celery_lock.model import LockStore
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.space import ManualClock, Space
 from celery_lock.testing import FaultyStore, StoreCall
@@ -115,7 +114,11 @@ class World:
         """Start a beat. `wall`: by how much its machine's clock is wrong."""
         world, begins = self, self.begins
         app = Celery(main, broker="memory://", backend="cache+memory://", set_as_current=False)
-        app.conf.update(self.conf, beat_schedule=self.entries if entries is None else entries)
+        app.conf.update(
+            self.conf,
+            beat_schedule=self.entries if entries is None else entries,
+            lock_beat_on_store_error=on_store_error,
+        )
         # the machine's clock; a datetime that is added to forgets which of two hours it is in
         app.now = lambda: datetime.fromtimestamp(  # type: ignore[method-assign]
             begins + world.now + wall, app.timezone
@@ -125,8 +128,15 @@ class World:
         server.instead("change", do=lambda call: self._change(beat, call))
         server.instead("check", do=lambda call: [])
 
+        clock = StoreClock(app.now().timestamp(), self.clock)
+        calls = Calls(beat.store, space_of(app), clock, lambda e: self.failed.append(str(e)))
+        ledger = Ledger(calls, f"{name}#1#{len(self.beats)}")
+
         class Ours(kind):  # type: ignore[misc, valid-type]  # any scheduler
             producer = None
+
+            def lock_begin(self) -> tuple[Ledger, LockStore]:
+                return ledger, beat.store
 
             def reserve(self, entry: Any) -> Any:
                 world.reach("granted", beat)
@@ -148,18 +158,7 @@ class World:
                 )
                 world.reach("published", beat)
 
-        scheduler = beat.scheduler = Ours(app=app, max_interval=300)
-        if issubclass(kind, LockedScheduler) or hasattr(kind, "_deciding"):
-            clock = StoreClock(app.now().timestamp(), self.clock)
-            calls = Calls(beat.store, space_of(app), clock, lambda e: self.failed.append(str(e)))
-            ledger = Ledger(calls, f"{name}#1#{len(self.beats)}")
-            scheduler._lock_deciding = Deciding(
-                ledger,
-                lambda entry: Scheduler.is_due(scheduler, entry),
-                fires=on_store_error == "fire",
-                longest=300,
-            )
-            scheduler._lock_store = beat.store
+        beat.scheduler = Ours(app=app, max_interval=300)
         self.beats.append(beat)
         return beat
 

@@ -13,7 +13,9 @@ from celery_lock import LockedTask
 from celery_lock.app.locks import locks_of
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
-from celery_lock.message import RAW, note_arrival
+from celery_lock.message import RAW, Sender, note_arrival
+from celery_lock.message.header import Header
+from celery_lock.message.raw import RawMessage
 from celery_lock.model import Claim, Holder, Lease
 from celery_lock.model.clock import steady
 from celery_lock.stores.memory import MemoryStore
@@ -30,6 +32,20 @@ class Again(NamedTuple):
     raw: Any
     header: dict[str, Any]
     delay: float
+
+
+class Outbox(Sender):
+    """Keeps what is sent again, instead of sending it."""
+
+    def __init__(self, app: Celery, engine: Engine) -> None:
+        super().__init__(app)
+        self._engine = engine
+
+    def send(self, raw: RawMessage, header: Header, *, delay: float) -> None:
+        error = self._engine.unsent()
+        if error is not None:
+            raise error
+        self._engine.sent.append(Again(raw, header.write(), delay))
 
 
 class Engine:
@@ -106,13 +122,7 @@ class Engine:
         """Be the engine of `app` from now on."""
         locks = locks_of(app)
         locks.swap(self.locker)
-        locks.sender = self  # type: ignore[assignment]  # `send` is all that is asked of it
-
-    def send(self, raw: Any, header: Any, *, delay: float) -> None:
-        error = self.unsent()
-        if error is not None:
-            raise error
-        self.sent.append(Again(raw, header.write(), delay))
+        locks.sender = Outbox(app, self)
 
 
 def locked(app: Celery, lock: Any = ..., **options: Any) -> Callable[..., Any]:

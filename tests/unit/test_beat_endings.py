@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from celery.beat import Scheduler
 
+from celery_lock.app.locks import AppLocks
 from celery_lock.beat import LockedScheduler
 from tests.unit.beat_world import Beat, World, every
 
@@ -81,14 +82,16 @@ def test_a_beat_that_is_stopped_without_a_store_ends_all_the_same() -> None:
     assert sum(not beat.alive for beat in world.beats) == 1
 
 
-def test_closing_a_beat_that_never_ran_opens_no_store() -> None:
+def test_closing_a_beat_that_never_ran_opens_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(every(10))
     app = world.beat("a").scheduler.app
+    opened: list[AppLocks] = []
+    monkeypatch.setattr(AppLocks, "open_store", lambda locks: opened.append(locks))
 
     scheduler = LockedScheduler(app=app, lazy=True)
     scheduler.close()
 
-    assert scheduler._lock_store is None
+    assert opened == []
 
 
 class Storing(LockedScheduler):

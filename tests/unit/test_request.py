@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.app.task import Context
+from celery.concurrency import prefork, solo
 
 from celery_lock import Lock, Scope
-from celery_lock.app import worker
+from celery_lock.app.worker import WorkerStep
 from celery_lock.engine import locker
 from celery_lock.events import Released
 from celery_lock.message import HEADER
@@ -70,9 +71,11 @@ def engine() -> Engine:
     return Engine()
 
 
-def a_request(engine: Engine, lock: Lock | None = None, **said: Any) -> Request:
+def a_request(
+    engine: Engine, lock: Lock | None = None, pool: type = prefork.TaskPool, **said: Any
+) -> Request:
     app = engine.app()
-    worker._forking.add(app)
+    WorkerStep(SimpleNamespace(app=app, pool_cls=pool))
     return Request(locked(app, lock or Lock("k:{user_id}"), name="t")(body), **said)
 
 
@@ -140,8 +143,7 @@ def test_a_child_that_is_still_alive_keeps_its_key_until_it_is_gone(
 
 def test_in_a_pool_without_children_nobody_died(engine: Engine) -> None:
     """With gevent the number that Celery calls a pid is a greenlet's."""
-    request = a_request(engine)
-    worker._forking.discard(request.app)
+    request = a_request(engine, pool=solo.TaskPool)
     hold(engine, str(Holder("id-1", "w1@host", os.getpid(), "nonce")))
 
     request.on_failure(failed(TimeLimitExceeded(2)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.concurrency.prefork import TaskPool
+from celery.signals import worker_shutting_down
 from celery.worker import state
 
 from celery_lock.app import worker
@@ -34,6 +38,10 @@ def test_an_exit_status_is_a_stop_and_zero_is_one(
 
 
 def test_a_child_learns_of_a_stop_from_its_parent() -> None:
-    worker._on_shutting_down(sender="w1@host", sig="SIGTERM", how="Warm", exitcode=0)
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    worker.WorkerStep(SimpleNamespace(app=app, pool_cls=TaskPool))
+    assert not worker.stopping()
+
+    worker_shutting_down.send(sender="w1@host", sig="SIGTERM", how="Warm", exitcode=0)
 
     assert worker.stopping()
