@@ -882,8 +882,8 @@ ENDINGS = (
 INTERRUPTS = (
     Guard(
         "only a body that runs is interrupted",
-        "if self.armed and self._way is not None:",
-        "if self._way is not None:",
+        "if self.armed and self.way is not None:",
+        "if self.way is not None:",
         (UNIT + "interrupt.py",),
     ),
     Guard(
@@ -936,7 +936,7 @@ INTERRUPTS = (
     ),
     Guard(
         "a user's handler of the signal is put back",
-        "signal.signal(self._number, _BySignal.users)",
+        "signal.signal(self._number, BySignal.users)",
         "pass",
         (UNIT + "interrupt.py",),
     ),

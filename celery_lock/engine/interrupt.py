@@ -44,7 +44,8 @@ class Interrupt:
         self.sending = threading.Lock()
         """Held by whoever sends. Taken by `with` and by nothing else: a time limit may raise
         anywhere, and never between the taking of a C lock and the block."""
-        self._way: _Way | None = None
+        self.way: Way | None = None
+        """How an error gets into the body; `None`: the body does not run."""
         self.armed = False
         """The body runs. Read without the lock by what delivers, in the body's own thread."""
         self.error: LeaseLost | None = None
@@ -56,19 +57,19 @@ class Interrupt:
             if self.error is not None:
                 return
             self.error = LeaseLost(self._key, reason, by)
-            if self.armed and self._way is not None:
-                self._way.send()
+            if self.armed and self.way is not None:
+                self.way.send()
 
     def run(self, body: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call `body`. Raises `LeaseLost` where it is when the lease is lost, or what it raises.
 
         A loss in the moment of its end is none: what the body came to stands.
         """
-        if self._way is not None:  # the body calls its own task
+        if self.way is not None:  # the body calls its own task
             return body(*args, **kwargs)
         try:
-            self._way = _way_into(self)
-            self._way.open()
+            self.way = _way_into(self)
+            self.way.open()
             with self.sending:
                 if self.error is not None:
                     raise self.error
@@ -85,13 +86,13 @@ class Interrupt:
 
     def _disarm(self) -> None:
         with self.sending:  # who is sending has sent after this, and nobody begins
-            way = self._way
+            way = self.way
         if way is not None:
             way.close()
-        self._way = None
+        self.way = None
 
 
-class _Way(Protocol):
+class Way(Protocol):
     """A way into a body. `open` and `close` are called where the body runs."""
 
     def open(self) -> None: ...
@@ -103,30 +104,30 @@ class _Way(Protocol):
         """Take back what was sent and has not arrived. May be called twice."""
 
 
-def _way_into(interrupt: Interrupt) -> _Way:
+def _way_into(interrupt: Interrupt) -> Way:
     """Return the way that fits the place in which this is called."""
     gevent = sys.modules.get("gevent")
     if gevent is not None:
         monkey = sys.modules.get("gevent.monkey")
         patched = monkey is not None and monkey.is_module_patched("threading")
         if patched or gevent.getcurrent().parent is not None:
-            return _ByGreenlet(interrupt, gevent)
+            return ByGreenlet(interrupt, gevent)
     if (
         SIGNAL is not None
         and threading.get_ident() == threading.main_thread().ident
         and signal.getsignal(SIGNAL) is not None  # a handler in C, which nobody could put back
     ):
-        return _BySignal(interrupt, SIGNAL)
-    return _ByThread(interrupt)
+        return BySignal(interrupt, SIGNAL)
+    return ByThread(interrupt)
 
 
 # -- the main thread -----------------------------------------------------------------------------
 
 
-class _BySignal:
+class BySignal:
     """A signal to the main thread."""
 
-    around: list[_BySignal] = []  # noqa: RUF012 (one for the process, as its signals are)
+    around: list[BySignal] = []  # noqa: RUF012 (one for the process, as its signals are)
     """The open ones, outermost first: a body may apply another locked task in its own thread."""
     users: Any = None
     """The handler that was there before the outermost."""
@@ -139,10 +140,10 @@ class _BySignal:
         self._arrived = False
 
     def open(self) -> None:
-        if not _BySignal.around:
-            _BySignal.users = signal.getsignal(self._number)
+        if not BySignal.around:
+            BySignal.users = signal.getsignal(self._number)
             signal.signal(self._number, _on_signal)
-        _BySignal.around.append(self)
+        BySignal.around.append(self)
 
     def send(self) -> None:
         self.sent = True
@@ -175,24 +176,24 @@ class _BySignal:
     def close(self) -> None:
         # signal.signal() lets a handler run for what has arrived before it puts in another; ours
         # finds nobody armed
-        if self in _BySignal.around:
-            _BySignal.around.remove(self)
-        if not _BySignal.around and signal.getsignal(self._number) is _on_signal:
-            signal.signal(self._number, _BySignal.users)
+        if self in BySignal.around:
+            BySignal.around.remove(self)
+        if not BySignal.around and signal.getsignal(self._number) is _on_signal:
+            signal.signal(self._number, BySignal.users)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    sent = [way for way in _BySignal.around if way.sent]
+    sent = [way for way in BySignal.around if way.sent]
     for way in sent:
         way.arrive()
-    if not sent and callable(_BySignal.users):
-        _BySignal.users(number, frame)
+    if not sent and callable(BySignal.users):
+        BySignal.users(number, frame)
 
 
 # -- a greenlet ----------------------------------------------------------------------------------
 
 
-class _ByGreenlet:
+class ByGreenlet:
     """A throw by the hub of the body's thread.
 
     The hub runs while the body waits, so the body cannot end between the look at `armed` and the
@@ -221,7 +222,7 @@ class _ByGreenlet:
 # -- any other thread ----------------------------------------------------------------------------
 
 
-class _ByThread:
+class ByThread:
     """An asynchronous exception of CPython."""
 
     def __init__(self, interrupt: Interrupt) -> None:

@@ -64,9 +64,9 @@ def in_greenlet(function: Callable[[], Any]) -> Any:
 
 
 PLACES = {
-    "main": Place(code._BySignal, lambda function: function()),
-    "thread": Place(code._ByThread, in_thread),
-    "greenlet": Place(code._ByGreenlet, in_greenlet),
+    "main": Place(code.BySignal, lambda function: function()),
+    "thread": Place(code.ByThread, in_thread),
+    "greenlet": Place(code.ByGreenlet, in_greenlet),
 }
 
 
@@ -82,7 +82,7 @@ def handler() -> Any:
     before = signal.getsignal(SIGNAL)
     yield before
     assert signal.getsignal(SIGNAL) is before
-    assert code._BySignal.around == []
+    assert code.BySignal.around == []
 
 
 def soon(function: Callable[[], Any]) -> threading.Thread:
@@ -115,7 +115,7 @@ def test_a_running_body_is_interrupted(place: Place) -> None:
     ways = []
 
     def body(started: threading.Event) -> None:
-        ways.append(type(interrupt._way))
+        ways.append(type(interrupt.way))
         go_on(started)
 
     losing = soon(lambda: (started.wait(LONG), interrupt.lost("taken", "lock release")))
@@ -485,7 +485,7 @@ def test_a_signal_that_arrives_after_the_end_raises_nothing() -> None:
 def test_our_handler_does_nothing_for_a_body_that_has_ended() -> None:
     one = Interrupt("k")
     one.error = LeaseLost("k", "expired")
-    way = code._BySignal(one, SIGNAL or 0)
+    way = code.BySignal(one, SIGNAL or 0)
     way.sent = True
 
     way.arrive()
