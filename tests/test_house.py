@@ -178,6 +178,20 @@ def test_policies_have_nothing_to_act_with() -> None:
 # -- the four laws and the nevers ------------------------------------------------------------
 
 
+def test_what_a_fork_changes_is_told_in_one_file() -> None:
+    """`PerProcess` is the one way to have what is not a child's as well."""
+    asks = [
+        f"{where(file)}:{node.lineno}"
+        for file in files()
+        if where(file) != "model/per_process.py"
+        for node in ast.walk(tree(file))
+        if (isinstance(node, ast.Attribute) and node.attr == "register_at_fork")
+        or (isinstance(node, ast.Compare) and "getpid()" in ast.unparse(node))
+    ]
+
+    assert asks == []
+
+
 def test_stores_never_sleep() -> None:
     sleeping = [
         f"{where(file)}:{node.lineno}"
