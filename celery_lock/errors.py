@@ -32,7 +32,25 @@ class LockConfigurationError(LockError):
 
 
 class UnsupportedFeature(LockConfigurationError):
-    """The chosen store cannot do what the lock asks for. The message names the stores that can."""
+    """The chosen store cannot do what a lock asks for. The message names the stores that can."""
+
+    def __init__(
+        self, feature: str, needed_by: str, store: str, stores: tuple[str, ...] = ()
+    ) -> None:
+        """`feature` is one word of `celery_lock.model.Feature`, `store` the URL of the one that
+        lacks it; `stores` are the beginnings of the URLs of those that have it."""
+        super().__init__(feature, needed_by, store, stores)
+        self.feature = feature
+        self.needed_by = needed_by
+        self.store = store
+        self.stores = stores
+
+    def __str__(self) -> str:
+        others = f"; these have it: {', '.join(self.stores)}" if self.stores else ""
+        return (
+            f"{self.needed_by} needs a store with the feature {self.feature!r}, which {self.store}"
+            f" has not{others}"
+        )
 
 
 class LockConflict(LockError):

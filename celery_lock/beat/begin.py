@@ -9,6 +9,7 @@ from ..app.start_checks import warn_of_piling, warn_of_store
 from ..errors import StoreError, UnsupportedFeature
 from ..events import StoreFailed, Subject
 from ..model import Feature, LockStore
+from ..stores import stores_with
 from .beat_id import beat_id
 from .calls import Calls
 from .clock import StoreClock
@@ -27,8 +28,7 @@ def store_for_ticks(app: Any) -> LockStore:
     store = locks_of(app).open_store()
     if Feature.RECORDS not in store.features:
         raise UnsupportedFeature(
-            f"a beat needs a store with the feature {Feature.RECORDS.value!r}, which {store.url}"
-            " has not; redis:// and its relatives have it: set lock_store to one of these"
+            Feature.RECORDS.value, "a beat", store.url, stores_with(Feature.RECORDS)
         )
     return store
 

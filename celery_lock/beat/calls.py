@@ -107,7 +107,7 @@ class Calls:
             expected=expected,
             stamp=wanted.stamp,
             value=wanted.write(),
-            keep=ttl,
+            ttl=ttl,
             not_before=not_before,
         )
 

@@ -121,7 +121,7 @@ class Locker:
                         key=claim.key,
                         subject=subject,
                         holder=claim.holder,
-                        token=got.token,
+                        token=got.known_token,
                         waited=waited,
                     )
                 )
@@ -196,7 +196,7 @@ class Locker:
                 key=lease.key,
                 subject=grant.ask.subject,
                 holder=lease.holder,
-                token=lease.token,
+                token=lease.known_token,
                 held=now - grant.sent,
                 in_time=in_time,
             )
@@ -258,7 +258,7 @@ class Locker:
                     key=lease.key,
                     subject=ask.subject,
                     holder=lease.holder,
-                    token=lease.token,
+                    token=lease.known_token,
                     reason=reason,
                     by=None,
                 )

@@ -54,7 +54,7 @@ class Acquired(Fact):
     """A claim was granted."""
 
     holder: str
-    token: int
+    token: int | None
     waited: float
     """Seconds that the claim blocked its pool process or thread: 0 unless the policy was `wait`."""
 
@@ -82,7 +82,7 @@ class Lost(Fact):
     """A lease ended under its running body. There is one for a lease at most."""
 
     holder: str
-    token: int
+    token: int | None
     reason: LossReason
     by: str | None
 
@@ -92,7 +92,7 @@ class Released(Fact):
     """A holder gave its key back."""
 
     holder: str
-    token: int
+    token: int | None
     held: float
     """Seconds from the acquire to the release."""
     in_time: bool

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..model import Holder
 from ..model.per_process import PerProcess
+from ..model.publication import short
 from .header import Header
 from .raw import came_from
 from .transports import Transport
@@ -49,9 +50,9 @@ def publication_of(request: Any, header: Header, transport: Transport) -> str:
     """
     named = header.publication or transport.name_of(request)
     if named:
-        return named
+        return short(named)
     queue = came_from(request)
-    return (
+    return short(
         f"{request.id}.{request.replaced_task_nesting or 0}.{request.retries or 0}"
         f"{'' if queue is None else f'@{queue}'}"
     )

@@ -51,6 +51,8 @@ class Header:
     first_published: float | None = carried(survives=_MESSAGE | _RETRY, read=moment)
     """When it was first published, for its tick or by whom; the retries of the task keep it.
     Seconds since 1970 by the publisher's clock."""
+    first_mark: str | None = carried(survives=_MESSAGE, read=text)
+    """The store's own mark of the first conflict: it tells a completion that came later."""
 
     @classmethod
     def of(cls, request: Any) -> Header:
@@ -115,10 +117,11 @@ class Header:
         due = read_moment(tick["due"]) if tick else None
         return MessageContext(tick.get("entry"), due, self.first_published)
 
-    def conflicted(self, now: float) -> Header:
-        """Count one more conflict, met at `now` by the store's clock."""
-        first = now if self.first_conflict is None else self.first_conflict
-        return replace(self, attempt=self.attempt + 1, first_conflict=first)
+    def conflicted(self, now: float, mark: str = "") -> Header:
+        """Count one more conflict, met at `now` by the store's clock; `mark` is the store's own."""
+        if self.first_conflict is not None:
+            return replace(self, attempt=self.attempt + 1)
+        return replace(self, attempt=self.attempt + 1, first_conflict=now, first_mark=mark or None)
 
 
 _FIRST = Header()

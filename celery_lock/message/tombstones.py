@@ -29,15 +29,15 @@ def note_arrival(
     request_dict["properties"] = {**properties, _ARRIVAL: (clock(), connection_epoch)}
 
 
-def asks_since(request: Any, header: Header, transport: Transport) -> float | None:
+def asks_since(request: Any, header: Header, transport: Transport) -> str | None:
     """Return since when a completion would be this message's own; `None`: it is no copy.
 
-    In seconds since 1970 by the store's clock. A message that met a conflict had not been
+    By the store's own mark; empty: since ever. A message that met a conflict had not been
     completed by then: an older record is of another message, sent with the same task id.
     """
     if request.is_eager or not _may_be_a_copy(request, header, transport):
         return None
-    return header.first_conflict or 0.0
+    return header.first_mark or ""
 
 
 def remembered_for(

@@ -1,12 +1,13 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
+from .claim import Claim, End, Held, HeldPermit, Met
 from .conflict import Conflict
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
-from .lease import Claim, End, Held, Lease, LossReason, ttl_to_ask
+from .lease import Lease, LossReason, ttl_to_ask
 from .lock import Lock, OnStoreError, Scope, checked_on_store_error
 from .records import Change, Changed, Record
-from .store import Feature, LockStore, Outcome
+from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore
 
 __all__ = [
     "Change",
@@ -17,15 +18,19 @@ __all__ = [
     "End",
     "Feature",
     "Held",
+    "HeldPermit",
     "Holder",
     "Lease",
+    "LeaseStore",
     "Lock",
     "LockStore",
     "LossReason",
+    "Met",
     "OnConflict",
     "OnStoreError",
     "Outcome",
     "Record",
+    "RecordStore",
     "Scope",
     "checked_on_store_error",
     "checked_policy",

@@ -1,16 +1,14 @@
-"""A wish for a key, the proof of holding it, and the answer that somebody else does."""
+"""The proof of holding a key, and how long the holder may believe in it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import LeaseLost
+from ..errors import LeaseLost, UnsupportedFeature
 from .clock import Clock, steady
-from .holder import task_id_of
 
-__all__ = ["DRIFT", "MARGIN", "Claim", "End", "Held", "Lease", "LossReason", "ttl_to_ask"]
+__all__ = ["DRIFT", "MARGIN", "Lease", "LossReason", "ttl_to_ask"]
 
 LossReason = Literal["expired", "taken", "at_most", "released"]
 """Why a lease ended: its time ran out unrenewed; the store said that it is not ours any more
@@ -21,74 +19,6 @@ DRIFT = 0.01
 """How much slower than the store's clock the holder's may run: 1 %, as redsync and node-redlock."""
 MARGIN = 0.002
 """Seconds taken off each lease besides: a store counts in milliseconds."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One holder's wish for a key."""
-
-    key: str
-    holder: str
-    ttl: float
-    """Seconds that an unrenewed lease lives."""
-    at_least: float = 0.0
-    """Seconds that other tasks are kept out, from the acquire on, however the holder ends."""
-    publication: str = ""
-    """The act of publishing that brought this message: a redelivered copy has the same one."""
-    watching: bool = False
-    """The claimant will `watch` the key if it is taken."""
-    copy_since: float | None = None
-    """The message may be a copy: refuse it if its publication was completed, as recorded by a
-    release, at this time or later (seconds since 1970 by the store's clock). `None`: it is
-    delivered for the first time, and can be none."""
-    heir_of: str = ""
-    """The holder that an earlier attempt left the key to: its lease is taken over."""
-
-    @property
-    def task_id(self) -> str:
-        """The task that asks; `at_least` never stands in the way of the one that set it."""
-        return task_id_of(self.holder)
-
-
-@dataclass(frozen=True)
-class Held:
-    """The answer to a claim: somebody else has the key."""
-
-    key: str
-    holder: str
-    """Who has it, or who had it last while `at_least` keeps it taken."""
-    since: float
-    """When that holder took it, in seconds since 1970 by the store's clock."""
-    now: float
-    """The store's clock at the answer."""
-    expires_in: float
-    """Seconds until the key is free unless a renewal comes."""
-    live: bool = True
-    """There is a lease; `False`: it has ended and only `at_least` keeps the key taken."""
-    publication: str = ""
-    """The holder's own."""
-    token: int = 0
-    """Of the holder's lease."""
-    done: bool = False
-    """The claim is a copy: its publication has been completed."""
-    result_due: bool = False
-    """With `done`: its result was still to be stored then."""
-
-
-@dataclass(frozen=True)
-class End:
-    """What a release does besides, in the same step."""
-
-    publication: str = ""
-    """Record that this publication was completed; a copy of it is refused from now on."""
-    remember: float = 0.0
-    """Seconds for which: longer than a copy may be on its way, some 200 bytes each."""
-    result_due: bool = False
-    """Its result is stored only after the release: a copy should look whether that happened."""
-    heir: str = ""
-    """The holder that the key is left to, instead of being free."""
-    keep: float = 0.0
-    """Seconds that the heir has to come."""
 
 
 class Lease:
@@ -102,12 +32,37 @@ class Lease:
     network does, and never becomes false again.
     """
 
-    __slots__ = ("_by", "_ceiling", "_clock", "_deadline", "_reason", "holder", "key", "token")
+    __slots__ = (
+        "_by",
+        "_ceiling",
+        "_clock",
+        "_deadline",
+        "_reason",
+        "_token",
+        "holder",
+        "key",
+        "proof",
+        "slot",
+    )
 
-    def __init__(self, key: str, holder: str, token: int) -> None:
+    def __init__(
+        self, key: str, holder: str, token: int | None, *, slot: int = 0, proof: str = ""
+    ) -> None:
+        """A store makes it, and says with what it can be proven.
+
+        Args:
+            key: what is held.
+            holder: by whom.
+            token: the fencing token; `None` where the store has none.
+            slot: which of the permits of the key, from 0; below the limit of the lock.
+            proof: what the store wants to see again at a renewal and a release, where holder and
+                token are not enough; nobody else reads it.
+        """
         self.key = key
         self.holder = holder
-        self.token = token
+        self.slot = slot
+        self.proof = proof
+        self._token = token
         self._clock: Clock = steady
         self._deadline = math.inf
         self._ceiling = math.inf
@@ -116,9 +71,19 @@ class Lease:
 
     def __repr__(self) -> str:
         state = "lost" if self.lost else f"{self.remaining():.1f} s left"
-        return f"<Lease {self.key!r} token {self.token}, {state}>"
+        return f"<Lease {self.key!r} token {self._token}, {state}>"
 
     # -- for the body ------------------------------------------------------------------------
+
+    @property
+    def token(self) -> int:
+        """The fencing token; with several permits one of its slot.
+
+        Raises `UnsupportedFeature` where the store has none.
+        """
+        if self._token is None:
+            raise UnsupportedFeature("fencing", f"lease.token of lock {self.key!r}", "its own")
+        return self._token
 
     @property
     def lost(self) -> bool:
@@ -142,6 +107,11 @@ class Lease:
         return max(0.0, self._deadline - self._clock())
 
     # -- for the engine ----------------------------------------------------------------------
+
+    @property
+    def known_token(self) -> int | None:
+        """The token, `None` where the store has none: for what is told of any lease."""
+        return self._token
 
     @property
     def reason(self) -> LossReason | None:

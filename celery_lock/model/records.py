@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .durations import checked
+
 __all__ = ["Change", "Changed", "Record"]
 
 
@@ -35,11 +37,14 @@ class Change:
     """The new one."""
     value: str
     """What it says: some kilobytes at most."""
-    keep: float
+    ttl: float
     """Seconds that the record lives unless it is changed again. Longer costs memory for what
     nobody asks for any more; shorter forgets what somebody may still count on."""
     not_before: float = 0.0
     """Refuse it before this time: seconds since 1970 by the store's clock."""
+
+    def __post_init__(self) -> None:
+        checked(self.ttl, "ttl")
 
 
 @dataclass(frozen=True)

@@ -10,33 +10,51 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from .lease import Claim, End, Held, Lease
+from .claim import Claim, End, Held
+from .lease import Lease
 from .records import Change, Changed, Record
 
-__all__ = ["Feature", "LockStore", "Outcome"]
+__all__ = ["Feature", "LeaseStore", "LockStore", "Outcome", "RecordStore"]
 
 
 class Feature(str, Enum):
-    """What a store promises beyond claims, renewals and releases."""
+    """What a store promises beyond claims, renewals and releases.
+
+    Asked of every store, and so no feature: an acquire, an undo and a release that are sent again
+    have the effect of one.
+    """
 
     FENCING = "fencing"
-    """Tokens of a key only grow, over all its holders."""
+    """Tokens of a key only grow, over all its holders; with permits those of each slot."""
+    PERMITS = "permits"
+    """Claims have a `limit`: so many leases of one key live at once, each with its slot."""
+    FLOORS = "floors"
+    """Claims have `at_least`: the key stays taken for others, however its holder ends."""
+    HEIRS = "heirs"
+    """A release leaves the key to a holder that is still to come."""
+    COPIES = "copies"
+    """A release records the completion of a publication, and a late copy of it is refused."""
     WATCH = "watch"
     """`watch()` returns early when a key becomes free."""
     RECORDS = "records"
     """`change()`, `records()` and `names()`: a small record is compared and set in one step."""
+    CLOCK = "clock"
+    """The times in answers, and `Change.not_before`, are of the store's own clock and not of the
+    clock of whoever asks."""
 
 
 class Outcome(Enum):
-    """The store's answer to one renewal. No answer at all is a `StoreError`: unknown, not lost."""
+    """The store's answer to one renewal. No answer to any is a `StoreError`."""
 
     RENEWED = "renewed"
     LOST = "lost"
     """Not yours: expired, deleted, or somebody else's."""
+    UNKNOWN = "unknown"
+    """This one of the batch had no answer, though others had: it is neither renewed nor lost."""
 
 
-class LockStore(Protocol):
-    """Where leases live. `celery_lock.contract` is the suite that every store must pass."""
+class LeaseStore(Protocol):
+    """Where leases live."""
 
     @property
     def url(self) -> str:
@@ -46,6 +64,14 @@ class LockStore(Protocol):
     @property
     def features(self) -> frozenset[Feature]:
         """What it promises."""
+        ...
+
+    @property
+    def coarse(self) -> float:
+        """Seconds by which a lease may outlive its time; also the shortest ttl that makes sense.
+
+        0 for a store that measures in milliseconds or finer. Nobody loses a lease early for it.
+        """
         ...
 
     def acquire(self, claim: Claim) -> Lease | Held:
@@ -98,7 +124,8 @@ class LockStore(Protocol):
     def watch(self, key: str, timeout: float) -> None:
         """Return when `key` may be free, or after `timeout` seconds; only with `Feature.WATCH`.
 
-        A hint: it may return early for nothing, and the claim that follows decides.
+        A hint: it may return early for nothing, and the claim that follows decides. With several
+        permits as many watchers are woken as permits have become free.
         """
         ...
 
@@ -106,12 +133,27 @@ class LockStore(Protocol):
         """Who has the key; `None`: it is free. Changes nothing."""
         ...
 
+    def check(self) -> list[str]:
+        """Try the store once: a list of warnings for the log, empty when all is well.
+
+        Raises `StoreError` when it cannot be used at all.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up connections. The store works again at the next call."""
+        ...
+
+
+class RecordStore(Protocol):
+    """Where small records live: all of a store that a schedule needs."""
+
     def change(self, change: Change) -> Changed:
         """Write a record if it is as expected, and say how it stands; with `Feature.RECORDS`.
 
         Done: the record has the stamp `expected` (`None`: there is none), and `not_before` has
-        come. It then lives for `keep` seconds. The same change asked again (its first answer was
-        lost) is done, though nothing is written: the record lives on for `keep` seconds at
+        come. It then lives for `ttl` seconds. The same change asked again (its first answer was
+        lost) is done, though nothing is written: the record lives on for `ttl` seconds at
         least. Everything else is refused, changes nothing, and the answer has what stands there.
         """
         ...
@@ -128,13 +170,10 @@ class LockStore(Protocol):
         """Name all records of a space that are alive, sorted; with `Feature.RECORDS`."""
         ...
 
-    def check(self) -> list[str]:
-        """Try the store once: a list of warnings for the log, empty when all is well.
 
-        Raises `StoreError` when it cannot be used at all.
-        """
-        ...
+class LockStore(LeaseStore, RecordStore, Protocol):
+    """Everything that a store may offer. `celery_lock.contract` is the suite that it must pass.
 
-    def close(self) -> None:
-        """Give up connections. The store works again at the next call."""
-        ...
+    A store without `Feature.RECORDS` or `Feature.WATCH` is asked for none of that: its methods
+    may raise `NotImplementedError`.
+    """

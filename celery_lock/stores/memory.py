@@ -1,38 +1,110 @@
-"""Leases and records in the memory of one process: what every other store has to behave like."""
+"""Leases and records in the memory of one process: for tests, and as the reference."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from threading import get_ident
+from typing import Any, TypeVar
 
 from ..errors import LockConfigurationError
-from ..model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
-from .space import KeyState, ManualClock, Space
+from ..model import Claim, Feature, Held, Lease
+from ..model.clock import Clock, steady
+from ..model.per_process import PerProcess
+from .manual_clock import ManualClock
+from .registry import promises
+from .steps import Entry, Move, SteppedStore
 
-__all__ = ["MemoryStore", "open_memory"]
+__all__ = ["MemoryServer", "MemoryStore", "open_memory"]
 
-UNDONE = 8
-"""How many undone claims the state of a key remembers, as on Redis."""
+T = TypeVar("T")
 
 
-class MemoryStore:
-    """Leases in one process: for tests, and for the contract to be read in Python.
+class MemoryServer:
+    """What several stores of one process share: a clock, and the entries that they keep.
 
-    `space`: shared with other stores; default: one of its own, on the steady clock.
+    Args:
+        clock: in seconds.
+        epoch: seconds from 1970 to the clock's zero; default: as the system's clock says.
     """
 
-    def __init__(self, space: Space | None = None, *, name: str = "", prefix: str = "") -> None:
-        self._space = Space() if space is None else space
+    def __init__(self, clock: Clock = steady, *, epoch: float | None = None) -> None:
+        self.clock = clock
+        self.epoch = time.time() - clock() if epoch is None else epoch
+        self.entries: dict[str, Entry] = {}
+        moved = clock.moved if isinstance(clock, ManualClock) else None
+        own = [moved] if moved is not None else []
+        # a child that was forked while another thread held it makes its own
+        self._changed = PerProcess(lambda: own.pop() if own else threading.Condition())
+        self._changed()
+
+    @property
+    def changed(self) -> threading.Condition:
+        """Guards all of it, and is notified of every change."""
+        return self._changed()
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return round((self.clock() + self.epoch) * 1e6)
+
+    def step(self, names: Sequence[str], move: Move[T]) -> T:
+        """Read, look at the time, write: nobody else in between."""
+        with self.changed:
+            now = self.now()
+            texts = [self._text(name, now) for name in names]
+            answer, writes = move(texts, (now, now))
+            for name, entry in writes.items():
+                if name not in self.entries and len(self.entries) % 1024 == 1023:
+                    self._forget(now)
+                self.entries[name] = entry
+            if writes:
+                self.changed.notify_all()
+            return answer
+
+    def _text(self, name: str, now: int) -> str | None:
+        entry = self.entries.get(name)
+        if entry is None or entry.until > now:
+            return None if entry is None else entry.text
+        self._forget(now)
+        return None
+
+    def _forget(self, now: int) -> None:
+        for name in [name for name, entry in self.entries.items() if entry.until <= now]:
+            self.entries.pop(name)
+
+
+class MemoryStore(SteppedStore):
+    """Leases in one process.
+
+    Args:
+        server: shared with other stores; default: one of its own, on the steady clock.
+        name: of the server, for the URL.
+        prefix: stores with different prefixes do not meet.
+        deadline: seconds for which an undone claim is refused should it still arrive.
+        grace: seconds that the state of a key outlives its use.
+    """
+
+    def __init__(
+        self,
+        server: MemoryServer | None = None,
+        *,
+        name: str = "",
+        prefix: str = "",
+        deadline: float = SteppedStore.SETTLE,
+        grace: float = SteppedStore.GRACE,
+    ) -> None:
+        self._server = MemoryServer() if server is None else server
         self._name = name
         self._prefix = prefix
-
-    def __repr__(self) -> str:
-        return f"<MemoryStore {self.url}>"
+        self._met: dict[tuple[str, int], int] = {}
+        """How many holders the refused claim of a thread has met that will watch its key."""
+        self.SETTLE = deadline
+        self.GRACE = grace
 
     @property
     def url(self) -> str:
-        """`memory://`, and the name of its space."""
+        """`memory://`, and the name of its server."""
         return f"memory://{self._name}"
 
     @property
@@ -40,154 +112,46 @@ class MemoryStore:
         """All there are."""
         return frozenset(Feature)
 
-    # -- leases ------------------------------------------------------------------------------
+    def step(self, names: Sequence[str], move: Move[T]) -> T:
+        """Read, look at the time, write, under the names of this prefix."""
+
+        def prefixed(
+            texts: Sequence[str | None], clock: tuple[int, int]
+        ) -> tuple[T, Mapping[str, Entry]]:
+            answer, writes = move(texts, clock)
+            return answer, {self._prefix + name: entry for name, entry in writes.items()}
+
+        return self._server.step([self._prefix + name for name in names], prefixed)
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        with self._space.changed:
-            now = self._space.now()
-            name = self._prefix + claim.key
-            state = self._space.state(name) or KeyState()
-            live = state.expiry > now
-            ttl, at_least = round(claim.ttl * 1e6), round(claim.at_least * 1e6)
-            if live and state.holder == claim.holder:  # its first answer was lost
-                state.expiry = max(state.expiry, now + ttl)
-                self._space.keep(name, state)
-                return Lease(claim.key, claim.holder, state.token)
-            done = (False, False)
-            if claim.copy_since is not None:
-                done = self._space.completed_since(name, claim.publication, claim.copy_since)
-            inherits = live and bool(claim.heir_of) and state.holder == claim.heir_of
-            kept = state.floor > now and state.resting != claim.task_id
-            if done[0] or (live and not inherits) or kept or claim.holder in state.undone:
-                floor = state.floor if kept else 0
-                return replace(
-                    _held(claim.key, state, now, floor), done=done[0], result_due=done[1]
-                )
-            if inherits:
-                state.inherited = (claim.holder, state.holder, state.expiry)
-            state.holder, state.publication = claim.holder, claim.publication
-            state.token = max(state.token + 1, now)
-            state.since, state.expiry = now, now + ttl
-            state.before = state.floor if state.floor > now else 0
-            state.floor = max(state.before, now + at_least if at_least else 0)
-            state.resting = claim.task_id
-            self._space.keep(name, state)
-            return Lease(claim.key, claim.holder, state.token)
-
-    def renew(
-        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
-    ) -> list[Outcome]:
-        """Let each lease live for so many more seconds."""
-        with self._space.changed:
-            return [self._renew(lease, ttl) for lease, ttl in renewals]
-
-    def _renew(self, lease: Lease, ttl: float) -> Outcome:
-        now = self._space.now()
-        name, state = self._of(lease)
-        if state is None or state.expiry <= now:
-            return Outcome.LOST
-        state.expiry = now + round(ttl * 1e6)
-        self._space.keep(name, state)
-        return Outcome.RENEWED
-
-    def release(self, lease: Lease, end: End | None = None) -> bool:
-        """Give the key back; `False`: it was no longer held."""
-        with self._space.changed:
-            if end is not None and end.publication:
-                self._space.complete(self._prefix + lease.key, end)
-            proof = (lease.holder, lease.token)
-            known = self._space.state(self._prefix + lease.key)
-            if known is not None and known.released == proof:
-                return True
-            name, state = self._of(lease)
-            if state is None or state.expiry <= self._space.now():
-                return False
-            state.expiry, state.released = 0, proof
-            if end is not None and end.heir:
-                state.holder = end.heir
-                state.expiry = self._space.now() + round(end.keep * 1e6)
-            self._space.keep(name, state)
-            self._space.changed.notify_all()
-            return True
-
-    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
-        """End the lease of a holder that cannot give it back any more."""
-        with self._space.changed:
-            now, name = self._space.now(), self._prefix + key
-            state = self._space.state(name)
-            if state is None or not _is_his(state.holder, holder):
-                return None
-            live, barring = state.expiry > now, floor and state.floor > now
-            if not live and not barring:
-                return None
-            had = _held(key, state, now, state.floor)
-            state.expiry, state.floor = 0, 0 if floor else state.floor
-            self._space.keep(name, state)
-            self._space.changed.notify_all()
-            return had
-
-    def undo(self, claim: Claim) -> None:
-        """Take back a claim whose answer is not known."""
-        with self._space.changed:
-            name = self._prefix + claim.key
-            state = self._space.state(name) or KeyState()
-            if claim.holder not in state.undone:
-                state.undone = (claim.holder, *state.undone)[:UNDONE]
-            if state.holder == claim.holder and state.expiry:
-                state.expiry, state.floor = 0, state.before
-                came, heir, expiry = state.inherited
-                if came == claim.holder:  # what it took over from an heir is the heir's again
-                    state.holder, state.expiry = heir, expiry
-            self._space.keep(name, state)
-            self._space.changed.notify_all()
-
-    def peek(self, key: str) -> Held | None:
-        """Who has the key; `None`: it is free."""
-        with self._space.changed:
-            now = self._space.now()
-            state = self._space.state(self._prefix + key)
-            if state is None or not state.taken(now):
-                return None
-            return _held(key, state, now, state.floor)
-
-    # -- records -----------------------------------------------------------------------------
-
-    def change(self, change: Change) -> Changed:
-        """Write a record if it is as expected, and say how it stands."""
-        with self._space.changed:
-            return self._space.records.change(self._prefix, change, self._space.now())
-
-    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
-        """Return these records in this order, and the time."""
-        with self._space.changed:
-            now = self._space.now()
-            return self._space.records.records(self._prefix, space, names, now), now / 1e6
-
-    def names(self, space: str) -> list[str]:
-        """Name all records of a space that are alive."""
-        with self._space.changed:
-            return self._space.records.names(self._prefix, space, self._space.now())
-
-    # -- waiting, and the rest ---------------------------------------------------------------
+        answer = super().acquire(claim)
+        if claim.watching and isinstance(answer, Held):
+            self._met[claim.key, get_ident()] = len(answer.holders)
+        return answer
 
     def watch(self, key: str, timeout: float) -> None:
-        """Return when `key` is free, or after `timeout` seconds of the store's clock."""
-        space = self._space
-        until = space.clock() + timeout
-        with space.changed:
-            while (left := until - space.clock()) > 0:
-                now = space.now()
-                state = space.state(self._prefix + key)
-                if state is None or not state.taken(now):
+        """Return when `key` may be free, or after `timeout` seconds of the store's clock.
+
+        It may be when somebody has left since the claim that was refused.
+        """
+        server = self._server
+        until = server.clock() + timeout
+        with server.changed:
+            held = self.peek(key)
+            met = self._met.pop((key, get_ident()), 0) or len(held.holders if held else ())
+            while held is not None and len(held.holders) >= met:
+                left = until - server.clock()
+                if left <= 0:
                     return
-                self._pass(min(left, (max(state.expiry, state.floor) - now) / 1e6))
+                self._pass(min(left, held.expires_in))
+                held = self.peek(key)
 
     def _pass(self, seconds: float) -> None:
-        """Let time pass until something changes; the lock is let go of meanwhile."""
-        clock = self._space.clock
+        """Let time pass until something changes; the guard is let go of meanwhile."""
+        clock = self._server.clock
         if not isinstance(clock, ManualClock):
-            self._space.changed.wait(seconds)
+            self._server.changed.wait(seconds)
         elif clock.jumps:
             clock.move(seconds)
         else:
@@ -200,46 +164,19 @@ class MemoryStore:
             " processes of a prefork pool keep to its locks. It is meant for tests"
         ]
 
-    def close(self) -> None:
-        """Nothing to give up."""
 
-    def _of(self, lease: Lease) -> tuple[str, KeyState | None]:
-        """Return the key's state if the lease is a proof for it, live or not."""
-        name = self._prefix + lease.key
-        state = self._space.state(name)
-        if state is not None and (state.holder, state.token) != (lease.holder, lease.token):
-            state = None
-        return name, state
+_servers: dict[str, MemoryServer] = {}
 
 
-def _is_his(holder: str, named: str) -> bool:
-    return holder == named or (named.endswith("#") and holder.startswith(named))
-
-
-def _held(key: str, state: KeyState, now: int, floor: int) -> Held:
-    live = state.expiry > now
-    return Held(
-        key=key,
-        holder=state.holder,
-        since=state.since / 1e6,
-        now=now / 1e6,
-        expires_in=(max(state.expiry if live else now, floor, now) - now) / 1e6,
-        live=live,
-        publication=state.publication,
-        token=state.token,
-    )
-
-
-_spaces: dict[str, Space] = {}
-
-
+@promises(*Feature)
 def open_memory(
     url: str, *, options: Mapping[str, Any], deadline: float, prefix: str
 ) -> MemoryStore:
-    """Open `memory://` or `memory://name`: the same space for the same name in this process."""
+    """Open `memory://` or `memory://name`: the same server for the same name in this process."""
     if options:
         raise LockConfigurationError(
             f"{url} takes no options (lock_store_options has {', '.join(sorted(options))})"
         )
     name = url.partition("://")[2]
-    return MemoryStore(_spaces.setdefault(name, Space()), name=name, prefix=prefix)
+    server = _servers.setdefault(name, MemoryServer())
+    return MemoryStore(server, name=name, prefix=prefix, deadline=deadline)

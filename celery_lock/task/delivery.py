@@ -9,10 +9,12 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..events import Subject
 from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of
-from ..model import Conflict, Held, Holder, OnStoreError
+from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
 
 __all__ = ["Delivery"]
+
+_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK, Met.UNCONFIRMED)
 
 
 class Delivery(NamedTuple):
@@ -30,8 +32,9 @@ class Delivery(NamedTuple):
     key: str
     publication: str
     """The act of publishing that the message goes back to: a copy of the message has the same."""
-    copy_since: float | None
-    """The message may be a copy of one that was completed at this time or later."""
+    copy_since: str | None
+    """The message may be a copy of one that was completed at this mark of the store or
+    later."""
     subject: Subject
     began: float
     """When the run began, by the steady clock."""
@@ -88,7 +91,7 @@ class Delivery(NamedTuple):
 
     def conflicted(self, held: Held) -> Delivery:
         """Return the delivery with the conflict with this holder counted."""
-        return self._replace(header=self.header.conflicted(held.now))
+        return self._replace(header=self.header.conflicted(held.now, held.mark))
 
     def unanswered(self) -> Delivery:
         """Return the delivery with one more outage of the store counted."""
@@ -100,17 +103,14 @@ class Delivery(NamedTuple):
         A copy of a message whose first copy runs is never dropped: to acknowledge it would take
         away the only copy that the broker has, should the worker of the first one die. The same
         holds for a retry of a task whose earlier run has not ended yet, and for a tick that two
-        schedulers sent, whatever task id each of them gave it.
+        schedulers sent, whatever task id each of them gave it. And nobody is refused for
+        the sake of a message that may never have been sent.
         """
-        same = held.publication == self.header.publication
-        return (self._is_own(held) or same) and not self.is_eager
+        return held.met in _WAITS_ITS_TURN and not self.is_eager
 
     def is_own_earlier_run(self, held: Held) -> bool:
         """The holder is an earlier run of this very task, which sent this message and is ending."""
-        return self._is_own(held) and held.publication != self.publication and not self.is_eager
-
-    def _is_own(self, held: Held) -> bool:
-        return Holder.parse(held.holder).task_id == str(self.request.id)
+        return held.met is Met.TASK and not self.is_eager
 
     def conflict(self, held: Held) -> Conflict:
         """Return what a policy is shown."""

@@ -60,7 +60,7 @@ def end_of(delivery: Delivery, ending: Ending) -> End | None:
         remember=remember,
         result_due=ending.result_due,
         heir=heir,
-        keep=_keep(delivery) if heir else 0.0,
+        heir_ttl=_keep(delivery) if heir else 0.0,
     )
 
 

@@ -75,7 +75,7 @@ class Holding:
 
     # -- getting it --------------------------------------------------------------------------
 
-    def take(self, *, copy_since: float | None) -> Held | None:
+    def take(self, *, copy_since: str | None) -> Held | None:
         """Claim the key once; `None`: the key is held now.
 
         `copy_since`: the claimant may be a copy of a message that was completed since then.

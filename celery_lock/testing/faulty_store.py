@@ -141,6 +141,11 @@ class FaultyStore:
         """Those of the store behind it, without what this one lacks."""
         return self.inner.features - frozenset(self.lacks)
 
+    @property
+    def coarse(self) -> float:
+        """That of the store behind it."""
+        return self.inner.coarse
+
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
         return self._call("acquire", lambda: self.inner.acquire(claim), claim=claim)

@@ -12,8 +12,8 @@ from ..errors import LockError
 from ..events import Fact, Observers
 from ..keys import MessageContext
 from ..model import Claim, Held, Holder, Lease
-from ..stores.memory import MemoryStore
-from ..stores.space import ManualClock, Space
+from ..stores.manual_clock import ManualClock
+from ..stores.memory import MemoryServer, MemoryStore
 from .faulty_store import FaultyStore
 
 __all__ = ["MemoryLocks", "memory_locks"]
@@ -83,7 +83,7 @@ class MemoryLocks:
 def memory_locks(app: Any) -> Iterator[MemoryLocks]:
     """Keep the locks of `app` in memory while this lasts, with a clock that a test moves."""
     clock = ManualClock(jumps=True)
-    store = FaultyStore(MemoryStore(Space(clock, epoch=_EPOCH)), pause=clock.move)
+    store = FaultyStore(MemoryStore(MemoryServer(clock, epoch=_EPOCH)), pause=clock.move)
     facts: list[Fact] = []
     locks = locks_of(app)
     observers = Observers(facts.append, locks.observers.notify)

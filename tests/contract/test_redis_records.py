@@ -18,7 +18,7 @@ from tests.services.redis_server import RedisServer
 
 pytestmark = pytest.mark.contract
 
-INDEX = "celery-lock:1:r:{beat:shop}"
+INDEX = "celery-lock:2:r:{beat:shop}"
 NIGHTLY = INDEX + ":nightly"
 
 
@@ -33,9 +33,9 @@ def client(redis_server: RedisServer, store: RedisStore) -> Iterator[redis.Redis
         yield client
 
 
-def change_of(name: str = "nightly", keep: float = 30.0, **options: str) -> Change:
+def change_of(name: str = "nightly", ttl: float = 30.0, **options: str) -> Change:
     """The wish to write a new record."""
-    return Change("beat:shop", name, None, "first", "x", keep, **options)  # type: ignore[arg-type]
+    return Change("beat:shop", name, None, "first", "x", ttl, **options)  # type: ignore[arg-type]
 
 
 def after(change: Change, stamp: str) -> Change:
@@ -72,9 +72,9 @@ def test_no_step_leaves_a_key_without_an_expiry(store: RedisStore, client: redis
         after(first, "second"),
         change_of(),  # refused
         replace(change_of("another"), not_before=1e11),  # refused
-        replace(after(first, "third"), expected="second", keep=0.0),
-        change_of(keep=0.0),
-        replace(first, keep=1e-6),
+        replace(after(first, "third"), expected="second", ttl=0.0),
+        change_of(ttl=0.0),
+        replace(first, ttl=1e-6),
         change_of("another"),
     ):
         store.change(change)
@@ -89,8 +89,8 @@ def test_no_step_leaves_a_key_without_an_expiry(store: RedisStore, client: redis
 def test_the_index_lives_as_long_as_the_last_of_its_records(
     store: RedisStore, client: redis.Redis
 ) -> None:
-    store.change(change_of(keep=300.0))
-    store.change(change_of("brief", keep=5.0))
+    store.change(change_of(ttl=300.0))
+    store.change(change_of("brief", ttl=5.0))
 
     assert 0 < client.pttl(INDEX + ":brief") <= 5_000
     assert 290_000 < client.pttl(INDEX) <= 300_000
@@ -100,7 +100,7 @@ def test_a_change_forgets_the_names_of_what_has_ended(
     store: RedisStore, client: redis.Redis
 ) -> None:
     for n in range(5):
-        store.change(change_of(f"brief {n}", keep=0.02))
+        store.change(change_of(f"brief {n}", ttl=0.02))
     store.change(change_of("lasting"))
     time.sleep(0.05)
 

@@ -241,7 +241,7 @@ def test_something_else_under_the_name_of_a_lock_is_said_so(
     redis_url: str, redis_server: RedisServer, open_redis: OpenStore
 ) -> None:
     with redis_server.client() as client:
-        client.set("celery-lock:1:{order:7}", "x")
+        client.set("celery-lock:2:{order:7}", "x")
     store = open_redis(redis_url)
     other = store.acquire(claim_of("order:8"))
     assert isinstance(other, Lease)
@@ -299,4 +299,4 @@ def test_the_check_leaves_no_key_taken(
     assert time.monotonic() - started < 1.0
     with redis_server.client() as client:
         for name in client.scan_iter():
-            assert 0 < client.pttl(name) <= 60_000
+            assert 0 < client.pttl(name) <= 65_000  # a lease of 5 s, and the grace

@@ -47,7 +47,8 @@ class StoreOutcome:
 
 def script_mark(command: str) -> bytes:
     """What every request of a command contains, and no other: the digest of its script."""
-    text = (files("celery_lock.stores.redis") / "lua" / f"{command}.lua").read_bytes()
+    lua = files("celery_lock.stores.redis") / "lua"
+    text = (lua / "shared.lua").read_bytes() + (lua / f"{command}.lua").read_bytes()
     return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
 
 

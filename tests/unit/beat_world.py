@@ -7,7 +7,6 @@ and a beat can be killed, paused or cut off at any call.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from celery_lock.beat.calls import Calls
 from celery_lock.beat.clock import StoreClock
 from celery_lock.beat.ledger import Ledger
 from celery_lock.model import LockStore
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore, StoreCall
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc).timestamp()
@@ -74,7 +73,9 @@ class World:
         self.clock = ManualClock(0.25)
         self.begins = begins
         """Seconds since 1970."""
-        self.space = Space(self.clock, epoch=begins)  # the beats begin a quarter of a second later
+        self.memory = MemoryServer(
+            self.clock, epoch=begins
+        )  # a quarter of a second before the beats
         self.entries = entries
         self.conf = conf
         self.beats: list[Beat] = []
@@ -123,7 +124,7 @@ class World:
         app.now = lambda: datetime.fromtimestamp(  # type: ignore[method-assign]
             begins + world.now + wall, app.timezone
         )
-        server = FaultyStore(MemoryStore(self.space))  # it fails for nobody, and is looked at
+        server = FaultyStore(MemoryStore(self.memory))  # it fails for nobody, and is looked at
         beat = Beat(name, None, FaultyStore(server), wakes=self.now)
         server.instead("change", do=lambda call: self._change(beat, call))
         server.instead("check", do=lambda call: [])
@@ -241,15 +242,15 @@ class World:
 
     def flush(self) -> None:
         """Let the store forget everything."""
-        Space.__init__(self.space, self.clock, epoch=self.space.epoch)
+        MemoryServer.__init__(self.memory, self.clock, epoch=self.memory.epoch)
 
     def saved(self) -> Any:
         """Return what the store has, as a server writes it to its disk."""
-        return copy.deepcopy((self.space.states, self.space.completed, self.space.records))
+        return dict(self.memory.entries)
 
     def restore(self, saved: Any) -> None:
         """Let the store go back to that."""
-        self.space.states, self.space.completed, self.space.records = saved
+        self.memory.entries = dict(saved)
 
     # -- what came of it ---------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from celery_lock.message.header import Header
 from celery_lock.message.raw import RawMessage
 from celery_lock.model import Claim, Holder, Lease
 from celery_lock.model.clock import steady
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore
 
 EPOCH = 1_700_000_000.0
@@ -53,7 +53,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.clock = ManualClock(1000.0, jumps=True)
-        self.store = FaultyStore(MemoryStore(Space(self.clock, epoch=EPOCH)), pause=self.clock.move)
+        memory = MemoryStore(MemoryServer(self.clock, epoch=EPOCH), deadline=10.0)
+        self.store = FaultyStore(memory, pause=self.clock.move)
         self.facts: list[Fact] = []
         self.locker = Locker(
             self.store,

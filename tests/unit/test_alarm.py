@@ -14,7 +14,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery_lock.engine import alarm as module
 from celery_lock.engine.alarm import Alarm
 from celery_lock.model.clock import steady
-from celery_lock.stores.space import ManualClock
+from celery_lock.stores.manual_clock import ManualClock
 
 PATIENCE = 10.0
 """Seconds after which a thread that should have done something counts as hung."""

@@ -195,7 +195,7 @@ def test_a_step_of_the_stores_clock_is_followed() -> None:
     three(world)
     world.run(25)
 
-    world.space.epoch += 3600
+    world.memory.epoch += 3600
     world.run(60)
 
     dues = world.dues("e")
@@ -214,7 +214,7 @@ def test_an_entry_whose_schedule_says_no_time_waits_for_no_clock_that_was_set_ba
     beat = world.beat("a")
     world.run(25)
 
-    world.space.epoch -= 3600
+    world.memory.epoch -= 3600
     Ordered.ordered = True
     world.next["published"] = world.kill
     world.run(10)

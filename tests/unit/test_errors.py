@@ -26,7 +26,8 @@ from celery_lock.message import Unsent
 ONE_OF_EACH: tuple[LockError, ...] = (
     LockError("what"),
     LockConfigurationError("what"),
-    UnsupportedFeature("what"),
+    UnsupportedFeature("records", "a beat", "redlock://", ("redis://", "memory://")),
+    UnsupportedFeature("fencing", "lease.token of lock 'k'", "its own"),
     LockConflict("k", "id-2"),
     LockConflict("k"),
     LockWaitTimeout("k", "id-2"),

@@ -7,8 +7,8 @@ import pytest
 from celery_lock.contract import StoreContract
 from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Claim, Feature, Held, Lease
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore, StoreCall
 
 pytestmark = pytest.mark.unit
@@ -20,10 +20,10 @@ class TestOneThatDoesNotFail(StoreContract):
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
         self.clock = ManualClock()
-        self.space = Space(self.clock)
+        self.server = MemoryServer(self.clock)
 
     def open_store(self, prefix: str) -> FaultyStore:
-        return FaultyStore(MemoryStore(self.space, prefix=prefix))
+        return FaultyStore(MemoryStore(self.server, prefix=prefix))
 
     def elapse(self, seconds: float) -> None:
         self.clock.move(seconds)
@@ -36,7 +36,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def store(clock: ManualClock) -> FaultyStore:
-    return FaultyStore(MemoryStore(Space(clock)), pause=clock.move)
+    return FaultyStore(MemoryStore(MemoryServer(clock)), pause=clock.move)
 
 
 CLAIM = Claim("k", "id-1#w1#1#n", 30.0)

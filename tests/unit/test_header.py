@@ -111,6 +111,7 @@ def test_what_was_written_for_this_attempt_counts() -> None:
         "nesting": "MESSAGE",
         "beat": "MESSAGE, RETRY",
         "first_published": "MESSAGE, RETRY",
+        "first_mark": "MESSAGE",
     }.items(),
 )
 def test_a_field_declares_what_it_survives(field: str, survives: str) -> None:

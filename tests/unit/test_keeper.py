@@ -16,8 +16,8 @@ from celery_lock.engine.keeper import Keeper
 from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Claim, Lease
 from celery_lock.model.clock import Clock, steady
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore, StoreCall
 
 from .engine import Engine
@@ -366,7 +366,7 @@ class Running:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.store = FaultyStore(MemoryStore(Space(clock)))
+        self.store = FaultyStore(MemoryStore(MemoryServer(clock)))
         self.store.instead("renew", do=self._renew)
         self.renewed = threading.Semaphore(0)
         self.keeper = Keeper(self.store, clock=clock)
@@ -494,7 +494,7 @@ def test_a_child_starts_threads_of_its_own(running: Running, clock: ManualClock)
 def test_a_keeper_that_never_kept_anything_leaves_nothing_behind(clock: ManualClock) -> None:
     before = threading.active_count()
 
-    keeper = weakref.ref(Keeper(MemoryStore(Space(clock)), clock=clock))
+    keeper = weakref.ref(Keeper(MemoryStore(MemoryServer(clock)), clock=clock))
     gc.collect()
 
     assert threading.active_count() == before

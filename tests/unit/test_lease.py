@@ -7,7 +7,7 @@ import pytest
 from celery_lock import LeaseLost
 from celery_lock.model import Claim, Holder, Lease, ttl_to_ask
 from celery_lock.model.lease import DRIFT, MARGIN
-from celery_lock.stores.space import ManualClock
+from celery_lock.stores.manual_clock import ManualClock
 
 
 def a_lease(clock: ManualClock, ttl: float = 10.0, at_most: float | None = None) -> Lease:

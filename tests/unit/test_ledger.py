@@ -12,8 +12,8 @@ from celery_lock.beat.ledger import Ledger
 from celery_lock.beat.ticks import RetryAfter, Stale, Tick, TickRequest
 from celery_lock.errors import StoreError
 from celery_lock.model import Change
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore
 
 pytestmark = pytest.mark.unit
@@ -26,11 +26,11 @@ class TwoBeats:
 
     def __init__(self) -> None:
         self.clock = ManualClock(100.0)
-        self.space = Space(self.clock, epoch=EPOCH)
+        self.server = MemoryServer(self.clock, epoch=EPOCH)
         self.failed: list[StoreError] = []
 
     def beat(self, name: str) -> tuple[Ledger, FaultyStore]:
-        store = FaultyStore(MemoryStore(self.space))
+        store = FaultyStore(MemoryStore(self.server))
         clock = StoreClock(EPOCH + self.clock(), self.clock)
         calls = Calls(store, "beat:shop", clock, self.failed.append)
         ledger = Ledger(calls, name)
@@ -59,7 +59,7 @@ def test_a_record_has_a_life_that_is_far_longer_than_its_entrys_pauses(beats: Tw
 
     ledger.confirm(granted(ledger.claim("e", month)))
 
-    assert [asked["change"].keep for asked in store.asked("change")[1:]] == [150 * 86_400.0] * 2
+    assert [asked["change"].ttl for asked in store.asked("change")[1:]] == [150 * 86_400.0] * 2
 
 
 def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(beats: TwoBeats) -> None:
@@ -68,7 +68,7 @@ def test_a_record_of_an_entry_that_has_not_run_yet_lives_no_longer(beats: TwoBea
     ledger.views.load({"soon": None}, lambda name, run: run + 10.0)
     ledger.views.load({"who knows": None})
 
-    days = [asked["change"].keep / 86_400.0 for asked in store.asked("change")[-2:]]
+    days = [asked["change"].ttl / 86_400.0 for asked in store.asked("change")[-2:]]
     assert days == [pytest.approx(30, abs=0.1), 400]
 
 

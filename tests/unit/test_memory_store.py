@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from celery_lock.model import Change, Claim, Held, Lease
+from celery_lock.model import Change, Claim, Held, HeldPermit, Lease
 from celery_lock.stores import open_store
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,7 @@ SECOND = Claim("order:7", "task-2#node@b#2#0b", 30.0)
 
 
 def on(clock: ManualClock) -> MemoryStore:
-    return MemoryStore(Space(clock, epoch=1_000_000.0))
+    return MemoryStore(MemoryServer(clock, epoch=1_000_000.0))
 
 
 def started(target: object) -> threading.Thread:
@@ -58,6 +58,8 @@ def test_the_times_of_a_refusal_are_the_stores() -> None:
         expires_in=17.5,
         live=True,
         token=1_000_500_000_000,
+        mark="1000512500000",
+        holders=(HeldPermit(FIRST.holder, 1_000_500.0, 17.5, token=1_000_500_000_000),),
     )
 
 
@@ -77,15 +79,15 @@ def test_a_clock_that_steps_back_makes_no_token_smaller() -> None:
 
 def test_what_is_long_over_is_forgotten_and_tokens_grow_all_the_same() -> None:
     clock = ManualClock()
-    space = Space(clock)
-    store = MemoryStore(space)
+    server = MemoryServer(clock)
+    store = MemoryStore(server)
     first = store.acquire(FIRST)
     assert isinstance(first, Lease)
 
     clock.move(30 + 60)
     assert store.peek("order:7") is None
 
-    assert space.states == {}
+    assert server.entries == {}
     second = store.acquire(SECOND)
     assert isinstance(second, Lease)
     assert second.token > first.token
@@ -93,26 +95,26 @@ def test_what_is_long_over_is_forgotten_and_tokens_grow_all_the_same() -> None:
 
 def test_many_forgotten_keys_take_no_memory() -> None:
     clock = ManualClock()
-    space = Space(clock)
-    store = MemoryStore(space)
+    server = MemoryServer(clock)
+    store = MemoryStore(server)
 
     for number in range(5000):
         store.acquire(Claim(f"order:{number}", FIRST.holder, 1.0))
         clock.move(1.0)
 
-    assert len(space.states) < 1100
+    assert len(server.entries) < 1100
 
 
 def test_many_records_that_have_ended_take_no_memory() -> None:
     clock = ManualClock()
-    space = Space(clock)
-    store = MemoryStore(space)
+    server = MemoryServer(clock)
+    store = MemoryStore(server)
 
     for number in range(5000):
         store.change(Change("beat:shop", f"entry {number}", None, "first", "", 1.0))
         clock.move(1.0)
 
-    assert len(space.records) < 1100
+    assert len(server.entries) < 1100
 
 
 def test_a_record_ends_exactly_when_the_clock_says_so() -> None:

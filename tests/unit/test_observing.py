@@ -20,7 +20,7 @@ from celery_lock.app.observing import EventPost, observers_of
 from celery_lock.app.settings import Settings
 from celery_lock.events import Fact, Observers
 from celery_lock.signals import lock_acquired
-from celery_lock.stores.space import ManualClock
+from celery_lock.stores.manual_clock import ManualClock
 
 from .engine import locked
 from .facts import SUBJECT, acquired

@@ -15,8 +15,8 @@ from celery_lock.events.table import ORDINARY_LEVEL, TABLE
 from celery_lock.metrics import Counters
 from celery_lock.model import Claim
 from celery_lock.signals import lock_acquired, lock_released, signal_observer
-from celery_lock.stores.memory import MemoryStore
-from celery_lock.stores.space import ManualClock, Space
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 
 from .facts import ONE_OF_EACH, SUBJECT, conflicted
 
@@ -34,7 +34,7 @@ class Told:
         self.counters = Counters()
         self.lines = LogLines(self.clock, self.logger)
         self.observers = Observers(self.lines, self.counters, signal_observer())
-        store = MemoryStore(Space(self.clock))
+        store = MemoryStore(MemoryServer(self.clock))
         self.locker = Locker(store, clock=self.clock, observers=self.observers, threads=False)
         self._number = 0
 

@@ -100,7 +100,8 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 @pytest.mark.parametrize("script", [ACQUIRE, RELEASE, RENEW, UNDO, PEEK])
 def test_a_script_is_sent_by_its_digest_or_in_full(script: object) -> None:
     name: str = script.name  # type: ignore[attr-defined]
-    text = (PACKAGE / "stores" / "redis" / "lua" / f"{name}.lua").read_text()
+    lua = PACKAGE / "stores" / "redis" / "lua"
+    text = (lua / "shared.lua").read_text() + (lua / f"{name}.lua").read_text()
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     keys, args = ["k\u00e4se", "record"], ["word", 7]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_lock.beat.clock import MARGIN, StoreClock
-from celery_lock.stores.space import ManualClock
+from celery_lock.stores.manual_clock import ManualClock
 
 pytestmark = pytest.mark.unit
 

@@ -6,17 +6,18 @@ import builtins
 import ssl
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 import pytest
 
-from celery_lock import stores
 from celery_lock.errors import LockConfigurationError
-from celery_lock.stores import choose_store, open_store, scheme_is_known
+from celery_lock.model import Feature
+from celery_lock.stores import choose_store, open_store, registry, stores_with
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.stores.redacted import redacted
 from celery_lock.stores.redis.link.address import Address
+from celery_lock.stores.registry import factories
 
 pytestmark = pytest.mark.unit
 
@@ -37,31 +38,40 @@ def refusal(call: Any, *args: Any, **keywords: Any) -> str:
     "url", ["memory://", "redis://h", "rediss://h", "unix:///s", "redis+socket:///s", "REDIS://h"]
 )
 def test_built_in_schemes_are_known(url: str) -> None:
-    scheme_is_known(url)
-
     assert "://" in open_store(url.lower()).url
 
 
 def test_an_unknown_scheme_lists_the_known_ones() -> None:
-    said = refusal(scheme_is_known, f"mongodb://{SECRET}@h")
+    said = refusal(open_store, f"mongodb://{SECRET}@h")
 
     assert said == (
         "no store knows 'mongodb://': known are memory, redis, rediss, unix, redis+socket;"
         " a package can add one under the entry-point group celery_lock.stores"
     )
-    assert refusal(open_store, "mongodb://h") == said
 
 
 def test_a_misspelt_scheme_is_guessed() -> None:
-    assert "(did you mean 'rediss'?)" in refusal(scheme_is_known, "redisss://h")
+    assert "(did you mean 'rediss'?)" in refusal(open_store, "redisss://h")
 
 
 def test_valkey_is_reached_by_the_scheme_of_redis() -> None:
-    assert "(Valkey: redis://)" in refusal(scheme_is_known, "valkey://h")
+    assert "(Valkey: redis://)" in refusal(open_store, "valkey://h")
+
+
+def test_the_built_in_stores_are_entered_as_those_of_packages_are() -> None:
+    entered = {one.name: one.value for one in entry_points(group=registry.GROUP)}
+    built_in = ("memory", "redis", "rediss", "unix", "redis+socket")
+
+    assert {name: factories()[name].value for name in built_in}.items() <= entered.items()
+
+
+@pytest.mark.parametrize("feature", Feature)
+def test_the_stores_that_have_a_feature_are_known(feature: Feature) -> None:
+    assert {"memory://", "redis://", "rediss://", "unix://"} <= set(stores_with(feature))
 
 
 def test_what_is_no_url_is_not_repeated() -> None:
-    assert "lock_store is no URL" in refusal(scheme_is_known, SECRET)
+    assert "lock_store is no URL" in refusal(open_store, SECRET)
 
 
 def test_several_servers_are_no_store() -> None:
@@ -71,15 +81,15 @@ def test_several_servers_are_no_store() -> None:
     assert "single Redis" in said
 
 
-def test_asking_about_a_scheme_imports_no_driver() -> None:
+def test_listing_the_schemes_imports_no_driver() -> None:
     program = (
         "import sys; sys.modules['celery'] = None;"  # importing Celery may import anything
         "import importlib.util, types;"
         "package = types.ModuleType('celery_lock');"
         "package.__path__ = importlib.util.find_spec('celery_lock').submodule_search_locations;"
         "sys.modules['celery_lock'] = package;"
-        "from celery_lock.stores import scheme_is_known, open_store;"
-        "scheme_is_known('redis://h'); open_store('memory://');"
+        "from celery_lock.stores.registry import factories, open_store;"
+        "factories(); open_store('memory://');"
         "assert 'redis' not in sys.modules"
     )
 
@@ -111,17 +121,16 @@ def test_another_package_can_add_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
         opened.append({"url": url, **keywords})
         return MemoryStore()
 
-    entry = EntryPoint("etcd", "package:factory", stores.GROUP)
+    entry = EntryPoint("etcd", "package:factory", registry.GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda self: factory)
-    monkeypatch.setattr(
-        stores, "entry_points", lambda group: EntryPoints([entry] if group == stores.GROUP else [])
-    )
+    entries = {registry.GROUP: EntryPoints([entry])}
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries[group])
 
     store = open_store("etcd://h", options={"a": 1}, deadline=1.5, prefix="p:")
 
     assert isinstance(store, MemoryStore)
     assert opened == [{"url": "etcd://h", "options": {"a": 1}, "deadline": 1.5, "prefix": "p:"}]
-    assert "redis+socket, etcd;" in refusal(scheme_is_known, "mongodb://h")
+    assert "redis+socket, etcd;" in refusal(open_store, "mongodb://h")
 
 
 def test_memory_takes_no_options() -> None:

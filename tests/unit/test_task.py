@@ -492,7 +492,7 @@ def test_two_threads_with_one_key_do_not_run_at_once(app: Celery, engine: Engine
     thread.start()
     assert inside.wait(PATIENCE)
     try:
-        assert is_skipped(deliver(task, id="id-2").result)
+        assert is_skipped(deliver(task, id="id-2", tag="tag-2").result)
     finally:
         leave.set()
         thread.join(PATIENCE)

@@ -1,5 +1,5 @@
 """Leases on Redis and Valkey."""
 
-from .store import RedisStore
+from .store import RedisStore, open_redis
 
-__all__ = ["RedisStore"]
+__all__ = ["RedisStore", "open_redis"]

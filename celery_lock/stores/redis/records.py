@@ -24,7 +24,7 @@ class Records:
         """Write a record if it is as expected, and say how it stands."""
         index = self._index(change.space)
         args: list[str | int] = [change.name, change.stamp, change.value]
-        args += (_micro(change.keep), _micro(change.not_before))
+        args += (_micro(change.ttl), _micro(change.not_before))
         if change.expected is not None:
             args.append(change.expected)
         keys = [_record(index, change.name), index]

@@ -19,17 +19,24 @@ __all__ = [
 ]
 
 
-def _read(name: str) -> Script:
-    lua = files("celery_lock.stores.redis") / "lua"
-    return Script(name, (lua / f"{name}.lua").read_text("utf-8"))
+def _text(name: str) -> str:
+    return (files("celery_lock.stores.redis") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
-ACQUIRE = _read("acquire")
-RELEASE = _read("release")
-RENEW = _read("renew")
-FREE = _read("free")
-UNDO = _read("undo")
-PEEK = _read("peek")
-CHANGE = _read("change")
-RECORDS = _read("records")
-NAMES = _read("names")
+def _of_records(name: str) -> Script:
+    return Script(name, _text(name))
+
+
+def _of_leases(name: str) -> Script:
+    return Script(name, _text("shared") + _text(name))
+
+
+ACQUIRE = _of_leases("acquire")
+RELEASE = _of_leases("release")
+RENEW = _of_leases("renew")
+FREE = _of_leases("free")
+UNDO = _of_leases("undo")
+PEEK = _of_leases("peek")
+CHANGE = _of_records("change")
+RECORDS = _of_records("records")
+NAMES = _of_records("names")

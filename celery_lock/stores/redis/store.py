@@ -7,16 +7,21 @@ from time import monotonic
 from typing import Any
 
 from ...errors import LockConfigurationError
-from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
+from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Met, Outcome, Record
+from ...model.durations import checked
+from ...model.publication import short
+from ..key_state import since
+from ..registry import promises
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
 from .link.discovery import FixedAddress
 from .link.server import Server
+from .permits import held, named, parts, state_of
 from .records import Records
 from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
 
-__all__ = ["RedisStore"]
+__all__ = ["RedisStore", "open_redis"]
 
 
 class RedisStore:
@@ -70,9 +75,10 @@ class RedisStore:
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,
         )
-        self._prefix = f"{prefix}1:"  # 1 is the layout of what follows
+        self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         self._records = Records(self._server, self._prefix)
         self._grace = _micro(self.GRACE)
+        self._settle = _micro(deadline)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self.url}>"
@@ -85,7 +91,12 @@ class RedisStore:
     @property
     def features(self) -> frozenset[Feature]:
         """What it promises. Tokens grow as long as the server keeps its data, or its clock."""
-        return frozenset((Feature.FENCING, Feature.WATCH, Feature.RECORDS))
+        return frozenset(Feature)
+
+    @property
+    def coarse(self) -> float:
+        """It measures in microseconds."""
+        return 0.0
 
     # -- leases ------------------------------------------------------------------------------
 
@@ -93,23 +104,31 @@ class RedisStore:
         """Give the key, or say who has it."""
         state = self._state(claim.key)
         keys = [state]
-        if claim.copy_since is not None:
-            keys.append(_tombstone(state, claim.publication))
         args: list[str | int] = [
-            claim.holder,
-            claim.task_id,
-            _micro(claim.ttl),
-            _micro(claim.at_least),
-            claim.publication,
+            *parts(claim.holder),
+            round(claim.ttl * 1e6),
+            round(claim.at_least * 1e6),
+            short(claim.publication),
+            claim.limit,
             _micro(self.MENTION) if claim.watching else 0,
             self._grace,
+            self._settle,
         ]
-        if claim.heir_of or len(keys) == 2:
-            args += (claim.heir_of, _micro(claim.copy_since or 0.0))
+        if claim.copy_since is not None:
+            keys.append(_tombstone(state, claim.publication))
+        if claim.copy_since is not None or claim.heir_of:
+            args.append("" if claim.copy_since is None else since(claim.copy_since))
+        if claim.heir_of:
+            args.append(state_of(claim.heir_of))
+        if claim.watching and claim.limit > 1:
+            keys.append(state + ":w")
         answer = self._server.run(ACQUIRE, keys, args)
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
-        return _held(claim.key, answer)
+        if len(answer) == 2:
+            return Lease(claim.key, claim.holder, answer[0], slot=answer[1])
+        met, now, free_at, due, shown, *taken = answer
+        return held(claim.key, Met(met.decode()), now, free_at, due == 1, shown, taken)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -122,7 +141,8 @@ class RedisStore:
             return []
         args: list[str | int] = [self._grace]
         for lease, ttl in renewals:
-            args += (lease.holder, lease.token, _micro(ttl))
+            task, _, _, nonce = parts(lease.holder)
+            args += (task, nonce, lease.token, lease.slot, _micro(checked(ttl, "ttl")))
         states = [self._state(lease.key) for lease, _ in renewals]
         answer = self._server.run(RENEW, states, args, within)
         return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
@@ -130,31 +150,33 @@ class RedisStore:
     def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
         state = self._state(lease.key)
+        task, _, _, nonce = parts(lease.holder)
         keys = [state, state + ":w"]
-        args: list[str | int] = [lease.holder, lease.token, self._grace]
+        args: list[str | int] = [task, nonce, lease.token, lease.slot, self._grace]
         if end is not None:
             if end.publication:
                 keys.append(_tombstone(state, end.publication))
-            due = "1" if end.result_due else "0"
-            args += (_micro(end.remember), end.heir, _micro(end.keep), due)
+            due = 1 if end.result_due else 0
+            args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), due)
         return bool(self._server.run(RELEASE, keys, args) == 1)
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
-        state = self._state(key)
-        args: list[str | int] = [holder, self._grace, "1" if floor else "0"]
-        answer = self._server.run(FREE, [state, state + ":w"], args)
-        return None if answer is None else _held(key, answer)
+        state, who = self._state(key), named(holder)
+        if who is None:
+            return None
+        args: list[str | int] = [*who, self._grace, 1 if floor else 0]
+        return _seen(key, self._server.run(FREE, [state, state + ":w"], args))
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
         state = self._state(claim.key)
-        self._server.run(UNDO, [state, state + ":w"], [claim.holder, self._grace])
+        args: list[str | int] = [*parts(claim.holder), self._grace, self._settle]
+        self._server.run(UNDO, [state, state + ":w"], args)
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
-        answer = self._server.run(PEEK, [self._state(key)], ())
-        return None if answer is None else _held(key, answer)
+        return _seen(key, self._server.run(PEEK, [self._state(key)], ()))
 
     # -- records -----------------------------------------------------------------------------
 
@@ -210,20 +232,17 @@ def _micro(seconds: float) -> int:
 
 
 def _tombstone(state: str, publication: str) -> str:
-    return f"{state}:d:{publication}"
+    return f"{state}:d:{short(publication)}"
 
 
-def _held(key: str, answer: list[Any]) -> Held:
-    holder, since, now, free, live, publication, token, done = answer
-    return Held(
-        key=key,
-        holder=holder.decode("utf-8", "surrogatepass"),
-        since=since / 1e6,
-        now=now / 1e6,
-        expires_in=(free - now) / 1e6,
-        live=live == 1,
-        publication=publication.decode("utf-8", "surrogatepass"),
-        token=token,
-        done=done > 0,
-        result_due=done == 2,
-    )
+def _seen(key: str, answer: Any) -> Held | None:
+    if answer is None:
+        return None
+    now, free_at, shown, *taken = answer
+    return held(key, Met.OTHER, now, free_at, False, shown, taken)
+
+
+@promises(*Feature)
+def open_redis(url: str, *, options: Mapping[str, Any], deadline: float, prefix: str) -> RedisStore:
+    """Open a store on the server at `url`; see `RedisStore`."""
+    return RedisStore(url, options=options, deadline=deadline, prefix=prefix)

@@ -94,15 +94,14 @@ def no_reply_is_due(connection: Connection) -> bool:
 
 
 def a_memory_store_that_was_locked_at_the_fork_hangs_no_child() -> None:
-    from celery_lock.stores.memory import MemoryStore
-    from celery_lock.stores.space import Space
+    from celery_lock.stores.memory import MemoryServer, MemoryStore
 
-    space = Space()
-    store = MemoryStore(space)
+    server = MemoryServer()
+    store = MemoryStore(server)
     hold, stop = threading.Event(), threading.Event()
 
     def keep_locked() -> None:
-        with space.changed:
+        with server.changed:
             hold.set()
             stop.wait(20)
 

@@ -31,7 +31,7 @@ FAILURES = (
 """All that a call can end with but our own errors; nothing else is translated."""
 
 PERMISSIONS = (
-    "+evalsha +eval +time +hmget +hset +pexpire +lpush +ltrim +blpop"
+    "+evalsha +eval +time +hmget +hset +hdel +pexpire +pttl +lpush +ltrim +blpop"
     " +zadd +zrange +zremrangebyscore +ping +select +info"
 )
 """The least ACL rule, without its keys. `+zadd`, `+zrange` and `+zremrangebyscore` only for

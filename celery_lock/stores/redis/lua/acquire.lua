@@ -1,71 +1,199 @@
 -- Give a key to a claim, or say who has it.
--- KEYS  1 state (hash): o last holder, e its expiry (0: given back), t its token, a taken at,
---         p its publication, f floor (at_least) until, i task that set the floor,
---         g floor before that, h last holder that came as an heir, and as whose (a line each),
---         q expiry of what that heir had,
---         r last release ("holder token"), u undone holders, w watched until
---       2 tombstone (hash) of the claim's publication, where the message may be a copy:
+-- KEYS  1 state  2 tombstone (hash) of the claim's publication, where the message may be a copy:
 --         c completed at, d 1: its result was still to be stored then, else 0
--- ARGV  1 holder  2 task id  3 ttl  4 at_least  5 publication  6 watch for  7 grace
---       8 heir that the claim takes the key over from, or nothing
---       9 a copy only of what was completed at this time or later (with KEYS 2)
---       (times in microseconds; the grace is how long a state outlives its use)
--- Answers token granted
---         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token,
---          1 it is a copy of what was completed, 2 with its result still to be stored then | 0}
---         taken
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local holder, expiry, token, since, publication, floor, resting, undone = unpack(
-  redis.call('HMGET', KEYS[1], 'o', 'e', 't', 'a', 'p', 'f', 'i', 'u'))
-local int = '%.0f' -- tostring() knows 14 digits only
+--       last, with several permits and ARGV 9: wake list
+-- ARGV  1 task id  2 node  3 pid  4 nonce  5 ttl  6 at_least  7 publication  8 limit
+--       9 watch for  10 grace  11 how long the release of a permit beyond the first is remembered
+--       12 a copy only of what was completed at this time or later, or '' (with KEYS 2)
+--       13 state of the heir of this task that the claim takes the key over from, or left out
+-- Answers token granted in slot 0
+--         {token, slot} granted
+--         {met, now, free at, 1 a result was still to be stored | 0, whom it met, all who have a
+--          permit ...} refused
+--           (each permit: slot, task id, node, pid, nonce, state, since, expiry, floor, token,
+--            publication; whom it met: empty where nobody has ever had the key)
+local e, t, c, x, places, last, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
+  'n', 'l', 'z'))
+local expiry, limit = now + ARGV[5], tonumber(ARGV[8])
+local floor = ARGV[6] ~= '0' and now + ARGV[6] or 0
+local grace = tonumber(ARGV[10])
 
-expiry, token = tonumber(expiry) or 0, tonumber(token) or 0
-floor = tonumber(floor) or 0
-local live = expiry > now
-
-if live and holder == ARGV[1] then -- its first answer was lost: the same lease, prolonged
-  expiry = math.max(expiry, now + ARGV[3])
-  local rest = math.max(expiry, floor) - now + ARGV[7]
-  -- PEXPIRE first: a server whose memory is full lets a script finish that has begun to write
-  redis.call('PEXPIRE', KEYS[1], int:format(math.ceil(rest / 1000)))
-  redis.call('HSET', KEYS[1], 'e', int:format(expiry))
+-- Write the claim into a slot: `old` is the permit that it replaces, `heir` one it takes over.
+local function grant(slot, old, heir, last_token)
+  local i = suffix(slot)
+  local token = math.max(last_token + 1, now)
+  local before = old and old.floor > now and old.floor or 0
+  floor = math.max(before, floor)
+  -- a floor that stands was promised with the limit of the claim that set it
+  local bound = before > 0 and math.min(limit, old.limit) or limit
+  local command = {'HSET', KEYS[1], 'k' .. i, ARGV[1], 'd' .. i, ARGV[2], 'p' .. i, ARGV[3],
+    'c' .. i, ARGV[4], 'u' .. i, ARGV[7], 't' .. i, token, 'e' .. i, expiry}
+  local function put(name, value)
+    command[#command + 1] = name .. i
+    command[#command + 1] = value
+  end
+  if old and old.x then
+    redis.call('HDEL', KEYS[1], 'x' .. i, 'a' .. i, 's' .. i, 'm' .. i, 'f' .. i, 'g' .. i,
+      'h' .. i)
+  end
+  if old and old.known and (old.e or -1) < 0 then
+    put('r', (old.c ~= '' and old.c or old.k) .. ' ' .. old.known)
+  elseif old and old.forgotten and old.r then
+    put('r', old.r)
+  end
+  if token ~= now then put('a', now) end
+  if bound > 1 then put('m', bound) end
+  if floor > 0 then put('f', floor) end
+  if before > 0 then put('g', before) end
+  if heir then put('h', heir.s .. ' ' .. string.format('%.0f', heir.expiry)) end
+  if token ~= now or bound > 1 or floor > 0 or heir then put('x', 1) end
+  redis.call(unpack(command))
   return token
 end
 
-local done = 0
-if KEYS[2] then
-  local at, due = unpack(redis.call('HMGET', KEYS[2], 'c', 'd'))
-  done = at and tonumber(at) >= tonumber(ARGV[9]) and 1 + due or 0
-end
-local inherits = live and ARGV[8] and ARGV[8] ~= '' and holder == ARGV[8]
-local kept = floor > now and resting ~= ARGV[2]
-if done > 0 or (live and not inherits) or kept
-    or (undone and undone:find('\n' .. ARGV[1] .. '\n', 1, true)) then
-  if ARGV[6] ~= '0' and (live or kept) then
-    redis.call('HSET', KEYS[1], 'w', int:format(now + ARGV[6]))
-  end
-  local free = math.max(live and expiry or now, kept and floor or now)
-  return {holder or '', tonumber(since) or 0, now, free, live and 1 or 0, publication or '',
-    token, done}
+local function life()
+  redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(expiry, floor) - now + grace) / 1000))
 end
 
--- greater than every token before it, also when this state was lost or the clock stepped back
-token = math.max(token + 1, now)
-local before = floor > now and floor or 0 -- only its own task gets here before a floor's end
-local last = math.max(before, now + ARGV[4])
-if inherits then -- should the claim be undone, it is left to the heir again
-  redis.call('HSET', KEYS[1], 'h', ARGV[1] .. '\n' .. holder, 'q', int:format(expiry))
+if not x and not places and not marks and not (e and tonumber(e) > now) and not KEYS[2] then
+  -- the usual case: nobody has it, and nothing is kept
+  local old = t and {k = '', c = c, known = t, e = tonumber(e), floor = 0}
+  if old and c == '' then
+    old.k = redis.call('HMGET', KEYS[1], 'k')[1]
+  end
+  local token = grant(0, old, nil, math.max(tonumber(t) or 0, tonumber(last) or 0))
+  life()
+  return token
 end
-expiry = now + ARGV[3]
-if last > now or floor > 0 then
-  redis.call('HSET', KEYS[1], 'o', ARGV[1], 'e', int:format(expiry), 't', int:format(token),
-    'a', int:format(now), 'p', ARGV[5],
-    'f', int:format(last > now and last or 0), 'i', ARGV[2], 'g', int:format(before))
-else
-  redis.call('HSET', KEYS[1], 'o', ARGV[1], 'e', int:format(expiry), 't', int:format(token),
-    'a', int:format(now), 'p', ARGV[5])
+
+local count = tonumber(places) or (t and 1 or 0)
+local own, heir, resting, copy, same, unsure, first, lowest
+local permits, taken, free_at = {}, 0, nil
+local smallest, last_token = limit, tonumber(last) or 0
+for slot = 0, count - 1 do
+  local one = permit(slot)
+  permits[slot + 1] = one
+  last_token = math.max(last_token, one.token)
+  local mine = one.k == ARGV[1]
+  one.barring = mine and (one.live and one.expiry or 0) or one.free_at
+  if one.live and not is_known(one) then
+    return unknown(one)
+  end
+  if one.live then
+    if mine and one.d == ARGV[2] and one.p == ARGV[3] and one.c == ARGV[4] and one.s == '' then
+      own = own or one
+    elseif mine and ARGV[13] and one.s == ARGV[13] then
+      heir = heir or one
+    else
+      copy = copy or (ARGV[7] ~= '' and one.u == ARGV[7] and one)
+      same = same or (mine and one)
+      unsure = unsure or (one.s == 'u' and one)
+    end
+  elseif mine and one.floor > now then
+    resting = resting or one
+    smallest = math.min(smallest, one.limit)
+  end
+  if one.barring > now then
+    taken = taken + 1
+    smallest = math.min(smallest, one.limit)
+    if not free_at or one.barring < free_at then
+      first, free_at = one, one.barring
+    end
+  end
+  if not lowest and one.free_at <= now then
+    lowest = slot
+  end
 end
-local rest = math.max(expiry, last) - now + ARGV[7]
-redis.call('PEXPIRE', KEYS[1], int:format(math.ceil(rest / 1000)))
-return token
+
+if own then -- its first answer was lost: the same lease, prolonged
+  expiry = math.max(own.expiry, expiry)
+  outlive(math.max(expiry, own.floor), grace)
+  redis.call('HSET', KEYS[1], 'e' .. suffix(own.slot), expiry)
+  if own.slot == 0 then
+    return own.token
+  end
+  return {own.token, own.slot}
+end
+
+local undone, marked = false, false
+if marks then
+  for until_ in marks:gmatch(' (%d+)\n') do
+    marked = marked or tonumber(until_) > now
+  end
+  local _, stop = marks:find('\n' .. claimant(ARGV[1], ARGV[2], ARGV[3], ARGV[4]) .. ' ', 1, true)
+  undone = stop and tonumber(marks:match('^%d+', stop + 1)) > now
+end
+local done, due = false, 0
+if ARGV[12] and ARGV[12] ~= '' then
+  local at, result_due = unpack(redis.call('HMGET', KEYS[2], 'c', 'd'))
+  done = at and tonumber(at) >= tonumber(ARGV[12])
+  due = done and tonumber(result_due) or 0
+end
+
+local met, whom = nil, first
+if undone then
+  met, due = 'undone', 0
+elseif copy then
+  met, whom, due = 'publication', copy, 0
+elseif done then
+  met = 'done'
+elseif same then
+  met, whom = 'task', same
+elseif not heir and taken + 1 > smallest then
+  met, whom = 'other', first
+  if unsure then
+    met, whom = 'unconfirmed', unsure
+  end
+end
+if met then
+  if ARGV[9] ~= '0' and taken > 0 then
+    redis.call('HSET', KEYS[1], 'w', now + ARGV[9])
+  end
+  whom = whom or permits[1]
+  local answer = {met, now, free_at or now, due, whom and shown(whom) or {}}
+  for _, one in ipairs(permits) do
+    if one.free_at > now then
+      answer[#answer + 1] = shown(one)
+    end
+  end
+  return answer
+end
+
+-- the last places are forgotten where they have been free for long: a limit may have shrunk
+local slot = (heir or resting or {slot = lowest or count}).slot
+local old = permits[slot + 1]
+local until_ = math.max(expiry, floor)
+while count > 1 do
+  local one = permits[count]
+  if one.free_at > now or math.abs(one.e or 0) + ARGV[11] > now then
+    break
+  end
+  local i = suffix(one.slot)
+  redis.call('HDEL', KEYS[1], 'k' .. i, 'd' .. i, 'p' .. i, 'c' .. i, 'u' .. i, 't' .. i, 'e' .. i,
+    'r' .. i, 'x' .. i, 'a' .. i, 's' .. i, 'm' .. i, 'f' .. i, 'g' .. i, 'h' .. i)
+  one.x, one.forgotten, count = nil, true, count - 1
+  redis.call('HSET', KEYS[1], 'l', last_token)
+end
+if marks and not marked then
+  redis.call('HDEL', KEYS[1], 'z')
+end
+local token = grant(slot, old, heir, last_token)
+count = math.max(count, slot + 1)
+if count ~= (tonumber(places) or 1) then
+  if count > 1 then
+    redis.call('HSET', KEYS[1], 'n', count)
+  else
+    redis.call('HDEL', KEYS[1], 'n')
+  end
+end
+for _, one in ipairs(permits) do
+  until_ = math.max(until_, one.free_at)
+end
+redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(until_, floor) - now + grace) / 1000))
+if ARGV[9] ~= '0' and limit > 1 and taken + 1 < smallest then
+  wake(KEYS[#KEYS], smallest - taken - 1) -- who was woken passes on what is left
+end
+if slot == 0 then
+  return token
+end
+return {token, slot}

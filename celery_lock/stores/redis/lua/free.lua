@@ -1,34 +1,45 @@
--- End the lease of a holder that cannot give it back any more, and of nobody else.
+-- End the lease of a holder that cannot give it back, and of nobody else.
 -- KEYS  1 state  2 wake list
--- ARGV  1 holder, or its beginning up to a '#'  2 grace (microseconds)  3 1: its floor as well
--- Answers nil it was not his
---         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token,
---          0} who had it
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local holder, expiry, token, since, publication, floor, watched = unpack(
-  redis.call('HMGET', KEYS[1], 'o', 'e', 't', 'a', 'p', 'f', 'w'))
-expiry, floor = tonumber(expiry) or 0, tonumber(floor) or 0
-local live, kept = expiry > now, floor > now
-local his = holder and (holder == ARGV[1]
-  or (ARGV[1]:sub(-1) == '#' and holder:sub(1, #ARGV[1]) == ARGV[1]))
-local barring = kept and ARGV[3] == '1'
-if not his or not (live or barring) then
+-- ARGV  1 task id  2 node  3 pid  4 nonce  5 state, or ''  6 1: the nonce is a beginning, else 0
+--       7 grace  8 1: its floor as well, else 0
+-- Answers nil it has none
+--         {now, free at, permit of whoever had it, all who had a permit ...} as acquire shows them
+local his, all, free_at, watched = nil, {}, nil, nil
+local places, t
+places, t, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'w'))
+local ended = {}
+for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
+  local one = permit(slot)
+  local named = one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3] and one.s == ARGV[5]
+    and (one.c == ARGV[4] or (ARGV[6] == '1' and one.c:sub(1, #ARGV[4]) == ARGV[4]))
+  if one.free_at > now then
+    all[#all + 1] = shown(one)
+    free_at = math.min(free_at or one.free_at, one.free_at)
+  end
+  local barring = ARGV[8] == '1' and one.floor > now
+  if named and (one.live or barring) then
+    his = his or one
+    ended[#ended + 1] = one
+  end
+end
+if not his then
   return nil
 end
-
-local last = barring and 0 or floor
-local rest = math.max(last - now, 0)
--- PEXPIRE first: a server whose memory is full lets a script finish that has begun to write
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((rest + ARGV[2]) / 1000)))
-redis.call('HSET', KEYS[1], 'e', '0')
-if barring then
-  redis.call('HSET', KEYS[1], 'f', '0')
+outlive(0, tonumber(ARGV[7]))
+local limit, freed = 1, false
+for _, one in ipairs(ended) do
+  local i = suffix(one.slot)
+  if one.expiry > 0 then -- what was given back before stays so
+    redis.call('HSET', KEYS[1], 'e' .. i, 0)
+  end
+  if ARGV[8] == '1' and one.floor > 0 then
+    redis.call('HSET', KEYS[1], 'f' .. i, 0)
+    one.floor = 0
+  end
+  limit = math.max(limit, one.limit)
+  freed = freed or one.floor <= now
 end
-if rest == 0 and (tonumber(watched) or 0) > now then
-  redis.call('LPUSH', KEYS[2], '1')
-  redis.call('LTRIM', KEYS[2], 0, 0)
-  redis.call('PEXPIRE', KEYS[2], 5000)
+if freed and watched and tonumber(watched) > now then
+  wake(KEYS[2], free_permits(limit, places))
 end
-return {holder, tonumber(since) or 0, now, math.max(live and expiry or 0, floor),
-  live and 1 or 0, publication or '', tonumber(token) or 0, 0}
+return {now, free_at or now, shown(his), unpack(all)}

@@ -2,16 +2,23 @@
 -- KEYS  1 state
 -- ARGV  none
 -- Answers nil free
---         {holder, since, now, free at, 1 live | 0 kept by at_least only, publication, token, 0}
---         taken
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local holder, expiry, token, since, publication, floor = unpack(
-  redis.call('HMGET', KEYS[1], 'o', 'e', 't', 'a', 'p', 'f'))
-expiry, floor = tonumber(expiry) or 0, tonumber(floor) or 0
-local live = expiry > now
-if not live and floor <= now then
+--         {now, free at, the permit that comes free first, all that are taken ...} as acquire
+--         shows them
+local places, t = unpack(redis.call('HMGET', KEYS[1], 'n', 't'))
+local all, first = {}, nil
+for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
+  local one = permit(slot)
+  if one.free_at > now then
+    if not is_known(one) then
+      return unknown(one)
+    end
+    all[#all + 1] = shown(one)
+    if not first or one.free_at < first.free_at then
+      first = one
+    end
+  end
+end
+if not first then
   return nil
 end
-return {holder or '', tonumber(since) or 0, now, math.max(live and expiry or 0, floor),
-  live and 1 or 0, publication or '', tonumber(token) or 0, 0}
+return {now, first.free_at, shown(first), unpack(all)}

@@ -1,0 +1,137 @@
+"""A wish for a key, the answer that somebody else has it, and what a release does besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .durations import checked
+from .holder import task_id_of
+
+__all__ = ["Claim", "End", "Held", "HeldPermit", "Met"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One holder's wish for a key. Raises `ValueError` for a time that no store can keep."""
+
+    key: str
+    holder: str
+    ttl: float
+    """Seconds that an unrenewed lease lives."""
+    at_least: float = 0.0
+    """Seconds that other tasks are kept out, from the acquire on, however the holder ends."""
+    publication: str = ""
+    """The act of publishing that brought this message: a redelivered copy has the same one."""
+    watching: bool = False
+    """The claimant will `watch` the key if it is taken."""
+    copy_since: str | None = None
+    """The message may be a copy: the claim is refused if its publication was completed, as
+    recorded by a release, at this mark of the store or later (`Held.mark`; `""`: at any time).
+    `None`: the message is delivered for the first time, and can be no copy."""
+    heir_of: str = ""
+    """The holder that an earlier run of the task left the key to: its lease is taken over."""
+    limit: int = 1
+    """How many leases of the key may live at once, this one included. The smallest limit of all
+    that live counts, so no lease ever has more companions than it was claimed with."""
+
+    def __post_init__(self) -> None:
+        checked(self.ttl, "ttl")
+        checked(self.at_least, "at_least")
+
+    @property
+    def task_id(self) -> str:
+        """The task that asks; `at_least` never stands in the way of the one that set it."""
+        return task_id_of(self.holder)
+
+
+class Met(str, Enum):
+    """What a refused claim met. In this order a claim is judged."""
+
+    UNDONE = "undone"
+    """Its own undo, which overtook it."""
+    PUBLICATION = "publication"
+    """Its own publication, which runs, or whose process died within the ttl."""
+    DONE = "done"
+    """The completion of its own publication: the message is a copy of one that was completed."""
+    TASK = "task"
+    """An earlier run of its own task."""
+    UNCONFIRMED = "unconfirmed"
+    """A publisher's lease whose message may never have been sent."""
+    OTHER = "other"
+    """Somebody else: as many leases and floors as the smallest limit allows."""
+
+
+@dataclass(frozen=True)
+class HeldPermit:
+    """Who has one permit of a key."""
+
+    holder: str
+    """Who has it, or who had it last while `at_least` keeps it taken."""
+    since: float
+    """When that holder took it, in seconds since 1970 by the store's clock."""
+    expires_in: float
+    """Seconds until the permit is free unless a renewal comes."""
+    live: bool = True
+    """There is a lease; `False`: it has ended and only `at_least` keeps the permit taken."""
+    publication: str = ""
+    """The holder's own, or a digest of it."""
+    token: int | None = None
+    """Of the holder's lease; `None`: the store has none."""
+    slot: int = 0
+    """Which of the permits it is."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The answer to a claim: somebody else has the key."""
+
+    key: str
+    holder: str
+    """Whom the claim met: who has the key, or had it last while `at_least` keeps it taken. With
+    several permits the one that comes free first, unless it was its own publication or task."""
+    since: float
+    """When that holder took it, in seconds since 1970 by the store's clock."""
+    now: float
+    """The store's clock at the answer."""
+    expires_in: float
+    """Seconds until the first permit is free unless a renewal comes."""
+    live: bool = True
+    """There is a lease; `False`: it has ended and only `at_least` keeps the key taken."""
+    publication: str = ""
+    """The holder's own, or a digest of it."""
+    token: int | None = None
+    """Of the holder's lease; `None`: the store has none."""
+    met: Met = Met.OTHER
+    """What the claim was refused for."""
+    result_due: bool = False
+    """With `Met.DONE`: the result of the run was still to be stored then."""
+    mark: str = ""
+    """The store's own mark of this moment: what a later claim gives as `copy_since`."""
+    holders: tuple[HeldPermit, ...] = ()
+    """Everybody who has a permit, in the order of their slots."""
+
+    @property
+    def done(self) -> bool:
+        """The claim is a copy: its publication has been completed."""
+        return self.met is Met.DONE
+
+
+@dataclass(frozen=True)
+class End:
+    """What a release does besides, in the same step."""
+
+    publication: str = ""
+    """Record that this publication was completed; a copy of it is refused from now on."""
+    remember: float = 0.0
+    """Seconds for which: longer than a copy may be on its way, some 200 bytes each."""
+    result_due: bool = False
+    """Its result is stored only after the release: a copy should look whether that happened."""
+    heir: str = ""
+    """The holder that the key is left to, instead of being free: one `for_retry` of its task."""
+    heir_ttl: float = 0.0
+    """Seconds that the heir has to come."""
+
+    def __post_init__(self) -> None:
+        checked(self.remember, "remember")
+        checked(self.heir_ttl, "heir_ttl")

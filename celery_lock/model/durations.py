@@ -1,0 +1,19 @@
+"""How long anything of a lock may last: what every store can keep."""
+
+from __future__ import annotations
+
+__all__ = ["LONGEST", "checked"]
+
+LONGEST = 10 * 365 * 86_400.0
+"""Ten years, in seconds. Every store counts so far without losing microseconds, and a time beyond
+it is a mistake in a unit."""
+
+
+def checked(seconds: float, name: str) -> float:
+    """Return `seconds` if a store can keep it.
+
+    Raises `ValueError` for what is negative, no number, infinite, or longer than ten years.
+    """
+    if not 0.0 <= seconds <= LONGEST:  # false for NaN as well
+        raise ValueError(f"{name}={seconds!r}: a store keeps 0 to {LONGEST:.0f} seconds")
+    return seconds

@@ -1,0 +1,78 @@
+-- What the scripts of leases have in common; it stands before each of them.
+-- KEYS  1 state of a key (hash). Of the key: n places in use (1: left out), l highest token of
+--         permits that are forgotten, w watched until, z undone claims ("holder until" a line).
+--         Of each permit, with its slot behind the letter (slot 0: the letter alone): k task id,
+--         d node, p pid, c nonce, u publication, t token, e lease ends at (0: freed or undone;
+--         left out, or minus the time: given back), r release before ("nonce token"); and with
+--         x = 1 where it differs from the usual: a taken at (the token), s state (q and a number:
+--         kept for that retry; u: unconfirmed; left out: running), m limit (1), f floor (at_least)
+--         until, g floor before this claim, h what the claim took over ("state expiry")
+-- ARGV  of the script
+-- Answers as the script says; an error CELERYLOCK for a state that this release does not know
+--         (times in microseconds; a grace is how long a state outlives its use)
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+local function suffix(slot)
+  return slot == 0 and '' or tostring(slot)
+end
+
+-- One permit with all that is known of it.
+local function permit(slot)
+  local i = suffix(slot)
+  local k, d, p, c, u, t, e, r, x = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'd' .. i,
+    'p' .. i, 'c' .. i, 'u' .. i, 't' .. i, 'e' .. i, 'r' .. i, 'x' .. i))
+  local one = {slot = slot, k = k or '', d = d or '', p = p or '', c = c or '', u = u or '',
+    token = tonumber(t) or 0, known = t, e = tonumber(e), r = r, x = x, s = '',
+    limit = 1, floor = 0, before = 0}
+  if x then
+    local a, s, m, f, g, h = unpack(redis.call('HMGET', KEYS[1], 'a' .. i, 's' .. i, 'm' .. i,
+      'f' .. i, 'g' .. i, 'h' .. i))
+    one.a, one.s, one.limit, one.h = tonumber(a), s or '', tonumber(m) or 1, h
+    one.floor, one.before = tonumber(f) or 0, tonumber(g) or 0
+  end
+  one.expiry = math.max(one.e or 0, 0)
+  one.live = one.expiry > now
+  one.free_at = math.max(one.live and one.expiry or 0, one.floor > now and one.floor or 0)
+  return one
+end
+
+local function is_known(one)
+  return one.s == '' or one.s == 'u' or one.s:find('^q%d+$') ~= nil
+end
+
+local function unknown(one)
+  return {err = 'CELERYLOCK state ' .. one.s}
+end
+
+local function shown(one)
+  return {one.slot, one.k, one.d, one.p, one.c, one.s, one.a or one.token, one.expiry, one.floor,
+    one.token, one.u}
+end
+
+-- How many permits may be had now, `limit` in all: as many wakes are of use.
+local function free_permits(limit, places)
+  local free = limit
+  for slot = 0, limit > 1 and (tonumber(places) or 1) - 1 or -1 do
+    free = free - (permit(slot).free_at > now and 1 or 0)
+  end
+  return math.max(free, 1)
+end
+
+-- Tell whoever watches the key that `free` permits may be had.
+local function wake(list, free)
+  redis.call('LPUSH', list, '1')
+  redis.call('LTRIM', list, 0, free - 1)
+  redis.call('PEXPIRE', list, 5000) -- a wake that nobody took is no news after a while
+end
+
+-- A server whose memory is full lets a script finish that has begun to write, and PEXPIRE may
+-- begin: so it comes before HSET. It shortens nothing that another permit needs.
+local function outlive(until_, grace)
+  local life = math.ceil((math.max(until_ - now, 0) + grace) / 1000)
+  redis.call('PEXPIRE', KEYS[1], math.max(life, redis.call('PTTL', KEYS[1])))
+end
+
+local function claimant(k, d, p, c)
+  return (k .. '#' .. d .. '#' .. p .. '#' .. c):gsub('%s', '_')
+end

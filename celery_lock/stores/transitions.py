@@ -1,0 +1,280 @@
+"""The state of a key, and what each question makes of it: pure functions of state, question, time.
+
+A store hands in the state that it keeps, the question, and what its clock says: an interval
+`(lo, hi)` of microseconds in which the present moment lies (a store with a clock of its own gives
+the same number twice). "It has ended" is judged by `lo`, "it lives until" counted from `hi`, so a
+clock that is known roughly never gives a key away early. Redis has the same in Lua, for one round
+trip; a property test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..model import Claim, End, Held, HeldPermit, Lease, Met
+from .key_state import Interval, KeyState, Permit, Tombstone, micro, since
+
+__all__ = ["acquire", "complete", "free", "peek", "release", "renew", "undo"]
+
+# -- questions -------------------------------------------------------------------------------
+
+
+def acquire(
+    state: KeyState, claim: Claim, tombstone: Tombstone | None, clock: Interval, settle: int
+) -> tuple[KeyState, Lease | Held]:
+    """Give the key, or say who has it.
+
+    `settle`: microseconds for which the release of a permit beyond the first is remembered, should
+    it be sent again; one deadline of the store.
+    """
+    lo, hi = clock
+    own = _permit_of(state, claim.holder, lo)
+    if own is not None:  # its first answer was lost: the same lease, prolonged
+        expiry = max(own.expiry, hi + micro(claim.ttl))
+        return _with(state, replace(own, expiry=expiry)), _lease(claim, own)
+    heir = _permit_of(state, claim.heir_of, lo) if claim.heir_of else None
+    met, whom = _met(state, claim, tombstone, heir, lo)
+    if met is not None:
+        due = met is Met.DONE and tombstone is not None and tombstone.result_due
+        return state, _held(claim.key, state, whom, met, clock, due=due, task_id=claim.task_id)
+    place = heir or _own_floor(state, claim, lo)
+    slot = _lowest_free(state, lo) if place is None else place.slot
+    before = next((permit for permit in state.permits if permit.slot == slot), None)
+    floor_before = before.floor if before is not None and before.floor > lo else 0
+    granted = Permit(
+        slot=slot,
+        holder=claim.holder,
+        token=max(state.last_token + 1, hi),
+        since=hi,
+        expiry=hi + micro(claim.ttl),
+        publication=claim.publication,
+        # a floor that stands was promised with the limit of the claim that set it
+        limit=min(claim.limit, before.limit) if before and floor_before else claim.limit,
+        floor=max(floor_before, hi + micro(claim.at_least) if claim.at_least else 0),
+        floor_before=floor_before,
+        took_over=("", 0) if heir is None else (heir.holder, heir.expiry),
+        released_before=("", 0) if before is None else _last_release(before),
+    )
+    return _with(_settled(state, lo, settle), granted), _lease(claim, granted)
+
+
+def renew(state: KeyState, lease: Lease, ttl: float, clock: Interval) -> tuple[KeyState, bool]:
+    """Let a lease live for `ttl` more seconds; `False`: it has ended, or is somebody else's."""
+    lo, hi = clock
+    permit = _proven(state, lease)
+    if permit is None or permit.expiry <= lo:
+        return state, False
+    return _with(state, replace(permit, expiry=hi + micro(ttl))), True
+
+
+def release(
+    state: KeyState, lease: Lease, end: End | None, clock: Interval
+) -> tuple[KeyState, bool]:
+    """Give a permit back; `True`: now in time, or by an earlier call whose answer was lost."""
+    lo, hi = clock
+    permit = _proven(state, lease)
+    if permit is None:
+        proof = (lease.holder, lease.known_token or 0)
+        return state, any(permit.released_before == proof for permit in state.permits)
+    if permit.expiry <= lo:
+        return state, permit.released_at > 0
+    if end is not None and end.heir:
+        kept = replace(
+            permit,
+            holder=end.heir,
+            expiry=hi + micro(end.heir_ttl),
+            took_over=("", 0),
+            released_before=(permit.holder, permit.token),
+        )
+        return _with(state, kept), True
+    return _with(state, replace(permit, expiry=0, released_at=hi)), True
+
+
+def free(
+    state: KeyState, key: str, holder: str, clock: Interval, *, floor: bool = False
+) -> tuple[KeyState, Held | None]:
+    """End the lease of a dead holder, named whole or by its beginning; `None`: it has none."""
+    lo, _ = clock
+    his = [
+        permit
+        for permit in state.permits
+        if _is_his(permit.holder, holder) and (permit.expiry > lo or (floor and permit.floor > lo))
+    ]
+    if not his:
+        return state, None
+    had = _held(key, state, his[0], Met.OTHER, clock)
+    for permit in his:
+        ended = replace(permit, expiry=0, floor=0 if floor else permit.floor)
+        state = _with(state, ended)
+    return state, had
+
+
+def undo(state: KeyState, claim: Claim, clock: Interval, settle: int) -> KeyState:
+    """Take back a claim whose answer is not known, and refuse it for `settle` should it arrive."""
+    lo, hi = clock
+    others = tuple(mark for mark in state.undone if mark[0] != claim.holder and mark[1] > lo)
+    state = replace(state, undone=((claim.holder, hi + settle), *others))
+    for permit in state.permits:
+        if permit.holder == claim.holder and permit.expiry:
+            heir, expiry = permit.took_over
+            undone = replace(
+                permit,
+                holder=heir or permit.holder,
+                expiry=expiry,
+                floor=permit.floor_before,
+                took_over=("", 0),
+            )
+            state = _with(state, undone)
+    return state
+
+
+def peek(state: KeyState, key: str, clock: Interval) -> Held | None:
+    """Who has the key; `None`: it is free."""
+    lo, _ = clock
+    taken = [permit for permit in state.permits if permit.free_at(lo) > lo]
+    if not taken:
+        return None
+    return _held(key, state, min(taken, key=lambda one: one.free_at(lo)), Met.OTHER, clock)
+
+
+def complete(end: End, clock: Interval) -> Tombstone:
+    """Record the completion of a publication."""
+    return Tombstone(clock[1], end.result_due)
+
+
+# -- what they are made of -------------------------------------------------------------------
+
+
+def _met(
+    state: KeyState, claim: Claim, tombstone: Tombstone | None, heir: Permit | None, lo: int
+) -> tuple[Met | None, Permit | None]:
+    """Judge a claim in the order of `Met`; `None`: nothing stands in its way."""
+    taken = [permit for permit in state.permits if permit.free_at(lo, claim.task_id) > lo]
+    first = min(taken, key=lambda one: one.free_at(lo, claim.task_id), default=None)
+    live = [permit for permit in taken if permit.expiry > lo and permit is not heir]
+    if any(holder == claim.holder and until > lo for holder, until in state.undone):
+        return Met.UNDONE, first
+    for permit in live:
+        if claim.publication and permit.publication == claim.publication:
+            return Met.PUBLICATION, permit
+    if (
+        tombstone is not None
+        and claim.copy_since is not None
+        and tombstone.completed >= since(claim.copy_since)
+    ):
+        return Met.DONE, first
+    for permit in live:
+        if permit.task_id == claim.task_id:
+            return Met.TASK, permit
+    if heir is not None:
+        return None, None
+    own_floor = _own_floor(state, claim, lo)
+    limits = [permit.limit for permit in taken]
+    limits += [own_floor.limit] if own_floor is not None else []
+    if len(taken) + 1 <= min([claim.limit, *limits]):
+        return None, None
+    unsure = next((permit for permit in live if permit.unconfirmed), None)
+    return (Met.OTHER, first) if unsure is None else (Met.UNCONFIRMED, unsure)
+
+
+def _permit_of(state: KeyState, holder: str, lo: int) -> Permit | None:
+    """The live permit of exactly this holder."""
+    live = (permit for permit in state.permits if permit.expiry > lo)
+    return next((permit for permit in live if permit.holder == holder), None)
+
+
+def _own_floor(state: KeyState, claim: Claim, lo: int) -> Permit | None:
+    """The permit that only an `at_least` of the claim's own task keeps: the task passes it."""
+    kept = (permit for permit in state.permits if permit.floor > lo >= permit.expiry)
+    return next((permit for permit in kept if permit.task_id == claim.task_id), None)
+
+
+def _lowest_free(state: KeyState, lo: int) -> int:
+    for permit in state.permits:
+        if permit.free_at(lo) <= lo:
+            return permit.slot
+    return len(state.permits)
+
+
+def _proven(state: KeyState, lease: Lease) -> Permit | None:
+    """The permit that the lease is a proof for, live or not."""
+    proof = (lease.holder, lease.known_token)
+    return next((one for one in state.permits if (one.holder, one.token) == proof), None)
+
+
+def _last_release(permit: Permit) -> tuple[str, int]:
+    if permit.released_at:
+        return permit.holder, permit.token
+    return permit.released_before
+
+
+def _settled(state: KeyState, lo: int, settle: int) -> KeyState:
+    """Forget the last permits where they have ended for long: a limit may have shrunk.
+
+    And the undone claims, once none of them could still arrive.
+    """
+    if all(until <= lo for _, until in state.undone):
+        state = replace(state, undone=())
+    permits = list(state.permits)
+    while len(permits) > 1:
+        last = permits[-1]
+        if last.free_at(lo) > lo or max(last.expiry, last.released_at) + settle > lo:
+            break
+        permits.pop()
+    if len(permits) == len(state.permits):
+        return state
+    return replace(state, permits=tuple(permits), token=state.last_token)
+
+
+def _with(state: KeyState, permit: Permit) -> KeyState:
+    others = [one for one in state.permits if one.slot != permit.slot]
+    return replace(state, permits=tuple(sorted([*others, permit], key=lambda one: one.slot)))
+
+
+def _is_his(holder: str, named: str) -> bool:
+    return holder == named or (named[-1:] in ("#", ".") and holder.startswith(named))
+
+
+def _lease(claim: Claim, permit: Permit) -> Lease:
+    return Lease(claim.key, claim.holder, permit.token, slot=permit.slot)
+
+
+def _held(
+    key: str,
+    state: KeyState,
+    whom: Permit | None,
+    met: Met,
+    clock: Interval,
+    *,
+    due: bool = False,
+    task_id: str | None = None,
+) -> Held:
+    lo, hi = clock
+    taken = [permit for permit in state.permits if permit.free_at(lo) > lo]
+    barring = [permit.free_at(lo, task_id) for permit in taken if permit.free_at(lo, task_id) > lo]
+    shown = whom or next(iter(state.permits), None)
+    return Held(
+        key=key,
+        holder="" if shown is None else shown.holder,
+        since=0.0 if shown is None else shown.since / 1e6,
+        now=hi / 1e6,
+        expires_in=(min(barring, default=hi) - hi) / 1e6,
+        live=shown is not None and shown.expiry > lo,
+        publication="" if shown is None else shown.publication,
+        token=0 if shown is None else shown.token,
+        met=met,
+        result_due=due,
+        mark=str(hi),
+        holders=tuple(
+            HeldPermit(
+                permit.holder,
+                permit.since / 1e6,
+                (permit.free_at(lo) - hi) / 1e6,
+                permit.expiry > lo,
+                permit.publication,
+                permit.token,
+                permit.slot,
+            )
+            for permit in taken
+        ),
+    )
