@@ -10,16 +10,19 @@ are skipped. One that is passed once is no proof: run them often, and several at
 """
 
 from .copies import Copies
+from .durations import Durations
 from .ending import Ending
+from .fixture import StoreFixture
 from .floors import Floors
 from .freeing import Freeing
 from .granting import Granting
-from .ground import Ground
 from .inheriting import Inheriting
-from .keeping import Keeping
+from .permits import Permits
+from .record_lives import RecordLives
+from .record_spaces import RecordSpaces
 from .records import Records
 from .renewing import Renewing
-from .spaces import Spaces
+from .sharing import Sharing
 from .tokens import Tokens
 from .undoing import Undoing
 from .watching import Watching
@@ -37,10 +40,13 @@ class StoreContract(
     Undoing,
     Floors,
     Tokens,
+    Permits,
+    Sharing,
+    Durations,
     Watching,
-    Keeping,
-    Spaces,
+    RecordLives,
+    RecordSpaces,
     Records,
-    Ground,
+    StoreFixture,
 ):
-    """All that a store must do. A subclass says how one is opened; see `Ground`."""
+    """All that a store must do. A subclass says how one is opened; see `StoreFixture`."""

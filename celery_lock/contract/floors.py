@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from ..model import LockStore
-from .ground import Ground
+from ..model import Feature, LockStore
+from .fixture import StoreFixture
 
 __all__ = ["Floors"]
 
 
-class Floors(Ground):
+class Floors(StoreFixture):
     """The floor under the time that a key stays taken."""
 
     def test_a_floor_keeps_other_tasks_out_after_the_release(
         self, store: LockStore, key: str
     ) -> None:
+        self.need(store, Feature.FLOORS)
         claim = self.a_claim(key, at_least=30)
         lease = self.granted(store, claim)
 
@@ -25,6 +26,7 @@ class Floors(Ground):
         assert 20 < held.expires_in <= 30
 
     def test_a_floor_is_seen_by_a_look_at_the_key(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         claim = self.a_claim(key, at_least=30)
         store.release(self.granted(store, claim))
 
@@ -35,6 +37,7 @@ class Floors(Ground):
         assert 20 < held.expires_in <= 30
 
     def test_the_task_that_set_a_floor_passes_it(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         first = self.granted(store, self.a_claim(key, task="job", at_least=30))
         store.release(first)
 
@@ -43,6 +46,7 @@ class Floors(Ground):
         assert again.holder != first.holder
 
     def test_passing_a_floor_does_not_remove_it(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         store.release(self.granted(store, self.a_claim(key, task="job", at_least=30)))
         again = self.granted(store, self.a_claim(key, task="job"))
 
@@ -54,6 +58,7 @@ class Floors(Ground):
     def test_a_floor_does_not_let_its_task_in_while_it_runs(
         self, store: LockStore, key: str
     ) -> None:
+        self.need(store, Feature.FLOORS)
         first = self.granted(store, self.a_claim(key, task="job", at_least=30))
 
         held = self.refused(store, self.a_claim(key, task="job"))
@@ -62,17 +67,19 @@ class Floors(Ground):
         assert held.live
 
     def test_a_floor_ends(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         store.release(self.granted(store, self.a_claim(key, at_least=self.short)))
 
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         assert store.peek(key) is None
         self.granted(store, self.a_claim(key))
 
     def test_a_lease_longer_than_its_floor_is_not_cut(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         lease = self.granted(store, self.a_claim(key, ttl=30, at_least=self.short))
 
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         held = self.refused(store, self.a_claim(key))
         assert held.live
@@ -80,6 +87,7 @@ class Floors(Ground):
         assert store.peek(key) is None
 
     def test_a_crashed_holder_leaves_its_floor(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         claim, _ = self.expired(store, key, at_least=30)
 
         held = self.refused(store, self.a_claim(key))
@@ -89,6 +97,7 @@ class Floors(Ground):
         assert held.expires_in > 20
 
     def test_an_undone_claim_leaves_no_floor(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         claim = self.a_claim(key, at_least=30)
         self.granted(store, claim)
 
@@ -99,6 +108,7 @@ class Floors(Ground):
     def test_an_undone_claim_leaves_the_floor_that_stood_before_it(
         self, store: LockStore, key: str
     ) -> None:
+        self.need(store, Feature.FLOORS)
         store.release(self.granted(store, self.a_claim(key, task="job", at_least=30)))
         again = self.a_claim(key, task="job", at_least=90)
         self.granted(store, again)
@@ -111,8 +121,9 @@ class Floors(Ground):
         self.granted(store, self.a_claim(key, task="job"))
 
     def test_a_key_that_is_free_again_has_no_old_floor(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
         store.release(self.granted(store, self.a_claim(key, at_least=self.short)))
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         store.release(self.granted(store, self.a_claim(key)))
 

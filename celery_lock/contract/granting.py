@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from ..model import Claim, Feature, Held, Lease, LockStore
-from .ground import Ground
+from .fixture import StoreFixture
 
 __all__ = ["Granting"]
 
@@ -26,7 +26,7 @@ ODD_KEYS = [
 ]
 
 
-class Granting(Ground):
+class Granting(StoreFixture):
     """Claims, refusals and the look at a key."""
 
     def test_a_free_key_is_granted(self, store: LockStore, key: str) -> None:
@@ -34,9 +34,11 @@ class Granting(Ground):
 
         lease = self.granted(store, claim)
 
-        assert (lease.key, lease.holder) == (claim.key, claim.holder)
-        assert isinstance(lease.token, int)
-        assert lease.token > 0
+        assert (lease.key, lease.holder, lease.slot) == (claim.key, claim.holder, 0)
+        if Feature.FENCING in store.features:
+            assert lease.token > 0
+        else:
+            assert lease.known_token is None
 
     def test_a_taken_key_is_refused_and_its_holder_named(self, store: LockStore, key: str) -> None:
         first = self.a_claim(key, ttl=30)
@@ -58,7 +60,8 @@ class Granting(Ground):
 
         again = self.granted(store, claim)
 
-        assert again.token == first.token
+        assert again.known_token == first.known_token
+        assert again.proof == first.proof
 
     def test_asking_again_prolongs_the_lease(self, store: LockStore, key: str) -> None:
         claim = self.a_claim(key, ttl=30)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model import Claim, End, Holder, LockStore, Outcome
-from .ground import Ground
+from ..model import Claim, End, Feature, Holder, LockStore, Outcome
+from .fixture import StoreFixture
 
 __all__ = ["Inheriting"]
 
 HEIR = str(Holder.for_retry("task-1", 1))
 
 
-class Inheriting(Ground):
+class Inheriting(StoreFixture):
     """Keys that are kept from one holder to the next."""
 
-    def left(self, store: LockStore, key: str, keep: float = 30.0) -> int:
+    def left(self, store: LockStore, key: str, heir_ttl: float = 30.0) -> int:
         """Leave the key to the heir; return the token of who left it."""
         lease = self.granted(store, self.a_claim(key, task="task-1"))
-        assert store.release(lease, End(heir=HEIR, keep=keep)) is True
+        assert store.release(lease, End(heir=HEIR, heir_ttl=heir_ttl)) is True
         return lease.token
 
     def the_next(self, key: str) -> Claim:
@@ -26,6 +26,7 @@ class Inheriting(Ground):
         return replace(self.a_claim(key, task="task-1"), heir_of=HEIR)
 
     def test_a_key_that_is_left_to_an_heir_is_taken(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
 
         held = self.refused(store, self.a_claim(key))
@@ -34,6 +35,7 @@ class Inheriting(Ground):
         assert 0 < held.expires_in <= 30
 
     def test_the_next_attempt_takes_it_over(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         first = self.left(store, key)
 
         second = self.granted(store, self.the_next(key))
@@ -44,12 +46,14 @@ class Inheriting(Ground):
         assert store.peek(key) is None
 
     def test_a_second_copy_finds_it_taken_over(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
         second = self.granted(store, self.the_next(key))
 
         assert self.refused(store, self.the_next(key)).holder == second.holder
 
     def test_another_attempt_is_no_heir(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
         other = replace(
             self.a_claim(key, task="task-1"), heir_of=str(Holder.for_retry("task-1", 2))
@@ -61,17 +65,19 @@ class Inheriting(Ground):
     def test_an_heir_that_does_not_come_keeps_nobody_out_for_ever(
         self, store: LockStore, key: str
     ) -> None:
-        self.left(store, key, keep=self.short)
+        self.need(store, Feature.HEIRS)
+        self.left(store, key, heir_ttl=self.short)
 
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         self.granted(store, self.a_claim(key))
 
     def test_an_heir_that_comes_too_late_claims_like_anybody(
         self, store: LockStore, key: str
     ) -> None:
-        self.left(store, key, keep=self.short)
-        self.elapse(self.short * 1.5)
+        self.need(store, Feature.HEIRS)
+        self.left(store, key, heir_ttl=self.short)
+        self.outlast(self.short)
         other = self.granted(store, self.a_claim(key))
 
         assert self.refused(store, self.the_next(key)).holder == other.holder
@@ -79,6 +85,7 @@ class Inheriting(Ground):
         self.granted(store, self.the_next(key))
 
     def test_an_heir_can_be_freed(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
 
         assert store.free(key, HEIR) is not None
@@ -88,7 +95,8 @@ class Inheriting(Ground):
     def test_a_release_that_is_repeated_says_yes_and_takes_nothing_back(
         self, store: LockStore, key: str
     ) -> None:
-        end = End(heir=HEIR, keep=30)
+        self.need(store, Feature.HEIRS)
+        end = End(heir=HEIR, heir_ttl=30)
         lease = self.granted(store, self.a_claim(key, task="task-1"))
         store.release(lease, end)
         second = self.granted(store, self.the_next(key))
@@ -98,14 +106,16 @@ class Inheriting(Ground):
         assert self.refused(store, self.a_claim(key)).holder == second.holder
 
     def test_who_has_lost_the_key_leaves_it_to_nobody(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         _, lease = self.expired(store, key)
         other = self.granted(store, self.a_claim(key))
 
-        assert store.release(lease, End(heir=HEIR, keep=30)) is False
+        assert store.release(lease, End(heir=HEIR, heir_ttl=30)) is False
 
         assert self.refused(store, self.the_next(key)).holder == other.holder
 
     def test_an_undone_claim_gives_it_back_to_the_heir(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
         claim = self.the_next(key)
         lease = self.granted(store, claim)
@@ -118,6 +128,7 @@ class Inheriting(Ground):
         self.granted(store, self.the_next(key))
 
     def test_an_undone_claim_of_a_later_holder_does_not(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.HEIRS)
         self.left(store, key)
         store.release(self.granted(store, self.the_next(key)))
         later = self.a_claim(key)

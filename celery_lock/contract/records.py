@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from ..model import Change, Changed, Feature, LockStore, Record
-from .ground import Ground
+from .fixture import StoreFixture
 
 __all__ = ["Records"]
 
@@ -19,7 +19,7 @@ PATIENCE = 30.0
 """Seconds, on this machine's clock, that racers wait for each other."""
 
 
-class Records(Ground):
+class Records(StoreFixture):
     """For stores with `Feature.RECORDS`: the words, and who may write."""
 
     @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..model import Lease, LockStore, Outcome
-from .ground import Ground
+from ..model import Feature, LockStore, Outcome
+from .fixture import StoreFixture
 
 __all__ = ["Renewing"]
 
 
-class Renewing(Ground):
+class Renewing(StoreFixture):
     """Renewals."""
 
     def test_a_renewed_lease_lives_on(self, store: LockStore, key: str) -> None:
@@ -58,12 +58,13 @@ class Renewing(Ground):
 
     def test_a_stranger_renews_nothing(self, store: LockStore, key: str) -> None:
         lease = self.granted(store, self.a_claim(key, ttl=30))
-        stranger = Lease(key, self.a_claim(key).holder, lease.token)
-        other_token = Lease(key, lease.holder, lease.token - 1)
+        forged = [self.forged(lease, holder=self.a_claim(key).holder)]
+        if Feature.FENCING in store.features:
+            forged.append(self.forged(lease, token=lease.token - 1))
 
-        outcomes = store.renew([(stranger, 90), (other_token, 90)])
+        outcomes = store.renew([(one, 90) for one in forged])
 
-        assert outcomes == [Outcome.LOST, Outcome.LOST]
+        assert outcomes == [Outcome.LOST] * len(forged)
         held = store.peek(key)
         assert held is not None
         assert held.expires_in <= 30

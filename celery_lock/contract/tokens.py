@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..model import Feature, LockStore
-from .ground import Ground
+from .fixture import StoreFixture
 
 __all__ = ["Tokens"]
 
 
-class Tokens(Ground):
+class Tokens(StoreFixture):
     """For stores with `Feature.FENCING`."""
 
     def test_tokens_grow_from_holder_to_holder(self, store: LockStore, key: str) -> None:

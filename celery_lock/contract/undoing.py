@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..model import LockStore, Outcome
-from .ground import Ground
+from .fixture import StoreFixture
 
 __all__ = ["Undoing"]
 
 
-class Undoing(Ground):
+class Undoing(StoreFixture):
     """Undone claims."""
 
     def test_an_undone_grant_frees_the_key(self, store: LockStore, key: str) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
-from ..model import Feature, Lease, LockStore
-from .ground import Ground
+from ..model import Feature, Held, Lease, LockStore
+from .fixture import StoreFixture
 
 __all__ = ["Watching"]
 
 LONG = 10.0
 """Seconds of a watch that ought to end much sooner."""
-SOON = 5.0
-"""Seconds, on this machine's clock, in which it has to."""
 
 
-class Watching(Ground):
+class Watching(StoreFixture):
     """For stores with `Feature.WATCH`."""
 
     def watcher(self, store: LockStore, key: str, timeout: float) -> threading.Thread:
@@ -33,7 +31,7 @@ class Watching(Ground):
 
         store.release(lease)
 
-        watcher.join(SOON)
+        watcher.join(self.soon)
         assert not watcher.is_alive()
 
     def test_a_release_before_the_watch_is_not_missed(self, store: LockStore, key: str) -> None:
@@ -44,8 +42,36 @@ class Watching(Ground):
 
         watcher = self.watcher(store, key, LONG)
 
-        watcher.join(SOON)
+        watcher.join(self.soon)
         assert not watcher.is_alive()
+
+    def test_a_death_ends_a_watch(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.WATCH)
+        claim = self.a_claim(key)
+        self.granted(store, claim)
+        self.refused(store, self.a_claim(key, watching=True))
+        watcher = self.watcher(store, key, LONG)
+
+        store.free(key, claim.holder)
+
+        watcher.join(self.soon)
+        assert not watcher.is_alive()
+
+    def test_who_waits_gets_a_key_whose_lease_runs_out(self, store: LockStore, key: str) -> None:
+        """Nobody gives it back, so nobody says so: the waiter goes by the time in the answer."""
+        self.need(store, Feature.WATCH)
+        dead = self.granted(store, self.a_claim(key, ttl=self.short))
+        claim = self.a_claim(key, watching=True)
+        given_up = monotonic() + self.soon
+
+        while isinstance(answer := store.acquire(claim), Held) and monotonic() < given_up:
+            watcher = self.watcher(store, key, max(answer.expires_in, 0.001))
+            while watcher.is_alive() and monotonic() < given_up:
+                self.elapse(self.short / 10)
+
+        assert isinstance(answer, Lease)
+        assert answer.holder == claim.holder
+        assert store.release(dead) is False
 
     def test_an_undo_ends_a_watch(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.WATCH)
@@ -56,7 +82,7 @@ class Watching(Ground):
 
         store.undo(claim)
 
-        watcher.join(SOON)
+        watcher.join(self.soon)
         assert not watcher.is_alive()
 
     def test_a_watch_in_vain_ends_in_time(self, store: LockStore, key: str) -> None:
@@ -65,7 +91,7 @@ class Watching(Ground):
         self.refused(store, self.a_claim(key, watching=True))
         watcher = self.watcher(store, key, self.short * 2)
 
-        given_up = monotonic() + SOON
+        given_up = monotonic() + self.soon
         while watcher.is_alive() and monotonic() < given_up:
             self.elapse(self.short)
 
@@ -80,7 +106,7 @@ class Watching(Ground):
 
         def wait_for_it() -> None:
             claim = self.a_claim(key, watching=True)
-            given_up = monotonic() + SOON
+            given_up = monotonic() + self.soon
             while monotonic() < given_up:
                 answer = store.acquire(claim)
                 if isinstance(answer, Lease):
@@ -96,5 +122,5 @@ class Watching(Ground):
         store.release(lease)
 
         for thread in threads:
-            thread.join(SOON)
+            thread.join(self.soon)
         assert len(set(served)) == 6

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from celery_lock.contract import StoreContract
-from celery_lock.stores.memory import MemoryStore
+from celery_lock.stores.manual_clock import ManualClock
+from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.stores.redis import RedisStore
-from celery_lock.stores.space import ManualClock, Space
 
 pytestmark = pytest.mark.contract
 
@@ -16,10 +16,10 @@ class TestMemory(StoreContract):
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
         self.clock = ManualClock()
-        self.space = Space(self.clock)
+        self.server = MemoryServer(self.clock)
 
     def open_store(self, prefix: str) -> MemoryStore:
-        return MemoryStore(self.space, prefix=prefix)
+        return MemoryStore(self.server, prefix=prefix)
 
     def elapse(self, seconds: float) -> None:
         self.clock.move(seconds)
@@ -28,10 +28,10 @@ class TestMemory(StoreContract):
 class TestMemoryOnTheSteadyClock(StoreContract):
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
-        self.space = Space()
+        self.server = MemoryServer()
 
     def open_store(self, prefix: str) -> MemoryStore:
-        return MemoryStore(self.space, prefix=prefix)
+        return MemoryStore(self.server, prefix=prefix)
 
 
 class TestRedis(StoreContract):

@@ -9,7 +9,7 @@ import pytest
 from ..model import Change, LockStore
 from .records import Records
 
-__all__ = ["Spaces"]
+__all__ = ["RecordSpaces"]
 
 ODD_TEXTS = [
     "",
@@ -28,7 +28,7 @@ ODD_TEXTS = [
 ]
 
 
-class Spaces(Records):
+class RecordSpaces(Records):
     """Many records, and their texts."""
 
     def test_the_names_are_those_of_live_records_in_order(
@@ -36,10 +36,10 @@ class Spaces(Records):
     ) -> None:
         for name in ("hourly", "daily", "monthly"):
             self.done(store, replace(self.a_change(space, "first"), name=name))
-        short = replace(self.a_change(space, "first"), name="brief", keep=self.short)
+        short = replace(self.a_change(space, "first"), name="brief", ttl=self.short)
         self.done(store, short)
 
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         assert store.names(space) == ["daily", "hourly", "monthly"]
 

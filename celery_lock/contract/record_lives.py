@@ -7,10 +7,10 @@ from dataclasses import replace
 from ..model import LockStore
 from .records import Records
 
-__all__ = ["Keeping"]
+__all__ = ["RecordLives"]
 
 
-class Keeping(Records):
+class RecordLives(Records):
     """When records begin and end."""
 
     def test_nothing_is_written_before_its_time(self, store: LockStore, space: str) -> None:
@@ -39,7 +39,7 @@ class Keeping(Records):
 
         early = store.change(soon)
         assert early.done == (early.now >= soon.not_before)  # this machine may have paused
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         assert self.done(store, soon).written >= soon.not_before
 
@@ -52,9 +52,9 @@ class Keeping(Records):
         assert self.done(store, replace(change, not_before=once.written + 3600)) == once
 
     def test_a_record_ends_when_nobody_changes_it(self, store: LockStore, space: str) -> None:
-        self.done(store, replace(self.a_change(space, "first"), keep=self.short))
+        self.done(store, replace(self.a_change(space, "first"), ttl=self.short))
 
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         assert self.standing(store, space) is None
         answer = self.not_done(store, self.a_change(space, "second", after="first"))
@@ -64,25 +64,25 @@ class Keeping(Records):
     def test_a_change_says_anew_how_long_the_record_lives(
         self, store: LockStore, space: str
     ) -> None:
-        keep = self.short * 6  # time enough for a change, on a machine that pauses
-        self.done(store, replace(self.a_change(space, "first"), keep=keep))
+        ttl = self.short * 6  # time enough for a change, on a machine that pauses
+        self.done(store, replace(self.a_change(space, "first"), ttl=ttl))
         self.done(store, self.a_change(space, "second", after="first"))
-        self.elapse(keep * 1.5)
+        self.outlast(ttl)
         assert self.standing(store, space) is not None
 
         change = self.a_change(space, "third", after="second")
-        self.done(store, replace(change, keep=self.short))
-        self.elapse(self.short * 1.5)
+        self.done(store, replace(change, ttl=self.short))
+        self.outlast(self.short)
 
         assert self.standing(store, space) is None
         assert store.names(space) == []
 
     def test_asking_again_prolongs_the_record(self, store: LockStore, space: str) -> None:
         change = self.a_change(space, "first")
-        self.done(store, replace(change, keep=self.short))
+        self.done(store, replace(change, ttl=self.short))
 
         self.done(store, change)
-        self.elapse(self.short * 1.5)
+        self.outlast(self.short)
 
         assert self.standing(store, space) is not None
         assert store.names(space) == ["nightly"]
@@ -93,8 +93,8 @@ class Keeping(Records):
         change = self.a_change(space, "first")
         self.done(store, change)
 
-        self.done(store, replace(change, keep=self.short))
-        self.elapse(self.short * 1.5)
+        self.done(store, replace(change, ttl=self.short))
+        self.outlast(self.short)
 
         assert self.standing(store, space) is not None
         assert store.names(space) == ["nightly"]
@@ -102,7 +102,7 @@ class Keeping(Records):
     def test_a_record_that_lives_for_no_time_is_gone(self, store: LockStore, space: str) -> None:
         self.done(store, self.a_change(space, "first"))
 
-        self.done(store, replace(self.a_change(space, "second", after="first"), keep=0.0))
+        self.done(store, replace(self.a_change(space, "second", after="first"), ttl=0.0))
 
         assert self.standing(store, space) is None
         assert store.names(space) == []
