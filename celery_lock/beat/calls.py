@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from ..errors import StoreError, StoreUnavailable
-from ..model import Change, Changed, LockStore, Record
+from ..model import Change, Changed, Record, RecordStore
 from .clock import StoreClock
 from .entry_record import EntryRecord
 
@@ -52,6 +52,7 @@ class Calls:
     """One beat's calls.
 
     Args:
+        store: asked for records alone, whatever else it offers.
         space: the space of the records; beats of one space share their ticks.
         clock: learns the store's time from each answer.
         failed: is called with the error of each call that failed.
@@ -59,7 +60,7 @@ class Calls:
 
     def __init__(
         self,
-        store: LockStore,
+        store: RecordStore,
         space: str,
         clock: StoreClock,
         failed: Callable[[StoreError], None],

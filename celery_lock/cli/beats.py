@@ -11,7 +11,7 @@ from ..app.locks import locks_of
 from ..beat.begin import space_of, store_for_ticks
 from ..errors import did_you_mean
 from ..events.plain_text import plain
-from ..model import LockStore
+from ..model import RecordStore
 from .commands import lock
 from .entry_words import block, entry_fields, table
 from .opening import Wrong, opened
@@ -50,13 +50,13 @@ def beat(ctx: click.Context, entry: str | None, as_json: bool) -> None:
         click.echo(table(found, app.timezone))
 
 
-def _all(app: Any, store: LockStore) -> list[SeenEntry]:
+def _all(app: Any, store: RecordStore) -> list[SeenEntry]:
     named = declared_entries(app).keys() | set(store.names(space_of(app)))
     # a record may have ended since it was named
     return [each for each in read_entries(app, store, named) if each.exists]
 
 
-def _one(app: Any, store: LockStore, written: str) -> SeenEntry:
+def _one(app: Any, store: RecordStore, written: str) -> SeenEntry:
     """Return the entry that was meant: as it is named, or as the list of all shows it."""
     (found,) = read_entries(app, store, [written])
     if found.exists:

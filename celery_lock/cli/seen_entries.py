@@ -9,7 +9,7 @@ from typing import Any
 from ..beat.begin import space_of
 from ..beat.entry_record import NOBODY, EntryRecord, LastRun, OpenClaim
 from ..beat.ticks import SHORTEST
-from ..model import LockStore, Record
+from ..model import Record, RecordStore
 
 __all__ = ["BATCH", "SeenEntry", "declared_entries", "read_entries"]
 
@@ -89,7 +89,7 @@ def declared_entries(app: Any) -> dict[str, Any]:
     return {str(name): entry for name, entry in schedule.items()}  # it may number its entries
 
 
-def read_entries(app: Any, store: LockStore, names: Iterable[str]) -> list[SeenEntry]:
+def read_entries(app: Any, store: RecordStore, names: Iterable[str]) -> list[SeenEntry]:
     """Return what the store knows of these entries. Raises `StoreError`."""
     named, entries, found = sorted(names), declared_entries(app), []
     for start in range(0, len(named), BATCH):

@@ -148,6 +148,11 @@ class LeaseStore(Protocol):
 class RecordStore(Protocol):
     """Where small records live: all of a store that a schedule needs."""
 
+    @property
+    def url(self) -> str:
+        """Where it is, without a password: for messages and logs."""
+        ...
+
     def change(self, change: Change) -> Changed:
         """Write a record if it is as expected, and say how it stands; with `Feature.RECORDS`.
 
