@@ -1155,6 +1155,12 @@ SERVER = (
         ("tests/contract/test_redis_connections.py",),
     ),
     Guard(
+        "a batch without an answer leaves its leases unknown, not lost",
+        "[Outcome.UNKNOWN] * len(batch)",
+        "[Outcome.LOST] * len(batch)",
+        ("tests/contract/test_redis_batches.py",),
+    ),
+    Guard(
         "a server is shown without its password",
         "shown=shown,",
         "shown=url,",

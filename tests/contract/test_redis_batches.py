@@ -8,10 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.model import Lease
+from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link.address import Address
 from celery_lock.stores.redis.link.discovery import FixedAddress
 from celery_lock.stores.redis.link.script import Script
 from celery_lock.stores.redis.link.server import Call, Server
+from tests.contract.conftest import claim_of
 from tests.contract.fake_server import FakeServer, always
 from tests.services.redis_server import RedisServer
 
@@ -132,3 +135,56 @@ def test_several_scripts_may_be_given_less_time() -> None:
         server.close()
 
     assert "gave no answer within 0.2 s" in str(unknown)
+
+
+# -- renewals --------------------------------------------------------------------------------
+
+
+class Pairs(RedisStore):
+    """A store that renews two leases at a time."""
+
+    BATCH = 2
+
+
+def renewals(count: int) -> list[tuple[Lease, float]]:
+    return [
+        (Lease(f"key {n}", f"task-{n}#node@host#1#{n:08x}", n), 30.0) for n in range(1, count + 1)
+    ]
+
+
+def test_each_lease_of_several_batches_has_its_own_outcome(redis_url: str) -> None:
+    store = Pairs(redis_url)
+    leases = [store.acquire(claim_of()) for _ in range(5)]
+    asked = [(lease, 30.0) for lease in leases if isinstance(lease, Lease)]
+    store.release(asked[2][0])
+
+    outcomes = store.renew(asked)
+
+    store.close()
+    assert [outcome.value for outcome in outcomes] == ["renewed"] * 2 + ["lost"] + ["renewed"] * 2
+
+
+def test_a_batch_without_an_answer_leaves_only_its_own_leases_unknown() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"*2\r\n:1\r\n:0\r\n-ERR no\r\n*1\r\n:1\r\n")
+        connection.recv(65536)
+
+    with FakeServer(talk) as fake:
+        store = Pairs(fake.url)
+        outcomes = store.renew(renewals(5))
+        store.close()
+
+    assert [outcome.value for outcome in outcomes] == [
+        "renewed", "lost", "unknown", "unknown", "renewed",
+    ]  # fmt: skip
+
+
+def test_batches_that_all_have_no_answer_are_an_error() -> None:
+    with FakeServer(always(b"-ERR no\r\n-ERR no\r\n")) as fake:
+        store = Pairs(fake.url)
+
+        with pytest.raises(StoreError, match="refused: ERR no"):
+            store.renew(renewals(4))
+
+        store.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from ...errors import LockConfigurationError
+from ...errors import LockConfigurationError, StoreError
 from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Met, Outcome, Record
 from ...model.durations import checked
 from ...model.publication import short
@@ -16,7 +16,7 @@ from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
 from .link.discovery import FixedAddress
-from .link.server import Server
+from .link.server import Call, Server
 from .permits import held, named, parts, state_of
 from .records import Records
 from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
@@ -48,6 +48,9 @@ class RedisStore:
     """Connections of one process at most."""
     WATCHERS = 4
     """Of these, how many may wait for a key at a time: the quick calls need the rest."""
+    BATCH = 100
+    """Leases that one script renews at most. It blocks the server for some 10 microseconds each:
+    more would keep others waiting, fewer cost more for each lease."""
     WATCH = 10.0
     """Seconds that one `watch` lasts at most."""
     SLICE = 1.0
@@ -135,17 +138,29 @@ class RedisStore:
     ) -> list[Outcome]:
         """Let each lease live for so many more seconds, all in one round trip.
 
-        One batch blocks the server for some 10 microseconds a lease: send a hundred at a time.
+        A batch without an answer leaves its own leases unknown, and none of the others.
         """
-        if not renewals:
-            return []
+        size = self.BATCH
+        batches = [renewals[first : first + size] for first in range(0, len(renewals), size)]
+        answers = self._server.run_each([self._renewal(batch) for batch in batches], within)
+        errors = [answer for answer in answers if isinstance(answer, StoreError)]
+        if errors and len(errors) == len(answers):
+            raise errors[0]
+        outcomes: list[Outcome] = []
+        for batch, answer in zip(batches, answers, strict=True):
+            if isinstance(answer, StoreError):
+                outcomes += [Outcome.UNKNOWN] * len(batch)
+            else:
+                outcomes += [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
+        return outcomes
+
+    def _renewal(self, renewals: Sequence[tuple[Lease, float]]) -> Call:
         args: list[str | int] = [self._grace]
         for lease, ttl in renewals:
             task, _, _, nonce = parts(lease.holder)
             args += (task, nonce, lease.token, lease.slot, _micro(checked(ttl, "ttl")))
         states = [self._state(lease.key) for lease, _ in renewals]
-        answer = self._server.run(RENEW, states, args, within)
-        return [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
+        return RENEW, states, args
 
     def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
