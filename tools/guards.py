@@ -42,6 +42,18 @@ class Guard:
 
 STORES = (
     Guard(
+        "a store that lacks what a lock needs is refused",
+        "refuse_what_lacks(store, self.bound)",
+        "refuse_what_lacks(store, {})",
+        (UNIT + "features.py",),
+    ),
+    Guard(
+        "a store without tombstones is warned of",
+        "if bound and Feature.COPIES not in store.features:",
+        "if False:",
+        (UNIT + "features.py",),
+    ),
+    Guard(
         "release: the holder is compared (Redis)",
         "local his = k == ARGV[1] and c == ARGV[2] and t == ARGV[3]",
         "local his = t == ARGV[3]",

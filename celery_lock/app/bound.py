@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import UnsupportedFeature
 from ..keys import KeySource, check_key
 from ..message import Header
-from ..model import Lock, OnConflict, OnStoreError
+from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError
+from ..policies import outcomes
+from ..stores import stores_with
 
-__all__ = ["BoundLock"]
+__all__ = ["BoundLock", "refuse_what_lacks"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,22 @@ class BoundLock:
     queue_ttl: float
     interrupts: bool
     """A body whose lease is lost is interrupted."""
+
+    @property
+    def needs(self) -> frozenset[Feature]:
+        """What the lock asks of its store, beyond claims, renewals and releases.
+
+        What a policy function will answer is not known, and left out.
+        """
+        asked = {
+            Feature.FLOORS: bool(self.at_least),
+            Feature.HEIRS: self.across_retries,
+        }
+        policy = self.on_conflict
+        decisions = outcomes(policy) if isinstance(policy, Decision) else ()
+        return frozenset(feature for feature, needed in asked.items() if needed).union(
+            *(decision.needs for decision in decisions)
+        )
 
     def header_of(self, request: Any, now: Callable[[], float]) -> Header:
         """Return the header of a request that is to run; an eager one is published by its call."""
@@ -57,3 +76,12 @@ class BoundLock:
         limits = request.timelimit or (None, None)
         hard = limits[0] or task.time_limit or workers
         return None if not hard else float(hard) + 10.0
+
+
+def refuse_what_lacks(store: LockStore, bound: Mapping[str, BoundLock]) -> None:
+    """Raise `UnsupportedFeature` if the store lacks what one of these locks, by task, needs."""
+    for task, lock in sorted(bound.items()):
+        for feature in sorted(lock.needs - store.features):
+            raise UnsupportedFeature(
+                feature.value, f"the lock of task {task}", store.url, stores_with(feature)
+            )

@@ -17,7 +17,7 @@ from ..events import Observers
 from ..message import Sender, Transport, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
-from .bound import BoundLock
+from .bound import BoundLock, refuse_what_lacks
 from .observing import observers_of
 from .settings import Settings
 
@@ -67,7 +67,9 @@ class AppLocks:
             return self._stand_in
         locker = self._engine.get("locker")
         if locker is None:
-            made = Locker(self.open_store(), observers=self.observers)
+            store = self.open_store()
+            refuse_what_lacks(store, self.bound)
+            made = Locker(store, observers=self.observers)
             # atomic: in a threads pool the first one made is everybody's
             locker = self._engine.setdefault("locker", made)
         return locker

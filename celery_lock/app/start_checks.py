@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StoreError
-from ..model import Decision, LockStore
+from ..model import Decision, Feature, LockStore
 from ..policies import outcomes
 from .bound import BoundLock
 
-__all__ = ["warn_of_name", "warn_of_piling", "warn_of_store", "warn_of_waits"]
+__all__ = ["warn_of_features", "warn_of_name", "warn_of_piling", "warn_of_store", "warn_of_waits"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -30,6 +30,26 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
             logger.warning("the lock store %s: %s", store.url, warning)
     except StoreError as error:
         logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_features(store: LockStore, bound: Mapping[str, BoundLock]) -> None:
+    """Warn of what a store does less well than the locks ask for."""
+    for task, lock in sorted(bound.items()):
+        if lock.ttl < store.coarse:
+            logger.warning(
+                "the ttl of task %s is %g s, and the lock store %s measures no finer than %g s:"
+                " its lease may live for so much longer than was asked for",
+                task,
+                lock.ttl,
+                store.url,
+                store.coarse,
+            )
+    if bound and Feature.COPIES not in store.features:
+        logger.warning(
+            "the lock store %s remembers no completed messages: a copy that the broker delivers"
+            " after the task has ended runs again, as it does without a lock",
+            store.url,
+        )
 
 
 def warn_of_waits(bound: Mapping[str, BoundLock]) -> None:

@@ -14,9 +14,10 @@ from celery import bootsteps, signals
 from celery.worker import state
 
 from ..errors import LockConfigurationError
+from .bound import refuse_what_lacks
 from .locks import locks_of
 from .observing import last_words
-from .start_checks import warn_of_piling, warn_of_store, warn_of_waits
+from .start_checks import warn_of_features, warn_of_piling, warn_of_store, warn_of_waits
 
 __all__ = [
     "ConsumerStep",
@@ -106,6 +107,8 @@ class WorkerStep(bootsteps.StartStopStep):
             return
         locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
+        refuse_what_lacks(store, locks.bound)  # and one that cannot do what a lock needs
+        warn_of_features(store, locks.bound)
         try:
             warn_of_store(
                 store,
