@@ -48,8 +48,8 @@ class FaultyStore:
         Args:
             inner: any store.
             pause: lets so many seconds pass on the test's clock, for `slow()`.
-            lacks: what this store does not promise though `inner` does; a call that needs one of
-                these features fails with an AssertionError.
+            lacks: what this store does not promise though `inner` does. Whoever asks for a watch
+                or for records all the same is told by an AssertionError.
         """
         self.inner = inner
         """The store behind it, which never fails."""
