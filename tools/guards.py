@@ -250,8 +250,8 @@ UNDONE = (
     ),
     Guard(
         "undo: a claim that arrives later is refused though nobody has the key (Redis)",
-        "if not x and not places and not marks and",
-        "if not x and not places and",
+        "and not last and not marks and",
+        "and not last and",
         (REDIS,),
     ),
     Guard(
@@ -445,8 +445,8 @@ PERMITS = (
     ),
     Guard(
         "permits: the time of a release is known (Redis)",
-        "if slot > 0 then\n  redis.call('HSET'",
-        "if false then\n  redis.call('HSET'",
+        "if i ~= '' then\n    redis.call('HSET'",
+        "if false then\n    redis.call('HSET'",
         (REDIS,),
     ),
     Guard(
@@ -463,14 +463,14 @@ PERMITS = (
     ),
     Guard(
         "wakes: one is left only for somebody who waits (Redis)",
-        "if watched and tonumber(watched) > now then\n  local floor",
-        "if true then\n  local floor",
+        "if not watched or tonumber(watched) <= now then",
+        "if false then",
         (NAMES,),
     ),
     Guard(
         "wakes: none is left while a floor keeps the key (Redis)",
-        "  if floor <= now then\n",
-        "  if true then\n",
+        "if floor <= now then\n  local limit",
+        "if true then\n  local limit",
         (NAMES,),
     ),
     Guard(
@@ -508,7 +508,7 @@ PERMITS = (
 LIFETIMES = (
     Guard(
         "a key has an expiry on the server, after a claim",
-        "  life()\n",
+        "redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))\n",
         "",
         (LIVES,),
     ),
@@ -545,8 +545,8 @@ LIFETIMES = (
     ),
     Guard(
         "a full server lets keys be given back",
-        "redis.call('HDEL', KEYS[1], 'e' .. i)\nif slot > 0",
-        "redis.call('HSET', KEYS[1], 'e' .. i, -now)\nif slot > 0",
+        "redis.call('HDEL', KEYS[1], 'e' .. i)\n  if i ~= ''",
+        "redis.call('HSET', KEYS[1], 'e' .. i, -now)\n  if i ~= ''",
         (REFUSALS,),
     ),
     Guard(
@@ -1342,8 +1342,8 @@ ENDINGS = (
     ),
     Guard(
         "a copy is refused though nobody has the key (Redis)",
-        " and not (e and tonumber(e) > now) and not KEYS[2] then",
-        " and not (e and tonumber(e) > now) then",
+        " and not KEYS[2] and ARGV[6] == '0'",
+        " and ARGV[6] == '0'",
         (REDIS,),
     ),
     Guard(

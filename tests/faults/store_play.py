@@ -9,11 +9,11 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from celery_lock.engine.locker import Grant
 from celery_lock.errors import StoreError
+from celery_lock.stores.redis.scripts import composed
 from tests.faults.actor import DEADLINE, ENOUGH, TTL, Actor
 from tests.faults.history import Finding, find, read, runs_of
 from tests.faults.store_rows import ServerRow, WireRow
@@ -47,8 +47,7 @@ class StoreOutcome:
 
 def script_mark(command: str) -> bytes:
     """What every request of a command contains, and no other: the digest of its script."""
-    lua = files("celery_lock.stores.redis") / "lua"
-    text = (lua / "shared.lua").read_bytes() + (lua / f"{command}.lua").read_bytes()
+    text = composed(command).encode()
     return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
 
 

@@ -22,6 +22,7 @@ from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis import records as redis_records
 from celery_lock.stores.redis import store as redis_verbs
 from celery_lock.stores.redis.link.script import Script
+from celery_lock.stores.redis.scripts import composed
 from tests.house import PACKAGE
 from tests.services.redis_server import RedisServer
 
@@ -311,17 +312,15 @@ def test_the_scripts_and_the_transitions_agree(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("acquire", "release", "renew", "undo", "free", "peek"):
-        monkeypatch.setattr(redis_verbs, name.upper(), timed("shared", name))
+        monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
 
     play(lambda: Agreement(redis_server), examples=100, steps=60)
 
 
-def timed(*names: str) -> Script:
+def timed(name: str, text: str) -> Script:
     """A script that reads the time from a key."""
-    folder = PACKAGE / "stores" / "redis" / "lua"
-    text = "".join((folder / f"{name}.lua").read_text() for name in names)
     assert text.count(FROM_THE_CLOCK) == 1
-    return Script(names[-1], text.replace(FROM_THE_CLOCK, FROM_A_KEY))
+    return Script(name, text.replace(FROM_THE_CLOCK, FROM_A_KEY))
 
 
 ENTRIES = st.sampled_from(["nightly", "hourly", ""])
@@ -388,6 +387,7 @@ def test_the_scripts_and_the_memory_store_agree_on_records(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("change", "records", "names"):
-        monkeypatch.setattr(redis_records, name.upper(), timed(name))
+        text = (PACKAGE / "stores" / "redis" / "lua" / f"{name}.lua").read_text()
+        monkeypatch.setattr(redis_records, name.upper(), timed(name, text))
 
     play(lambda: RecordAgreement(redis_server), examples=50, steps=60)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from celery_lock.stores.redis.link.resp import ErrorReply, ProtocolError, Reader, Reply, command
-from celery_lock.stores.redis.scripts import ACQUIRE, PEEK, RELEASE, RENEW, UNDO
-from tests.house import PACKAGE
+from celery_lock.stores.redis.scripts import ACQUIRE, PEEK, RELEASE, RENEW, UNDO, composed
 
 pytestmark = pytest.mark.unit
 
@@ -100,8 +99,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 @pytest.mark.parametrize("script", [ACQUIRE, RELEASE, RENEW, UNDO, PEEK])
 def test_a_script_is_sent_by_its_digest_or_in_full(script: object) -> None:
     name: str = script.name  # type: ignore[attr-defined]
-    lua = PACKAGE / "stores" / "redis" / "lua"
-    text = (lua / "shared.lua").read_text() + (lua / f"{name}.lua").read_text()
+    text = composed(name)
     digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     keys, args = ["k\u00e4se", "record"], ["word", 7]
 

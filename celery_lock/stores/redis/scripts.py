@@ -16,7 +16,18 @@ __all__ = [
     "RELEASE",
     "RENEW",
     "UNDO",
+    "composed",
 ]
+
+
+SHARED = "-- shared.lua\n"
+"""The line at which a script has what it shares with others. It stands behind what the usual call
+needs: to make the shared functions costs a script a tenth of its time."""
+
+
+def composed(name: str) -> str:
+    """Return the whole text of a script of leases."""
+    return _text(name).replace(SHARED, SHARED + _text("shared"))
 
 
 def _text(name: str) -> str:
@@ -28,7 +39,7 @@ def _of_records(name: str) -> Script:
 
 
 def _of_leases(name: str) -> Script:
-    return Script(name, _text("shared") + _text(name))
+    return Script(name, composed(name))
 
 
 ACQUIRE = _of_leases("acquire")

@@ -12,8 +12,27 @@
 --          permit ...} refused
 --           (each permit: slot, task id, node, pid, nonce, state, since, expiry, floor, token,
 --            publication; whom it met: empty where nobody has ever had the key)
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
 local e, t, c, x, places, last, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
   'n', 'l', 'z'))
+
+if not x and not places and not last and not marks and not KEYS[2] and ARGV[6] == '0'
+    and ARGV[8] == '1' and c ~= '' and not (e and tonumber(e) > now)
+    and not (t and tonumber(t) >= now) then
+  -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
+  if t and (not e or tonumber(e) < 0) then
+    redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
+      'u', ARGV[7], 't', now, 'e', now + ARGV[5], 'r', c .. ' ' .. t)
+  else
+    redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
+      'u', ARGV[7], 't', now, 'e', now + ARGV[5])
+  end
+  redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))
+  return now
+end
+
+-- shared.lua
 local expiry, limit = now + ARGV[5], tonumber(ARGV[8])
 local floor = ARGV[6] ~= '0' and now + ARGV[6] or 0
 local grace = tonumber(ARGV[10])
@@ -48,21 +67,6 @@ local function grant(slot, old, heir, last_token)
   if heir then put('h', heir.s .. ' ' .. string.format('%.0f', heir.expiry)) end
   if token ~= now or bound > 1 or floor > 0 or heir then put('x', 1) end
   redis.call(unpack(command))
-  return token
-end
-
-local function life()
-  redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(expiry, floor) - now + grace) / 1000))
-end
-
-if not x and not places and not marks and not (e and tonumber(e) > now) and not KEYS[2] then
-  -- the usual case: nobody has it, and nothing is kept
-  local old = t and {k = '', c = c, known = t, e = tonumber(e), floor = 0}
-  if old and c == '' then
-    old.k = redis.call('HMGET', KEYS[1], 'k')[1]
-  end
-  local token = grant(0, old, nil, math.max(tonumber(t) or 0, tonumber(last) or 0))
-  life()
   return token
 end
 

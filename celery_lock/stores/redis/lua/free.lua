@@ -4,6 +4,9 @@
 --       7 grace  8 1: its floor as well, else 0
 -- Answers nil it has none
 --         {now, free at, permit of whoever had it, all who had a permit ...} as acquire shows them
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+-- shared.lua
 local his, all, free_at, watched = nil, {}, nil, nil
 local places, t
 places, t, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'w'))

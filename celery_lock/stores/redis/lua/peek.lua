@@ -4,6 +4,9 @@
 -- Answers nil free
 --         {now, free at, the permit that comes free first, all that are taken ...} as acquire
 --         shows them
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+-- shared.lua
 local places, t = unpack(redis.call('HMGET', KEYS[1], 'n', 't'))
 local all, first = {}, nil
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do

@@ -4,8 +4,9 @@
 --       6 life of the tombstone  7 state of the heir to leave it to, or ''  8 how long the heir
 --       has  9 1: the result is still to be stored, else 0 (6 to 9 may be left out together)
 -- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held
-local slot = tonumber(ARGV[4])
-local i = suffix(slot)
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local i = ARGV[4] == '0' and '' or ARGV[4]
 local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'c' .. i,
   't' .. i, 'e' .. i, 'x' .. i, 'w', 'n'))
 local his = k == ARGV[1] and c == ARGV[2] and t == ARGV[3]
@@ -23,24 +24,30 @@ if not held then
   return redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark and 1 or 0
 end
 
-if ARGV[7] and ARGV[7] ~= '' then
+local heir = ARGV[7] and ARGV[7] ~= ''
+if not heir then
+  -- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
+  -- state is long enough as it is.
+  redis.call('HDEL', KEYS[1], 'e' .. i)
+  if i ~= '' then
+    redis.call('HSET', KEYS[1], 'e' .. i, -now)
+  end
+  if not watched or tonumber(watched) <= now then
+    return 1
+  end
+end
+
+-- shared.lua
+if heir then
   outlive(now + ARGV[8], tonumber(ARGV[5]))
   redis.call('HDEL', KEYS[1], 'h' .. i)
   redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'e' .. i, now + ARGV[8],
     's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return 1
 end
--- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
--- state is long enough as it is.
-redis.call('HDEL', KEYS[1], 'e' .. i)
-if slot > 0 then
-  redis.call('HSET', KEYS[1], 'e' .. i, -now)
-end
-if watched and tonumber(watched) > now then
-  local floor = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
-  if floor <= now then
-    local limit = x and tonumber(redis.call('HMGET', KEYS[1], 'm' .. i)[1]) or 1
-    wake(KEYS[2], free_permits(limit, places))
-  end
+local floor = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
+if floor <= now then
+  local limit = x and tonumber(redis.call('HMGET', KEYS[1], 'm' .. i)[1]) or 1
+  wake(KEYS[2], free_permits(limit, places))
 end
 return 1

@@ -2,6 +2,8 @@
 -- KEYS  one state each
 -- ARGV  1 grace, then for each state: task id, nonce, token, slot, ttl
 -- Answers one number for each state: 1 renewed, 0 not yours any more
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
 local answers = {}
 for at, state in ipairs(KEYS) do
   local task, nonce, token, slot, ttl = unpack(ARGV, 5 * at - 3, 5 * at + 1)

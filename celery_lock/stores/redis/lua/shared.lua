@@ -1,4 +1,4 @@
--- What the scripts of leases have in common; it stands before each of them.
+-- What the scripts of leases have in common: it stands where they say "-- shared.lua".
 -- KEYS  1 state of a key (hash). Of the key: n places in use (1: left out), l highest token of
 --         permits that are forgotten, w watched until, z undone claims ("holder until" a line).
 --         Of each permit, with its slot behind the letter (slot 0: the letter alone): k task id,
@@ -10,9 +10,6 @@
 -- ARGV  of the script
 -- Answers as the script says; an error CELERYLOCK for a state that this release does not know
 --         (times in microseconds; a grace is how long a state outlives its use)
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-
 local function suffix(slot)
   return slot == 0 and '' or tostring(slot)
 end

@@ -3,6 +3,9 @@
 -- ARGV  1 task id  2 node  3 pid  4 nonce  5 grace  6 for how long the claim is refused from now
 --       on, should it still be on its way
 -- Answers 1 it had been granted and is free again; 0 it had not, and will not be any more
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+-- shared.lua
 local places, t, marks, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'z', 'w'))
 local granted, until_ = {}, 0
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
