@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from celery_lock.model import Lease
+from celery_lock.errors import StoreError
+from celery_lock.model import Held, Lease
 from celery_lock.stores.redis import RedisStore
 from tests.contract.conftest import OpenStore, claim_of
 from tests.services.redis_server import RedisServer
@@ -102,6 +103,26 @@ def test_the_marks_of_undone_claims_end_with_the_deadline(
     held(store)
 
     assert client.hget(STATE, "z") is None
+
+
+@pytest.mark.parametrize("state", ["z9", "q", "queued", ""])
+def test_a_state_that_is_not_known_is_an_error_and_nobodys_conflict(
+    store: RedisStore, client: redis.Redis, state: str
+) -> None:
+    held(store)
+    client.hset(STATE, mapping={"s": state, "x": "1"})
+    known = state == ""
+
+    for ask in (
+        lambda: store.acquire(claim_of("order:7")),
+        lambda: store.acquire(claim_of("order:7", limit=5)),
+        lambda: store.peek("order:7"),
+    ):
+        if known:
+            assert isinstance(ask(), Held)
+        else:
+            with pytest.raises(StoreError, match=f"a key in a state {state} that this release"):
+                ask()
 
 
 def test_a_wake_is_left_only_for_somebody_who_waits(store: RedisStore, client: redis.Redis) -> None:

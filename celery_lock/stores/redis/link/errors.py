@@ -145,4 +145,9 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
             f"{shown} keeps something else under the name of a lock: give the locks a prefix of"
             " their own (lock_key_prefix)"
         )
+    if code == "CELERYLOCK":
+        return StoreError(
+            f"{shown} has a key in a {text.partition(' ')[2]} that this release of celery_lock does"
+            " not know: a newer release has written it; update this process"
+        )
     return StoreError(f"{shown} refused: {text}")
