@@ -19,6 +19,7 @@ FAULTS = "tests/contract/test_redis_faults.py"
 LIVES = "tests/contract/test_redis_lives.py"
 RECORDS = "tests/contract/test_redis_records.py"
 NAMES = "tests/contract/test_redis_names.py"
+REDIS_PERMITS = "tests/contract/test_redis_permits.py"
 REFUSALS = "tests/contract/test_redis_refusals.py"
 AGREE = (
     "tests/property/test_store_machine.py::test_the_scripts_and_the_memory_store_agree_on_records"
@@ -282,7 +283,7 @@ UNDONE = (
         "undo: after one deadline a claim is no longer refused (Redis)",
         "undone = stop and tonumber(marks:match('^%d+', stop + 1)) > now",
         "undone = stop",
-        (NAMES,),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "undo: after one deadline a claim is no longer refused (memory)",
@@ -453,7 +454,7 @@ PERMITS = (
         "permits: the last ones are forgotten (Redis)",
         "while count > 1 do",
         "while false do",
-        (NAMES,),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "permits: the last ones are forgotten (memory)",
@@ -483,19 +484,19 @@ PERMITS = (
         "wakes: as many are left as permits are free (Redis)",
         "redis.call('LTRIM', list, 0, free - 1)",
         "redis.call('LTRIM', list, 0, 0)",
-        (REDIS, NAMES),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "wakes: a taken permit is not free (Redis)",
         "free = free - (permit(slot).free_at > now and 1 or 0)",
         "free = free - 0",
-        (REDIS, NAMES),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "wakes: who was woken passes on what is left (Redis)",
         "if ARGV[9] ~= '0' and limit > 1 and taken + 1 < smallest then",
         "if false then",
-        (REDIS, NAMES),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "wakes: one permit of several that comes free ends a watch (memory)",
@@ -634,13 +635,13 @@ TEXTS = (
         "a long publication is stored as its digest (Redis)",
         "if len(publication) <= LONGEST_NAME and publication.isascii():",
         "if True:",
-        (NAMES,),
+        (REDIS_PERMITS,),
     ),
     Guard(
         "a publication is measured in bytes (Redis)",
         "if len(publication) <= LONGEST_NAME and publication.isascii():",
         "if len(publication) <= LONGEST_NAME:",
-        (NAMES,),
+        (REDIS_PERMITS,),
     ),
 )
 

@@ -136,6 +136,22 @@ class Permits(StoreFixture):
 
         assert (held.met, held.holder) == (Met.PUBLICATION, claim.holder)
 
+    def test_messages_without_a_publication_are_no_copies_of_each_other(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.PERMITS)
+        nameless = [replace(self.a_claim(key, limit=2), publication="") for _ in range(2)]
+
+        assert [self.granted(store, claim).slot for claim in nameless] == [0, 1]
+
+    def test_the_release_of_a_high_slot_is_remembered(self, store: LockStore, key: str) -> None:
+        leases = self.several(store, key, 3)
+        for lease in leases:
+            store.release(lease)
+        self.granted(store, self.a_claim(key, limit=3))
+
+        assert [store.release(lease) for lease in leases] == [True] * 3
+
     def test_a_retry_does_not_run_beside_the_run_that_sent_it(
         self, store: LockStore, key: str
     ) -> None:

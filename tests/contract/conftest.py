@@ -33,5 +33,5 @@ def open_redis() -> Iterator[OpenStore]:
 def claim_of(key: str | None = None, ttl: float = 30.0, **options: Any) -> Claim:
     """A claim by a new holder; for a new key, unless one is named."""
     number = next(_numbers)
-    holder = f"task-{number}#node@host#4711#{number:08x}"
-    return Claim(key or f"key-{number}", holder, ttl, **options)
+    options.setdefault("holder", f"task-{number}#node@host#4711#{number:08x}")
+    return Claim(key or f"key-{number}", ttl=ttl, **options)
