@@ -30,6 +30,7 @@ class Reader(Protocol):
 
         Ordinary is a fact that the first rule of its row is for.
         """
+        ...
 
 
 @runtime_checkable
