@@ -55,6 +55,7 @@ class Acquired(Fact):
 
     holder: str
     token: int | None
+    """`None`: the store has no tokens."""
     waited: float
     """Seconds that the claim blocked its pool process or thread: 0 unless the policy was `wait`."""
 

@@ -28,7 +28,7 @@ def words(fact: Fact) -> tuple[Any, ...]:
 
 
 def _acquired(fact: Acquired) -> tuple[Any, ...]:
-    return "lock %r taken, token %d, after a wait of %.1f s", fact.key, fact.token, fact.waited
+    return "lock %r taken%s, after a wait of %.1f s", fact.key, _token(fact.token), fact.waited
 
 
 def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
@@ -52,23 +52,23 @@ def _copy_dropped(fact: CopyDropped) -> tuple[Any, ...]:
 
 def _lost(fact: Lost) -> tuple[Any, ...]:
     return (
-        "lock %r LOST (%s%s), token %d: from now on another task may run beside this one",
+        "lock %r LOST (%s%s)%s: from now on another task may run beside this one",
         fact.key,
         fact.reason,
         f" by {plain(fact.by)}" if fact.by else "",
-        fact.token,
+        _token(fact.token),
     )
 
 
 def _released(fact: Released) -> tuple[Any, ...]:
     if fact.in_time:
-        return "lock %r given back after %.1f s, token %d", fact.key, fact.held, fact.token
+        return "lock %r given back after %.1f s%s", fact.key, fact.held, _token(fact.token)
     return (
-        "lock %r given back after %.1f s, token %d, but its lease had ended before:"
+        "lock %r given back after %.1f s%s, but its lease had ended before:"
         " another task may have run at the same time",
         fact.key,
         fact.held,
-        fact.token,
+        _token(fact.token),
     )
 
 
@@ -107,6 +107,10 @@ _ANSWERED = {
     "wait": "what is due waits, and runs once when it answers",
     "fire": "every beat publishes what is due, with the same task id",
 }
+
+
+def _token(token: int | None) -> str:
+    return "" if token is None else f", token {token}"
 
 
 def _who(holder: Holder) -> str:

@@ -154,6 +154,16 @@ def test_an_acquire_says_its_token_and_its_wait() -> None:
     assert "'user:7' taken, token 5, after a wait of 0.3 s" in said(acquired(waited=0.3))
 
 
+@pytest.mark.parametrize(
+    "fact",
+    [acquired(token=None), lost(token=None), released(token=None)]
+    + [released(token=None, in_time=False)],
+    ids=["acquired", "lost", "released", "released late"],
+)
+def test_a_store_without_tokens_is_heard_of_as_well(fact: Fact) -> None:
+    assert "token" not in said(fact)
+
+
 def test_lines_of_one_kind_share_their_template() -> None:
     for fact, other in zip(
         ONE_OF_EACH,
