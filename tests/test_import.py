@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import importlib.util
 import inspect
 import os
 import pickle
@@ -12,10 +13,44 @@ import sys
 import textwrap
 
 import pytest
+from celery.utils.imports import symbol_by_name
 from celery.utils.serialization import get_pickleable_exception
 
 from celery_lock.errors import LockError
 from tests.house import ROOT, files, module
+
+SHOWN = {
+    "celery_lock": {
+        "Conflict", "Lease", "LeaseLost", "Lock", "LockConfigurationError", "LockConflict",
+        "LockError", "LockedTask", "Scope", "StoreError", "constant", "current_lease",
+        "exponential", "fail", "is_skipped", "requeue", "skip", "wait",
+    },
+    "celery_lock.errors": {
+        "LeaseLost", "LockConfigurationError", "LockConflict", "LockError", "LockWaitTimeout",
+        "StoreError", "StoreUnavailable", "UnsupportedFeature",
+    },
+    "celery_lock.signals": {
+        "lock_acquired", "lock_conflicted", "lock_copy_dropped", "lock_lost", "lock_released",
+        "lock_store_failed",
+    },
+    "celery_lock.events": {
+        "Acquired", "Conflicted", "CopyDropped", "Fact", "Lost", "Released", "StoreFailed",
+        "Subject",
+    },
+    "celery_lock.metrics": {"LABELS", "OTHER", "Counters", "counters"},
+    "celery_lock.testing": {"MemoryLocks", "memory_locks"},
+    "celery_lock.stores": {"GROUP", "StoreFactory", "open_store"},
+    "celery_lock.model": {
+        "Change", "Changed", "Claim", "Conflict", "Decision", "End", "Feature", "Held", "Holder",
+        "Lease", "Lock", "LockStore", "LossReason", "OnConflict", "OnStoreError", "Outcome",
+        "Record", "Scope",
+    },
+    "celery_lock.contract": {"StoreContract"},
+    "celery_lock.beat": {"LockedScheduler", "LockedSchedulerMixin"},
+    "celery_lock.cli": {"lock"},
+}  # fmt: skip
+"""What the pages and the examples of some version have shown, by where users import it from: a
+name may move inside the package, and stays here."""
 
 
 def modules() -> list[str]:
@@ -110,6 +145,21 @@ def test_a_process_that_only_sends_tasks_loads_no_store_and_starts_no_thread() -
     )
 
     assert out.split() == ["1"]
+
+
+@pytest.mark.parametrize(
+    "path", [f"{place}:{name}" for place, names in SHOWN.items() for name in sorted(names)]
+)
+def test_what_users_import_stays_where_it_is(path: str) -> None:
+    assert symbol_by_name(path) is not None
+
+
+def test_the_scheduler_that_needs_django_is_named_where_it_was() -> None:
+    """Only a Django project can import it; there its own tests do."""
+    import celery_lock.beat
+
+    assert "LockedDatabaseScheduler" in celery_lock.beat.__all__
+    assert importlib.util.find_spec("celery_lock.beat.database") is not None
 
 
 def errors() -> list[type[LockError]]:
