@@ -11,13 +11,15 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from celery.utils.imports import symbol_by_name
 from celery.utils.serialization import get_pickleable_exception
 
 from celery_lock.errors import LockError
-from tests.house import ROOT, files, module
+from tests.house import ROOT, files, module, scripts
 
 SHOWN = {
     "celery_lock": {
@@ -145,6 +147,29 @@ def test_a_process_that_only_sends_tasks_loads_no_store_and_starts_no_thread() -
     )
 
     assert out.split() == ["1"]
+
+
+def test_an_application_in_one_file_finds_its_stores_and_their_scripts(tmp_path: Path) -> None:
+    """As packers make it: an archive, and no metadata of what is installed."""
+    archive = tmp_path / "app.zip"
+    with ZipFile(archive, "w") as packed:
+        for file in (*files(), *scripts()):
+            packed.write(file, file.relative_to(ROOT).as_posix())
+
+    out = python(
+        f"""
+        import importlib.metadata, sys
+        sys.path.insert(0, {str(archive)!r})
+        importlib.metadata.entry_points = lambda **_: importlib.metadata.EntryPoints([])
+        import celery_lock
+        from celery_lock.stores import open_store
+
+        print(celery_lock.__file__.startswith({str(archive)!r}))
+        print(open_store("memory://").url, open_store("redis://").url)
+        """
+    )
+
+    assert out.split() == ["True", "memory://", "redis://localhost:6379/0"]
 
 
 @pytest.mark.parametrize(

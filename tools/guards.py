@@ -55,6 +55,24 @@ STORES = (
         (UNIT + "features.py",),
     ),
     Guard(
+        "a store of another release is refused",
+        "lacks = [name for name in _ASKED if not hasattr(store, name)]",
+        "lacks: list[str] = []",
+        (UNIT + "store_urls.py",),
+    ),
+    Guard(
+        "a package does not take the place of a built-in store",
+        "entries.setdefault(entry.name, entry)",
+        "entries[entry.name] = entry",
+        (UNIT + "store_urls.py",),
+    ),
+    Guard(
+        "a token that a store does not have is not written",
+        'return "" if token is None else f", token {token}"',
+        'return f", token {token:d}"',
+        (UNIT + "logs.py",),
+    ),
+    Guard(
         "release: the holder is compared (Redis)",
         "local his = k == ARGV[1] and c == ARGV[2] and t == ARGV[3]",
         "local his = t == ARGV[3]",

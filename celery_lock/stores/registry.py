@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, TypeVar
 
 from ..errors import LockConfigurationError, did_you_mean
-from ..model import Feature, LockStore
+from ..model import Feature, LeaseStore, LockStore
 
 __all__ = ["GROUP", "StoreFactory", "factories", "open_store", "promises", "stores_with"]
 
@@ -62,10 +62,22 @@ def open_store(
             hangs; shorter gives up on a slow one.
         prefix: what all keys begin with. Stores with different prefixes do not see each other.
 
-    Raises `LockConfigurationError` for an unknown scheme, a wrong option or a missing driver.
+    Raises `LockConfigurationError` for an unknown scheme, a wrong option or a missing driver, and
+    for a store that was written for another release.
     """
-    factory = _load(_entered(_scheme(url)))
-    return factory(url, options=options or {}, deadline=deadline, prefix=prefix)
+    entry = _entered(_scheme(url))
+    store = _load(entry)(url, options=options or {}, deadline=deadline, prefix=prefix)
+    lacks = [name for name in _ASKED if not hasattr(store, name)]
+    if lacks:
+        raise LockConfigurationError(
+            f"the store {entry.name}:// ({entry.value}) has no {', '.join(lacks)}, which this"
+            " release of celery_lock asks of every store: update the package that it comes from"
+        )
+    return store
+
+
+_ASKED = [name for name in vars(LeaseStore) if not name.startswith("_")]
+"""What every store is asked for, whatever it promises."""
 
 
 F = TypeVar("F", bound=StoreFactory)

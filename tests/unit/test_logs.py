@@ -156,8 +156,12 @@ def test_an_acquire_says_its_token_and_its_wait() -> None:
 
 @pytest.mark.parametrize(
     "fact",
-    [acquired(token=None), lost(token=None), released(token=None)]
-    + [released(token=None, in_time=False)],
+    [
+        acquired(token=None),
+        lost(token=None),
+        released(token=None),
+        released(token=None, in_time=False),
+    ],
     ids=["acquired", "lost", "released", "released late"],
 )
 def test_a_store_without_tokens_is_heard_of_as_well(fact: Fact) -> None:

@@ -114,6 +114,17 @@ def test_a_missing_driver_is_named_with_the_command_that_installs_it(
     assert 'pip install "celery-lock[redis]"' in refusal(open_store, "redis://h")
 
 
+def enter(monkeypatch: pytest.MonkeyPatch, scheme: str, factory: Any) -> None:
+    """Let a package be installed that enters a store."""
+    entry = EntryPoint(scheme, "package:factory", registry.GROUP)
+    really = EntryPoint.load
+    monkeypatch.setattr(
+        EntryPoint, "load", lambda self: factory if self.value == entry.value else really(self)
+    )
+    entries = {registry.GROUP: EntryPoints([entry])}
+    monkeypatch.setattr(registry, "entry_points", lambda group: entries[group])
+
+
 def test_another_package_can_add_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[dict[str, Any]] = []
 
@@ -121,16 +132,39 @@ def test_another_package_can_add_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
         opened.append({"url": url, **keywords})
         return MemoryStore()
 
-    entry = EntryPoint("etcd", "package:factory", registry.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: factory)
-    entries = {registry.GROUP: EntryPoints([entry])}
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries[group])
+    enter(monkeypatch, "etcd", factory)
 
     store = open_store("etcd://h", options={"a": 1}, deadline=1.5, prefix="p:")
 
     assert isinstance(store, MemoryStore)
     assert opened == [{"url": "etcd://h", "options": {"a": 1}, "deadline": 1.5, "prefix": "p:"}]
     assert "redis+socket, etcd;" in refusal(open_store, "mongodb://h")
+
+
+def test_a_store_that_was_written_for_another_release_is_refused_and_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Older:
+        """Knows nothing of `coarse` and `undo`."""
+
+        url, features = "etcd://h", frozenset[Feature]()
+        acquire = renew = release = free = watch = peek = check = close = None
+
+    enter(monkeypatch, "etcd", lambda url, **keywords: Older())
+
+    said = refusal(open_store, "etcd://h")
+
+    assert said.startswith("the store etcd:// (package:factory) has no coarse, undo, which this")
+    assert "update the package" in said
+
+
+def test_a_package_does_not_take_the_place_of_a_built_in_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enter(monkeypatch, "memory", lambda url, **keywords: pytest.fail("the package's was opened"))
+
+    assert isinstance(open_store("memory://"), MemoryStore)
+    assert factories()["memory"].value == "celery_lock.stores.memory:open_memory"
 
 
 def test_memory_takes_no_options() -> None:
