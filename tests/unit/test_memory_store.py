@@ -8,6 +8,7 @@ import pytest
 
 from celery_lock.model import Change, Claim, Held, HeldPermit, Lease
 from celery_lock.stores import open_store
+from celery_lock.stores.entries import read_state
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 
@@ -128,6 +129,56 @@ def test_a_record_ends_exactly_when_the_clock_says_so() -> None:
     clock.move(0.001)
     assert store.names("beat:shop") == []
     assert store.records("beat:shop", ["nightly"]) == ([None], 1_000_030.0)
+
+
+# -- marks -----------------------------------------------------------------------------------
+
+
+def test_an_undone_claim_is_refused_for_one_deadline() -> None:
+    clock = ManualClock()
+    store = on(clock)
+    store.undo(FIRST)
+
+    clock.move(1.999)
+    assert isinstance(store.acquire(FIRST), Held)
+    store.undo(SECOND)  # a mark that lives for longer
+    clock.move(0.001)
+
+    assert isinstance(store.acquire(FIRST), Lease)
+
+
+def test_the_marks_of_undone_claims_do_not_pile_up() -> None:
+    clock = ManualClock()
+    server = MemoryServer(clock, epoch=0.0)
+    store = MemoryStore(server)
+    for number in range(50):
+        store.undo(Claim("order:7", f"task-{number}#node#1#0a", 30.0))
+    clock.move(2.0)
+
+    store.undo(FIRST)
+
+    (entry,) = server.entries.values()
+    assert read_state(entry.text).undone == ((FIRST.holder, 4_000_000),)
+
+
+def test_permits_that_are_long_free_are_forgotten() -> None:
+    clock = ManualClock()
+    server = MemoryServer(clock, epoch=0.0)
+    store = MemoryStore(server)
+    claims = [Claim("order:7", f"task-{n}#node#1#0a", 30.0, limit=5) for n in range(5)]
+    for lease in [store.acquire(claim) for claim in claims]:
+        assert isinstance(lease, Lease)
+        store.release(lease)
+
+    clock.move(1.0)
+    store.acquire(FIRST)
+    (entry,) = server.entries.values()
+    assert len(read_state(entry.text).permits) == 5  # one of these releases may come again
+    clock.move(31.0)
+    store.acquire(SECOND)
+
+    (entry,) = server.entries.values()
+    assert len(read_state(entry.text).permits) == 1
 
 
 # -- watching, without a second of real waiting ------------------------------------------------
