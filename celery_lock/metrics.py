@@ -60,7 +60,13 @@ class Counters:
 
     def count(self, kind: type[Fact], subject: Subject) -> None:
         """Count one fact of a kind whose counter has no label of its own."""
-        self._add((_UNLABELLED[kind], subject.task, subject.template))
+        series = (_UNLABELLED[kind], subject.task, subject.template)
+        own = self._own()
+        with own.mutex:
+            if series in own.counts:  # nearly always: there are few of them
+                own.counts[series] += 1
+                return
+        self._add(series)
 
     def _add(self, series: tuple[str, ...]) -> None:
         own = self._own()

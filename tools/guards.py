@@ -846,14 +846,14 @@ LEASES = (
     ),
     Guard(
         "a claim without an answer is taken back",
-        "self.pending.add(lambda: self.store.undo(claim), for_=claim.ttl)",
+        "self.pending.add(partial(self.store.undo, claim), for_=claim.ttl)",
         "pass",
         (UNIT + "locker.py",),
     ),
     Guard(
         "a release without an answer is tried again",
         """        except StoreError as error:
-            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)""",
+            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)""",
         "        except StoreError as error:",
         (UNIT + "locker.py",),
     ),

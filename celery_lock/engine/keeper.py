@@ -13,8 +13,6 @@ A renewal that gets no answer is neither renewed nor lost. Only the deadline, or
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..errors import StoreError
 from ..model import Lease, LockStore, LossReason, Outcome
@@ -22,27 +20,31 @@ from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .alarm import Alarm
 
-__all__ = ["BATCH", "Keeper", "OnFailed", "OnLost"]
+__all__ = ["BATCH", "Keeper", "Kept"]
 
 BATCH = 100
 """Leases in one round trip. More would block the server for longer at a time (about 1 ms for
 100), fewer would cost more round trips."""
 
-OnLost = Callable[[LossReason], None]
-OnFailed = Callable[[StoreError], None]
 
+class Kept:
+    """A lease that is renewed for `ttl` seconds at a time, and what its holder hears of it."""
 
-@dataclass(eq=False)
-class _Kept:
-    """A lease that is renewed."""
+    __slots__ = ("due", "lease", "leases", "ttl")
 
-    __slots__ = ("due", "lease", "on_failed", "on_lost", "ttl")
+    def __init__(self, lease: Lease, ttl: float) -> None:
+        self.lease = lease
+        self.ttl = ttl
+        self.due = math.inf
+        """When the next renewal is due."""
+        self.leases: object = None
+        """The leases of the process that keeps it: a child that it forks has others."""
 
-    lease: Lease
-    ttl: float
-    on_lost: OnLost
-    on_failed: OnFailed
-    due: float
+    def lost(self, reason: LossReason) -> None:
+        """The lease is lost. Called once, on the keeper's thread."""
+
+    def failed(self, error: StoreError) -> None:
+        """A renewal got no answer. Called for one lease of a batch only."""
 
 
 class Keeper:
@@ -59,30 +61,26 @@ class Keeper:
 
     # -- what the locker asks for ------------------------------------------------------------
 
-    def keep(
-        self,
-        lease: Lease,
-        ttl: float,
-        on_lost: OnLost,
-        on_failed: OnFailed,
-        now: float | None = None,
-    ) -> None:
-        """Renew `lease` for `ttl` seconds at a time, from now on.
-
-        The keeper calls `on_lost` once; `on_failed` for each renewal without an answer, but for
-        one lease of a batch only. `now`: what the clock says, where the caller has looked.
-        """
-        own, now = self._own(), self._clock() if now is None else now
+    def keep(self, kept: Kept, now: float) -> None:
+        """Renew a lease from now on; `now` is what the clock says."""
+        own, lease = self._own(), kept.lease
         # a slow answer has used up much of the time: half of what is left is soon enough
-        due = min(now + ttl / 3, (now + lease.deadline) / 2)
-        own.kept[lease] = _Kept(lease, ttl, on_lost, on_failed, due)
+        kept.due = due = min(now + kept.ttl / 3, (now + lease.deadline) / 2)
+        kept.leases = own
+        own.kept[lease] = kept
         if self._threads:
-            own.losses.set(lease.deadline, now)
-            own.renewals.set(due, now)
+            if lease.deadline < own.losses.time:
+                own.losses.set(lease.deadline)
+            if due < own.renewals.time:
+                own.renewals.set(due)
 
-    def drop(self, lease: Lease) -> None:
-        """Renew `lease` no more; a loss of it is told to nobody."""
-        self._own().kept.pop(lease, None)
+    def drop(self, kept: Kept) -> bool:
+        """Renew a lease no more, nor tell of its loss; `False`: it is another process's."""
+        own = self._own()
+        if kept.leases is not own:
+            return False
+        own.kept.pop(kept.lease, None)
+        return True
 
     def forget(self, holder: str) -> None:
         """Drop the lease of a holder that never came to know of it."""
@@ -129,7 +127,7 @@ class Keeper:
         lasting = [kept for kept in list(own.kept.values()) if kept.lease.reason is None]
         return min((kept.due for kept in lasting), default=math.inf)
 
-    def _renew_batch(self, own: _Leases, batch: list[_Kept]) -> None:
+    def _renew_batch(self, own: _Leases, batch: list[Kept]) -> None:
         sent = self._clock()
         batch = [kept for kept in batch if kept.lease.reason is None and kept.lease in own.kept]
         asked = [(kept.lease, kept.lease.wanted(sent, kept.ttl)) for kept in batch]
@@ -143,7 +141,7 @@ class Keeper:
             now, own.unanswered = self._clock(), True
             for kept in batch:
                 kept.due = now + max(kept.ttl / 12, 0.02)
-            batch[0].on_failed(error)
+            batch[0].failed(error)
             return
         own.unanswered = False
         for kept, (lease, ttl), outcome in zip(batch, asked, outcomes, strict=True):
@@ -157,16 +155,16 @@ class Keeper:
             else:  # it came too late, or is no answer at all
                 kept.due = self._clock() + max(kept.ttl / 12, 0.02)
 
-    def _lose(self, kept: _Kept, reason: LossReason) -> None:
+    def _lose(self, kept: Kept, reason: LossReason) -> None:
         if kept.lease.lose(reason):
-            kept.on_lost(reason)
+            kept.lost(reason)
 
 
 class _Leases:
     """The leases that one process keeps, and the threads that look after them."""
 
     def __init__(self, keeper: Keeper) -> None:
-        self.kept: dict[Lease, _Kept] = {}
+        self.kept: dict[Lease, Kept] = {}
         """Its own operations are atomic, a copy by `list` too, so nothing is locked."""
         self.unanswered = False
         self.losses = Alarm("celery-lock-clock", keeper.notify_losses, keeper._clock)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -14,8 +15,7 @@ from ..errors import StoreError, StoreUnavailable
 from ..events import Acquired, Lost, Observers, Released, StoreFailed, Subject
 from ..model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
 from ..model.clock import Clock, steady
-from ..model.per_process import PerProcess
-from .keeper import Keeper, OnLost
+from .keeper import Keeper, Kept
 from .pending_calls import NOT_YET, PendingCalls
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
@@ -25,6 +25,8 @@ LOOK_AGAIN = 1.0
 
 PATIENCE = 0.5
 """Seconds that a worker's main process waits for a dead child's key to be free."""
+
+OnLost = Callable[[LossReason], None]
 
 _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
@@ -46,14 +48,39 @@ class Ask(NamedTuple):
     """Called once if the lease is lost, before anybody else is told: an observer may be slow."""
 
 
-class Grant(NamedTuple):
+class Grant(Kept):
     """A lease, and the ask that it answers."""
 
-    lease: Lease
-    ask: Ask
-    sent: float
-    process: object
-    """The mark of the process that claimed: a child that its body forks has another one."""
+    __slots__ = ("ask", "locker", "sent")
+
+    def __init__(self, locker: Locker, lease: Lease, ask: Ask, ttl: float, sent: float) -> None:
+        super().__init__(lease, ttl)
+        self.locker = locker
+        self.ask = ask
+        self.sent = sent
+        """When the claim was sent, by the locker's clock."""
+
+    def lost(self, reason: LossReason) -> None:
+        """Let the claimant know, and then the observers."""
+        lease, ask = self.lease, self.ask
+        try:
+            if ask.on_lost is not None:
+                ask.on_lost(reason)
+        finally:  # where a test moves the keeper on in the body's own thread, that has raised
+            self.locker.observers.notify(
+                Lost(
+                    key=lease.key,
+                    subject=ask.subject,
+                    holder=lease.holder,
+                    token=lease.known_token,
+                    reason=reason,
+                    by=None,
+                )
+            )
+
+    def failed(self, error: StoreError) -> None:
+        """Let the observers know."""
+        self.locker.failed(self.ask, "renew", error, "retry")
 
 
 class Locker:
@@ -79,7 +106,6 @@ class Locker:
         self.pending = PendingCalls(clock=clock, threads=threads)
         self._clock = clock
         self._pause = pause
-        self._process = PerProcess(object)
 
     def move_on(self) -> float:
         """Do what the threads would have done by now; return when there is more to do."""
@@ -91,37 +117,31 @@ class Locker:
 
         `waited`: the seconds that the claimant has waited for it, for those who are told.
         """
-        claim, subject, at_most = ask.claim, ask.subject, ask.at_most
+        claim, at_most, clock = ask.claim, ask.at_most, self._clock
         ttl = claim.ttl
-        if at_most is not None:
-            claim = replace(claim, ttl=ttl_to_ask(ttl, at_most))
+        if at_most is not None and (asked := ttl_to_ask(ttl, at_most)) != ttl:
+            claim = replace(claim, ttl=asked)
             ask = ask._replace(claim=claim)
-        sent = self._clock()
+        sent = clock()
         try:
-            got = self.store.acquire(claim)
-            if isinstance(got, Held):
-                return got
-            now = self._clock()
-            got.arm(self._clock, sent, claim.ttl, at_most)
-            if got.reason_at(now) == "expired":
+            lease = self.store.acquire(claim)
+            if isinstance(lease, Held):
+                return lease
+            now = clock()
+            lease.arm(clock, sent, claim.ttl, at_most)
+            if lease.reason_at(now) == "expired":
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
-            grant = Grant(got, ask, sent, self._process())
-            self.keeper.keep(
-                got,
-                ttl,
-                lambda reason: self._lost(grant, reason),
-                lambda error: self._failed(subject, claim.key, "renew", error, "retry"),
-                now,
-            )
-            if not self.observers.only_counted(Acquired, subject):
+            grant = Grant(self, lease, ask, ttl, sent)
+            self.keeper.keep(grant, now)
+            if not self.observers.only_counted(Acquired, ask.subject):
                 self.observers.notify(
                     Acquired(
                         key=claim.key,
-                        subject=subject,
+                        subject=ask.subject,
                         holder=claim.holder,
-                        token=got.known_token,
+                        token=lease.known_token,
                         waited=waited,
                     )
                 )
@@ -129,7 +149,7 @@ class Locker:
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
             self._undo(claim)
-            self._failed(subject, claim.key, "acquire", error, ask.on_error)
+            self.failed(ask, "acquire", error, ask.on_error)
             raise
         except BaseException:
             # a time limit, a shutdown or Ctrl-C fell into the call
@@ -171,23 +191,22 @@ class Locker:
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
         """
-        if grant.process is not self._process():
+        if not self.keeper.drop(grant):
             return  # a child that the body forked: the key is its parent's
         lease, now = grant.lease, self._clock()
-        self.keeper.drop(lease)
         reason = lease.reason_at(now)
         if reason is not None and lease.lose(reason):
-            self._lost(grant, reason)  # it ended in this moment, before the keeper could tell
+            grant.lost(reason)  # it ended in this moment, before the keeper could tell
         lease.lose("released")
         held_on = reason in (None, "released")
         try:
             in_time = self.store.release(lease, end) and held_on
         except StoreError as error:
-            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
-            self._failed(grant.ask.subject, lease.key, "release", error, "retry")
+            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)
+            self.failed(grant.ask, "release", error, "retry")
             return
         except BaseException:  # a time limit or a shutdown fell into the call
-            self.pending.add(lambda: self.store.release(lease, end), for_=grant.ask.claim.ttl)
+            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)
             raise
         if in_time and self.observers.only_counted(Released, grant.ask.subject):
             return
@@ -245,35 +264,17 @@ class Locker:
 
     def _undo(self, claim: Claim) -> None:
         self.keeper.forget(claim.holder)
-        self.pending.add(lambda: self.store.undo(claim), for_=claim.ttl)
+        self.pending.add(partial(self.store.undo, claim), for_=claim.ttl)
 
-    def _lost(self, grant: Grant, reason: LossReason) -> None:
-        lease, ask = grant.lease, grant.ask
-        try:
-            if ask.on_lost is not None:
-                ask.on_lost(reason)
-        finally:  # where a test moves the keeper on in the body's own thread, that has raised
-            self.observers.notify(
-                Lost(
-                    key=lease.key,
-                    subject=ask.subject,
-                    holder=lease.holder,
-                    token=lease.known_token,
-                    reason=reason,
-                    by=None,
-                )
-            )
-
-    def _failed(
-        self, subject: Subject, key: str, call: str, error: StoreError, answer: str
-    ) -> None:
+    def failed(self, ask: Ask, call: str, error: StoreError, on_error: str) -> None:
+        """Let the observers know of a call that got no answer, and what is done about it."""
         self.observers.notify(
             StoreFailed(
-                key=key,
-                subject=subject,
+                key=ask.claim.key,
+                subject=ask.subject,
                 url=self.store.url,
                 call=call,
                 error=str(error),
-                answer=answer,
+                answer=on_error,
             )
         )

@@ -59,7 +59,7 @@ class PendingCalls:
         call = PendingCall(make, now, now + for_)
         own.waiting[call] = None
         if self._threads:
-            own.alarm.set(now, now)
+            own.alarm.set(now)
 
     def make_due(self) -> float:
         """Make the calls whose time has come; return when the next one's has."""

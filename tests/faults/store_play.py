@@ -100,7 +100,7 @@ def _play_body(
         with first.body(grant):
             time.sleep(BODY)
         ended = time.monotonic()
-        first.locker.keeper.drop(grant.lease)
+        first.locker.keeper.drop(grant)
         spoil()
         first.locker.pending.add(
             lambda: first.store.free(grant.lease.key, grant.ask.claim.holder), for_=TTL

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from celery_lock.engine import keeper
 from celery_lock.engine.alarm import Alarm
 from celery_lock.engine.keeper import Keeper
 from celery_lock.errors import StoreUnavailable
@@ -33,17 +34,23 @@ def engine() -> Engine:
     return Engine()
 
 
-class Kept:
-    """A lease in the keeper's hands, and what its holder is told."""
+class Kept(keeper.Kept):
+    """A lease in the keeper's hands, and what its holder hears of it."""
 
     def __init__(self, engine: Engine, key: str = "k", ttl: float = 30.0, **options: Any) -> None:
         at_most = options.pop("at_most", None)
         sent = engine.clock()
-        self.lease = engine.hold(key, task_id="id-1", ttl=ttl, **options)
+        super().__init__(engine.hold(key, task_id="id-1", ttl=ttl, **options), ttl)
         self.lease.arm(engine.clock, sent, ttl, at_most)
-        self.lost: list[str] = []
-        self.failed: list[Exception] = []
-        engine.keeper.keep(self.lease, ttl, self.lost.append, self.failed.append)
+        self.losses: list[str] = []
+        self.failures: list[Exception] = []
+        engine.keeper.keep(self, engine.clock())
+
+    def lost(self, reason: str) -> None:
+        self.losses.append(reason)
+
+    def failed(self, error: Exception) -> None:
+        self.failures.append(error)
 
 
 # -- renewals --------------------------------------------------------------------------------
@@ -69,9 +76,9 @@ def test_a_lease_that_has_ended_is_no_work_for_the_renewal_though_nobody_has_tol
 
     assert engine.keeper.renew() > engine.clock()
 
-    assert kept.lost == []
+    assert kept.losses == []
     engine.keeper.notify_losses()
-    assert kept.lost == ["expired"]
+    assert kept.losses == ["expired"]
 
 
 def test_a_body_of_ten_ttls_keeps_its_key(engine: Engine) -> None:
@@ -80,7 +87,7 @@ def test_a_body_of_ten_ttls_keeps_its_key(engine: Engine) -> None:
     engine.move(30)
 
     assert not kept.lease.lost
-    assert kept.lost == kept.failed == []
+    assert kept.losses == kept.failures == []
     assert engine.holder_of() == "id-1"
 
 
@@ -133,7 +140,7 @@ def test_a_slow_acquire_does_not_cost_the_lease_its_first_renewal(engine: Engine
     sent = engine.clock()
     engine.clock.move(2.5)
     lease.arm(engine.clock, sent, 3)
-    engine.keeper.keep(lease, 3, lambda reason: None, lambda error: None)
+    engine.keeper.keep(keeper.Kept(lease, 3), engine.clock())
 
     engine.move(10)
 
@@ -144,11 +151,11 @@ def test_a_lease_near_its_ceiling_is_renewed_up_to_it_and_no_more(engine: Engine
     kept = Kept(engine, ttl=3, at_most=5)
 
     engine.move(4.9)
-    assert kept.lost == []
+    assert kept.losses == []
     renewals = engine.store.calls.count("renew")
     engine.move(20)
 
-    assert kept.lost == ["at_most"]
+    assert kept.losses == ["at_most"]
     assert engine.store.calls.count("renew") == renewals
     assert engine.holder_of() is None
 
@@ -156,16 +163,19 @@ def test_a_lease_near_its_ceiling_is_renewed_up_to_it_and_no_more(engine: Engine
 def test_a_dropped_lease_is_renewed_no_more(engine: Engine) -> None:
     kept = Kept(engine, ttl=3)
 
-    engine.keeper.drop(kept.lease)
+    engine.keeper.drop(kept)
     engine.move(5)
 
     assert len(engine.keeper) == 0
     assert engine.store.calls.count("renew") == 0
-    assert kept.lost == []
+    assert kept.losses == []
 
 
 def test_dropping_what_is_not_there_is_nothing(engine: Engine) -> None:
-    engine.keeper.drop(Lease("k", "h", 1))
+    kept = Kept(engine)
+    engine.keeper.drop(kept)
+
+    assert engine.keeper.drop(kept)
     engine.keeper.forget("nobody")
 
     assert not engine.keeper.keeps("nobody")
@@ -186,8 +196,8 @@ def test_a_renewal_without_an_answer_is_tried_again_soon(engine: Engine) -> None
     engine.keeper.renew()
 
     assert kept.lease.remaining() > 11
-    assert kept.failed == [DOWN]
-    assert kept.lost == []
+    assert kept.failures == [DOWN]
+    assert kept.losses == []
 
 
 def test_one_of_a_batch_is_told_that_it_got_no_answer(engine: Engine) -> None:
@@ -197,7 +207,7 @@ def test_one_of_a_batch_is_told_that_it_got_no_answer(engine: Engine) -> None:
 
     engine.keeper.renew()
 
-    assert sum(len(kept.failed) for kept in leases) == 1
+    assert sum(len(kept.failures) for kept in leases) == 1
 
 
 def test_without_any_answer_a_lease_is_lost_at_its_deadline_and_not_before(engine: Engine) -> None:
@@ -206,10 +216,10 @@ def test_without_any_answer_a_lease_is_lost_at_its_deadline_and_not_before(engin
     deadline = kept.lease.deadline
 
     engine.move(deadline - engine.clock() - 0.01)
-    assert kept.lost == []
+    assert kept.losses == []
     engine.move(0.02)
 
-    assert kept.lost == ["expired"]
+    assert kept.losses == ["expired"]
     assert len(engine.keeper) == 0
 
 
@@ -231,7 +241,7 @@ def test_an_answer_after_the_deadline_revives_nothing(engine: Engine) -> None:
     engine.keeper.renew()
     engine.keeper.notify_losses()
 
-    assert kept.lost == ["expired"]
+    assert kept.losses == ["expired"]
     assert kept.lease.lost
 
 
@@ -243,7 +253,7 @@ def test_a_renewal_whose_answer_was_lost_costs_nothing(engine: Engine) -> None:
 
     engine.move(100)
 
-    assert kept.lost == []
+    assert kept.losses == []
     assert not kept.lease.lost
 
 
@@ -257,7 +267,7 @@ def test_an_outcome_that_is_none_neither_renews_nor_loses(engine: Engine, garbag
     again = engine.keeper.renew()
 
     assert kept.lease.deadline == deadline
-    assert kept.lost == []
+    assert kept.losses == []
     assert again > engine.clock()
 
 
@@ -272,7 +282,7 @@ def test_a_lease_that_the_store_gave_away_is_lost_at_once(engine: Engine) -> Non
 
     engine.keeper.renew()
 
-    assert kept.lost == ["taken"]
+    assert kept.losses == ["taken"]
     assert kept.lease.lost
     assert engine.holder_of() == "thief"
 
@@ -284,7 +294,7 @@ def test_one_lost_lease_of_a_batch_leaves_the_others(engine: Engine) -> None:
 
     engine.keeper.renew()
 
-    assert (first.lost, second.lost, third.lost) == ([], ["taken"], [])
+    assert (first.losses, second.losses, third.losses) == ([], ["taken"], [])
     assert len(engine.keeper) == 2
 
 
@@ -296,7 +306,7 @@ def test_a_loss_is_told_once(engine: Engine) -> None:
     engine.keeper.notify_losses()
     engine.keeper.renew()
 
-    assert kept.lost == ["expired"]
+    assert kept.losses == ["expired"]
 
 
 def test_a_lease_released_while_its_renewal_was_under_way_is_not_lost(engine: Engine) -> None:
@@ -304,14 +314,14 @@ def test_a_lease_released_while_its_renewal_was_under_way_is_not_lost(engine: En
     engine.clock.move(10)
 
     def overtaken(call: Callable[[], Any]) -> Any:
-        engine.keeper.drop(kept.lease)
+        engine.keeper.drop(kept)
         engine.free(kept.lease)
         return call()
 
     engine.store.instead("renew", do=overtaken)
     engine.keeper.renew()
 
-    assert kept.lost == []
+    assert kept.losses == []
 
 
 def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine: Engine) -> None:
@@ -320,7 +330,7 @@ def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine:
 
     def overtaken(call: Callable[[], Any]) -> Any:
         outcomes = call()
-        engine.keeper.drop(kept.lease)
+        engine.keeper.drop(kept)
         kept.lease.lose("released")
         return outcomes
 
@@ -328,7 +338,7 @@ def test_a_lease_released_before_its_renewal_was_answered_is_not_revived(engine:
     engine.keeper.renew()
 
     assert kept.lease.lost
-    assert kept.lost == []
+    assert kept.losses == []
     assert len(engine.keeper) == 0
 
 
@@ -351,6 +361,7 @@ def test_a_forked_child_keeps_nothing_of_its_parents(engine: Engine) -> None:
         return len(engine.keeper) == 0 and engine.keeper.renew() == math.inf
 
     assert holds_in_a_child(nothing_is_kept)
+    assert holds_in_a_child(lambda: not engine.keeper.drop(kept))
     engine.move(40)
     assert not kept.lease.lost
 
@@ -359,6 +370,17 @@ def test_a_forked_child_keeps_nothing_of_its_parents(engine: Engine) -> None:
 #
 # They wait in real time, and look at the test's clock when they wake: a slow machine makes these
 # tests slow, and never wrong.
+
+
+class Heard(keeper.Kept):
+    """A lease whose loss is heard of."""
+
+    def __init__(self, lease: Lease, ttl: float, on_lost: Callable[[str], object]) -> None:
+        super().__init__(lease, ttl)
+        self.on_lost = on_lost
+
+    def lost(self, reason: str) -> None:
+        self.on_lost(reason)
 
 
 class Running:
@@ -381,7 +403,7 @@ class Running:
         lease = self.store.acquire(Claim(key, "id-1#w#1#n", ttl))
         assert isinstance(lease, Lease)
         lease.arm(self.clock, sent, ttl)
-        self.keeper.keep(lease, ttl, lambda reason: void(on_lost(reason)), void)
+        self.keeper.keep(Heard(lease, ttl, on_lost), self.clock())
         return lease
 
     def is_quiet(self) -> None:
@@ -398,10 +420,6 @@ def waits(alarm: Alarm) -> bool:
     """Its thread waits for news."""
     with alarm._lock:
         return len(alarm._changed._waiters) == 1  # type: ignore[attr-defined]
-
-
-def void(anything: object) -> None:
-    """Take no notice."""
 
 
 @pytest.fixture
