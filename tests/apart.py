@@ -9,6 +9,11 @@ from typing import Any
 from celery import _state
 from kombu.transport.memory import Channel
 
+OF_TESTS = ("examples.", "tests.integration.locked_tasks")
+"""Modules whose tasks are no other test's; those of plain tasks hurt nobody."""
+
+_forgotten: dict[str, list[Callable[..., Any]]] = {}
+
 
 def forget_shared_tasks() -> None:
     """Share the tasks of tests and of the examples with no further app.
@@ -21,6 +26,13 @@ def forget_shared_tasks() -> None:
         body = inspect.getclosurevars(share).nonlocals.get("fun")  # builtin ones have none
         if _is_of_a_test(body):
             _state._on_app_finalizers.discard(share)
+            _forgotten.setdefault(getattr(body, "__module__", ""), []).append(share)
+
+
+def share_again(module: str) -> None:
+    """Share the tasks of a module of tests with the apps to come, for the one test that asks."""
+    for share in _forgotten.pop(module, []):
+        _state.connect_on_app_finalize(share)
 
 
 def forget_messages() -> None:
@@ -30,4 +42,4 @@ def forget_messages() -> None:
 
 def _is_of_a_test(body: Callable[..., Any] | None) -> bool:
     module = getattr(body, "__module__", None) or ""
-    return module.startswith("examples.") or "<locals>" in getattr(body, "__qualname__", "")
+    return module.startswith(OF_TESTS) or "<locals>" in getattr(body, "__qualname__", "")

@@ -269,8 +269,8 @@ UNDONE = (
     ),
     Guard(
         "undo: a claim that arrives later is refused though nobody has the key (Redis)",
-        "and not last and not marks and",
-        "and not last and",
+        "and not places and not marks and",
+        "and not places and",
         (REDIS,),
     ),
     Guard(
@@ -398,8 +398,8 @@ PERMITS = (
     ),
     Guard(
         "permits: the limit of a claim counts (memory)",
-        "min([claim.limit, *limits])",
-        "min([len(taken) + 1, *limits])",
+        "min([claim.limit, *(permit.limit for permit in taken)])",
+        "min([len(taken) + 1, *(permit.limit for permit in taken)])",
         (MEMORY,),
     ),
     Guard(
@@ -410,8 +410,8 @@ PERMITS = (
     ),
     Guard(
         "permits: the smallest limit of all alive counts (memory)",
-        "limits = [permit.limit for permit in taken]",
-        "limits: list[int] = []",
+        "min([claim.limit, *(permit",
+        "min([claim.limit, *(claim.limit for permit in ()), *(() and permit",
         (MEMORY,),
     ),
     Guard(

@@ -36,7 +36,7 @@ def read_state(text: str | None) -> KeyState:
     """Return the state of a key; raises `StoreError` for one that this release does not know."""
     if text is None:
         return FREE
-    read = _read(text, {"v", "permits", "token", "undone"})
+    read = _read(text, {"v", "permits", "undone"})
     permits = []
     for slot, one in enumerate(read.get("permits", ())):
         if not set(one) <= _PERMIT:
@@ -44,7 +44,7 @@ def read_state(text: str | None) -> KeyState:
         pairs = {name: tuple(one[name]) for name in ("took_over", "released_before") if name in one}
         permits.append(Permit(**{**asdict(_USUAL), **one, **pairs, "slot": slot}))
     undone = tuple((str(holder), int(until)) for holder, until in read.get("undone", ()))
-    return KeyState(tuple(permits), read.get("token", 0), undone)
+    return KeyState(tuple(permits), undone)
 
 
 def write_state(state: KeyState) -> str:
@@ -57,7 +57,7 @@ def write_state(state: KeyState) -> str:
         }
         for permit in state.permits
     ]
-    return _write({"v": LAYOUT, "permits": permits, "token": state.token, "undone": state.undone})
+    return _write({"v": LAYOUT, "permits": permits, "undone": state.undone})
 
 
 def read_tombstone(text: str | None, clock: Interval) -> Tombstone | None:

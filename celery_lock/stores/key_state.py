@@ -64,15 +64,16 @@ class KeyState:
 
     permits: tuple[Permit, ...] = ()
     """Those that were ever given, in the order of their slots, without gaps."""
-    token: int = 0
-    """The highest token of permits that are no longer remembered."""
     undone: tuple[tuple[str, int], ...] = ()
     """Holders whose claim was undone, each until when it is refused should it still arrive."""
 
     @property
     def last_token(self) -> int:
-        """The highest token that was ever given."""
-        return max([self.token, *(permit.token for permit in self.permits)])
+        """The highest token that was ever given.
+
+        The permit that has it is forgotten only as a higher one is given.
+        """
+        return max((permit.token for permit in self.permits), default=0)
 
 
 FREE = KeyState()

@@ -147,10 +147,11 @@ def _load(entry: EntryPoint) -> StoreFactory:
         factory: StoreFactory = entry.load()
     except ImportError as error:
         extra = next(iter(entry.extras), None)
-        if extra is None or (error.name or "").partition(".")[0] == "celery_lock":
+        package = (error.name or "").partition(".")[0]
+        if extra is None or package in ("", "celery_lock"):
             raise
         raise LockConfigurationError(
-            f"the store {entry.name}:// needs the package {error.name}, which is not installed:"
+            f"the store {entry.name}:// needs the package {package}, which is not installed:"
             f' pip install "celery-lock[{extra}]"'
         ) from error
     return factory

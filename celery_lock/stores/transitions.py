@@ -168,10 +168,7 @@ def _met(
             return Met.TASK, permit
     if heir is not None:
         return None, None
-    own_floor = _own_floor(state, claim, lo)
-    limits = [permit.limit for permit in taken]
-    limits += [own_floor.limit] if own_floor is not None else []
-    if len(taken) + 1 <= min([claim.limit, *limits]):
+    if len(taken) + 1 <= min([claim.limit, *(permit.limit for permit in taken)]):
         return None, None
     unsure = next((permit for permit in live if permit.unconfirmed), None)
     return (Met.OTHER, first) if unsure is None else (Met.UNCONFIRMED, unsure)
@@ -223,7 +220,7 @@ def _settled(state: KeyState, lo: int, settle: int) -> KeyState:
         permits.pop()
     if len(permits) == len(state.permits):
         return state
-    return replace(state, permits=tuple(permits), token=state.last_token)
+    return replace(state, permits=tuple(permits))
 
 
 def _with(state: KeyState, permit: Permit) -> KeyState:

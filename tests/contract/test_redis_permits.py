@@ -124,7 +124,7 @@ def test_places_that_are_long_free_are_forgotten(
 
     lease = held(store, limit=1)
 
-    assert set(client.hkeys(STATE)) <= {*"kdpcuterl"}
+    assert set(client.hkeys(STATE)) <= {*"kdpcuter"}
     assert lease.token == int(client.hget(STATE, "t") or 0)
 
 

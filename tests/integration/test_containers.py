@@ -18,12 +18,18 @@ from pytest_celery import (
 )
 from pytest_docker_tools import container, fxtr
 
+from tests.apart import share_again
 from tests.integration import locked_tasks
 from tests.integration.keys import Keys, keys_at
 from tests.integration.locked_tasks import TTL, ship
 
 ENOUGH = 30.0
 """Seconds for a result on a busy machine."""
+
+
+@pytest.fixture(autouse=True)
+def _shared() -> None:
+    share_again(locked_tasks.__name__)
 
 
 @pytest.fixture

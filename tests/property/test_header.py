@@ -51,6 +51,7 @@ headers = st.builds(
     given=st.booleans(),
     beat=st.none() | ticks,
     first_published=st.none() | finite,
+    first_mark=st.none() | names,
 )
 
 

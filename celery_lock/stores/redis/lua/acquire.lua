@@ -14,10 +14,10 @@
 --            publication; whom it met: empty where nobody has ever had the key)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local e, t, c, x, places, last, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
-  'n', 'l', 'z'))
+local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
+  'n', 'z'))
 
-if not x and not places and not last and not marks and not KEYS[2] and ARGV[6] == '0'
+if not x and not places and not marks and not KEYS[2] and ARGV[6] == '0'
     and ARGV[8] == '1' and c ~= '' and not (e and tonumber(e) > now)
     and not (t and tonumber(t) >= now) then
   -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
@@ -73,7 +73,7 @@ end
 local count = tonumber(places) or (t and 1 or 0)
 local own, heir, resting, copy, same, unsure, first, lowest
 local permits, taken, free_at = {}, 0, nil
-local smallest, last_token = limit, tonumber(last) or 0
+local smallest, last_token = limit, 0
 for slot = 0, count - 1 do
   local one = permit(slot)
   permits[slot + 1] = one
@@ -95,7 +95,6 @@ for slot = 0, count - 1 do
     end
   elseif mine and one.floor > now then
     resting = resting or one
-    smallest = math.min(smallest, one.limit)
   end
   if one.barring > now then
     taken = taken + 1
@@ -176,7 +175,6 @@ while count > 1 do
   redis.call('HDEL', KEYS[1], 'k' .. i, 'd' .. i, 'p' .. i, 'c' .. i, 'u' .. i, 't' .. i, 'e' .. i,
     'r' .. i, 'x' .. i, 'a' .. i, 's' .. i, 'm' .. i, 'f' .. i, 'g' .. i, 'h' .. i)
   one.x, one.forgotten, count = nil, true, count - 1
-  redis.call('HSET', KEYS[1], 'l', last_token)
 end
 if marks and not marked then
   redis.call('HDEL', KEYS[1], 'z')

@@ -1,6 +1,6 @@
 -- What the scripts of leases have in common: it stands where they say "-- shared.lua".
--- KEYS  1 state of a key (hash). Of the key: n places in use (1: left out), l highest token of
---         permits that are forgotten, w watched until, z undone claims ("holder until" a line).
+-- KEYS  1 state of a key (hash). Of the key: n places in use (1: left out), w watched
+--         until, z undone claims ("holder until" a line).
 --         Of each permit, with its slot behind the letter (slot 0: the letter alone): k task id,
 --         d node, p pid, c nonce, u publication, t token, e lease ends at (0: freed or undone;
 --         left out, or minus the time: given back), r release before ("nonce token"); and with
