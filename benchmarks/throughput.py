@@ -24,7 +24,7 @@ from .sizes import Sizes
 
 __all__ = ["measure"]
 
-SLOTS = 2
+CONCURRENCY = 2
 """Child processes, or threads, of the worker."""
 AT_ONCE = 10
 """Tasks of a kind that are published in a row, before it is another one's turn."""
@@ -80,8 +80,9 @@ def measure(server: Server, sizes: Sizes, pool: str, directory: Path) -> Section
         names.throughput(pool),
         f"Throughput, pool {pool}",
         f"{sizes.tasks * len(run[names.PLAIN]):,} empty tasks of each kind, published and then run"
-        f" by one worker with {SLOTS} slots; broker and locks are on one server. Ratios are to a"
-        f" plain task; the one with {names.PINGS_IN_BODY} shows what the round trips alone cost."
+        f" by one worker with a concurrency of {CONCURRENCY}; broker and locks are on one server."
+        f" Ratios are to a plain task; the one with {names.PINGS_IN_BODY} shows what the round"
+        " trips alone cost."
         " celery-once and celery-singleton take their lock as they publish, and none when the task"
         " runs.",
         names.PLAIN,
@@ -124,7 +125,7 @@ def _tasks(server: Server) -> ModuleType:
 @contextmanager
 def _worker(server: Server, pool: str, directory: Path) -> Iterator[Child]:
     argv = [sys.executable, "-m", "celery", "-A", "benchmarks.tasks", "worker"]
-    argv += ["--pool", pool, "--concurrency", str(SLOTS), "--loglevel", "WARNING"]
+    argv += ["--pool", pool, "--concurrency", str(CONCURRENCY), "--loglevel", "WARNING"]
     argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     env = {key: value for key, value in os.environ.items() if not key.startswith("CELERY_")}
     with Child(argv, directory / f"worker-{pool}.log", env=env) as worker:

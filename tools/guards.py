@@ -979,7 +979,7 @@ MESSAGES = (
         (UNIT + "transports.py",),
     ),
     Guard(
-        "the header of an earlier attempt does not count",
+        "the header of an earlier publication does not count",
         "if header.nesting == nesting and header.retries == retries:",
         "if True:",
         (UNIT + "header.py",),
@@ -1552,7 +1552,7 @@ TICKS = (
         (UNIT + "tick_runs.py",),
     ),
     Guard(
-        "a tick says for which attempt it is one, so that its retry runs",
+        "a tick says for which publication it is one, so that its retry runs",
         "publication: str | None = carried(survives=_MESSAGE",
         "publication: str | None = carried(survives=_MESSAGE | _RETRY",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),

@@ -1,4 +1,4 @@
-"""A key is left to an heir: the next attempt of a task, which has not come yet."""
+"""A key is left to an heir: the next retry of a task, which has not come yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Inheriting(StoreFixture):
         return lease.token
 
     def the_next(self, key: str) -> Claim:
-        """The claim of the attempt that the key was left to."""
+        """The claim of the retry that the key was left to."""
         return replace(self.a_claim(key, task="task-1"), heir_of=HEIR)
 
     def test_a_key_that_is_left_to_an_heir_is_taken(self, store: LockStore, key: str) -> None:
@@ -34,7 +34,7 @@ class Inheriting(StoreFixture):
         assert (held.holder, held.live) == (HEIR, True)
         assert 0 < held.expires_in <= 30
 
-    def test_the_next_attempt_takes_it_over(self, store: LockStore, key: str) -> None:
+    def test_the_next_retry_takes_it_over(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.HEIRS)
         first = self.left(store, key)
 
@@ -52,7 +52,7 @@ class Inheriting(StoreFixture):
 
         assert self.refused(store, self.the_next(key)).holder == second.holder
 
-    def test_another_attempt_is_no_heir(self, store: LockStore, key: str) -> None:
+    def test_another_retry_is_no_heir(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.HEIRS)
         self.left(store, key)
         other = replace(

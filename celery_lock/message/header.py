@@ -125,7 +125,7 @@ class Header:
 
 
 _FIRST = Header()
-"""Of a first attempt that nobody has told anything yet."""
+"""Of a message that says nothing of its lock yet."""
 _SURVIVES: dict[str, Survives] = {one.name: one.metadata["survives"] for one in fields(Header)}
 _READERS = {one.name: read for one in fields(Header) if (read := one.metadata["read"])}
 _OURS = {"v", *_READERS}

@@ -20,7 +20,7 @@ def tick_header(
     """Return the value of our header for one tick of a schedule.
 
     Two messages of one tick have the same publication, whoever sent them: the second is a copy of
-    the first. So it is for this attempt of the task alone; a retry is a message of its own.
+    the first. A retry of the task is a message of its own.
 
     Args:
         space: keeps apps apart that have an entry of the same name; usually the app's name.

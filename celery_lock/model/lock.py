@@ -25,7 +25,7 @@ class Scope(str, Enum):
     WHILE_RUNNING = "while_running"
     """The worker takes it, the body runs, the worker gives it back."""
     ACROSS_RETRIES = "across_retries"
-    """The worker takes it as the first attempt starts, keeps it through the pauses between
+    """The worker takes it as the task starts for the first time, keeps it through the pauses before
     retries, and gives it back when the task has ended for good."""
 
 
@@ -69,7 +69,7 @@ class Lock:
     queue_ttl: Duration | None = None
     """Seconds that a task which is to be retried keeps its key at most while nobody runs it, with
     `ACROSS_RETRIES`; default: a day, or until the task expires. It has to be longer than a pause
-    between two attempts and the wait in the queue. Longer still: a retry that is lost (a purged
+    before a retry and its wait in the queue. Longer still: a retry that is lost (a purged
     queue) blocks the key for longer. Shorter: another task may come in between."""
     on_lost: Literal["flag", "interrupt"] = "flag"
     """What is done to the body when its lease is lost, besides the event and the log line.
@@ -100,7 +100,7 @@ class Lock:
                 put(self, name, seconds(value, f"Lock({name})"))
         if self.queue_ttl is not None and self.scope is not Scope.ACROSS_RETRIES:
             raise LockConfigurationError(
-                f"Lock(queue_ttl={self.queue_ttl:g}) counts between the attempts of a task, but"
+                f"Lock(queue_ttl={self.queue_ttl:g}) counts between a task and its retry, but"
                 f" with Scope.{Scope(self.scope).name} nothing is held there; write"
                 " scope=Scope.ACROSS_RETRIES, or leave queue_ttl out"
             )

@@ -60,7 +60,7 @@ def end_of(delivery: Delivery, ending: Ending) -> End | None:
         remember=remember,
         result_due=ending.result_due,
         heir=heir,
-        heir_ttl=_keep(delivery) if heir else 0.0,
+        heir_ttl=_heir_ttl(delivery) if heir else 0.0,
     )
 
 
@@ -105,7 +105,7 @@ def _key_of(delivery: Delivery, signature: Any) -> str | None:
         return None
 
 
-def _keep(delivery: Delivery) -> float:
+def _heir_ttl(delivery: Delivery) -> float:
     longest, expires = delivery.bound.queue_ttl, delivery.request.expires
     if expires is None:
         return longest

@@ -64,7 +64,7 @@ class Actor:
         """What a task records."""
         run, lease, claim = uuid.uuid4().hex, grant.lease, grant.ask.claim
         known = {"run": run, "key": lease.key, "pid": os.getpid()}
-        known |= {"task_id": claim.task_id, "publication": claim.publication, "attempt": 0}
+        known |= {"task_id": claim.task_id, "publication": claim.publication, "retry_no": 0}
         self.sent.append(claim.task_id)
         tell(self.book, "start", token=lease.token, **known)
         try:

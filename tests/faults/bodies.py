@@ -30,7 +30,7 @@ LINGER = 5.0
 FOREVER = 25.0
 """Seconds after which a body that waits for its fault gives up, and the row is wrong."""
 CLEANUP = 0.2
-"""Seconds that an attempt goes on after it has sent the next one."""
+"""Seconds that a run goes on after it has sent its retry."""
 
 
 class TryAgain(Exception):
@@ -95,7 +95,7 @@ def told(task: Any, book: str, key: str, seconds: float = 0.0) -> Iterator[Note]
         "start",
         task_id=request.id,
         publication=publication_of(request, header, locks_of(task.app).transport),
-        attempt=request.retries,
+        retry_no=request.retries,
         token=lease.token if lease else None,
         holder=lease.holder if lease else None,
         redelivered=bool((request.delivery_info or {}).get("redelivered")),

@@ -21,7 +21,7 @@ class Run:
     key: str
     task_id: str
     publication: str
-    attempt: int
+    retry_no: int
     pid: int
     start: float
     end: float | None = None
@@ -91,7 +91,7 @@ def _grew(earlier: Run, later: Run) -> bool:
     assert earlier.token is not None
     assert later.token is not None
     # a lease that is kept across retries is one lease, and has one token
-    kept = earlier.task_id == later.task_id and earlier.attempt < later.attempt
+    kept = earlier.task_id == later.task_id and earlier.retry_no < later.retry_no
     return later.token > earlier.token or (kept and later.token == earlier.token)
 
 
@@ -143,7 +143,7 @@ def _run(
         key=line["key"],
         task_id=line["task_id"],
         publication=line["publication"],
-        attempt=line["attempt"],
+        retry_no=line["retry_no"],
         pid=line["pid"],
         start=line["at"],
         end=end,

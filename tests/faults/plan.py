@@ -31,16 +31,17 @@ class Session:
     def play(self, setup: Setup) -> Iterator[Outcome]:
         """Play them all."""
         first = self.batches[0][0]
-        # one slot: one body at a time, and for a fault of the whole worker a worker for each
+        # with a concurrency of one there is one body at a time, and for a fault of the whole worker
+        # there is a worker for each
         takes = [one for rows in self.batches for one in _takes(rows)]
-        slots = max(len(rows) * len(twins) for rows, twins in takes)
+        concurrency = max(len(rows) * len(twins) for rows, twins in takes)
         trials: list[Trial] = []
         if first.ending.alone:
             for some, twins in takes:
-                with target_of(setup, first.ending, first.pool, slots) as target:
+                with target_of(setup, first.ending, first.pool, concurrency) as target:
                     trials += play(target, some, twins)
         else:
-            with target_of(setup, first.ending, first.pool, slots) as target:
+            with target_of(setup, first.ending, first.pool, concurrency) as target:
                 for some, twins in takes:
                     trials += play(target, some, twins)
         yield from judged([row for rows in self.batches for row in rows], trials)

@@ -192,13 +192,13 @@ def _redeliveries(folder: Path, broker: str, store: str, scale: Scale) -> Iterat
     }
     with ExitStack() as stack:
 
-        def start(*queues: str, slots: int = 4, broker: str = broker) -> Worker:
+        def start(*queues: str, concurrency: int = 4, broker: str = broker) -> Worker:
             worker = Worker(
                 APP,
                 folder,
                 broker=broker,
                 backend=store,
-                concurrency=slots,
+                concurrency=concurrency,
                 queues=queues,
                 args=["--prefetch-multiplier=2"],
                 env=env,
@@ -218,9 +218,12 @@ def play_redis(server: RedisServer, db: int, folder: Path, scale: Scale) -> list
     half = 0.75 * scale.visibility
     """So long that a copy may exist."""
     with _redeliveries(folder, url, url, scale) as setup, Sweeper(setup.app):
-        doomed = setup.start("doomed", slots=2)
-        cold = setup.start("cold", slots=2)
-        first, second = setup.start("pair", slots=7), setup.start("pair", "held", slots=7)
+        doomed = setup.start("doomed", concurrency=2)
+        cold = setup.start("cold", concurrency=2)
+        first, second = (
+            setup.start("pair", concurrency=7),
+            setup.start("pair", "held", concurrency=7),
+        )
         for worker in (doomed, cold, first, second):
             worker.wait_ready()
 
@@ -275,9 +278,9 @@ def play_rabbit(
         Proxy(rabbit.port) as wire,
         _redeliveries(folder, rabbit.url_for(vhost), store, scale) as setup,
     ):
-        near = setup.start("wired", slots=2, broker=rabbit.url_for(vhost, port=wire.port))
-        doomed = setup.start("doomed", slots=2)
-        other = setup.start("other", slots=4)
+        near = setup.start("wired", concurrency=2, broker=rabbit.url_for(vhost, port=wire.port))
+        doomed = setup.start("doomed", concurrency=2)
+        other = setup.start("other", concurrency=4)
         for worker in (near, doomed, other):
             worker.wait_ready()
         setup.send(CUT, "wired", "returns", scale.body)

@@ -69,11 +69,11 @@ class Target:
 
 
 @contextmanager
-def target_of(setup: Setup, ending: Ending, pool: Pool, slots: int) -> Iterator[Target]:
+def target_of(setup: Setup, ending: Ending, pool: Pool, concurrency: int) -> Iterator[Target]:
     """A worker that runs; it is killed at the end."""
     wire = Proxy(setup.server.port) if ending.fault == "lose machine" else None
     soft = SOFT if ending.fault == "soft" else 0.0
-    worker, queue = setup.worker(pool, slots, args=ending.worker, soft=soft, wire=wire)
+    worker, queue = setup.worker(pool, concurrency, args=ending.worker, soft=soft, wire=wire)
     try:
         worker.start()
         yield Target(setup, worker, queue, wire)

@@ -75,7 +75,7 @@ class Setup:
     def worker(
         self,
         pool: Pool,
-        slots: int,
+        concurrency: int,
         *,
         args: Sequence[str] = (),
         soft: float = 0.0,
@@ -89,7 +89,7 @@ class Setup:
             broker=self.server.url_for(self.db, port=wire.port if wire else None),
             backend=self.server.url_for(self.db, port=wire.port if wire else None),
             pool=pool,
-            concurrency=slots,
+            concurrency=concurrency,
             queues=[queue],
             args=args,
             env={**_env(self.kind, self.control, soft), app_module.FACTS: str(self.facts)},

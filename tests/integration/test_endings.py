@@ -124,10 +124,10 @@ def one_key(setup: Setup, tmp_path: Path) -> OneKey:
     return OneKey(setup, tmp_path / "book.jsonl", uuid.uuid4().hex[:8])
 
 
-def test_a_retry_does_not_meet_the_lock_of_the_attempt_that_sent_it(
+def test_a_retry_does_not_meet_the_lock_of_the_run_that_sent_it(
     target: Target, one_key: OneKey
 ) -> None:
-    """The first attempt goes on for a while after it has sent the second one."""
+    """The first run goes on for a while after it has sent the second one."""
     task_id = one_key.send("locked.early", target.queue, "retries")
 
     last = one_key.ended(task_id)

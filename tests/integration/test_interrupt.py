@@ -22,7 +22,7 @@ from tests.services.fixtures import WorkerFactory
 from tests.services.worker import Pool
 
 APP = "tests.integration.apps.lost_app"
-SLOTS: dict[Pool, int] = {"prefork": 4, "threads": 16, "gevent": 16, "solo": 1}
+CONCURRENCY: dict[Pool, int] = {"prefork": 4, "threads": 16, "gevent": 16, "solo": 1}
 BRIEF: dict[Pool, int] = {"prefork": 200, "threads": 200, "gevent": 60, "solo": 40}
 """Bodies that end with their lease: five hundred in all."""
 QUICK = 30
@@ -48,8 +48,8 @@ class OnePool:
         return [f"{each['task']}[{each['id']}]" for each in headers]
 
     def goes_on(self) -> None:
-        """It acknowledges what it had and runs the next tasks, in all of its slots."""
-        sent = [self.send("look", n) for n in range(2 * SLOTS[self.pool])]
+        """It acknowledges what it had and runs the next tasks, in all that it has of its pool."""
+        sent = [self.send("look", n) for n in range(2 * CONCURRENCY[self.pool])]
         assert [result.get(timeout=QUICK) for result in sent] == list(range(len(sent)))
         wait_for(
             lambda: not self.unacknowledged(),
@@ -67,7 +67,7 @@ def setups(
     folder = tmp_path_factory.mktemp("history")
     made = {}
     with ExitStack() as stack:
-        for db, (pool, slots) in enumerate(SLOTS.items()):
+        for db, (pool, concurrency) in enumerate(CONCURRENCY.items()):
             url, history = module_redis.url_for(db), History(folder / pool)
             worker = module_worker_factory(
                 APP,
@@ -75,7 +75,7 @@ def setups(
                 broker=url,
                 backend=url,
                 pool=pool,
-                concurrency=slots,
+                concurrency=concurrency,
                 env=history.env,
                 args=["--prefetch-multiplier=1"],
             )
@@ -88,7 +88,7 @@ def setups(
         yield made
 
 
-@pytest.fixture(params=SLOTS)
+@pytest.fixture(params=CONCURRENCY)
 def setup(setups: dict[str, OnePool], request: pytest.FixtureRequest) -> OnePool:
     return setups[request.param]
 

@@ -315,7 +315,7 @@ def test_nothing_more_is_lost_with_a_lock_when_store_and_broker_are_away(
     lost = count_lost(sides, EACH, f"store and broker {fault}", capsys)
     early, _ = sides
     assert lost["late locked"] == lost["late plain"] == 0
-    # a worker that dies loses what it had acknowledged: what its two slots were at
+    # a worker that dies loses what it had acknowledged: what its two processes were at
     assert lost["early locked"] <= (lost["early plain"] + 2 if early.died else 0)
 
 
@@ -401,7 +401,7 @@ def kept(
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_a_message_that_is_kept_in_its_slot_fails_visibly_when_the_worker_stops(
+def test_a_message_that_is_kept_in_its_process_fails_visibly_when_the_worker_stops(
     kept: Callable[[Pool], tuple[RedisServer, Side, Any]], pool: Pool
 ) -> None:
     server, side, result = kept(pool)
@@ -416,7 +416,7 @@ def test_a_message_that_is_kept_in_its_slot_fails_visibly_when_the_worker_stops(
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_a_message_that_is_kept_in_its_slot_runs_when_the_servers_are_back(
+def test_a_message_that_is_kept_in_its_process_runs_when_the_servers_are_back(
     kept: Callable[[Pool], tuple[RedisServer, Side, Any]], pool: Pool
 ) -> None:
     server, _, result = kept(pool)

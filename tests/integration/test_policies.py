@@ -337,7 +337,9 @@ def test_a_header_that_is_none_of_ours_fails_the_task_and_says_why(
 # -- the same task again ------------------------------------------------------------------------
 
 
-def test_a_retry_that_overtakes_its_own_attempt_waits_for_it(setup: PolicySetup, key: str) -> None:
+def test_a_retry_that_overtakes_the_run_before_it_waits_for_it(
+    setup: PolicySetup, key: str
+) -> None:
     sent = setup.send("retried", key)
 
     assert sent.get(timeout=20) == [1, []]

@@ -170,7 +170,7 @@ CASES: dict[str, Case] = {
     "reply_to": _with(reply_to="replies.to.here"),
     "parents": _with(root_id="root", parent_id="parent"),
     "shown arguments": _with(argsrepr="(<secret>)", kwargsrepr="{}"),
-    "a later attempt": _with(retries=2),
+    "a later retry": _with(retries=2),
     "countdown": _with(countdown=0.2),
     "not on disk": _with(delivery_mode=1),
     "AMQP properties": _with(app_id="shop", message_id="m1", type="t", timestamp=1_700_000_000),
@@ -266,7 +266,7 @@ def test_a_message_sent_again_is_the_same_message(hops: Hops, broker: str, case:
 def test_a_message_sent_again_runs_at_last_with_the_retries_it_had(hops: Hops) -> None:
     retries = {case: {one[2] for one in results} for case, results in hops.results.items()}
 
-    assert retries.pop("a later attempt") == {2}
+    assert retries.pop("a later retry") == {2}
     assert set().union(*retries.values()) == {0}
 
 

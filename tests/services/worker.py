@@ -32,7 +32,7 @@ class Worker(Service):
         directory: where it runs (first on the import path) and where its log is.
         broker, backend: URLs; given as CELERY_BROKER_URL and CELERY_RESULT_BACKEND, which Celery
             reads unless the app names its own.
-        pool, concurrency: as Celery's; solo has one slot whatever is said.
+        pool, concurrency: as Celery's; solo runs one task at a time whatever is said.
         queues: what it consumes from; default: the app's own.
         args: further options of `celery worker`.
         env: further variables for the process.

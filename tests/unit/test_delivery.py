@@ -98,7 +98,7 @@ def test_one_message_in_two_queues_is_two_publications() -> None:
 
 
 @ANY
-def test_without_properties_it_is_the_task_and_its_attempt(transport: Transport) -> None:
+def test_without_properties_it_is_the_task_and_its_retry_number(transport: Transport) -> None:
     assert publication_of(request(), Header(), transport) == "id-1.0.0"
 
 

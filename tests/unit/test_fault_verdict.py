@@ -47,7 +47,12 @@ class WrittenTrials:
             if twin in ("both", trial.twin):
                 name = f"{task_id}-{start}"
                 told = {"run": name, "key": trial.key, "task_id": task_id, "publication": name}
-                more = {"pid": 7, "attempt": 0, "token": token or round(start * 10), "holder": name}
+                more = {
+                    "pid": 7,
+                    "retry_no": 0,
+                    "token": token or round(start * 10),
+                    "holder": name,
+                }
                 tell(trial.book, "start", **told, **{**more, "at": start})
                 if end is not None:
                     tell(trial.book, "end", **told, how=how, lost=lost, **{"at": end})

@@ -83,7 +83,9 @@ def test_a_conflict_counts_and_remembers_when_the_first_one_was() -> None:
 
 
 @pytest.mark.parametrize(("retries", "nesting"), [(1, 0), (0, 1), (2, 2)])
-def test_what_was_written_for_an_earlier_attempt_does_not_count(retries: int, nesting: int) -> None:
+def test_what_was_written_for_an_earlier_publication_does_not_count(
+    retries: int, nesting: int
+) -> None:
     written = Header("k", "tag-1", 5, 100.0, 2).write()
 
     assert read(written, retries=retries, nesting=nesting) == Header(
@@ -91,7 +93,7 @@ def test_what_was_written_for_an_earlier_attempt_does_not_count(retries: int, ne
     )
 
 
-def test_what_was_written_for_this_attempt_counts() -> None:
+def test_what_was_written_for_this_publication_counts() -> None:
     header = Header("k", "tag-1", 5, 100.0, retries=2, nesting=1)
 
     assert read(header.write(), retries=2, nesting=1) == header

@@ -12,7 +12,7 @@ from tests.faults.history import Finding, Run, find, read, runs_of
 
 def run(start: float, end: float | None, token: int | None = None, **more: Any) -> Run:
     name = more.pop("name", f"run-{start}")
-    known = {"key": "k", "task_id": name, "publication": name, "attempt": 0, "pid": 1}
+    known = {"key": "k", "task_id": name, "publication": name, "retry_no": 0, "pid": 1}
     return Run(name=name, start=start, end=end, token=token, **{"how": "done", **known, **more})
 
 
@@ -81,12 +81,12 @@ def test_a_token_that_does_not_grow_is_found(token: int) -> None:
     assert not found.clean
 
 
-def test_the_next_attempt_of_a_task_may_keep_its_lease() -> None:
+def test_the_next_retry_of_a_task_may_keep_its_lease() -> None:
     first = run(0, 1, 7, task_id="t", how="again")
 
-    assert find([first, run(2, 3, 7, task_id="t", attempt=1)]).clean
-    assert not find([first, run(2, 3, 7, task_id="t", attempt=0)]).clean
-    assert not find([first, run(2, 3, 6, task_id="t", attempt=1)]).clean
+    assert find([first, run(2, 3, 7, task_id="t", retry_no=1)]).clean
+    assert not find([first, run(2, 3, 7, task_id="t", retry_no=0)]).clean
+    assert not find([first, run(2, 3, 6, task_id="t", retry_no=1)]).clean
 
 
 def test_plain_tasks_have_no_tokens_to_compare() -> None:
@@ -137,7 +137,7 @@ def test_a_publication_that_was_cut_once_is_not_double() -> None:
 
 
 def line(what: str, at: float, **more: Any) -> dict[str, Any]:
-    known = {"run": "r1", "key": "k", "task_id": "t", "publication": "p", "attempt": 0, "pid": 7}
+    known = {"run": "r1", "key": "k", "task_id": "t", "publication": "p", "retry_no": 0, "pid": 7}
     return {"what": what, "at": at, **known, **more}
 
 

@@ -211,7 +211,7 @@ def test_a_retry_that_is_revoked_frees_the_key_that_was_kept_for_it(engine: Engi
     assert holder_of(engine) is None
 
 
-def test_a_first_attempt_that_is_revoked_frees_nothing(engine: Engine) -> None:
+def test_a_first_run_that_is_revoked_frees_nothing(engine: Engine) -> None:
     hold(engine, THE_CHILDS)
     request = a_request(engine, Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES))
     request.is_revoked = True

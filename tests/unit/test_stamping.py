@@ -119,7 +119,7 @@ def test_a_time_that_is_there_already_is_kept(make_app: MakeApp) -> None:
     assert published(app) == sent
 
 
-def test_a_retry_keeps_the_time_of_the_first_attempt(make_app: MakeApp) -> None:
+def test_a_retry_keeps_the_time_of_the_first_run(make_app: MakeApp) -> None:
     app = make_app()
     sent = {"v": 1, "first_published": 5.0, "retries": 0, "nesting": 0}
 
