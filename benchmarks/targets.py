@@ -12,18 +12,24 @@ __all__ = [
     "CYCLE",
     "CYCLE_OF_REDIS_PY",
     "GAP",
+    "HELD",
+    "PROCESSOR",
     "PUBLISHING",
     "WORKER",
     "Verdict",
     "verdicts",
 ]
 
-CYCLE = 1.8
-"""Of two raw PINGs, at most."""
-CYCLE_OF_REDIS_PY = 0.75
+CYCLE = 1.45
+"""Of two raw PINGs, at most, with the whole engine."""
+CYCLE_OF_REDIS_PY = 0.72
 """Of redis-py's Lock, at most."""
-WORKER = 0.97
-"""Of a plain task's throughput, at least."""
+WORKER = 1.0
+"""Of the throughput of a task whose body takes redis-py's Lock, at least."""
+PROCESSOR = 0.6
+"""Of the processor time that redis-py's Lock in the body adds to a plain task, at most."""
+HELD = 320
+"""Bytes of a key that is held, at most."""
 PUBLISHING = 0.98
 """The same: publishing does nothing for a lock, and this much is the measuring's own."""
 GAP = 1.0
@@ -44,6 +50,7 @@ def verdicts(results: Results) -> list[Verdict]:
     return [
         *_of_cycle(results),
         *_of_renewal(results),
+        *_of_memory(results),
         *_of_throughput(results),
         *_of_beats(results),
     ]
@@ -51,7 +58,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def _of_cycle(results: Results) -> Iterator[Verdict]:
     cycle = results.section(names.CYCLE)
-    ours = _ratio(cycle.row(names.STORE).cells[names.MICROSECONDS])
+    ours = _ratio(cycle.row(names.ENGINE).cells[names.MICROSECONDS])
     theirs = _ratio(cycle.row(names.REDIS_PY_LOCK).cells[names.MICROSECONDS])
     yield _at_most(f"acquire and release, of {names.PINGS}", ours, CYCLE)
     yield _at_most(
@@ -70,10 +77,21 @@ def _of_throughput(results: Results) -> Iterator[Verdict]:
     for section in results.sections:
         if not section.name.startswith(names.throughput("")):
             continue
+        theirs = section.row(names.REDIS_PY).cells
         for name in (names.TEMPLATE, names.DIGEST):
             cells, what = section.row(name).cells, f"{section.title}: {name}"
-            yield _at_least(f"{what}, worker", _ratio(cells[names.WORKER]), WORKER)
+            ahead = _ratio(cells[names.WORKER]) / _ratio(theirs[names.WORKER])
+            yield _at_least(f"{what}, worker, of {names.REDIS_PY}", ahead, WORKER)
             yield _at_least(f"{what}, publisher", _ratio(cells[names.PUBLISHER]), PUBLISHING)
+            if names.PROCESSOR in cells:  # some systems do not say what a process has used
+                added, theirs_added = (_ratio(c[names.PROCESSOR]) - 1 for c in (cells, theirs))
+                added_of = f"{what}, processor time added, of {names.REDIS_PY}"
+                yield _at_most(added_of, added / theirs_added, PROCESSOR)
+
+
+def _of_memory(results: Results) -> Iterator[Verdict]:
+    held = results.section(names.MEMORY).row(names.STORE).cells[names.HELD].value.median
+    yield _at_most("bytes of a key that is held", held, HELD)
 
 
 def _of_beats(results: Results) -> Iterator[Verdict]:

@@ -66,7 +66,9 @@ def copy_checkout(to: Path) -> Path:
     return to
 
 
-def run_tests(copy: Path, tests: Iterable[str], *, stop: bool) -> tuple[int, str]:
+def run_tests(
+    copy: Path, tests: Iterable[str], *, stop: bool, within: float = HANGS
+) -> tuple[int, str]:
     """Run these tests in a copy; return pytest's status and output (-1: it hung)."""
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-rfE", "--tb=no"]
     command += ["-p", "no:cacheprovider", "--timeout=60", *(["-x"] if stop else []), *tests]
@@ -92,7 +94,7 @@ def run_tests(copy: Path, tests: Iterable[str], *, stop: bool) -> tuple[int, str
     )
     RUNNING.add(process)
     try:
-        out, _ = process.communicate(timeout=HANGS)
+        out, _ = process.communicate(timeout=within)
     except subprocess.TimeoutExpired:
         end(process)
         out, _ = process.communicate()
@@ -177,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{len(chosen)} guards; first all {len(tests)} test selections with them in place",
             flush=True,
         )
-        status, out = run_tests(first, tests, stop=False)
+        status, out = run_tests(first, tests, stop=False, within=5 * HANGS)
         copies.put(first)
         if status != 0:
             print(out)
