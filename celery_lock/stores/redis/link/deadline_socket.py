@@ -21,25 +21,28 @@ class ConnectionLost(Exception):
 class DeadlineSocket:
     """Sends and receives until `ends`, by the clock that the socket's own waits go by."""
 
-    __slots__ = ("_sock", "_timeout", "close", "ends")
+    __slots__ = ("_shortest", "_sock", "_timeout", "close", "ends")
 
     def __init__(self, sock: socket.socket, ends: float, close: Callable[[], None]) -> None:
         self.ends = ends
         self.close = close
         """Ends the connection; in a forked child, for the child alone."""
         self._sock = sock
-        self._timeout = -1.0
+        self._timeout = self._shortest = -1.0
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
-        sent, whole = 0, len(data)
-        while sent < whole:
+        rest: bytes | memoryview = data
+        while True:
             self._set_timeout()
             try:
                 # sendall() of a TLS socket would wait anew for each piece
-                sent += self._sock.send(memoryview(data)[sent:] if sent else data)
+                sent = self._sock.send(rest)
             except OSError as error:
                 raise _failure(error) from error
+            if sent == len(rest):
+                return
+            rest = memoryview(rest)[sent:]
 
     def receive(self) -> bytes:
         """Return what comes next, at least one byte."""
@@ -54,11 +57,12 @@ class DeadlineSocket:
 
     def _set_timeout(self) -> None:
         left = self.ends - monotonic()
-        if left <= 0:
-            raise DeadlineExceeded
         # settimeout is a system call: spared while the old one is right to 3 %
-        if not 0.97 * self._timeout <= left <= self._timeout:
+        if not self._shortest <= left <= self._timeout:
+            if left <= 0:
+                raise DeadlineExceeded
             self._timeout = left * 1.01
+            self._shortest = 0.97 * self._timeout
             self._sock.settimeout(self._timeout)
 
 

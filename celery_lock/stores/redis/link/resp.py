@@ -87,13 +87,13 @@ class Reader:
     def read(self) -> Reply:
         """Return the next reply; raise `ErrorReply` if it is an error."""
         line = self._line()
-        kind, rest = line[:1], line[1:]
+        kind = line[:1]
         if kind == b"-":
-            raise ErrorReply(rest.decode("utf-8", "replace"))
+            raise ErrorReply(line[1:].decode("utf-8", "replace"))
         if kind == b"+":
-            return rest
+            return line[1:]
         try:
-            number = int(rest)
+            number = int(line[1:])
         except ValueError:
             raise ProtocolError(line[:64]) from None
         if kind == b":":
@@ -111,6 +111,8 @@ class Reader:
             raise ProtocolError(f"a list with the error {error}".encode()) from error
 
     def _line(self) -> bytes:
+        if self._at == len(self._data):  # the usual case: the replies before have been read
+            self._data, self._at = self._source.receive(), 0
         end = self._data.find(b"\r\n", self._at)
         while end < 0:
             self._more()
