@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError, did_you_mean
-from .json_form import digest, text_of
+from .json_form import SHORT_BITS, digest, text_of
 from .message_context import BEAT, BUCKET, MessageContext, reader_of
 from .parameters import Parameters
 from .template import CONTROL, LONE, Field, Template
@@ -43,6 +43,9 @@ def template_over(
         for field in template.fields
     ]
     pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
+    if len(pairs) == 1:  # the usual template
+        ((first, only),) = pairs
+        return lambda bound, context: f"{first}{only.text(bound, context)}{last}"
 
     def write(bound: Mapping[str, Any], context: MessageContext) -> str:
         pieces: list[str] = []
@@ -123,7 +126,7 @@ class _OfMessage(_Written):
 class _Value(_Written):
     """A field that is an argument of the call."""
 
-    __slots__ = ("_name", "_open")
+    __slots__ = ("_digits", "_name", "_open", "_whole")
 
     def __init__(
         self, field: Field, template: Template, parameters: Parameters, special: re.Pattern[str]
@@ -131,6 +134,10 @@ class _Value(_Written):
         super().__init__(field, template, parameters, special)
         self._name = self._resolve()
         self._open = self._name in (parameters.rest, parameters.extra)
+        self._whole = not (field.path or field.digested or parameters.has_model(self._name))
+        """It shows the argument as it is: a `str` is itself in JSON, and an `int` too."""
+        self._digits = not special.search("-0123456789")
+        """No `int` has a character that must not be shown as it is."""
         if self._name == parameters.rest and field.path and not field.path[0].isdecimal():
             raise template.wrong(
                 f"has the field {{{field.written}}} for task {parameters.task!r}, but "
@@ -153,6 +160,17 @@ class _Value(_Written):
             f"has the field {{{self._field.written}}}, but task {has.task!r} has no {head!r}"
             f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
         )
+
+    def text(self, bound: Mapping[str, Any], context: MessageContext) -> str:
+        """Return what the key shows of this argument."""
+        if self._whole:  # the usual field: the rest would come to the same
+            value = bound[self._name]
+            kind = type(value)
+            if kind is int and self._digits and value.bit_length() < SHORT_BITS:
+                return str(value)
+            if kind is str and not self._special.search(value):
+                return value  # type: ignore[no-any-return]  # a `str`
+        return super().text(bound, context)
 
     def _value(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         return text_of(self._form(bound))

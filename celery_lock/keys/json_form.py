@@ -20,11 +20,12 @@ from uuid import UUID
 
 from kombu.utils.json import JSONEncoder, object_hook
 
-__all__ = ["canonical", "digest", "json_form", "text_of"]
+__all__ = ["SHORT_BITS", "canonical", "digest", "json_form", "text_of"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNCHANGED = (bool, float, type(None))
-_SHORT_BITS = 2048  # above this `str()` of an int may be forbidden: sys.set_int_max_str_digits
+SHORT_BITS = 2048
+"""Above this `str()` of an int may be forbidden: `sys.set_int_max_str_digits`."""
 
 _write: Callable[[Any], str] = JSONEncoder().encode
 _read: Callable[[str], Any] = json.JSONDecoder(object_hook=object_hook).decode
@@ -42,7 +43,7 @@ def json_form(value: Any) -> Any:
         return value
     if kind is str and (value.isascii() or not _SURROGATE.search(value)):
         return value  # (two lone surrogates may be one character after the journey)
-    if kind is int and value.bit_length() < _SHORT_BITS:
+    if kind is int and value.bit_length() < SHORT_BITS:
         return value
     return _read(_write(value))
 

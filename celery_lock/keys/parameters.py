@@ -76,6 +76,8 @@ class Parameters:
         # This is `signature.bind` for the everyday call, at a fifth of its cost. Whatever is
         # not everyday is left to `signature.bind`, and so is finding the words for a mistake.
         given = len(args)
+        if given == self._count == len(self._positions) and not kwargs:
+            return dict(zip(self._positions, args, strict=True))
         if given > len(self._positions):
             return self._bind_slowly(args, kwargs)
         bound = self._defaults.copy()
@@ -99,6 +101,10 @@ class Parameters:
             ) from exc
         found.apply_defaults()
         return dict(found.arguments)
+
+    def has_model(self, name: str) -> bool:
+        """Whether the argument `name` is a pydantic one."""
+        return self._models.get(name) is not None
 
     def form(self, name: str, value: Any, shown: str = "") -> Any:
         """Return the JSON form of the argument `name`, a pydantic one through its model.

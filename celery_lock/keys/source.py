@@ -18,6 +18,7 @@ from .template import UNPRINTABLE, Template
 __all__ = ["KeySource", "check_declared_key", "check_key", "compile_key"]
 
 _LONGEST = 1024  # bytes
+_SURELY_FITS = _LONGEST // 4  # characters: none has more than four bytes
 _HEAD = 64  # bytes of a longer key that stay readable
 _CUT = "%~"  # no template can write this, for `%` is always followed by two hex digits
 _DIGITS = 32
@@ -65,6 +66,8 @@ class KeySource:
         item that is not there, control characters, nothing).
         """
         key = self._write(self._parameters.bind(args, kwargs), context)
+        if 0 < len(key) <= _SURELY_FITS and _CUT not in key and not UNPRINTABLE.search(key):
+            return key  # nearly every one
         why = _unusable(key)
         if why:
             raise LockError(

@@ -252,3 +252,27 @@ def test_nan_is_one_key_in_a_template_and_in_a_digest() -> None:
 
     assert key.render((math.nan,), {}) == key.render((float("nan"),), {}) == "user:nan"
     assert digests.render((math.nan,), {}) == digests.render((float("nan"),), {})
+
+
+def whole(value): ...
+
+
+def item(values): ...
+
+
+@steadily
+@given(value=values, template=st.sampled_from(["k:{}", "k-{}-1", "{}", "k1{}2:{}"]))
+@example(-1, "k-{}-1")
+@example("a\ud800", "{}")
+@example("", "{}")
+@example("%~" + 32 * "a", "{}")
+def test_an_argument_is_written_as_an_item_of_one_would_be(value: Any, template: str) -> None:
+    """A whole argument that is a `str` or an `int` takes a way of its own."""
+
+    def written(field: str, task: Callable[..., Any], argument: Any) -> object:
+        try:
+            return source(template.replace("{}", f"{{{field}}}"), task).render((argument,), {})
+        except LockError as error:
+            return type(error)
+
+    assert written("value", whole, value) == written("values[x]", item, {"x": value})

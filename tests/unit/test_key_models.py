@@ -47,6 +47,13 @@ class Picky(pydantic.BaseModel):  # type: ignore[name-defined, misc]
         raise KeyError("secret")
 
 
+class Name(pydantic.RootModel[str]):  # type: ignore[name-defined, misc]
+    @pydantic.field_validator("root")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()
+
+
 @dataclass(frozen=True)
 class Line:
     skus: frozenset[str]
@@ -225,3 +232,11 @@ def test_a_key_function_gets_none_for_an_optional_model() -> None:
     def task(order: Order | None = None): ...
 
     assert source(task, lambda order: f"o{order}").render((), {}) == "oNone"
+
+
+def test_a_model_of_a_mere_string_is_asked_as_well() -> None:
+    def task(name: Name): ...
+
+    keys = source(task, "n:{name}")
+
+    assert keys.render(("ABC",), {}) == keys.render((Name("abc"),), {}) == "n:abc"
