@@ -594,14 +594,14 @@ LIFETIMES = (
     ),
     Guard(
         "a claim is for a ttl that a store can keep",
-        'checked(self.ttl, "ttl")\n        checked(self.at_least, "at_least")',
-        'checked(self.at_least, "at_least")',
+        'checked(ttl, "ttl")\n        checked(at_least, "at_least")',
+        'checked(at_least, "at_least")',
         (MEMORY,),
     ),
     Guard(
         "a claim has an at_least that a store can keep",
-        'checked(self.ttl, "ttl")\n        checked(self.at_least, "at_least")',
-        'checked(self.ttl, "ttl")',
+        'checked(ttl, "ttl")\n        checked(at_least, "at_least")',
+        'checked(ttl, "ttl")',
         (MEMORY,),
     ),
     Guard(
@@ -968,8 +968,8 @@ DECLARED = (
 MESSAGES = (
     Guard(
         "each delivery is a holder of its own (nonce)",
-        'f"{here.random}{next(here.deliveries):x}"',
-        '"0"',
+        "{here.between}{next(here.deliveries):x}",
+        "{here.between}0",
         (UNIT + "delivery.py",),
     ),
     Guard(

@@ -17,12 +17,15 @@ from .transports import Transport
 __all__ = ["in_canvas", "new_holder", "publication_of"]
 
 
-def new_holder(request: Any) -> Holder:
-    """Return a holder of its own for this delivery: a copy of the message is somebody else."""
-    here = _here()
-    node = str(request.hostname or "").replace("#", "_")
-    nonce = f"{here.random}{next(here.deliveries):x}"
-    return Holder(str(request.id), node, here.pid, nonce)
+def new_holder(request: Any) -> str:
+    """Return a holder of its own for this delivery, in the form in which `Holder` is written.
+
+    A copy of the message is somebody else.
+    """
+    here, hostname = _here(), request.hostname
+    if hostname != here.hostname:
+        here.move(hostname)
+    return f"{request.id}{here.between}{next(here.deliveries):x}"
 
 
 class _Here:
@@ -33,9 +36,17 @@ class _Here:
     """
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.random = urlsafe_b64encode(os.urandom(6)).decode()
         self.deliveries = count()
+        self.between = ""
+        """What stands between the task id and the number of the delivery."""
+        self.hostname: Any = None
+        self._random = urlsafe_b64encode(os.urandom(6)).decode()
+        self.move(None)
+
+    def move(self, hostname: Any) -> None:
+        """Be the node of this name from now on; a process has one, and a test several."""
+        self.between = str(Holder("", str(hostname or ""), os.getpid(), self._random))
+        self.hostname = hostname
 
 
 _here = PerProcess(_Here)

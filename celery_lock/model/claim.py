@@ -11,7 +11,7 @@ from .holder import task_id_of
 __all__ = ["Claim", "End", "Held", "HeldPermit", "Met"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Claim:
     """One holder's wish for a key. Raises `ValueError` for a time that no store can keep."""
 
@@ -35,9 +35,32 @@ class Claim:
     """How many leases of the key may live at once, this one included. The smallest limit of all
     that live counts, so no lease ever has more companions than it was claimed with."""
 
-    def __post_init__(self) -> None:
-        checked(self.ttl, "ttl")
-        checked(self.at_least, "at_least")
+    def __init__(
+        self,
+        key: str,
+        holder: str,
+        ttl: float,
+        at_least: float = 0.0,
+        publication: str = "",
+        watching: bool = False,
+        copy_since: str | None = None,
+        heir_of: str = "",
+        limit: int = 1,
+    ) -> None:
+        checked(ttl, "ttl")
+        checked(at_least, "at_least")
+        # each run makes one: the init of a frozen dataclass takes five times as many steps
+        self.__dict__.update(
+            key=key,
+            holder=holder,
+            ttl=ttl,
+            at_least=at_least,
+            publication=publication,
+            watching=watching,
+            copy_since=copy_since,
+            heir_of=heir_of,
+            limit=limit,
+        )
 
     @property
     def task_id(self) -> str:

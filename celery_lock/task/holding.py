@@ -83,7 +83,7 @@ class Holding:
         delivery, bound = self._delivery, self._delivery.bound
         claim = Claim(
             key=delivery.key,
-            holder=str(new_holder(delivery.request)),
+            holder=new_holder(delivery.request),
             ttl=bound.ttl,
             at_least=bound.at_least,
             publication=delivery.publication,

@@ -25,11 +25,15 @@ def tagged(tag: Any, **changes: Any) -> Context:
     return request(properties={"delivery_tag": tag}, **changes)
 
 
+def nonce(request: Context) -> str:
+    return Holder.parse(new_holder(request)).nonce
+
+
 # -- holders ---------------------------------------------------------------------------------
 
 
 def test_a_holder_says_which_task_runs_where() -> None:
-    holder = new_holder(request())
+    holder = Holder.parse(new_holder(request()))
 
     assert (holder.task_id, holder.node, holder.pid) == ("id-1", "w1@host", os.getpid())
 
@@ -37,31 +41,35 @@ def test_a_holder_says_which_task_runs_where() -> None:
 def test_each_delivery_is_somebody_else() -> None:
     same = request()
 
-    assert len({str(new_holder(same)) for _ in range(100)}) == 100
+    assert len({new_holder(same) for _ in range(100)}) == 100
 
 
 def test_a_forked_child_never_has_a_holder_of_its_parents() -> None:
     """Nor one that its parent will have: task id and node are the same, and a pid comes again."""
-    ours = {new_holder(request()).nonce[:8] for _ in range(3)}
+    ours = {nonce(request())[:8] for _ in range(3)}
 
     assert len(ours) == 1
-    assert holds_in_a_child(lambda: new_holder(request()).nonce[:8] not in ours)
+    assert holds_in_a_child(lambda: nonce(request())[:8] not in ours)
+
+
+def test_a_forked_child_says_its_own_process() -> None:
+    assert holds_in_a_child(lambda: Holder.parse(new_holder(request())).pid == os.getpid())
 
 
 def test_a_holder_is_short_and_says_who_it_is_in_letters_that_any_place_takes() -> None:
     """The store keeps one for each key: a value of over 64 bytes would cost it a table."""
-    nonce = new_holder(request()).nonce
-
-    assert re.fullmatch(r"[A-Za-z0-9_-]{8}[0-9a-f]{1,8}", nonce)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{8}[0-9a-f]{1,8}", nonce(request()))
 
 
 @pytest.mark.parametrize("id", ["id-1", "nightly#2024#1", "#", "with space"])
 @pytest.mark.parametrize("hostname", ["w1@host", "w#1@host", None, ""])
 def test_a_holder_can_be_read_back_whatever_it_is_called(id: str, hostname: str | None) -> None:
-    holder = new_holder(request(id=id, hostname=hostname))
+    written = new_holder(request(id=id, hostname=hostname))
 
-    assert Holder.parse(str(holder)) == holder
+    holder = Holder.parse(written)
+    assert str(holder) == written
     assert holder.task_id == id
+    assert holder.node == (hostname or "").replace("#", "_")
 
 
 # -- publications ----------------------------------------------------------------------------
