@@ -278,6 +278,15 @@ def test_only_the_policies_list_the_kinds_of_decision() -> None:
     }
 
 
+def test_a_run_has_a_branch_for_every_kind_of_decision() -> None:
+    """One that it does not know fails the task, which is right for `fail()` alone."""
+    from celery_lock.policies import KINDS
+
+    known = words_of_code(PACKAGE / "task" / "run.py")
+
+    assert {kind.__name__ for kind in KINDS} - known == {"fail"}
+
+
 # -- files and words -------------------------------------------------------------------------
 
 
