@@ -42,7 +42,7 @@ def read_state(text: str | None) -> KeyState:
         if not set(one) <= _PERMIT:
             raise _unknown(set(one) - _PERMIT)
         pairs = {name: tuple(one[name]) for name in ("took_over", "released_before") if name in one}
-        permits.append(Permit(**{**asdict(_USUAL), **one, **pairs, "slot": slot}))
+        permits.append(Permit(**{**vars(_USUAL), **one, **pairs, "slot": slot}))
     undone = tuple((str(holder), int(until)) for holder, until in read.get("undone", ()))
     return KeyState(tuple(permits), undone)
 
@@ -52,7 +52,7 @@ def write_state(state: KeyState) -> str:
     permits = [
         {
             name: value
-            for name, value in asdict(permit).items()
+            for name, value in vars(permit).items()
             if name != "slot" and value != getattr(_USUAL, name)
         }
         for permit in state.permits
