@@ -8,24 +8,25 @@ lines on it: `how-to/write-a-store.md` builds one.
 
 from __future__ import annotations
 
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..errors import StoreUnavailable
 from ..model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
 from ..model.durations import checked
 from . import entries, transitions
+from .entry_names import EntryNames
 from .key_state import Interval, KeyState, micro, taken_until
+from .redacted import redacted
 
-__all__ = ["Entry", "Move", "SteppedStore"]
+__all__ = ["FEATURES", "Entry", "Move", "SteppedStore"]
 
 T = TypeVar("T")
 
-SHARDS = 32
-"""Over how many entries the names of a space are spread. More makes a change of one record of
-thousands cheaper, and the list of all names dearer."""
+FEATURES = frozenset(Feature) - {Feature.WATCH}
+"""What every store of this kind promises."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Entry:
 
 Move = Callable[[Sequence[str | None], Interval], tuple[T, Mapping[str, Entry]]]
 """What is done in one step: it is shown the entries' texts (`None`: there is none) and the time,
-and returns the answer and what to write. It has no side effects, so it may be called again."""
+and returns the answer and what to write: some of these entries. It has no side effects, so it may
+be called again."""
 
 
 class SteppedStore(ABC):
@@ -47,34 +49,45 @@ class SteppedStore(ABC):
 
     It has every feature but `Feature.WATCH`: a subclass that can wait overrides `watch`, and says
     so in its `features`.
+
+    Args:
+        url: where it is; nobody is shown more of it than the server.
+        deadline: seconds that one step may take at most.
+        prefix: what the names of all entries begin with.
     """
 
-    SETTLE = 2.0
-    """Seconds for which an undone claim is refused should it still arrive: the longest that one
-    call may be on its way."""
     GRACE = 60.0
     """Seconds that the state of a key outlives its use. Its token is the memory that keeps tokens
     growing when the clock is set back by less than this, and its marks answer a release that is
     sent again. Longer costs space for each key."""
 
+    def __init__(self, url: str, *, deadline: float, prefix: str) -> None:
+        self._url = redacted(url)
+        self._names = EntryNames(prefix)
+        self.deadline = deadline
+        """An undone claim is refused for so long should it still arrive."""
+
     @abstractmethod
-    def step(self, names: Sequence[str], move: Move[T]) -> T:
+    def step(self, names: Sequence[str], move: Move[T], within: float) -> T:
         """Read the entries of these names, let `move` look at them, write what it returns.
 
         All at once: nobody else reads or writes one of these entries in between. Raises a
         `StoreError` for whatever goes wrong, and then nothing was written, or it is not known
-        whether it was.
+        whether it was; `StoreUnavailable` when it has taken `within` seconds.
+
+        No name is given twice, and there may be none. Names and texts are ASCII, one line each,
+        and a name has at most 1,000 characters.
         """
 
     @property
-    @abstractmethod
     def url(self) -> str:
         """Where it is, without a password."""
+        return self._url
 
     @property
     def features(self) -> frozenset[Feature]:
         """What it promises."""
-        return frozenset(Feature) - {Feature.WATCH}
+        return FEATURES
 
     @property
     def coarse(self) -> float:
@@ -97,19 +110,21 @@ class SteppedStore(ABC):
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        names = [_state(claim.key)]
+        names = [self._names.state(claim.key)]
         if claim.copy_since is not None:
-            names.append(_tombstone(claim.key, claim.publication))
+            names.append(self._names.tombstone(claim.key, claim.publication))
 
         def move(
             texts: Sequence[str | None], clock: Interval
         ) -> tuple[Lease | Held, Mapping[str, Entry]]:
             state = entries.read_state(texts[0])
             tombstone = entries.read_tombstone(texts[1], clock) if len(texts) > 1 else None
-            after, answer = transitions.acquire(state, claim, tombstone, clock, micro(self.SETTLE))
+            after, answer = transitions.acquire(
+                state, claim, tombstone, clock, micro(self.deadline)
+            )
             return answer, self._changed(claim.key, state, after, clock)
 
-        return self.step(names, move)
+        return self.step(names, move, self.deadline)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -134,10 +149,16 @@ class SteppedStore(ABC):
                 writes.update(self._changed(key, before[key], states[key], clock))
             return outcomes, writes
 
-        return self.step([_state(key) for key in keys], move)
+        seconds = self.deadline if within is None else min(within, self.deadline)
+        if seconds <= 0:
+            raise StoreUnavailable(self.url, "there was no time left to ask it")
+        return self.step([self._names.state(key) for key in keys], move, seconds)
 
     def release(self, lease: Lease, end: End | None = None) -> bool:
         """Give the key back; `False`: it was no longer held."""
+        names = [self._names.state(lease.key)]
+        if end is not None and end.publication:
+            names.append(self._names.tombstone(lease.key, end.publication))
 
         def move(texts: Sequence[str | None], clock: Interval) -> tuple[bool, Mapping[str, Entry]]:
             state = entries.read_state(texts[0])
@@ -146,10 +167,10 @@ class SteppedStore(ABC):
             if end is not None and end.publication:
                 until = clock[1] + micro(end.remember)
                 text = entries.write_tombstone(transitions.complete(end, clock), until)
-                writes[_tombstone(lease.key, end.publication)] = Entry(text, until)
+                writes[names[1]] = Entry(text, until)
             return freed, writes
 
-        return self.step([_state(lease.key)], move)
+        return self.step(names, move, self.deadline)
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
@@ -161,26 +182,27 @@ class SteppedStore(ABC):
             after, had = transitions.free(state, key, holder, clock, floor=floor)
             return had, self._changed(key, state, after, clock)
 
-        return self.step([_state(key)], move)
+        return self.step([self._names.state(key)], move, self.deadline)
 
     def undo(self, claim: Claim) -> None:
         """Take back a claim whose answer is not known."""
 
         def move(texts: Sequence[str | None], clock: Interval) -> tuple[None, Mapping[str, Entry]]:
             state = entries.read_state(texts[0])
-            after = transitions.undo(state, claim, clock, micro(self.SETTLE))
+            after = transitions.undo(state, claim, clock, micro(self.deadline))
             return None, self._changed(claim.key, state, after, clock)
 
-        self.step([_state(claim.key)], move)
+        self.step([self._names.state(claim.key)], move, self.deadline)
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
         return self.step(
-            [_state(key)],
+            [self._names.state(key)],
             lambda texts, clock: (
                 transitions.peek(entries.read_state(texts[0]), key, clock),
                 {},
             ),
+            self.deadline,
         )
 
     def watch(self, key: str, timeout: float) -> None:
@@ -191,7 +213,8 @@ class SteppedStore(ABC):
 
     def change(self, change: Change) -> Changed:
         """Write a record if it is as expected, and say how it stands."""
-        name, index = _record(change.space, change.name), _index(change.space, change.name)
+        name = self._names.record(change.space, change.name)
+        index = self._names.index(change.space, change.name)
 
         def move(
             texts: Sequence[str | None], clock: Interval
@@ -206,7 +229,7 @@ class SteppedStore(ABC):
                 index: Entry(entries.write_index(known), max(known.values())),
             }
 
-        return self.step([name, index], move)
+        return self.step([name, index], move, self.deadline)
 
     def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
         """Return these records in this order, and the time."""
@@ -220,7 +243,8 @@ class SteppedStore(ABC):
             return (found, clock[1] / 1e6), {}
 
         unique = list(dict.fromkeys(names))
-        return self.step([_record(space, name) for name in unique], move)
+        entry_names = [self._names.record(space, name) for name in unique]
+        return self.step(entry_names, move, self.deadline)
 
     def names(self, space: str) -> list[str]:
         """Name all records of a space that are alive."""
@@ -230,7 +254,7 @@ class SteppedStore(ABC):
         ) -> tuple[list[str], Mapping[str, Entry]]:
             return sorted(name for text in texts for name in entries.read_index(text, clock)), {}
 
-        return self.step([_shard(space, number) for number in range(SHARDS)], move)
+        return self.step(self._names.indexes(space), move, self.deadline)
 
     # -- words -------------------------------------------------------------------------------
 
@@ -244,24 +268,4 @@ class SteppedStore(ABC):
         if after is before:
             return {}
         until = max(taken_until(after), clock[1]) + micro(self.GRACE)
-        return {_state(key): Entry(entries.write_state(after), until)}
-
-
-def _state(key: str) -> str:
-    return f"lock:{key}"
-
-
-def _tombstone(key: str, publication: str) -> str:
-    return f"tombstone:{len(key)}:{key}:{publication}"
-
-
-def _record(space: str, name: str) -> str:
-    return f"record:{len(space)}:{space}:{name}"
-
-
-def _index(space: str, name: str) -> str:
-    return _shard(space, zlib.crc32(name.encode("utf-8", "surrogatepass")) % SHARDS)
-
-
-def _shard(space: str, number: int) -> str:
-    return f"index:{number}:{space}"
+        return {self._names.state(key): Entry(entries.write_state(after), until)}
