@@ -13,6 +13,7 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
     rabbit_server   that RabbitMQ itself (5 s to start, once); `url_for`, `new_vhost`
     module_vhost    a VirtualHost of it that the tests of a module share
     fresh_rabbit    a RabbitServer that the test may kill, pause, restart; "/" is empty and its own
+    postgres_server the session's PostgreSQL (2 s to start, once); who ends it starts it again
     proxy_factory   `proxy_factory(server.port)`: a Proxy, which delays, swallows, drops replies,
                     loses one reply, cuts, refuses; `server.url_for(port=proxy.port)` goes through
 

@@ -7,6 +7,8 @@ missing=''
 [ -n "${REDIS_SERVER:-}" ] || command -v redis-server >/dev/null 2>&1 || missing="redis-server"
 [ -n "${RABBITMQ_SERVER:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
     command -v rabbitmq-server >/dev/null 2>&1 || missing="$missing rabbitmq-server"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ||
+    missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
@@ -29,6 +31,7 @@ fi
 for name in $missing; do
     case $name in
     redis-server) how='apt-get install redis-server, or brew install redis; or set $REDIS_SERVER' ;;
+    postgresql) how='apt-get install postgresql, or brew install postgresql' ;;
     *) how='apt-get install rabbitmq-server, or brew install rabbitmq; or set $RABBITMQ_SERVER' ;;
     esac
     echo "missing for the tests: $name ($how)" >&2

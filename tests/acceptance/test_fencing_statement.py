@@ -1,18 +1,17 @@
-"""The statement that compares the fencing token, in SQLite and, where that is, in PostgreSQL."""
+"""The statement that compares the fencing token, in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from examples.fencing import books
 from tests.acceptance.blocks import ROOT
-from tests.acceptance.postgres_server import PostgresServer, can_run
 from tests.services import wait_for
+from tests.services.postgres_server import PostgresServer
 
 
 def test_a_later_token_wins_in_sqlite_and_the_same_lease_may_write_twice(tmp_path: Path) -> None:
@@ -26,14 +25,6 @@ def test_a_later_token_wins_in_sqlite_and_the_same_lease_may_write_twice(tmp_pat
     assert database.balance(1) == 980
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    if not can_run():
-        pytest.skip("PostgreSQL is not installed here (initdb, postgres and psql)")
-    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 SQL = (ROOT / "examples" / "fencing" / "postgresql.sql").read_text(encoding="utf-8")
 TABLE, UPDATE, UPSERT = (part + ";" for part in re.sub(r"(?m)^--.*\n", "", SQL).split(";")[:3])
 TOKEN = 1_795_426_760_328_216
@@ -41,11 +32,11 @@ TOKEN = 1_795_426_760_328_216
 
 
 @pytest.fixture
-def table(postgres: PostgresServer) -> PostgresServer:
+def table(postgres_server: PostgresServer) -> PostgresServer:
     """The table of the example, with one user, whose last token is TOKEN."""
     fresh = f"DROP TABLE IF EXISTS points; {TABLE} INSERT INTO points VALUES (1, 1000, {TOKEN});"
-    assert postgres.run(fresh).returncode == 0
-    return postgres
+    assert postgres_server.run(fresh).returncode == 0
+    return postgres_server
 
 
 def row(server: PostgresServer) -> str:

@@ -22,6 +22,9 @@ GET_RABBIT = (
     "install RabbitMQ (Debian: apt-get install rabbitmq-server, macOS: brew install rabbitmq)"
     " or point $RABBITMQ_SERVER at its program"
 )
+GET_POSTGRES = (
+    "install PostgreSQL (Debian: apt-get install postgresql, macOS: brew install postgresql)"
+)
 
 
 def in_ci() -> bool:
@@ -81,6 +84,14 @@ def find_erlang(program: str) -> str | None:
     roots = [Path("/usr/lib/erlang"), Path("/usr/local/lib/erlang")]
     found = [path for root in roots for path in sorted(root.glob(f"erts-*/bin/{program}"))]
     return str(found[-1]) if found else None
+
+
+def find_postgres(program: str) -> str | None:
+    """Return one of PostgreSQL's programs, from where Debian has them, or from the path."""
+    roots = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return shutil.which(program, path=os.pathsep.join([os.defpath, *map(str, roots)])) or (
+        shutil.which(program)
+    )
 
 
 def _in_wheel(package: str, pattern: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.services.binaries import (
+    GET_POSTGRES,
     GET_REDIS,
     GET_REDIS_62,
     GET_WHEEL,
@@ -20,6 +21,7 @@ from tests.services.binaries import (
     redis_62_has_a_wheel,
 )
 from tests.services.certificates import Certificates, make_certificates
+from tests.services.postgres_server import PostgresServer, can_run_postgres
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
@@ -148,6 +150,14 @@ def fresh_rabbit(shared_rabbit: SharedRabbit) -> Iterator[RabbitServer]:
     server = shared_rabbit.lend()
     yield server
     shared_rabbit.give_back(server)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    if not can_run_postgres():
+        missing("PostgreSQL", GET_POSTGRES)
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture
