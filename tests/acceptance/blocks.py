@@ -3,6 +3,7 @@
 A Python block whose first line is a comment with a file's name (`# shop.py`) belongs to that
 file; blocks of one file are joined in their order. Blocks without one make up one program, which
 runs after an `app` was made. Each keeps its line numbers, so that a traceback shows the page's.
+A line such as `--8<-- "examples/shop.py"` stands for that file, here as on the site.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PLAIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """A user's own tests need nothing but pytest; other plug-ins take seconds to load."""
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,}|~{3,}) *(?P<info>.*)$")
+_INCLUDE = re.compile(r'^--8<-- "(?P<path>[\w/.]+)"$')
 _NAME = re.compile(r"^# ([\w/]+\.py)$")
 
 
@@ -58,16 +60,18 @@ def blocks_of(page: Path) -> list[Block]:
     found: list[Block] = []
     fence: re.Match[str] | None = None
     inside: list[str] = []
+    start = 0
     for number, line in enumerate(page.read_text(encoding="utf-8").split("\n"), 1):
         match = _FENCE.match(line)
         if fence is None:
             if match:
-                fence, inside = match, []
+                fence, inside, start = match, [], number + 1
         elif match and match["marks"].startswith(fence["marks"]) and not match["info"]:
             language = fence["info"].split()[0] if fence["info"] else ""
-            start = number - len(inside)
             found.append(Block(page, start, language, "\n".join(inside) + "\n"))
             fence = None
+        elif included := _INCLUDE.match(line):
+            inside += (ROOT / included["path"]).read_text(encoding="utf-8").splitlines()
         else:
             inside.append(line.removeprefix(fence["indent"]))
     assert fence is None, f"{page.name}: a block of code has no end"
@@ -137,7 +141,7 @@ def check_other(block: Block) -> None:
         import tomllib
 
         tomllib.loads(block.text)
-    elif block.language not in ("python", "sh", "text", "toml"):
+    elif block.language not in ("python", "sh", "sql", "text", "toml"):
         raise AssertionError(
             f"{block}: nothing here knows how to run {block.language or 'a block without name'!r};"
             " call it text if there is nothing to run"
