@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import importlib
 import importlib.util
@@ -19,6 +20,7 @@ from celery.utils.imports import symbol_by_name
 from celery.utils.serialization import get_pickleable_exception
 
 from celery_lock.errors import LockError
+from tests.acceptance.blocks import blocks_of, pages
 from tests.house import ROOT, files, module, scripts
 
 SHOWN = {
@@ -41,13 +43,14 @@ SHOWN = {
     },
     "celery_lock.metrics": {"LABELS", "OTHER", "Counters", "counters"},
     "celery_lock.testing": {"FaultyStore", "MemoryLocks", "StoreCall", "memory_locks"},
-    "celery_lock.stores": {"GROUP", "StoreFactory", "open_store"},
-    "celery_lock.stores.steps": {"Entry", "Move", "SteppedStore"},
+    "celery_lock.stores": {"GROUP", "StoreFactory", "open_store", "promises"},
+    "celery_lock.stores.steps": {"FEATURES", "Entry", "Move", "SteppedStore"},
     "celery_lock.model": {
         "Change", "Changed", "Claim", "Conflict", "Decision", "End", "Feature", "Held",
         "HeldPermit", "Holder", "Lease", "Lock", "LockStore", "LossReason", "Met", "OnConflict",
         "OnStoreError", "Outcome", "Record", "Scope",
     },
+    "celery_lock.model.per_process": {"PerProcess"},
     "celery_lock.contract": {"StoreContract"},
     "celery_lock.contract.fuzz": {"StoreMachine", "play"},
     "celery_lock.beat": {"LockedScheduler", "LockedSchedulerMixin"},
@@ -179,6 +182,23 @@ def test_an_application_in_one_file_finds_its_stores_and_their_scripts(tmp_path:
 )
 def test_what_users_import_stays_where_it_is(path: str) -> None:
     assert symbol_by_name(path) is not None
+
+
+def test_pages_and_examples_import_what_stays() -> None:
+    """What they show is a promise from then on: it belongs into the list."""
+    blocks = [block for page in pages() for block in blocks_of(page)]
+    texts = [block.text for block in blocks if block.language == "python"]
+    texts += [file.read_text(encoding="utf-8") for file in (ROOT / "examples").rglob("*.py")]
+
+    shown = {
+        f"{node.module}:{alias.name}"
+        for text in texts
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("celery_lock")
+        for alias in node.names
+    }
+
+    assert shown - {f"{place}:{name}" for place, names in SHOWN.items() for name in names} == set()
 
 
 def test_the_scheduler_that_needs_django_is_named_where_it_was() -> None:
