@@ -86,10 +86,15 @@ class Connection:
         An `ErrorReply` is a reply like any other. After any other error the connection has ended,
         and no more replies are due.
         """
-        reader = self._reader
-        if reader is None or not self.unread or self._process is not _this_process():
+        if not self.unread or self._process is not _this_process():
             self.close()
             raise ConnectionLost("no reply is due on it")
+        return self._next()
+
+    def _next(self) -> Reply:
+        """Return the next reply that is due, to who has just begun or has asked whether one is."""
+        reader = self._reader
+        assert reader is not None
         try:
             reply = reader.read()
             self.unread -= 1
@@ -113,10 +118,10 @@ class Connection:
         """
         try:
             self.begin(packed, ends)
-            return self.finish()
+            return self._next()
         except ConnectionLost:
             self.begin(packed, ends)
-            return self.finish()
+            return self._next()
 
     def exchange_each(self, commands: Sequence[bytes], ends: float) -> list[Reply | Exception]:
         """Send commands in one piece; return for each its reply, or the error that it ended with.

@@ -111,15 +111,17 @@ class Reader:
             raise ProtocolError(f"a list with the error {error}".encode()) from error
 
     def _line(self) -> bytes:
-        if self._at == len(self._data):  # the usual case: the replies before have been read
-            self._data, self._at = self._source.receive(), 0
-        end = self._data.find(b"\r\n", self._at)
+        data, at = self._data, self._at
+        if at == len(data):  # the usual case: the replies before have been read
+            self._data = data = self._source.receive()
+            self._at = at = 0
+        end = data.find(b"\r\n", at)
         while end < 0:
             self._more()
-            end = self._data.find(b"\r\n", self._at)
-        line = self._data[self._at : end]
+            data, at = self._data, self._at
+            end = data.find(b"\r\n", at)
         self._at = end + 2
-        return line
+        return data[at:end]
 
     def _exactly(self, count: int) -> bytes:
         if count > _MOST:

@@ -25,8 +25,9 @@ class Script:
     def call(self, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
         """Return the command that names the script by its digest."""
         count = len(keys), len(args)
-        head = self._heads.get(count)
-        if head is None:
+        try:
+            head = self._heads[count]
+        except KeyError:
             head = self._heads[count] = _head(self._by_digest, *count)
         return pack(head, keys, args)
 

@@ -48,9 +48,9 @@ class Server:
         within: float | None = None,
     ) -> Any:
         """Run a script with these keys and arguments, and return its answer."""
-        seconds = self._seconds(within)
+        seconds = self.deadline if within is None else self._seconds(within)
         ends = monotonic() + seconds
-        pool, _ = self._own()
+        pool = self._own()[0]
         connection = self._take(pool, ends, seconds)
         try:
             try:
