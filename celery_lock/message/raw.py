@@ -9,7 +9,7 @@ pickle writes each once, and this costs a few bytes, not another body.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,8 +94,13 @@ def raw_of(request: Any) -> RawMessage:
     return RawMessage(body, content_type, content_encoding, headers or {}, properties, queue)
 
 
-def queue_of(message: Any, consumer: Any, queues: Mapping[str, Any]) -> str | None:
+def queue_of(
+    message: Any, consumer: Callable[[], Any], queues: Callable[[], Mapping[str, Any]]
+) -> str | None:
     """Return the queue that `message` was taken from, `None` if it cannot be sent back to one.
+
+    `consumer` and `queues` are the worker's, and are asked for only where the message does not
+    say enough: nearly every one that Redis gives says the queue's name itself.
 
     AMQP says which consumer got it, and so from which queue. Other transports say only how it
     was published; the worker's queues are searched for the one that this leads to, and with two
@@ -104,14 +109,14 @@ def queue_of(message: Any, consumer: Any, queues: Mapping[str, Any]) -> str | No
     """
     info = message.delivery_info or {}
     tag = info.get("consumer_tag")
-    if tag and consumer is not None:
-        for name, active in consumer._active_tags.items():
+    if tag:
+        for name, active in getattr(consumer(), "_active_tags", {}).items():
             if active == tag:
                 return str(name)
     exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
     if exchange == "":
         return str(routing_key) or None
-    found = [name for name, queue in queues.items() if _takes(queue, exchange, routing_key)]
+    found = [name for name, queue in queues().items() if _takes(queue, exchange, routing_key)]
     return str(found[0]) if len(found) == 1 else None
 
 

@@ -41,10 +41,12 @@ class LockedRequestMixin:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
         request: Any = self
         if _bound_lock_of(request) is not None:
-            app = request.app
-            queue = queue_of(message, consumer_of(app), app.amqp.queues.consume_from)
-            attach(message, request.request_dict, queue)
-            note_arrival(request.request_dict, connection_epoch())
+            app, about = request.app, request.request_dict
+            queue = queue_of(
+                message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
+            )
+            attach(message, about, queue)
+            note_arrival(about, connection_epoch())
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Free the key of a dead child, before Celery sends its message to the next one."""

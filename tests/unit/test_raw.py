@@ -95,6 +95,10 @@ def came(exchange: str, routing_key: str, **info: Any) -> Any:
     return a_message(delivery_info={"exchange": exchange, "routing_key": routing_key, **info})
 
 
+def taken_from(message: Any, consumer: Any, queues: dict[str, Queue]) -> str | None:
+    return queue_of(message, lambda: consumer, lambda: queues)
+
+
 CELERY = Queue("celery", Exchange("celery", "direct"), routing_key="celery")
 FAST = Queue("fast", Exchange("work", "direct"), routing_key="quick")
 ALSO_FAST = Queue("also", Exchange("work", "direct"), routing_key="quick")
@@ -109,33 +113,40 @@ def test_amqp_says_which_consumer_got_it() -> None:
     consumer = SimpleNamespace(_active_tags={"eu": "None7", "us": "None8"})
     message = came("places", "us.east", consumer_tag="None8")
 
-    assert queue_of(message, consumer, queues(EU, US)) == "us"
+    assert taken_from(message, consumer, queues(EU, US)) == "us"
 
 
 def test_a_consumer_that_has_gone_leaves_the_way_it_was_published() -> None:
     consumer = SimpleNamespace(_active_tags={})
     message = came("", "celery", consumer_tag="None8")
 
-    assert queue_of(message, consumer, queues(CELERY)) == "celery"
+    assert taken_from(message, consumer, queues(CELERY)) == "celery"
 
 
 @pytest.mark.parametrize("consumer_tag", [None, "None8"])
 def test_without_a_consumer_it_goes_by_how_it_was_published(consumer_tag: Any) -> None:
     message = came("", "celery", consumer_tag=consumer_tag)
 
-    assert queue_of(message, None, queues(CELERY)) == "celery"
+    assert taken_from(message, None, queues(CELERY)) == "celery"
 
 
 def test_the_default_exchange_leads_to_the_queue_of_that_name() -> None:
-    assert queue_of(came("", "anything"), None, {}) == "anything"
+    assert taken_from(came("", "anything"), None, {}) == "anything"
+
+
+def test_who_says_the_queue_has_the_worker_asked_for_nothing() -> None:
+    def never() -> Any:
+        raise AssertionError("asked for")
+
+    assert queue_of(came("", "anything"), never, never) == "anything"
 
 
 def test_a_direct_exchange_is_followed_by_its_routing_key() -> None:
-    assert queue_of(came("work", "quick"), None, queues(CELERY, FAST, BARE)) == "fast"
+    assert taken_from(came("work", "quick"), None, queues(CELERY, FAST, BARE)) == "fast"
 
 
 def test_two_queues_that_both_got_it_are_none_to_go_back_to() -> None:
-    assert queue_of(came("work", "quick"), None, queues(FAST, ALSO_FAST)) is None
+    assert taken_from(came("work", "quick"), None, queues(FAST, ALSO_FAST)) is None
 
 
 @pytest.mark.parametrize(
@@ -143,28 +154,28 @@ def test_two_queues_that_both_got_it_are_none_to_go_back_to() -> None:
     [("eu.fr.paris", "eu"), ("us.east", "us"), ("asia.jp", None), ("europe.fr", None)],
 )
 def test_a_topic_is_followed_by_its_pattern(routing_key: str, queue: str | None) -> None:
-    assert queue_of(came("places", routing_key), None, queues(CELERY, EU, US)) == queue
+    assert taken_from(came("places", routing_key), None, queues(CELERY, EU, US)) == queue
 
 
 def test_two_patterns_that_both_take_it_lead_nowhere() -> None:
     everything = Queue("all", Exchange("places", "topic"), routing_key="#")
 
-    assert queue_of(came("places", "eu.fr"), None, queues(EU, everything)) is None
+    assert taken_from(came("places", "eu.fr"), None, queues(EU, everything)) is None
 
 
 def test_a_queue_may_be_bound_in_several_ways() -> None:
     exchange = Exchange("work", "direct")
     queue = Queue("many", bindings=[binding(exchange, "slow"), binding(exchange, "quick")])
 
-    assert queue_of(came("work", "quick"), None, queues(CELERY, queue)) == "many"
-    assert queue_of(came("work", "never"), None, queues(CELERY, queue)) is None
+    assert taken_from(came("work", "quick"), None, queues(CELERY, queue)) == "many"
+    assert taken_from(came("work", "never"), None, queues(CELERY, queue)) is None
 
 
 def test_a_broadcast_goes_back_nowhere() -> None:
     """Sent to its exchange again it would reach everybody again."""
-    assert queue_of(came("news", ""), None, queues(NEWS, CELERY)) is None
+    assert taken_from(came("news", ""), None, queues(NEWS, CELERY)) is None
 
 
 @pytest.mark.parametrize("info", [None, {}, {"exchange": None, "routing_key": None}])
 def test_a_message_that_does_not_say_where_it_came_from_goes_nowhere(info: Any) -> None:
-    assert queue_of(a_message(delivery_info=info), None, queues(CELERY)) is None
+    assert taken_from(a_message(delivery_info=info), None, queues(CELERY)) is None
