@@ -61,7 +61,7 @@ class Counters:
     def count(self, kind: type[Fact], subject: Subject) -> None:
         """Count one fact of a kind whose counter has no label of its own."""
         series = (_UNLABELLED[kind], subject.task, subject.template)
-        own = self._own()
+        own = self._own.value
         with own.mutex:
             if series in own.counts:  # nearly always: there are few of them
                 own.counts[series] += 1
@@ -69,7 +69,7 @@ class Counters:
         self._add(series)
 
     def _add(self, series: tuple[str, ...]) -> None:
-        own = self._own()
+        own = self._own.value
         with own.mutex:
             count = own.counts.get(series)
             if count is None and len(own.counts) >= self._most:
@@ -82,7 +82,7 @@ class Counters:
 
         `LABELS[name]` names the labels.
         """
-        own = self._own()
+        own = self._own.value
         with own.mutex:
             return dict(own.counts)
 

@@ -834,7 +834,7 @@ LEASES = (
     ),
     Guard(
         "a forked child makes a value of its own",
-        "os.register_at_fork(after_in_child=_count_on)",
+        "os.register_at_fork(after_in_child=_begin_anew)",
         "pass",
         (UNIT + "per_process.py",),
     ),
@@ -1163,13 +1163,13 @@ SERVER = (
     ),
     Guard(
         "a forked child sends nothing on its parent's connection",
-        "                or self._process is not _this_process()\n",
+        "                or self._process is not _this_process.value\n",
         "",
         ("tests/contract/test_redis_sharing.py",),
     ),
     Guard(
         "a forked child reads no reply of its parent's",
-        "not self.unread or self._process is not _this_process()",
+        "not self.unread or self._process is not _this_process.value",
         "not self.unread",
         ("tests/contract/test_redis_sharing.py",),
     ),

@@ -65,7 +65,7 @@ class EventPost:
 
     def send(self, type_: str, fields: dict[str, Any]) -> None:
         """Take an event on its way; never waits."""
-        own = self._own()
+        own = self._own.value
         if own.thread is None:
             own.thread = threading.Thread(
                 target=self._run, args=(own.events,), name="celery-lock-events", daemon=True
@@ -91,7 +91,7 @@ class EventPost:
 
     def _flush(self) -> None:
         """Give what waits a moment, as the process ends."""
-        own, until = self._own(), time.monotonic() + 0.5
+        own, until = self._own.value, time.monotonic() + 0.5
         while own.events.unfinished_tasks:
             if own.thread is None or time.monotonic() > until:
                 return

@@ -63,7 +63,7 @@ class Keeper:
 
     def keep(self, kept: Kept, now: float) -> None:
         """Renew a lease from now on; `now` is what the clock says."""
-        own, lease = self._own(), kept.lease
+        own, lease = self._own.value, kept.lease
         # a slow answer has used up much of the time: half of what is left is soon enough
         kept.due = due = min(now + kept.ttl / 3, (now + lease.deadline) / 2)
         kept.leases = own
@@ -76,7 +76,7 @@ class Keeper:
 
     def drop(self, kept: Kept) -> bool:
         """Renew a lease no more, nor tell of its loss; `False`: it is another process's."""
-        own = self._own()
+        own = self._own.value
         if kept.leases is not own:
             return False
         own.kept.pop(kept.lease, None)
@@ -84,29 +84,29 @@ class Keeper:
 
     def forget(self, holder: str) -> None:
         """Drop the lease of a holder that never came to know of it."""
-        kept = self._own().kept
+        kept = self._own.value.kept
         for lease in list(kept):
             if lease.holder == holder:
                 kept.pop(lease, None)
 
     def keeps(self, holder: str) -> bool:
         """Whether this process renews a lease of that holder."""
-        return any(lease.holder == holder for lease in list(self._own().kept))
+        return any(lease.holder == holder for lease in list(self._own.value.kept))
 
     def __len__(self) -> int:
-        return len(self._own().kept)
+        return len(self._own.value.kept)
 
     @property
     def unanswered(self) -> bool:
         """Whether the last renewal got no answer, and there are leases to renew."""
-        own = self._own()
+        own = self._own.value
         return own.unanswered and bool(own.kept)
 
     # -- what moves it on --------------------------------------------------------------------
 
     def notify_losses(self) -> float:
         """End every lease whose deadline has passed; return when the next one's will."""
-        own, now = self._own(), self._clock()
+        own, now = self._own.value, self._clock()
         next_one = math.inf
         for kept in list(own.kept.values()):
             reason = kept.lease.reason
@@ -118,7 +118,7 @@ class Keeper:
 
     def renew(self) -> float:
         """Renew what is due; return when there is more to do."""
-        own, now = self._own(), self._clock()
+        own, now = self._own.value, self._clock()
         due = [kept for kept in list(own.kept.values()) if kept.due <= now]
         for i in range(0, len(due), BATCH):
             self._renew_batch(own, due[i : i + BATCH])

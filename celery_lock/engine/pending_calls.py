@@ -48,14 +48,14 @@ class PendingCalls:
     @property
     def unanswered(self) -> bool:
         """Whether the last call got no answer: the next one may not either."""
-        return self._own().unanswered
+        return self._own.value.unanswered
 
     def add(self, make: Callable[[], object], *, for_: float) -> None:
         """Make this call once a second until it raises no `StoreError`, for `for_` seconds.
 
         The first time at once. Sooner than in a second, if it returned `NOT_YET`.
         """
-        own, now = self._own(), self._clock()
+        own, now = self._own.value, self._clock()
         call = PendingCall(make, now, now + for_)
         own.waiting[call] = None
         if self._threads:
@@ -63,7 +63,7 @@ class PendingCalls:
 
     def make_due(self) -> float:
         """Make the calls whose time has come; return when the next one's has."""
-        own, now = self._own(), self._clock()
+        own, now = self._own.value, self._clock()
         for call in list(own.waiting):
             if call.due <= now:
                 self._make(own, call)

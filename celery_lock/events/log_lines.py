@@ -36,7 +36,7 @@ class LogLines:
 
     def __call__(self, fact: Fact) -> None:
         """Write the line of one fact, and the sums that are due."""
-        rule, own = row_of(fact).rule(fact), self._own()
+        rule, own = row_of(fact).rule(fact), self._own.value
         if own.due < math.inf:
             now = self._clock()
             if own.due <= now:
@@ -49,11 +49,11 @@ class LogLines:
 
     def wants(self, kind: type[Fact]) -> bool:
         """Whether an ordinary fact of this kind has a line, or a sum waits for the next fact."""
-        return self._own().due < math.inf or self._logger.isEnabledFor(ORDINARY_LEVEL[kind])
+        return self._own.value.due < math.inf or self._logger.isEnabledFor(ORDINARY_LEVEL[kind])
 
     def flush(self) -> None:
         """Say now how many lines were left out: for the end of a process."""
-        self._write_sums(self._own(), math.inf)
+        self._write_sums(self._own.value, math.inf)
 
     def _may(self, own: _Budgets, rule: LogRule, budget: Budget, fact: Fact) -> bool:
         share = (budget, *(getattr(fact, name) for name in budget.each))

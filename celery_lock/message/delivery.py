@@ -22,7 +22,7 @@ def new_holder(request: Any) -> str:
 
     A copy of the message is somebody else.
     """
-    here, hostname = _here(), request.hostname
+    here, hostname = _here.value, request.hostname
     if hostname != here.hostname:
         here.move(hostname)
     return f"{request.id}{here.between}{next(here.deliveries):x}"

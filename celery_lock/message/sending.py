@@ -55,7 +55,7 @@ class Sender:
                 " without reaching others; use"
                 f" {written(kind for kind in Decision.kinds if not kind.sends)} for this task"
             )
-        outlet, not_sent = self._outlet(), self._transport.not_sent
+        outlet, not_sent = self._outlet.value, self._transport.not_sent
         with outlet.lock:
             for last in (False, True):
                 try:

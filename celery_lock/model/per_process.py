@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["PerProcess"]
 
 T = TypeVar("T")
 
-_generation = 0
-"""How many forks lie between this process and the one that imported this first. A number that a
-fork counts on is at hand for half of what it costs to ask the system for the process's id."""
+_all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
+_parents: list[object] = []
+"""Values of the processes before this one: not used, and not collected either."""
 
 
 class PerProcess(Generic[T]):
@@ -29,36 +30,40 @@ class PerProcess(Generic[T]):
 
         self._own = PerProcess(lambda: Pool(address))
         ...
-        self._own().take()
+        self._own.value.take()
 
     Safe in threads: where several ask at once `make` may run in each of them, and all get the
     value of one. So `make` only makes, and what it has made begins nothing before its first use.
     A system that forks tells Python of it; one that does not has one process for each of these.
     """
 
-    __slots__ = ("_made", "_make")
+    value: T
+    """This process's own. Made as it is first asked for; from then on an attribute like others,
+    since a run of a task asks for a dozen of them."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._made: dict[int, T] = {}
+        _all.add(self)
 
-    def __call__(self) -> T:
-        """Return this process's own value."""
-        try:
-            return self._made[_generation]
-        except KeyError:
-            pass  # what `make` raises is not to be told as if it had come of this
-        return self._made.setdefault(_generation, self._make())  # atomic: one of several wins
+    def __getattr__(self, name: str) -> T:
+        # asked only for what is not there
+        if name != "value":
+            raise AttributeError(name)
+        made = self._make()
+        return self.__dict__.setdefault("value", made)  # type: ignore[no-any-return]  # atomic
 
     def drop(self) -> T | None:
         """Take this process's own value away, if it has one; the next use makes another."""
-        return self._made.pop(_generation, None)
+        value: T | None = self.__dict__.pop("value", None)
+        return value
 
 
-def _count_on() -> None:
-    global _generation
-    _generation += 1
+def _begin_anew() -> None:
+    for each in list(_all):
+        value = each.drop()
+        if value is not None:
+            _parents.append(value)
 
 
 if hasattr(os, "register_at_fork"):  # Windows has neither this nor forks
-    os.register_at_fork(after_in_child=_count_on)
+    os.register_at_fork(after_in_child=_begin_anew)

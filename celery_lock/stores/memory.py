@@ -37,12 +37,12 @@ class MemoryServer:
         own = [moved] if moved is not None else []
         # a child that was forked while another thread held it makes its own
         self._changed = PerProcess(lambda: own.pop() if own else threading.Condition())
-        self._changed()
+        _ = self._changed.value
 
     @property
     def changed(self) -> threading.Condition:
         """Guards all of it, and is notified of every change."""
-        return self._changed()
+        return self._changed.value
 
     def now(self) -> int:
         """Microseconds since 1970."""

@@ -88,7 +88,7 @@ class PostgresStore(SteppedStore):
         until = monotonic() + within
         ids = sorted(crc32(name.encode()) - 2**31 for name in names)  # one order for everybody
         asked = {"ms": int(within * 1000) + 1, "ids": quote(ids), "names": quote(list(names))}
-        unused, connections = self._own()
+        unused, connections = self._own.value
         if not unused.acquire(timeout=within):
             raise StoreUnavailable(self.url, "all connections of this process stayed in use")
         connection = connections.pop()

@@ -103,7 +103,7 @@ def test_a_doubt_replaces_the_connections_that_are_older(second: str) -> None:
     with FakeServer(always(READONLY)) as replica:
         directory = TwoServers(replica.url, second)
         server = server_of(directory)
-        pool, _ = server._own()
+        pool, _ = server._own.value
         lent = [pool.take(0) for _ in range(3)]
         for connection in lent:
             connection.begin(b"PING\r\n", monotonic() + 5)
@@ -166,7 +166,7 @@ def test_an_error_of_the_server_that_is_no_doubt_is_none(second: str) -> None:
 
 def test_one_server_stays_where_it_is_whatever_is_said_of_it(fresh_redis: RedisServer) -> None:
     server = server_of(FixedAddress(Address.parse(fresh_redis.url)), deadline=0.3)
-    pool, _ = server._own()
+    pool, _ = server._own.value
     lent = [pool.take(0) for _ in range(2)]
     for connection in lent:
         connection.exchange(b"PING\r\n", monotonic() + 5)

@@ -90,7 +90,7 @@ def test_a_call_that_finds_no_free_connection_says_so_at_its_deadline(redis_url:
 
     store = Narrow(redis_url, deadline=0.2)
     [watcher] = started(lambda: store.watch("order:7", 2.0))
-    wait_for(lambda: not store._server._own()[0]._idle, "the watcher to have it")
+    wait_for(lambda: not store._server._own.value[0]._idle, "the watcher to have it")
 
     with pytest.raises(StoreUnavailable, match="all connections of this process stayed in use"):
         store.peek("order:7")

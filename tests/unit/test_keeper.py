@@ -410,7 +410,7 @@ class Running:
         """Return when both threads wait for news."""
         until = steady() + PATIENCE
         while steady() < until:
-            own = self.keeper._own()
+            own = self.keeper._own.value
             if waits(own.losses) and waits(own.renewals):
                 return
         raise AssertionError("they go on and on")

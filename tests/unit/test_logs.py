@@ -414,7 +414,7 @@ def test_a_forked_child_has_its_own_budget_though_the_mutex_was_taken(
         lines(conflicted())
         return len(kept.lines) == 1
 
-    with lines._own().mutex:
+    with lines._own.value.mutex:
         assert holds_in_a_child(writes_a_line_and_no_sum)
 
 

@@ -130,7 +130,7 @@ def test_a_forked_child_starts_at_zero_though_the_mutex_was_taken() -> None:
         counters(acquired())
         return empty and list(counters.snapshot().values()) == [1]
 
-    with counters._own().mutex:
+    with counters._own.value.mutex:
         fresh = holds_in_a_child(starts_at_zero)
 
     assert fresh

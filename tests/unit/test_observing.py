@@ -191,7 +191,7 @@ def test_what_does_not_fit_any_more_is_dropped_and_the_rest_arrives(
             post.send("more", {})
 
     monitor.go_on.set()
-    post._own().events.join()
+    post._own.value.events.join()
 
     assert len(monitor.sent) == EventPost.FULL + 1
     assert caplog.text.count("is dropped") == 5
@@ -205,7 +205,7 @@ def test_an_event_that_cannot_be_sent_keeps_back_none_that_follow(
     with caplog.at_level(logging.DEBUG, logger="celery_lock"):
         post.send("first", {})
         post.send("second", {})
-        post._own().events.join()
+        post._own.value.events.join()
 
     assert [type_ for type_, _ in monitor.sent] == ["second"]
     assert "first could not be sent: no broker" in caplog.text
@@ -216,7 +216,7 @@ def test_events_go_out_in_order(app: Celery, monitor: Monitor) -> None:
 
     for number in range(100):
         post.send("e", {"number": number})
-    post._own().events.join()
+    post._own.value.events.join()
 
     assert [fields["number"] for _, fields in monitor.sent] == list(range(100))
 
@@ -239,7 +239,7 @@ def test_a_child_sends_its_own_events_and_none_of_its_parents(
 
     assert holds_in_a_child(only_its_own)
     monitor.go_on.set()
-    post._own().events.join()
+    post._own.value.events.join()
     assert len(monitor.sent) == 2
 
 

@@ -39,7 +39,7 @@ def test_it_is_made_at_the_first_use_and_is_the_same_from_then_on() -> None:
     own = PerProcess(make)
     assert made == []
 
-    assert own() is own() is made[0]
+    assert own.value is own.value is made[0]
     assert len(made) == 1
 
 
@@ -53,36 +53,38 @@ def test_a_value_that_says_nothing_is_a_value(value: object) -> None:
 
     own = PerProcess(make)
 
-    assert own() == own() == value
+    assert own.value == own.value == value
     assert len(made) == 1
 
 
 @needs_forks
 def test_a_child_makes_its_own_though_its_parents_lock_is_taken() -> None:
     own = PerProcess(Thing)
-    ours = own()
+    ours = own.value
 
     def has_its_own() -> bool:
-        mine = own()
+        mine = own.value
         return (
-            mine is own() is not ours and mine.made_in == os.getpid() and mine.lock.acquire(False)
+            mine is own.value is not ours
+            and mine.made_in == os.getpid()
+            and mine.lock.acquire(False)
         )
 
     with ours.lock:
         assert holds_in_a_child(has_its_own)
-    assert own() is ours
+    assert own.value is ours
 
 
 @needs_forks
 def test_a_childs_child_makes_its_own_as_well() -> None:
     own = PerProcess(Thing)
-    own()
+    _ = own.value
 
     assert holds_in_a_child(
         lambda: (
-            own().made_in == os.getpid()
-            and holds_in_a_child(lambda: own().made_in == os.getpid())
-            and own().made_in == os.getpid()
+            own.value.made_in == os.getpid()
+            and holds_in_a_child(lambda: own.value.made_in == os.getpid())
+            and own.value.made_in == os.getpid()
         )
     )
 
@@ -91,17 +93,17 @@ def test_a_childs_child_makes_its_own_as_well() -> None:
 def test_what_was_first_asked_for_in_a_child_is_not_its_parents() -> None:
     own = PerProcess(Thing)
 
-    assert holds_in_a_child(lambda: own().made_in == os.getpid())
-    assert own().made_in == os.getpid()
+    assert holds_in_a_child(lambda: own.value.made_in == os.getpid())
+    assert own.value.made_in == os.getpid()
 
 
 @needs_forks
 def test_a_child_does_not_collect_what_its_parent_uses() -> None:
     """To collect a connection may be to end it, for both of them."""
     own = PerProcess(Thing)
-    ours = weakref.ref(own())
+    ours = weakref.ref(own.value)
 
-    assert holds_in_a_child(lambda: own() is not ours() is not None)
+    assert holds_in_a_child(lambda: own.value is not ours() is not None)
 
 
 def test_of_several_threads_that_come_first_all_get_the_value_of_one() -> None:
@@ -113,29 +115,29 @@ def test_of_several_threads_that_come_first_all_get_the_value_of_one() -> None:
 
     own = PerProcess(make)
     got: list[Thing] = []
-    threads = [threading.Thread(target=lambda: got.append(own())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: got.append(own.value)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
     assert len(got) == 8
-    assert set(got) == {own()}
+    assert set(got) == {own.value}
 
 
 def test_what_was_dropped_is_made_again() -> None:
     own = PerProcess(Thing)
-    first = own()
+    first = own.value
 
     assert own.drop() is first
     assert own.drop() is None
-    assert own() is not first
+    assert own.value is not first
 
 
 @needs_forks
 def test_a_child_that_drops_its_own_has_nothing_of_its_parents_to_drop() -> None:
     own = PerProcess(Thing)
-    own()
+    _ = own.value
 
     assert holds_in_a_child(lambda: own.drop() is None)
 
@@ -152,9 +154,9 @@ def test_what_fails_as_it_is_made_is_tried_again() -> None:
     own = PerProcess(make)
 
     with pytest.raises(OSError, match="no route") as raised:
-        own()
+        _ = own.value
     assert raised.value.__context__ is None
-    assert own() == "there"
+    assert own.value == "there"
 
 
 def test_a_system_without_forks_has_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +169,4 @@ def test_a_system_without_forks_has_one_process(monkeypatch: pytest.MonkeyPatch)
     spec.loader.exec_module(fresh)
 
     own = fresh.PerProcess(Thing)
-    assert own() is own()
+    assert own.value is own.value

@@ -49,7 +49,7 @@ def the_child_has_connections_of_its_own() -> None:
 def a_pool_that_was_locked_at_the_fork_hangs_no_child() -> None:
     store = RedisStore(url)
     lease = store.acquire(claim_of("fork:locked"))
-    pool, watchers = store._server._own()
+    pool, watchers = store._server._own.value
     lent = [pool.take(0) for _ in range(pool.size)]
     hold, stop = threading.Event(), threading.Event()
 
@@ -73,7 +73,7 @@ def a_pool_that_was_locked_at_the_fork_hangs_no_child() -> None:
 
 def a_reply_that_is_due_to_the_parent_is_not_read_by_the_child() -> None:
     store = RedisStore(url)
-    pool, _ = store._server._own()
+    pool, _ = store._server._own.value
     connection = pool.take(0)
     connection.begin(command("ECHO", "parent"), monotonic() + 10)
 

@@ -69,7 +69,7 @@ def add() -> None:
 
 def connections() -> set[int]:
     """Name the connections of this process, by their processes in the server."""
-    return {one.conn.backend_pid for one in store._own()[1] if one.conn is not None}
+    return {one.conn.backend_pid for one in store._own.value[1] if one.conn is not None}
 
 
 def fork() -> None:

@@ -69,7 +69,7 @@ class Connection:
                 sock is None
                 or self.unread
                 or self._doubts != self._directory.doubts
-                or self._process is not _this_process()
+                or self._process is not _this_process.value
             ):
                 self.close()
                 sock = self._open(ends)
@@ -86,7 +86,7 @@ class Connection:
         An `ErrorReply` is a reply like any other. After any other error the connection has ended,
         and no more replies are due.
         """
-        if not self.unread or self._process is not _this_process():
+        if not self.unread or self._process is not _this_process.value:
             self.close()
             raise ConnectionLost("no reply is due on it")
         return self._next()
@@ -175,7 +175,7 @@ class Connection:
         self._doubts = self._directory.doubts
         self.address = address = self._directory.find(ends)
         sock = connect(address, ends)
-        self._process, self._socket, self._reader = _this_process(), sock, Reader(sock)
+        self._process, self._socket, self._reader = _this_process.value, sock, Reader(sock)
         login = _login(address)
         greeting = _greeting(address, login)
         if greeting:

@@ -50,7 +50,7 @@ class Server:
         """Run a script with these keys and arguments, and return its answer."""
         seconds = self.deadline if within is None else self._seconds(within)
         ends = monotonic() + seconds
-        pool = self._own()[0]
+        pool = self._own.value[0]
         connection = self._take(pool, ends, seconds)
         try:
             try:
@@ -75,7 +75,7 @@ class Server:
             return []
         seconds = self._seconds(within)
         ends = monotonic() + seconds
-        pool, _ = self._own()
+        pool, _ = self._own.value
         connection = self._take(pool, ends, seconds)
         try:
             commands = [script.call(keys, args) for script, keys, args in calls]
@@ -116,7 +116,7 @@ class Server:
     @property
     def watchers(self) -> Watchers:
         """Who of this process may block a connection."""
-        return self._own()[1]
+        return self._own.value[1]
 
     def close(self) -> None:
         """End this process's connections. The next call opens one again."""
@@ -129,7 +129,7 @@ class Server:
 
     def _exchange(self, packed: bytes, seconds: float) -> Reply:
         ends = monotonic() + seconds
-        pool, _ = self._own()
+        pool, _ = self._own.value
         connection = self._take(pool, ends, seconds)
         try:
             return connection.exchange(packed, ends)
