@@ -108,8 +108,15 @@ class Worker(Service):
 
     def wait_for_children(self, count: int, timeout: float = 15.0) -> list[int]:
         """Wait until the pool has exactly `count` processes, and return them."""
-        wait_for(lambda: len(self.children()) == count, f"{count} pool processes", timeout=timeout)
-        return self.children()
+        seen: list[int] = []
+
+        def are_there() -> bool:
+            seen[:] = self.children()
+            return len(seen) == count
+
+        # what was seen is returned: a second look would see a pool that has gone on by then
+        wait_for(are_there, f"{count} pool processes", timeout=timeout)
+        return seen
 
     def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
         """Wait until the log matches the regular expression (`^` and `$` match at lines)."""
