@@ -14,6 +14,9 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
     module_vhost    a VirtualHost of it that the tests of a module share
     fresh_rabbit    a RabbitServer that the test may kill, pause, restart; "/" is empty and its own
     postgres_server the session's PostgreSQL (2 s to start, once); who ends it starts it again
+    sqs_server      the session's Amazon SQS, played by moto (1 s to start, once): `url`,
+                    `options()`, `create`, `call`, `refuse`, `requests`
+    fresh_sqs       the same, with no queue and no refusal; it may be paused, killed, restarted
     proxy_factory   `proxy_factory(server.port)`: a Proxy, which delays, swallows, drops replies,
                     loses one reply, cuts, refuses; `server.url_for(port=proxy.port)` goes through
 

@@ -19,6 +19,7 @@ from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
 from tests.services.sending import sending
 from tests.services.shared_rabbit import SharedRabbit, VirtualHost
+from tests.services.sqs_server import SqsServer
 from tests.services.waiting import STALL, WaitedTooLong, wait_for
 from tests.services.worker import Worker
 
@@ -30,6 +31,7 @@ __all__ = [
     "RabbitServer",
     "RedisServer",
     "SharedRabbit",
+    "SqsServer",
     "VirtualHost",
     "WaitedTooLong",
     "Worker",

@@ -26,6 +26,8 @@ GET_POSTGRES = (
     "install PostgreSQL (Debian: apt-get install postgresql, macOS: brew install postgresql)"
 )
 
+GET_MOTO = f"{sys.executable} -m pip install 'celery[sqs]' 'moto[server]'"
+
 
 def in_ci() -> bool:
     """Whether a missing service is a failure: the variable CI is set and not false."""

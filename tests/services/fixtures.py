@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.services.binaries import (
+    GET_MOTO,
     GET_POSTGRES,
     GET_REDIS,
     GET_REDIS_62,
@@ -26,6 +27,7 @@ from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
 from tests.services.shared_rabbit import SharedRabbit, VirtualHost
+from tests.services.sqs_server import SqsServer, has_moto
 from tests.services.worker import Worker
 
 RedisFactory = Callable[..., RedisServer]
@@ -158,6 +160,24 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         missing("PostgreSQL", GET_POSTGRES)
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sqs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsServer]:
+    if not has_moto():
+        missing("moto's SQS", GET_MOTO)
+    with SqsServer(tmp_path_factory.mktemp("sqs")) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_sqs(sqs_server: SqsServer) -> SqsServer:
+    if sqs_server.alive():
+        sqs_server.resume()
+    else:
+        sqs_server.start()
+    sqs_server.empty()
+    return sqs_server
 
 
 @pytest.fixture
