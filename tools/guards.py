@@ -1064,6 +1064,13 @@ TASKS = (
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
+        "a copy that waits for its first delivery uses up nothing of its policy",
+        "        self.delivery = self.delivery.turned()\n        self._notify(turn_fact",
+        "        self.delivery = self.delivery.conflicted(held).turned()\n"
+        "        self._notify(turn_fact",
+        (UNIT + "run.py",),
+    ),
+    Guard(
         "a key that a message carries is not made anew",
         "if header.key is None:",
         "if True:",

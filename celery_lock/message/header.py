@@ -53,6 +53,8 @@ class Header:
     Seconds since 1970 by the publisher's clock."""
     first_mark: str | None = carried(survives=_MESSAGE, read=text)
     """The store's own mark of the first conflict: it tells a completion that came later."""
+    turns: int = carried(0, survives=_MESSAGE, read=count)
+    """How often it waited its turn: for its own first delivery, or an earlier try of its task."""
 
     @classmethod
     def of(cls, request: Any) -> Header:
@@ -122,6 +124,10 @@ class Header:
         if self.first_conflict is not None:
             return replace(self, attempt=self.attempt + 1)
         return replace(self, attempt=self.attempt + 1, first_conflict=now, first_mark=mark or None)
+
+    def turned(self) -> Header:
+        """Count one more turn that it waits."""
+        return replace(self, turns=self.turns + 1)
 
 
 _FIRST = Header()

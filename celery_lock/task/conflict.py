@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..events import Conflicted, Subject
-from ..model import Conflict, Decision, Held
+from ..model import Conflict, Decision, Held, Holder
 from ..policies import decide, fail, requeue
 from .delivery import Delivery
 
-__all__ = ["Resolution", "resolve"]
+__all__ = ["Resolution", "resolve", "turn_fact"]
 
-_OF_A_COPY = requeue()
+_TURN = requeue()
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,26 @@ def resolve(delivery: Delivery, held: Held, *, after: Resolution | None = None) 
     """Return what is to be done about the holder `held`, whom a delivery has met.
 
     `after`: the resolution of the conflict before. Its decision was carried out in vain, and what
-    follows that one comes now. The policy is asked once; of a copy it is not asked at all.
+    follows that one comes now. The policy is asked once.
     """
     conflict = delivery.conflict(held)
-    if delivery.is_copy(held):
-        decision: Decision = _OF_A_COPY
-    elif after is None:
-        decision = decide(delivery.bound.on_conflict, conflict)
+    if after is None:
+        decision: Decision = decide(delivery.bound.on_conflict, conflict)
     else:
         decision = after.decision.after or fail()
     waited_out = after is not None
     while decision.spent(conflict):
         decision, waited_out = decision.after or fail(), True
     return Resolution(decision, conflict, waited_out)
+
+
+def turn_fact(delivery: Delivery, held: Held) -> Conflicted:
+    """Return what observers are told where a delivery waits its turn: no policy was asked."""
+    return Conflicted(
+        key=delivery.key,
+        subject=delivery.subject,
+        holder=Holder.parse(held.holder, held.since),
+        attempt=delivery.header.attempt + delivery.header.turns,
+        decision=_TURN,
+        expires_in=held.expires_in,
+    )

@@ -14,7 +14,7 @@ from ..model.clock import steady
 
 __all__ = ["Delivery"]
 
-_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK, Met.UNCONFIRMED)
+_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK, Met.UNCONFIRMED, Met.UNDONE)
 
 
 class Delivery(NamedTuple):
@@ -93,11 +93,15 @@ class Delivery(NamedTuple):
         """Return the delivery with the conflict with this holder counted."""
         return self._replace(header=self.header.conflicted(held.now, held.mark))
 
+    def turned(self) -> Delivery:
+        """Return the delivery with one more turn counted that it waits."""
+        return self._replace(header=self.header.turned())
+
     def unanswered(self) -> Delivery:
         """Return the delivery with one more outage of the store counted."""
         return self._replace(header=replace(self.header, outages=self.header.outages + 1))
 
-    def is_copy(self, held: Held) -> bool:
+    def waits_its_turn(self, held: Held) -> bool:
         """The holder is this very task: no policy is asked, for a policy could lose the message.
 
         A copy of a message whose first copy runs is never dropped: to acknowledge it would take

@@ -14,7 +14,7 @@ from ..events import CopyDropped, Fact
 from ..message import raw_of
 from ..model import End, Held
 from ..policies import requeue, skip, wait
-from .conflict import resolve
+from .conflict import resolve, turn_fact
 from .delivery import Delivery
 from .ending import Ending, end_of, result_is_missing
 from .holding import Holding
@@ -27,7 +27,7 @@ EARLIER_RUN = 1.0
 is about to end: sending it again for that would cost a message and a pause."""
 
 _OUTAGE = exponential(first=1, factor=2, cap=15)
-"""Pauses between the tries of a message whose store gives no answer."""
+"""Pauses between the tries of a message whose store gives no answer, or that waits its turn."""
 
 
 class Run:
@@ -68,7 +68,7 @@ class Run:
                 held = self._holding.take(copy_since=self.delivery.copy_since)
                 if held is not None and self.delivery.is_own_earlier_run(held):
                     held = self._holding.wait(EARLIER_RUN)
-                came = held if held is None or held.done else self._on_conflict(held)
+                came = self._about(held)
                 if came is None:
                     return self._enter()
                 if not isinstance(came, Held):
@@ -80,8 +80,23 @@ class Run:
         except StoreError as error:
             return self._without_store(error)
 
+    def _about(self, held: Held | None) -> Step | Held | None:
+        """Do what is right; `None`: the key is held by now, `Held`: its message was completed."""
+        if held is None or held.done:
+            return held
+        if self.delivery.waits_its_turn(held):
+            return self._wait_its_turn(held)
+        return self._on_conflict(held)
+
+    def _wait_its_turn(self, held: Held) -> Resend:
+        """Send the message again, at the cost of nothing that its policy counts."""
+        self.delivery = self.delivery.turned()
+        self._notify(turn_fact(self.delivery, held))
+        pause = _OUTAGE(self.delivery.header.turns)
+        return self._resend(pause, f"its turn comes after {held.holder}")
+
     def _on_conflict(self, held: Held) -> Step | Held | None:
-        """Do what is decided; `None`: the key is held by now, `Held`: its message was completed."""
+        """Do what is decided; the answer is as that of `_about`."""
         if not self._is_counted:  # one delivery is one attempt, however long it stays here
             self.delivery, self._is_counted = self.delivery.conflicted(held), True
         resolution = resolve(self.delivery, held)
@@ -101,6 +116,8 @@ class Run:
             got = self._holding.wait(decision.blocks)
             if got is None or got.done:
                 return got
+            if self.delivery.waits_its_turn(got):
+                return self._wait_its_turn(got)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
 
     def _without_store(self, error: StoreError) -> Step:

@@ -45,6 +45,7 @@ headers = st.builds(
     attempt=counts,
     first_conflict=st.none() | finite,
     outages=counts,
+    turns=counts,
     retries=counts,
     nesting=counts,
     extra=unknown,

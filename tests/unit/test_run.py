@@ -205,6 +205,7 @@ def test_requeue_sends_the_message_again_and_ends_this_run_without_a_result(
         "first_conflict": pytest.approx(EPOCH + 1000),
         "first_mark": str(round((EPOCH + 1000) * 1e6)),
         "outages": 0,
+        "turns": 0,
         "retries": 0,
         "nesting": 0,
     }
@@ -404,6 +405,47 @@ def test_a_copy_is_not_bounded_by_the_policy(engine: Engine) -> None:
     headers = {HEADER: {"v": 1, "publication": "tag-1", "attempt": 7, "first_conflict": 0.0}}
 
     assert charge.deliver(headers=headers).state == "IGNORED"
+
+
+@pytest.mark.parametrize("policy", [skip(), fail(), wait(20), requeue(max_wait=1, then=skip())])
+def test_a_copy_waits_its_turn_at_the_cost_of_nothing_that_a_policy_counts(
+    engine: Engine, policy: Any
+) -> None:
+    charge = Charge(engine, Lock("k", on_conflict=policy))
+    engine.hold(task_id="id-1", publication="tag-1", ttl=7200)
+    headers: dict[str, Any] = {}
+    for _ in range(6):
+        assert charge.deliver(headers=headers, redelivered=not headers).state == "IGNORED"
+        headers = again(engine)
+        engine.clock.move(600)
+
+    waited = engine.sent[-1].header
+    assert (waited["attempt"], waited["turns"]) == (0, 6)
+    assert "first_conflict" not in waited
+    assert "first_mark" not in waited
+    assert charge.ran == []
+    longest = (1, 2, 4, 8, 15, 15)
+    assert all(one.delay <= most for one, most in zip(engine.sent, longest, strict=True))
+
+
+def test_a_copy_that_has_waited_for_long_has_all_its_attempts_left(engine: Engine) -> None:
+    """Its first delivery ran for hours, then that worker died and somebody else took the key."""
+    charge = Charge(engine, Lock("k", on_conflict=requeue(max_wait=60, max_attempts=2)))
+    first = engine.hold(task_id="id-1", publication="tag-1", ttl=7200)
+    charge.deliver(redelivered=True)
+    engine.clock.move(3600)
+    charge.deliver(headers=again(engine))
+    engine.free(first)
+    other = engine.hold(task_id="other", ttl=3600)
+
+    met = charge.deliver(headers=again(engine))
+    conflict = engine.told(Conflicted)[-1]
+    engine.free(other)
+    ended = charge.deliver(headers=again(engine))
+
+    assert (met.state, conflict.attempt) == ("IGNORED", 1)
+    assert ended.state == "SUCCESS"
+    assert charge.ran == [7]
 
 
 def test_a_copy_never_shares_the_lease(engine: Engine) -> None:
