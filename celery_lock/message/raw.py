@@ -17,6 +17,7 @@ from kombu.transport.virtual.exchange import TopicExchange
 
 from ..errors import LockError
 from ..model import Decision, written
+from .sqs import GROUP, group_of
 
 __all__ = ["RAW", "RawMessage", "attach", "came_from", "queue_of", "raw_of"]
 
@@ -36,6 +37,7 @@ _PROPERTIES = (
     "priority",
     "delivery_mode",
 )
+# And SQS's group. Never its deduplication id: SQS takes nothing of the same one for five minutes.
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class RawMessage:
             if name not in _NOT_HEADERS and not name.startswith(_NOT_HEADERS_PREFIX)
         }
         given = {name: self.properties.get(name) for name in _PROPERTIES}
+        given[GROUP] = group_of(self.properties)
         properties = {name: value for name, value in given.items() if value is not None}
         return replace(self, headers=headers, properties=properties)
 

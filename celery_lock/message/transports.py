@@ -11,6 +11,9 @@ from typing import Any
 from kombu.exceptions import OperationalError
 from kombu.transport.virtual import Transport as Virtual
 
+from .refusals import refusals
+from .sqs import client_limits, message_id, received_before
+
 __all__ = [
     "AMQP",
     "NO_BROKER",
@@ -103,7 +106,12 @@ AMQP = Transport(
     redelivers_at_once=True,
     options={"confirm_publish": True, "read_timeout": _WITHIN, "write_timeout": _WITHIN},
 )
-SQS = Transport("sqs")
+SQS = Transport(
+    "sqs",
+    name_of=message_id,
+    redelivered=received_before,
+    options={"client-config": client_limits(_WITHIN)},
+)
 VIRTUAL = Transport("virtual")
 """Kombu's other virtual ones, each under its own name: memory, filesystem, databases ..."""
 UNKNOWN = Transport("unknown")
@@ -112,8 +120,9 @@ NO_BROKER = Transport("none", name_of=nothing)
 """Of an eager call, which asks nobody: not even a driver need be there."""
 
 _OWN = {row.driver: row for row in (REDIS, AMQP, SQS)}
-_DECIDED = {"confirm_publish"}
-"""Options that are ours whatever the app's author gave: no message is lost in silence."""
+_DECIDED = {"confirm_publish", "client-config"}
+"""Options that are ours whatever the app's author gave: no message is lost in silence, and none
+keeps a pool's process. Of one that has parts, the author's other parts stay."""
 
 
 def transport_of(connection: Any, options: Mapping[str, Any] | None) -> Transport:
@@ -130,10 +139,21 @@ def transport_of(connection: Any, options: Mapping[str, Any] | None) -> Transpor
         row,
         visibility=visibility,
         longest_pause=min(visibility / 4, row.longest_pause),
-        not_sent=(*kombus.connection_errors, *kombus.channel_errors, *row.not_sent),
+        not_sent=(
+            *kombus.connection_errors,
+            *kombus.channel_errors,
+            *row.not_sent,
+            *refusals(),
+        ),
         options={
-            name: value
+            name: _over(given.get(name), value)
             for name, value in row.options.items()
             if name not in given or name in _DECIDED
         },
     )
+
+
+def _over(given: Any, ours: Any) -> Any:
+    if isinstance(given, Mapping) and isinstance(ours, Mapping):
+        return {**given, **ours}
+    return ours

@@ -80,7 +80,7 @@ ANY = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("transport", [REDIS, SQS, UNKNOWN, VIRTUAL], ids=lambda row: row.driver)
+@pytest.mark.parametrize("transport", [REDIS, UNKNOWN, VIRTUAL], ids=lambda row: row.driver)
 def test_on_redis_a_publication_is_its_tag_which_a_redelivery_keeps(transport: Transport) -> None:
     tag = str(uuid.uuid4())
     first = tagged(tag, delivery_info={"redelivered": False})

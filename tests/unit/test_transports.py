@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from amqp.exceptions import ConnectionError as AmqpConnectionError
 from amqp.exceptions import NotFound
+from botocore.exceptions import ClientError
 from celery import Celery
 from celery.app.task import Context
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
-from kombu.transport import base, virtual
+from kombu.transport import SQS, base
 from redis.exceptions import ResponseError
 
 from celery_lock.message.transports import NO_BROKER, Transport, as_eta, transport_of
 
 pytestmark = pytest.mark.unit
-
-
-class Sqs(virtual.Transport):
-    """Stands for kombu's own, which is not there without boto3."""
-
-    driver_type = "sqs"
 
 
 class Own(base.Transport):
@@ -45,6 +42,7 @@ class Row:
 
 
 WITHIN = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}
+HASTY = {"connect_timeout": 2.0, "read_timeout": 3.0, "retries": {"total_max_attempts": 1}}
 CONFIRMED = {"confirm_publish": True, "read_timeout": 5.0, "write_timeout": 5.0}
 
 ROWS: dict[Any, Row] = {
@@ -54,7 +52,7 @@ ROWS: dict[Any, Row] = {
     "amqp://": Row("amqp", None, True, CONFIRMED),
     "amqps://": Row("amqp", None, True, CONFIRMED),
     "pyamqp://": Row("amqp", None, True, CONFIRMED),
-    Sqs: Row("sqs", "tag-1", False, {}),
+    "sqs://": Row("sqs", None, False, {"client-config": HASTY}),
     "memory://": Row("memory", "tag-1", False, {}),
     "filesystem://": Row("filesystem", "tag-1", False, {}),
     Own: Row("carrier-pigeon", "tag-1", False, {}),
@@ -87,7 +85,7 @@ def test_a_transport_is_one_row_of_values(way: Any, row: Row) -> None:
     assert found.pause is as_eta
 
 
-@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
 @pytest.mark.parametrize(
     ("info", "again"),
     [(None, False), ({}, False), ({"redelivered": None}, False), ({"redelivered": True}, True)],
@@ -123,6 +121,39 @@ def test_a_refusal_says_that_the_message_was_not_taken(way: str, error: Exceptio
 @pytest.mark.parametrize("error", [ValueError(), TypeError(), SystemExit()])
 def test_an_error_of_the_program_does_not_say_so(way: Any, error: BaseException) -> None:
     assert not isinstance(error, transport(way).not_sent)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ServiceUnavailable", 503), ("ThrottlingException", 400), ("AccessDenied", 403),
+     ("ExpiredToken", 403), ("InvalidParameterValue", 400), ("OverLimit", 403)],
+)  # fmt: skip
+def test_any_error_that_sqs_answers_says_that_the_message_was_not_taken(
+    code: str, status: int
+) -> None:
+    answer: Any = {
+        "Error": {"Code": code, "Message": ""},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+
+    assert isinstance(ClientError(answer, "SendMessage"), transport("sqs://").not_sent)
+
+
+@pytest.mark.parametrize("name", ["UndefinedQueueException", "AccessDeniedQueueException"])
+def test_a_queue_of_sqs_that_kombu_does_not_know_took_no_message(name: str) -> None:
+    assert issubclass(getattr(SQS, name), transport("sqs://").not_sent)
+
+
+def test_an_error_of_a_driver_that_kombu_does_not_list_says_so_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class DatabaseIsLocked(Exception):
+        pass
+
+    loaded = SimpleNamespace(SQLAlchemyError=DatabaseIsLocked)
+    monkeypatch.setitem(sys.modules, "sqlalchemy.exc", loaded)  # type: ignore[arg-type]
+
+    assert isinstance(DatabaseIsLocked(), transport("memory://").not_sent)
 
 
 def test_an_eager_call_has_no_broker() -> None:
@@ -161,6 +192,14 @@ def test_a_pause_is_a_quarter_of_the_visibility_timeout_at_most(
 @pytest.mark.parametrize("options", [None, {}, {"visibility_timeout": None}, {"region": "eu"}])
 def test_a_broker_that_says_nothing_has_the_usual_one(options: Any) -> None:
     assert transport(options=options).bounded(10_000, {}) == 450
+
+
+def test_boto_is_bounded_and_keeps_the_rest_of_what_the_author_gave() -> None:
+    given = {"client-config": {"read_timeout": 60, "proxies": {"https": "p"}}, "region": "eu"}
+
+    found = transport("sqs://", given).options
+
+    assert found == {"client-config": {**HASTY, "proxies": {"https": "p"}}}
 
 
 # -- a pause ---------------------------------------------------------------------------------

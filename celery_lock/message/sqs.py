@@ -1,0 +1,63 @@
+"""Amazon SQS: what names a message there, and how often it was received."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["GROUP", "client_limits", "group_of", "message_id", "received_before", "redeliveries"]
+
+GROUP = "MessageGroupId"
+"""The property that keeps the messages of a FIFO queue apart: those of one group wait for each
+other."""
+
+
+def message_id(request: Any) -> str | None:
+    """Return the name that SQS has given to a message, and that each receive of it has.
+
+    The delivery tag is the receipt handle, which is a new one at each receive.
+    """
+    name = _received(request.properties).get("MessageId")
+    return name if isinstance(name, str) and name else None
+
+
+def redeliveries(request: Any) -> int:
+    """Return how often SQS had handed a message out before, as far as it says so."""
+    count = _attribute(request.properties, "ApproximateReceiveCount")
+    return max(0, int(count) - 1) if count.isdigit() else 0
+
+
+def received_before(request: Any) -> bool:
+    """Tell whether a message was handed out before; kombu never flags it as redelivered."""
+    return redeliveries(request) > 0
+
+
+def group_of(properties: Mapping[str, Any]) -> str | None:
+    """Return the group of a message, also of one that was not sent by kombu, where SQS says it."""
+    return properties.get(GROUP) or _attribute(properties, GROUP) or None
+
+
+def client_limits(within: float) -> dict[str, Any]:
+    """Return botocore's limits for a connection whose calls take no longer than that.
+
+    By itself it gives a call that hangs 60 s for the connection and 60 s for the answer, and
+    several tries.
+    """
+    to_connect = 0.4 * within
+    return {
+        "connect_timeout": to_connect,
+        "read_timeout": within - to_connect,
+        "retries": {"total_max_attempts": 1},
+    }
+
+
+def _received(properties: Any) -> Mapping[str, Any]:
+    """Return the message as SQS handed it out, which kombu keeps among its properties."""
+    info = (properties or {}).get("delivery_info")
+    message = info.get("sqs_message") if isinstance(info, Mapping) else None
+    return message if isinstance(message, Mapping) else {}
+
+
+def _attribute(properties: Any, name: str) -> str:
+    attributes = _received(properties).get("Attributes")
+    return str(attributes.get(name) or "") if isinstance(attributes, Mapping) else ""

@@ -1,0 +1,103 @@
+"""Amazon SQS: what names a message, what tells a copy, and what is kept when it is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.app.task import Context
+
+from celery_lock.message.raw import RawMessage
+from celery_lock.message.sqs import message_id, received_before, redeliveries
+
+pytestmark = pytest.mark.unit
+
+NAME = "0f1a3c5e-0000-4000-8000-0123456789ab"
+
+
+def received(count: Any = "1", **message: Any) -> dict[str, Any]:
+    """Properties as kombu makes them for a message that SQS hands out."""
+    attributes = {} if count is None else {"ApproximateReceiveCount": count}
+    handed_out = {
+        "MessageId": NAME,
+        "ReceiptHandle": "r" * 600,
+        "Body": "{}",
+        "Attributes": attributes,
+        **message,
+    }
+    info = {"exchange": "", "routing_key": "celery", "sqs_message": handed_out, "sqs_queue": "url"}
+    return {"delivery_info": info, "delivery_tag": "r" * 600}
+
+
+def request(properties: Any, **info: Any) -> Context:
+    return Context({"id": "id-1", "properties": properties, "delivery_info": info})
+
+
+# -- what names a message --------------------------------------------------------------------
+
+
+def test_a_message_has_the_name_that_sqs_gave_it_at_each_receive() -> None:
+    first, second = received("1", ReceiptHandle="a"), received("2", ReceiptHandle="b")
+
+    assert message_id(request(first)) == message_id(request(second)) == NAME
+
+
+@pytest.mark.parametrize("name", [None, "", 7])
+def test_a_message_without_such_a_name_has_none_and_never_its_receipt(name: Any) -> None:
+    assert message_id(request(received(MessageId=name))) is None
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [None, {}, {"delivery_info": None}, {"delivery_info": {}},
+     {"delivery_info": {"sqs_message": None}}, {"delivery_tag": "r-1"}],
+)  # fmt: skip
+def test_a_message_that_says_nothing_of_sqs_has_no_name_and_was_not_received_before(
+    properties: Any,
+) -> None:
+    asked = request(properties)
+
+    assert (message_id(asked), redeliveries(asked), received_before(asked)) == (None, 0, False)
+
+
+# -- what tells a copy -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "before"),
+    [("1", 0), ("2", 1), (3, 2), ("17", 16), (None, 0), ("", 0), ("many", 0), ("-1", 0), (0, 0)],
+)
+def test_the_receives_before_this_one_are_counted(count: Any, before: int) -> None:
+    asked = request(received(count))
+
+    assert redeliveries(asked) == before
+    assert received_before(asked) is (before > 0)
+
+
+def test_the_flag_of_other_brokers_says_nothing_here() -> None:
+    assert not received_before(request(received("1"), redelivered=True))
+    assert received_before(request(received("2"), redelivered=None))
+
+
+# -- what is kept ----------------------------------------------------------------------------
+
+
+def sent_again(properties: dict[str, Any]) -> dict[str, Any]:
+    raw = RawMessage(b"", "application/json", "utf-8", {}, properties, "orders.fifo")
+    return dict(raw.of_its_sender().properties)
+
+
+def test_its_group_is_kept_and_what_makes_sqs_swallow_a_second_one_is_not() -> None:
+    given = {"MessageGroupId": "user-7", "MessageDeduplicationId": "once", "DelaySeconds": 5}
+
+    assert sent_again({**received(), **given}) == {"MessageGroupId": "user-7"}
+
+
+def test_a_group_that_somebody_else_gave_it_is_kept_where_sqs_says_it() -> None:
+    attributes = {"ApproximateReceiveCount": "1", "MessageGroupId": "user-8"}
+
+    assert sent_again(received(Attributes=attributes)) == {"MessageGroupId": "user-8"}
+
+
+def test_a_message_without_a_group_gets_none() -> None:
+    assert sent_again(received()) == {}
