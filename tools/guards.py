@@ -974,7 +974,7 @@ MESSAGES = (
     ),
     Guard(
         "a pause is bounded by the visibility timeout",
-        "delay = min(delay, self.longest_pause)",
+        "delay = min(delay, self.longest)",
         "pass",
         (UNIT + "transports.py",),
     ),
@@ -992,8 +992,8 @@ MESSAGES = (
     ),
     Guard(
         "a body that kombu decompressed is compressed again",
-        'compression = headers.pop("compression", None)',
-        "compression = None",
+        'options["compression"] = headers.pop("compression", None)',
+        'options["compression"] = None',
         (SAME + "[redis-json, gzip]",),
     ),
     Guard(

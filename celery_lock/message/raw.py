@@ -8,23 +8,22 @@ pickle writes each once, and this costs a few bytes, not another body.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kombu.transport.virtual.exchange import TopicExchange
-
 from ..errors import LockError
 from ..model import Decision, written
+from .delayed import delayed_for
+from .origin import Origin, arguments_in
 from .sqs import GROUP, group_of
 
-__all__ = ["RAW", "RawMessage", "attach", "came_from", "queue_of", "raw_of"]
+__all__ = ["RAW", "RawMessage", "attach", "came_from", "raw_of"]
 
 RAW = "celery_lock_raw"
 
 # Written by brokers and transports on the way, for one delivery.
-_NOT_HEADERS = ("redelivered", "x-delivery-count")
+_NOT_HEADERS = ("redelivered", "x-delivery-count", "x-acquired-count")
 _NOT_HEADERS_PREFIX = ("x-death", "x-first-death", "x-last-death")
 # The only properties that belong to the sender; all others are the transport's own.
 _PROPERTIES = (
@@ -51,6 +50,15 @@ class RawMessage:
     properties: Mapping[str, Any]
     queue: str | None
     """The queue it came from; `None` where it has none to go back to."""
+    entity: bytes | None = None
+    """How its consumer has declared the queue, pickled; `None` where that is not known."""
+    broker: int = 0
+    """The position of its broker among those that the app reads from."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments that its queue is declared with, as far as they are known."""
+        return arguments_in(self.entity)
 
     def of_its_sender(self) -> RawMessage:
         """Return it without what brokers and transports wrote into it for one delivery."""
@@ -65,18 +73,34 @@ class RawMessage:
         return replace(self, headers=headers, properties=properties)
 
 
-def attach(message: Any, request_dict: dict[str, Any], queue: str | None) -> None:
-    """Put the raw parts of `message` into `request_dict`, without changing the message."""
+def attach(message: Any, request_dict: dict[str, Any], origin: Origin) -> None:
+    """Put the raw parts of `message` into `request_dict`, without changing the message.
+
+    One that has waited in RabbitMQ came out of an exchange that leads nowhere without our key, and
+    with a history of expiries: what its body sends by the same way, a retry, is to go where it
+    would have gone, and to be no message that has been there before.
+    """
     request_dict["properties"] = {
         **(message.properties or {}),
-        RAW: (message.body, message.content_type, message.content_encoding, message.headers, queue),
+        RAW: (
+            message.body,
+            message.content_type,
+            message.content_encoding,
+            message.headers,
+            *origin,
+        ),
     }
+    info = message.delivery_info or {}
+    if delayed_for(info.get("exchange"), info.get("routing_key")) is not None:
+        request_dict["delivery_info"].update(exchange="", routing_key=origin.queue)
+        for name in [one for one in request_dict if one.startswith(_NOT_HEADERS_PREFIX)]:
+            del request_dict[name]
 
 
 def came_from(request: Any) -> str | None:
     """Return the queue of a running request; `None` where it is not known."""
     parts = (request.properties or {}).get(RAW)
-    return None if parts is None else parts[-1]
+    return None if parts is None else parts[4]
 
 
 def raw_of(request: Any) -> RawMessage:
@@ -93,48 +117,5 @@ def raw_of(request: Any) -> RawMessage:
             " let the task's Request class be the one that LockedTask made, or use"
             f" {written(kind for kind in Decision.kinds if not kind.sends)}"
         )
-    body, content_type, content_encoding, headers, queue = parts
-    return RawMessage(body, content_type, content_encoding, headers or {}, properties, queue)
-
-
-def queue_of(
-    message: Any, consumer: Callable[[], Any], queues: Callable[[], Mapping[str, Any]]
-) -> str | None:
-    """Return the queue that `message` was taken from, `None` if it cannot be sent back to one.
-
-    `consumer` and `queues` are the worker's, and are asked for only where the message does not
-    say enough: nearly every one that Redis gives says the queue's name itself.
-
-    AMQP says which consumer got it, and so from which queue. Other transports say only how it
-    was published; the worker's queues are searched for the one that this leads to, and with two
-    of them it could be either. A fanout queue of such a transport is no queue (each worker hears
-    the message once), and a message sent to its exchange again would reach everybody again.
-    """
-    info = message.delivery_info or {}
-    tag = info.get("consumer_tag")
-    if tag:
-        for name, active in getattr(consumer(), "_active_tags", {}).items():
-            if active == tag:
-                return str(name)
-    exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
-    if exchange == "":
-        return str(routing_key) or None
-    found = [name for name, queue in queues().items() if _takes(queue, exchange, routing_key)]
-    return str(found[0]) if len(found) == 1 else None
-
-
-def _takes(queue: Any, exchange: str, routing_key: str) -> bool:
-    """What is sent to this exchange with this routing key comes into this queue, as kombu's own
-    transports have it."""
-    bindings = [(queue.exchange, queue.routing_key)]
-    bindings += [(binding.exchange, binding.routing_key) for binding in queue.bindings]
-    for bound_to, key in bindings:
-        if bound_to is None or bound_to.name != exchange:
-            continue
-        if bound_to.type == "direct" and key == routing_key:
-            return True
-        if bound_to.type == "topic":
-            pattern = TopicExchange(None).key_to_pattern(key or "")
-            if re.match(pattern, routing_key):
-                return True
-    return False
+    body, content_type, content_encoding, headers, *origin = parts
+    return RawMessage(body, content_type, content_encoding, headers or {}, properties, *origin)

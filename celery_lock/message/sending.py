@@ -6,20 +6,29 @@ running task's, recomputes `expiration`, and loses compression, serializer and r
 
 from __future__ import annotations
 
-import threading
+import logging
 import weakref
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
+
+import kombu
 
 from ..errors import LockError
 from ..model import Decision, written
 from ..model.per_process import PerProcess
 from .carried import HEADER
 from .header import Header
+from .origin import entity_in
+from .outlet import Outlet
+from .pauses import Outgoing
 from .raw import RawMessage
 from .transports import Transport, transport_of
+from .ways import Way, can_declare, ways
 
 __all__ = ["Sender", "Unsent"]
+
+logger = logging.getLogger("celery_lock")
 
 
 class Unsent(LockError):
@@ -27,7 +36,7 @@ class Unsent(LockError):
 
 
 class Sender:
-    """Sends raw messages for one app, over one connection of its own per process.
+    """Sends raw messages for one app, over connections of its own per process and broker.
 
     Of its own, since on RabbitMQ a publish without confirms is lost in silence when the
     connection breaks, and the app's connections have confirms only if its author asked for it.
@@ -35,17 +44,17 @@ class Sender:
 
     def __init__(self, app: Any) -> None:
         self._app = weakref.ref(app)  # what belongs to an app must not keep it alive
-        self._outlet = PerProcess(_Outlet)
+        self._outlets: PerProcess[dict[int, Outlet]] = PerProcess(dict)
 
     @cached_property
     def _transport(self) -> Transport:
         app: Any = self._app()  # a running task keeps its app alive
-        return transport_of(app.connection_for_write(), app.conf.broker_transport_options)
+        return transport_of(app.connection_for_read(), app.conf.broker_transport_options)
 
     def send(self, raw: RawMessage, header: Header, *, delay: float) -> None:
         """Send `raw` with our `header`, to be run `delay` seconds from now.
 
-        Raises `Unsent` when the broker cannot be reached, `LockError` when the message has no
+        Raises `Unsent` when the broker does not take it, `LockError` when the message has no
         queue to go back to.
         """
         if raw.queue is None:
@@ -55,61 +64,137 @@ class Sender:
                 " without reaching others; use"
                 f" {written(kind for kind in Decision.kinds if not kind.sends)} for this task"
             )
-        outlet, not_sent = self._outlet.value, self._transport.not_sent
+        outlet = self._outlet(raw.broker)
         with outlet.lock:
-            for last in (False, True):
-                try:
-                    if outlet.producer is None:
-                        outlet.producer = self._connect()
-                    return self._publish(outlet.producer, raw, header, delay)
-                except not_sent as exc:
-                    outlet.drop()
-                    # an idle connection may have died long ago: that is no outage yet
-                    if last:
-                        raise Unsent(f"the broker did not take the message: {exc}") from exc
-                except BaseException:  # a time limit: the connection is in the middle of a call
-                    outlet.drop()
-                    raise
+            try:
+                self._go(outlet, raw, header, delay)
+            except self._transport.not_sent as exc:
+                outlet.drop()
+                raise Unsent(f"the broker did not take the message: {exc}") from exc
+            except BaseException:  # a time limit: the connection is in the middle of a call
+                outlet.drop()
+                raise
 
-    def _publish(self, producer: Any, raw: RawMessage, header: Header, delay: float) -> None:
-        own = raw.of_its_sender()
+    # -- by one way or another ---------------------------------------------------------------
+
+    def _go(self, outlet: Outlet, raw: RawMessage, header: Header, delay: float) -> None:
+        """Send by the first way that the broker does not refuse."""
+        row, app = self._transport, self._app()
+        own, options = raw.of_its_sender(), {}
         headers = dict(own.headers)
         # kombu decompressed the body and left the header: without this nobody could read it
-        compression = headers.pop("compression", None)
-        self._transport.pause(headers, delay)
+        options["compression"] = headers.pop("compression", None)
+        options["content_type"], options["content_encoding"] = (
+            own.content_type,
+            own.content_encoding,
+        )
+        if row.returns:
+            options["mandatory"] = True
         headers[HEADER] = header.write()
-        producer.publish(
-            own.body,
-            exchange="",
-            routing_key=own.queue,
-            content_type=own.content_type,
-            content_encoding=own.content_encoding,
-            compression=compression,
-            headers=headers,
-            **{"priority": None, "delivery_mode": None, **own.properties},
+        properties = {"priority": None, "delivery_mode": None, **own.properties}
+        outgoing = Outgoing(str(raw.queue), headers, properties)
+        entity = entity_in(raw.entity)
+        pause = row.pause_in(raw.queue, raw.arguments)
+        left = list(ways(outgoing, pause, delay, entity, {} if app is None else app.amqp.queues))
+        while left:
+            way = left.pop(0)
+            if left and outlet.is_barred(way.name):
+                continue
+            try:
+                returned = self._try(outlet, way, entity, own.body, options)
+            except row.answers as exc:
+                self._refused(outlet, way, exc, is_last=not left)
+                continue
+            if returned is None:
+                return
+            self._refused(outlet, way, returned, is_last=not left or not way.is_delayed)
+
+    def _try(
+        self, outlet: Outlet, way: Way, entity: Any, body: Any, options: dict[str, Any]
+    ) -> BaseException | None:
+        """Try one way; return what the broker said of a message that no queue took."""
+
+        def once() -> BaseException | None:
+            if way.is_delayed:
+                outlet.bind_delayed(way.outgoing.queue)
+            return outlet.publish(way.outgoing, body, **options)
+
+        returned = self._with_fresh_connection(outlet, once)
+        if returned is None or not way.declares or not can_declare(entity):
+            return returned
+        outlet.drop()  # the channel is the broker's to close
+        outlet.declare(entity)
+        return outlet.publish(way.outgoing, body, **options)
+
+    def _with_fresh_connection(
+        self, outlet: Outlet, once: Callable[[], BaseException | None]
+    ) -> BaseException | None:
+        """Do it again over a new connection where an idle one has died: that is no outage yet."""
+        row, was_open = self._transport, outlet.is_open
+        try:
+            return once()
+        except row.not_sent as exc:
+            if not was_open or isinstance(exc, (*row.answers, TimeoutError)):
+                raise
+        outlet.drop()
+        return once()
+
+    def _refused(self, outlet: Outlet, way: Way, answer: BaseException, *, is_last: bool) -> None:
+        outlet.drop()
+        is_new = outlet.bar(way.name)
+        if is_last:
+            raise answer
+        if is_new and way.is_delayed:
+            logger.warning(
+                "RabbitMQ does not delay messages for the queue %s (%s): they wait in their"
+                " worker, and keep its places from others",
+                way.outgoing.queue,
+                answer,
+            )
+
+    # -- to which broker ---------------------------------------------------------------------
+
+    def _outlet(self, broker: int) -> Outlet:
+        outlets = self._outlets.value
+        # atomic: in a threads pool the first one made is everybody's
+        return outlets.get(broker) or outlets.setdefault(
+            broker, Outlet(lambda on_return: self._connect(broker, on_return))
         )
 
-    def _connect(self) -> Any:
+    def _connect(self, broker: int, on_return: Callable[..., None]) -> Any:
+        """Return a producer for the broker at this position among those that the app reads from.
+
+        Where that one is gone, for the next: the worker goes the same way.
+        """
         app: Any = self._app()
         within = self._transport.send_within
-        connection = app.connection_for_write(
-            connect_timeout=within, transport_options=dict(self._transport.options)
-        )
+        options = {
+            "connect_timeout": within,
+            "transport_options": dict(self._transport.options),
+        }
+        connection = app.connection_for_read(**options)
+        urls = list(connection.alt or ())
+        if 0 < broker < len(urls):
+            connection = app.connection_for_read(
+                ";".join([*urls[broker:], *urls[:broker]]), **options
+            )
+        elif len(urls) < 2 and _is_same_place(
+            connection, writing := app.connection_for_write(**options)
+        ):
+            connection = writing  # who reads there may not be allowed to write
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=within)
-        return connection.Producer(auto_declare=False)
+        producer = kombu.Producer(
+            connection.channel(),
+            auto_declare=False,
+            on_return=on_return if self._transport.returns else None,
+        )
+        producer.__connection__ = connection  # type: ignore[misc]  # as kombu's own does
+        return producer
 
 
-class _Outlet:
-    """The connection of one process, if it has one, and what guards it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.producer: Any = None
-
-    def drop(self) -> None:
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            try:
-                producer.connection.collect(socket_timeout=0.1)
-            except Exception:  # it is broken; all that matters is that it is not used again
-                return
+def _is_same_place(one: Any, other: Any) -> bool:
+    """Two connections lead to one virtual host of one broker, be it as two users."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("transport_cls", "hostname", "port", "virtual_host")
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from amqp.exceptions import ChannelError, MessageNacked
 from kombu.exceptions import OperationalError
 from kombu.transport.virtual import Transport as Virtual
 
+from .pauses import Pause, in_rabbit
 from .refusals import refusals
 from .sqs import client_limits, message_id, received_before
 
@@ -22,7 +22,6 @@ __all__ = [
     "UNKNOWN",
     "VIRTUAL",
     "Transport",
-    "as_eta",
     "delivery_tag",
     "flagged",
     "transport_of",
@@ -44,13 +43,9 @@ def flagged(request: Any) -> bool:
     return bool((request.delivery_info or {}).get("redelivered"))
 
 
-def as_eta(headers: dict[str, Any], delay: float) -> None:
-    """Let a message wait in a worker until it is due; an older time of it is forgotten."""
-    if delay > 0:
-        due = datetime.now(timezone.utc) + timedelta(seconds=delay)
-        headers["eta"] = due.isoformat()
-    elif "eta" in headers:
-        headers["eta"] = None
+def in_its_worker(eta: Pause, queue: str | None, arguments: Mapping[str, Any]) -> Pause:
+    """Return how a message waits where the broker has no better place: in a worker."""
+    return eta
 
 
 @dataclass(frozen=True)
@@ -67,31 +62,26 @@ class Transport:
     """A message goes to another worker as soon as its worker's connection is lost."""
     visibility: float = 3600.0
     """After so long, a message that is not acknowledged goes to another worker."""
-    pause: Callable[[dict[str, Any], float], None] = as_eta
-    """Writes into a message's headers how it waits for its next try."""
+    pauses: Callable[[Pause, str | None, Mapping[str, Any]], Pause] = in_its_worker
+    """Says how a message of a queue waits for its next try, given how one waits with an eta, the
+    queue's name and the arguments that it is declared with."""
     longest_pause: float = 450.0
-    """A quarter of RabbitMQ's default `consumer_timeout`, after which it takes messages back."""
+    """How long a message waits in a worker at most: a quarter of the visibility timeout, and of
+    RabbitMQ's default `consumer_timeout`, after which it takes messages back."""
     send_within: float = 5.0
     """What one step of sending may take: a broker that hangs must not keep a pool's process."""
     not_sent: tuple[type[BaseException], ...] = (OperationalError, OSError)
     """Errors that say that the broker did not take the message."""
+    answers: tuple[type[BaseException], ...] = ()
+    """Those of them that are the broker's own answer: to ask again at once is of no use."""
+    returns: bool = False
+    """The broker gives back a message that no queue took, instead of dropping it in silence."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Transport options of a connection that must know what the broker took, and must not hang."""
 
-    def bounded(self, delay: float, queues: Mapping[str, Any]) -> float:
-        """Return `delay`, shortened so that no broker gives a waiting message to a second worker.
-
-        A waiting message is unacknowledged. Past its visibility timeout, Redis delivers it again,
-        beside the one that waits: a quarter of that time leaves room for the run itself.
-
-        `queues`: the app's. RabbitMQ's delayed delivery, which a worker with a quorum queue may
-        use, has whole seconds.
-        """
-        delay = min(delay, self.longest_pause)
-        whole = any(
-            (queues[name].queue_arguments or {}).get("x-queue-type") == "quorum" for name in queues
-        )
-        return math.ceil(delay) if delay > 0 and whole else delay
+    def pause_in(self, queue: str | None, arguments: Mapping[str, Any]) -> Pause:
+        """Return how a message waits that goes back to the queue declared with these arguments."""
+        return self.pauses(Pause(self.longest_pause), queue, arguments)
 
 
 _WITHIN = Transport.send_within
@@ -104,6 +94,10 @@ AMQP = Transport(
     "amqp",
     name_of=nothing,
     redelivers_at_once=True,
+    pauses=in_rabbit,
+    not_sent=(*Transport.not_sent, MessageNacked),
+    answers=(ChannelError, MessageNacked),
+    returns=True,
     options={"confirm_publish": True, "read_timeout": _WITHIN, "write_timeout": _WITHIN},
 )
 SQS = Transport(

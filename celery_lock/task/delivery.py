@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..events import Subject
-from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of
+from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of, raw_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
 
@@ -88,6 +88,11 @@ class Delivery(NamedTuple):
     def header_to_send(self) -> Header:
         """The header with which the message is sent again: it names key and publication."""
         return replace(self.header, key=self.key, publication=self.publication)
+
+    def bounded(self, pause: float) -> float:
+        """Return a pause as its transport can have it for the queue of the message."""
+        raw = raw_of(self.request)
+        return self.transport.pause_in(raw.queue, raw.arguments).bounded(pause)
 
     def conflicted(self, held: Held) -> Delivery:
         """Return the delivery with the conflict with this holder counted."""

@@ -20,7 +20,8 @@ from ..app.locks import locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
 from ..message import Header, note_arrival
-from ..message.raw import attach, queue_of
+from ..message.origin import origin_of
+from ..message.raw import attach
 from ..model import Holder
 
 __all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
@@ -42,10 +43,10 @@ class LockedRequestMixin:
         request: Any = self
         if _bound_lock_of(request) is not None:
             app, about = request.app, request.request_dict
-            queue = queue_of(
+            origin = origin_of(
                 message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
             )
-            attach(message, about, queue)
+            attach(message, about, origin)
             note_arrival(about, connection_epoch())
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:

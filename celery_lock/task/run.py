@@ -145,8 +145,7 @@ class Run:
 
     def _resend(self, pause: float, why: str) -> Resend:
         delivery = self.delivery
-        pause = delivery.transport.bounded(pause, delivery.task.app.amqp.queues)
-        return Resend(delivery.header_to_send, pause, why)
+        return Resend(delivery.header_to_send, delivery.bounded(pause), why)
 
     def _notify(self, fact: Fact) -> None:
         self._locks.locker.observers.notify(fact)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,25 +41,41 @@ def setup(
         yield QuorumSetup(app, tap, keys, worker)
 
 
-def test_a_pause_in_a_quorum_queue_has_whole_seconds(setup: QuorumSetup) -> None:
+def test_a_pause_of_a_quorum_queue_waits_in_the_broker_for_whole_seconds(
+    setup: QuorumSetup,
+) -> None:
     with setup.keys.held("whole"):
         sent = setup.app.tasks["quorum.body"].delay("whole")
         _, again = setup.tap.wait_for(sent.id, 2)[:2]
 
-    assert sent.get(timeout=20)[0] == 0
-    pause = datetime.datetime.fromisoformat(again.headers["eta"]).timestamp() - again.seen
-    assert 0.1 < pause <= 1.0
+    assert sent.get(timeout=20) == [0, ["celery_lock"]]
+    assert again.parts["exchange"] == "celery_delayed_27"
+    assert again.parts["routing_key"] == ["0." * 27 + "1.celery_lock.quorum"]
+    assert again.headers.get("eta") is None
 
 
-def test_a_delayed_message_comes_back_without_its_delay(setup: QuorumSetup) -> None:
+def test_a_message_that_celery_delayed_comes_back_without_its_delay(setup: QuorumSetup) -> None:
     with setup.keys.held("delayed"):
         sent = setup.app.tasks["quorum.body"].apply_async(["delayed"], countdown=1)
         first, *later = setup.tap.wait_for(sent.id, 3)
 
-    assert first.parts["exchange"].startswith("celery_delayed")
-    assert {tuple(copy.parts["queues"]) for copy in later} == {("quorum",)}
-    assert {copy.parts["exchange"] for copy in later} == {""}
+    assert first.parts["routing_key"] == ["0." * 27 + "1.quorum"]
+    assert {tuple(copy.parts["routing_key"]) for copy in later} == {
+        ("0." * 27 + "1.celery_lock.quorum",)
+    }
     assert sent.get(timeout=20) == [0, ["celery_lock"]]
+
+
+def test_a_body_that_has_waited_in_the_broker_retries_into_its_own_queue(
+    setup: QuorumSetup,
+) -> None:
+    with setup.keys.held("retried"):
+        sent = setup.app.tasks["quorum.retried"].delay("retried")
+        setup.tap.wait_for(sent.id, 2)
+
+    assert sent.get(timeout=20) == ["quorum", "quorum", 1]
+    retry = setup.tap.copies(sent.id)[-1]
+    assert retry.parts["queues"] == ["quorum"]
 
 
 def test_more_messages_wait_than_a_worker_may_prefetch(setup: QuorumSetup) -> None:

@@ -65,7 +65,7 @@ def sender_with(
 ) -> tuple[Sender, list[int]]:
     sender, connects = Sender(app), []
 
-    def connect() -> Producer:
+    def connect(broker: int, on_return: Any) -> Producer:
         connects.append(1)
         return producer
 
@@ -125,23 +125,44 @@ def test_a_message_without_a_queue_to_go_back_to_is_not_sent(app: Celery) -> Non
 def test_an_idle_connection_that_died_is_no_outage(
     app: Celery, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    producer = Producer(error)
+    producer = Producer()
     sender, connects = sender_with(app, monkeypatch, producer)
+    sender.send(raw(), Header(), delay=0)
+    producer.errors.append(error)
 
     sender.send(raw(), Header(), delay=0)
 
-    assert (producer.published, producer.collected, len(connects)) == (1, 1, 2)
+    assert (producer.published, producer.collected, len(connects)) == (2, 1, 2)
 
 
-def test_two_failures_in_a_row_are_an_outage(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
-    sender, _ = sender_with(app, monkeypatch, Producer(OSError("one"), OSError("two")))
+@pytest.mark.parametrize("errors", [[OSError("one")], [OSError("none"), OSError("one")]])
+def test_a_new_connection_that_fails_is_an_outage(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, errors: list[BaseException]
+) -> None:
+    producer = Producer()
+    sender, _ = sender_with(app, monkeypatch, producer)
+    if len(errors) > 1:
+        sender.send(raw(), Header(), delay=0)
+    producer.errors += errors
 
-    with pytest.raises(Unsent, match="the broker did not take the message: two"):
+    with pytest.raises(Unsent, match="the broker did not take the message: one"):
+        sender.send(raw(), Header(), delay=0)
+
+
+def test_a_broker_that_hangs_is_not_asked_a_second_time(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = Producer()
+    sender, _ = sender_with(app, monkeypatch, producer)
+    sender.send(raw(), Header(), delay=0)
+    producer.errors += [TimeoutError("late")]
+
+    with pytest.raises(Unsent, match="late"):
         sender.send(raw(), Header(), delay=0)
 
 
 def test_after_an_outage_it_sends_again(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
-    producer = Producer(OSError("one"), OSError("two"))
+    producer = Producer(OSError("one"))
     sender, _ = sender_with(app, monkeypatch, producer)
     with pytest.raises(Unsent):
         sender.send(raw(), Header(), delay=0)

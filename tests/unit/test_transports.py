@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from amqp.exceptions import ConnectionError as AmqpConnectionError
-from amqp.exceptions import NotFound
+from amqp.exceptions import MessageNacked, NotFound
 from botocore.exceptions import ClientError
-from celery import Celery
 from celery.app.task import Context
-from kombu import Connection, Queue
+from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.transport import SQS, base
 from redis.exceptions import ResponseError
 
-from celery_lock.message.transports import NO_BROKER, Transport, as_eta, transport_of
+from celery_lock.message.pauses import as_eta
+from celery_lock.message.transports import NO_BROKER, Transport, transport_of
 
 pytestmark = pytest.mark.unit
 
@@ -82,7 +81,7 @@ def test_a_transport_is_one_row_of_values(way: Any, row: Row) -> None:
     )
     assert found.name_of(request(delivery_tag="tag-1")) == row.tag
     assert (found.visibility, found.longest_pause, found.send_within) == (3600, 450, 5)
-    assert found.pause is as_eta
+    assert found.pause_in("q", {}).write is as_eta
 
 
 @pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
@@ -115,6 +114,14 @@ def test_a_broker_that_is_gone_did_not_take_the_message(way: Any, error: Excepti
 )
 def test_a_refusal_says_that_the_message_was_not_taken(way: str, error: Exception) -> None:
     assert isinstance(error, transport(way).not_sent)
+
+
+def test_a_nack_says_that_the_message_was_not_taken_and_so_does_asking_again() -> None:
+    row = transport("amqp://")
+
+    assert isinstance(MessageNacked(), row.not_sent)
+    assert isinstance(MessageNacked(), row.answers)
+    assert not isinstance(ConnectionResetError(), row.answers)
 
 
 @pytest.mark.parametrize("way", ROWS, ids=str)
@@ -185,13 +192,13 @@ def test_a_pause_is_a_quarter_of_the_visibility_timeout_at_most(
 ) -> None:
     found = transport(way, {"visibility_timeout": visibility})
 
-    assert found.bounded(10_000, {}) == longest
+    assert found.pause_in("q", {}).bounded(10_000) == longest
     assert found.visibility == float(visibility)
 
 
 @pytest.mark.parametrize("options", [None, {}, {"visibility_timeout": None}, {"region": "eu"}])
 def test_a_broker_that_says_nothing_has_the_usual_one(options: Any) -> None:
-    assert transport(options=options).bounded(10_000, {}) == 450
+    assert transport(options=options).pause_in("q", {}).bounded(10_000) == 450
 
 
 def test_boto_is_bounded_and_keeps_the_rest_of_what_the_author_gave() -> None:
@@ -200,56 +207,3 @@ def test_boto_is_bounded_and_keeps_the_rest_of_what_the_author_gave() -> None:
     found = transport("sqs://", given).options
 
     assert found == {"client-config": {**HASTY, "proxies": {"https": "p"}}}
-
-
-# -- a pause ---------------------------------------------------------------------------------
-
-
-def app(queue_type: str | None = None, **conf: Any) -> Celery:
-    made = Celery("app", broker="memory://", set_as_current=False, changes=conf)
-    if queue_type:
-        arguments = {"x-queue-type": queue_type}
-        made.conf.task_queues = [Queue("plain"), Queue("work", queue_arguments=arguments)]
-    return made
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.003, 1.0, 14.9])
-def test_a_short_pause_is_left_as_it_is(delay: float) -> None:
-    assert transport().bounded(delay, app().amqp.queues) == delay
-
-
-@pytest.mark.parametrize(("delay", "whole"), [(0.003, 1), (1.0, 1), (1.2, 2), (14.9, 15)])
-def test_a_quorum_queue_counts_in_whole_seconds(delay: float, whole: int) -> None:
-    assert transport().bounded(delay, app("quorum").amqp.queues) == whole
-
-
-def test_no_pause_is_none_on_a_quorum_queue_too() -> None:
-    assert transport().bounded(0.0, app("quorum").amqp.queues) == 0
-
-
-def test_a_classic_queue_counts_in_fractions() -> None:
-    assert transport().bounded(0.003, app("classic").amqp.queues) == 0.003
-
-
-def test_the_default_type_of_queues_counts_too() -> None:
-    assert transport().bounded(0.003, app(task_default_queue_type="quorum").amqp.queues) == 1
-
-
-def test_a_pause_is_written_as_the_time_at_which_the_message_is_due() -> None:
-    headers = {"id": "id-1", "eta": "2020-01-01T00:00:00"}
-    before = datetime.now(timezone.utc)
-
-    as_eta(headers, 60)
-
-    due = datetime.fromisoformat(headers["eta"])
-    assert timedelta(0) <= due - before - timedelta(seconds=60) < timedelta(seconds=10)
-    assert headers["id"] == "id-1"
-
-
-def test_without_a_pause_an_old_time_is_forgotten_and_none_is_made_up() -> None:
-    old: dict[str, Any] = {"eta": "2020-01-01T00:00:00"}
-    none: dict[str, Any] = {}
-    for headers in (old, none):
-        as_eta(headers, 0)
-
-    assert (old, none) == ({"eta": None}, {})

@@ -47,6 +47,13 @@ def make_app(**conf: Any) -> Celery:
         time.sleep(0 if "celery_lock" in (self.request.headers or {}) else seconds)
         return [redelivered, sorted(self.request.headers or {})]
 
+    @app.task(bind=True, base=LockedTask, name="quorum.retried", lock=lock, shared=False)
+    def retried(self: Any, key: str) -> list[Any]:
+        info = self.request.delivery_info
+        if not self.request.retries:
+            raise self.retry(countdown=0)
+        return [info["exchange"], info["routing_key"], self.request.retries]
+
     return app
 
 
