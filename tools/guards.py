@@ -20,6 +20,7 @@ LIVES = "tests/contract/test_redis_lives.py"
 RECORDS = "tests/contract/test_redis_records.py"
 NAMES = "tests/contract/test_redis_names.py"
 REDIS_PERMITS = "tests/contract/test_redis_permits.py"
+COMPLETIONS = "tests/contract/test_completions.py"
 REFUSALS = "tests/contract/test_redis_refusals.py"
 AGREE = (
     "tests/property/test_store_machine.py::test_the_scripts_and_the_memory_store_agree_on_records"
@@ -152,8 +153,8 @@ STORES = (
     ),
     Guard(
         "release: a second one, its answer lost, is yes (Redis)",
-        "return (not e or tonumber(e) < 0) and 1 or 0",
-        "return 0",
+        "in_time = not e or tonumber(e) < 0",
+        "in_time = false",
         (REDIS,),
     ),
     Guard(
@@ -164,8 +165,8 @@ STORES = (
     ),
     Guard(
         "release: that of an ended lease is no (Redis)",
-        "return (not e or tonumber(e) < 0) and 1 or 0",
-        "return 1",
+        "in_time = not e or tonumber(e) < 0",
+        "in_time = true",
         (REDIS,),
     ),
     Guard(
@@ -176,8 +177,8 @@ STORES = (
     ),
     Guard(
         "release: a second one is yes, though the next holder has come (Redis)",
-        "return redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark and 1 or 0",
-        "return 0",
+        "in_time = redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark",
+        "in_time = false",
         (REDIS,),
     ),
     Guard(
@@ -206,8 +207,8 @@ STORES = (
     ),
     Guard(
         "release: a second one is yes, though an heir has it (Redis)",
-        ", 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)\n  return 1",
-        ")\n  return 1",
+        ", 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)\n  return answer",
+        ")\n  return answer",
         (REDIS,),
     ),
     Guard(
@@ -853,7 +854,7 @@ LEASES = (
     Guard(
         "a release without an answer is tried again",
         """        except StoreError as error:
-            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)""",
+            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)""",
         "        except StoreError as error:",
         (UNIT + "locker.py",),
     ),
@@ -1053,14 +1054,14 @@ TASKS = (
     ),
     Guard(
         "a copy of a running message is never dropped",
-        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK,",
-        "_WAITS_ITS_TURN = (Met.TASK,",
+        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK,",
+        "_WAITS_ITS_TURN = (Met.ENDED, Met.TASK,",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
         "a task whose earlier run has not ended is never dropped",
-        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK,",
-        "_WAITS_ITS_TURN = (Met.PUBLICATION,",
+        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK,",
+        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED,",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1362,27 +1363,123 @@ ENDINGS = (
     ),
     Guard(
         "a copy of what was completed is refused (memory)",
-        "return Met.DONE, first",
+        "return done, first",
         "pass",
         (MEMORY,),
     ),
     Guard(
         "a copy is refused though nobody has the key (Redis)",
-        " and not KEYS[2] and ARGV[6] == '0'",
-        " and ARGV[6] == '0'",
+        "    and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then",
+        "    then",
         (REDIS,),
     ),
     Guard(
         "what was completed before a message was first seen is another (Redis)",
-        "at and tonumber(at) >= tonumber(ARGV[12])",
-        "at",
+        "if told >= math.max(first, 1) then",
+        "if told > 0 then",
         (REDIS,),
     ),
     Guard(
         "what was completed before a message was first seen is another (memory)",
-        "        and tombstone.completed >= since(claim.copy_since)\n",
-        "",
+        "if record.told and record.told >= first:",
+        "if record.told:",
         (MEMORY,),
+    ),
+    Guard(
+        "a copy waits until the end of a run is told (Redis)",
+        "  elseif ended >= math.max(first, 1) and ended + ENDED_FOR > now then",
+        "  elseif false then",
+        (REDIS,),
+    ),
+    Guard(
+        "a copy waits until the end of a run is told (memory)",
+        "return Met.ENDED",
+        "return None",
+        (MEMORY,),
+    ),
+    Guard(
+        "a run that has ended and is never told runs again (Redis)",
+        " and ended + ENDED_FOR > now then",
+        " then",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a run that has ended and is never told runs again (memory)",
+        " and record.ended + micro(ENDED_FOR) > lo:",
+        ":",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "the end of another message of the same name keeps none back (Redis)",
+        "elseif ended >= math.max(first, 1)",
+        "elseif ended > 0",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "the end of another message of the same name keeps none back (memory)",
+        "if record.ended and record.ended >= first",
+        "if record.ended",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a refused copy leaves its mark (Redis)",
+        "    record(KEYS[2], 0, true, 'm', 1)\n",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "a refused copy leaves its mark (memory)",
+        "writes[names[1]] = _record(tombstones.met(tombstone, clock))",
+        "pass",
+        (MEMORY,),
+    ),
+    Guard(
+        "the end is recorded where a copy has left its mark (Redis)",
+        " or redis.call('HMGET', KEYS[3], 'm')[1])",
+        ")",
+        (REDIS,),
+    ),
+    Guard(
+        "the end is recorded where a copy has left its mark (memory)",
+        "seen = before.met or not in_time",
+        "seen = not in_time",
+        (MEMORY,),
+    ),
+    Guard(
+        "the end is recorded where the lease was lost (Redis)",
+        "KEYS[3] and (not in_time or ",
+        "KEYS[3] and (",
+        (REDIS,),
+    ),
+    Guard(
+        "the end is recorded where the lease was lost (memory)",
+        "seen = before.met or not in_time",
+        "seen = before.met",
+        (MEMORY,),
+    ),
+    Guard(
+        "a record lives a day where a copy was seen (Redis)",
+        "math.max(life, seen and MET_FOR or 0)",
+        "life",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a record lives a day where a copy was seen (memory)",
+        "max(remember, MET_FOR if seen else 0.0)",
+        "remember",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a record is never cut short (Redis)",
+        "  life = math.max(life, redis.call('PTTL', name))\n",
+        "",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a record is never cut short (memory)",
+        "return max(before.until, clock[1] + ",
+        "return max(0, clock[1] + ",
+        (COMPLETIONS,),
     ),
     Guard(
         "a completion is recorded",
@@ -1418,12 +1515,6 @@ ENDINGS = (
         "a lost connection makes a copy possible",
         "reconnected = acks_late and connection_epoch != first_epoch",
         "reconnected = False",
-        (UNIT + "ending.py",),
-    ),
-    Guard(
-        "a copy looks whether the result was stored",
-        "if not result_is_missing(self.delivery, came, self.pause):",
-        "if True:",
         (UNIT + "ending.py",),
     ),
     Guard(
@@ -1536,26 +1627,8 @@ TICKS = (
     ),
     Guard(
         "a copy of a tick with another task id waits too",
-        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK,",
-        "_WAITS_ITS_TURN = (Met.TASK,",
-        (UNIT + "tick_runs.py",),
-    ),
-    Guard(
-        "a copy of a tick looks for the result of the task that ran",
-        "Holder.parse(held.holder).task_id if first else str(request.id)",
-        "str(request.id)",
-        (UNIT + "tick_runs.py",),
-    ),
-    Guard(
-        "a copy in the moment of the release waits for the result",
-        "_LOOKS = (0.0, 0.05, 0.2, 0.75)",
-        "_LOOKS = (0.0,)",
-        (UNIT + "ending.py",),
-    ),
-    Guard(
-        "a copy of what retries looks for no result",
-        "return Ending(acknowledged=True, retry=said.sig)",
-        "return Ending(acknowledged=True, result_due=True, retry=said.sig)",
+        "_WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK,",
+        "_WAITS_ITS_TURN = (Met.ENDED, Met.TASK,",
         (UNIT + "tick_runs.py",),
     ),
     Guard(

@@ -13,6 +13,7 @@ from typing import Any
 from celery import bootsteps, signals
 from celery.worker import state
 
+from ..engine.completions import send_last
 from ..errors import LockConfigurationError
 from .bound import refuse_what_lacks
 from .locks import locks_of
@@ -136,4 +137,5 @@ def _on_shutting_down(**_: Any) -> None:
 
 
 def _on_child_leaving(**_: Any) -> None:
+    send_last()
     last_words()

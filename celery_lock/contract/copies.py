@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model import Claim, End, Feature, LockStore
+from ..model import ENDED_FOR, Claim, Completion, End, Feature, LockStore, Met, Release
 from .fixture import StoreFixture
 
 __all__ = ["Copies"]
 
 
 class Copies(StoreFixture):
-    """Publications whose completion was recorded."""
+    """Publications whose runs have ended, and were told or not."""
 
-    def completed(
-        self, store: LockStore, key: str, remember: float = 30.0, *, result_due: bool = False
-    ) -> Claim:
-        """Run and complete; return the claim of a copy of the same publication."""
+    def copy_of(self, claim: Claim) -> Claim:
+        """Return the claim of a copy of the same message."""
+        copy = self.a_claim(claim.key, task=claim.task_id)
+        return replace(copy, publication=claim.publication, copy_since="")
+
+    def ended(self, store: LockStore, key: str, remember: float = 30.0) -> Claim:
+        """Run and end; return the claim of a copy."""
         claim = self.a_claim(key)
         lease = self.granted(store, claim)
-        store.release(
-            lease, End(publication=claim.publication, remember=remember, result_due=result_due)
-        )
-        copy = self.a_claim(key, task=claim.task_id)
-        return replace(copy, publication=claim.publication, copy_since="")
+        answer = store.release(lease, End(publication=claim.publication, remember=remember))
+        assert answer == Release(in_time=True, recorded=True)
+        return self.copy_of(claim)
+
+    def completed(self, store: LockStore, key: str, remember: float = 30.0) -> Claim:
+        """Run, end, and tell it; return the claim of a copy."""
+        copy = self.ended(store, key, remember)
+        store.complete([Completion(key, copy.publication, remember)])
+        return copy
 
     def test_a_copy_of_what_was_completed_is_refused_though_the_key_is_free(
         self, store: LockStore, key: str
@@ -34,14 +41,103 @@ class Copies(StoreFixture):
         held = self.refused(store, copy)
 
         assert held.done
-        assert not held.result_due
         assert store.peek(key) is None
 
-    def test_a_copy_is_told_that_a_result_was_still_to_be_stored(
+    def test_a_copy_waits_where_a_run_has_ended_and_that_was_not_told(
         self, store: LockStore, key: str
     ) -> None:
         self.need(store, Feature.COPIES)
-        assert self.refused(store, self.completed(store, key, result_due=True)).result_due
+        copy = self.ended(store, key)
+
+        held = self.refused(store, copy)
+
+        assert (held.met, held.done) == (Met.ENDED, False)
+        assert 0 < held.expires_in <= ENDED_FOR
+        assert store.peek(key) is None
+
+    def test_what_was_told_stays_so_though_a_release_comes_after_it(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key)
+        lease, end = self.granted(store, claim), End(publication=claim.publication, remember=30.0)
+        store.release(lease, end)
+        store.complete([Completion(key, claim.publication, 30.0)])
+
+        store.release(lease, end)
+
+        assert self.refused(store, self.copy_of(claim)).done
+
+    def test_a_completion_needs_no_lease(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.COPIES)
+        claims = [self.a_claim(key) for _ in range(100)]
+
+        store.complete([Completion(key, claim.publication, 30.0) for claim in claims])
+        store.complete([Completion(key, claim.publication, 30.0) for claim in claims[:1] * 2])
+        store.complete([])
+
+        assert all(self.refused(store, self.copy_of(claim)).done for claim in claims)
+        self.granted(store, self.copy_of(self.a_claim(key)))
+
+    def test_an_end_is_recorded_only_if_a_copy_was_met(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.COPIES)
+        plain, met = self.a_claim(key), self.a_claim(f"{key}:met")
+        leases = [self.granted(store, plain), self.granted(store, met)]
+        assert self.refused(store, self.copy_of(met)).met is Met.PUBLICATION
+
+        answers = [
+            store.release(lease, End(publication=claim.publication, remember=30.0, if_met=True))
+            for lease, claim in zip(leases, (plain, met), strict=True)
+        ]
+
+        assert answers == [Release(True, False), Release(True, True)]
+        assert self.refused(store, self.copy_of(met)).met is Met.ENDED
+        self.granted(store, self.copy_of(plain))
+
+    def test_a_repeated_release_records_nothing_more(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key)
+        end = End(publication=claim.publication, remember=30.0, if_met=True)
+        lease = self.granted(store, claim)
+
+        assert store.release(lease, end) == store.release(lease, end) == Release(True, False)
+
+        self.granted(store, self.copy_of(claim))
+
+    def test_the_mark_of_a_copy_is_no_completion(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key)
+        lease = self.granted(store, claim)
+        self.refused(store, self.copy_of(claim))
+        store.release(lease)
+
+        self.granted(store, self.copy_of(claim))
+
+    def test_only_a_claim_that_may_be_a_copy_leaves_a_mark(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key)
+        lease = self.granted(store, claim)
+        self.refused(store, replace(self.copy_of(claim), copy_since=None))
+
+        end = End(publication=claim.publication, remember=30.0, if_met=True)
+
+        assert not store.release(lease, end).recorded
+
+    def test_a_record_outlives_its_time_where_a_copy_was_met(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key)
+        lease = self.granted(store, claim)
+        self.refused(store, self.copy_of(claim))
+        store.release(lease, End(publication=claim.publication, remember=self.short))
+        store.complete([Completion(key, claim.publication, self.short)])
+
+        self.outlast(self.short)
+
+        assert self.refused(store, self.copy_of(claim)).done
 
     def test_a_copy_of_what_was_completed_is_refused_though_another_has_the_key(
         self, store: LockStore, key: str
@@ -92,16 +188,17 @@ class Copies(StoreFixture):
             store, replace(self.a_claim(key), publication=claim.publication, copy_since="")
         )
 
-    def test_a_completion_counts_though_the_lease_was_lost(
-        self, store: LockStore, key: str
-    ) -> None:
+    def test_an_end_is_recorded_though_the_lease_was_lost(self, store: LockStore, key: str) -> None:
+        """Also if no copy was met: one may have met whoever has the key by now."""
         self.need(store, Feature.COPIES)
         claim, lease = self.expired(store, key)
-        assert store.release(lease, End(publication=claim.publication, remember=30.0)) is False
+        self.granted(store, self.a_claim(key))
+        assert self.refused(store, self.copy_of(claim)).met is Met.OTHER
 
-        copy = replace(self.a_claim(key), publication=claim.publication, copy_since="")
+        end = End(publication=claim.publication, remember=30.0, if_met=True)
 
-        assert self.refused(store, copy).done
+        assert store.release(lease, end) == Release(in_time=False, recorded=True)
+        assert self.refused(store, self.copy_of(claim)).met is Met.ENDED
 
     def test_a_completion_is_forgotten_after_its_time(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.COPIES)
@@ -110,3 +207,15 @@ class Copies(StoreFixture):
         self.outlast(self.short)
 
         self.granted(store, copy)
+
+    def test_a_completed_copy_is_refused_though_permits_are_free(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.PERMITS)
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key, limit=3)
+        lease = self.granted(store, claim)
+        store.release(lease, End(publication=claim.publication, remember=30.0))
+        store.complete([Completion(key, claim.publication, 30.0)])
+
+        assert self.refused(store, replace(self.copy_of(claim), limit=3)).met is Met.DONE

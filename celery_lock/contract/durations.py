@@ -65,7 +65,7 @@ class Durations(StoreFixture):
         assert held.expires_in == pytest.approx(LONGEST, rel=1e-3)
 
         assert store.renew([(lease, LONGEST)]) == [Outcome.RENEWED]
-        assert store.release(lease) is True
+        assert store.release(lease)
 
     @pytest.mark.parametrize("seconds", NONSENSE)
     def test_a_record_for_a_senseless_time_is_refused(

@@ -18,7 +18,7 @@ class Floors(StoreFixture):
         claim = self.a_claim(key, at_least=30)
         lease = self.granted(store, claim)
 
-        assert store.release(lease) is True
+        assert store.release(lease)
 
         held = self.refused(store, self.a_claim(key))
         assert held.holder == claim.holder

@@ -24,7 +24,7 @@ class Freeing(StoreFixture):
             assert had.token == lease.token
         assert store.peek(key) is None
         assert store.renew([(lease, 30)]) == [Outcome.LOST]
-        assert store.release(lease) is False
+        assert not store.release(lease)
         self.granted(store, self.a_claim(key))
 
     def test_the_whole_holder_will_do(self, store: LockStore, key: str) -> None:

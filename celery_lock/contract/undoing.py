@@ -27,7 +27,7 @@ class Undoing(StoreFixture):
         store.undo(claim)
 
         assert store.renew([(lease, 30)]) == [Outcome.LOST]
-        assert store.release(lease) is False
+        assert not store.release(lease)
 
     def test_a_claim_that_arrives_after_its_undo_is_refused(
         self, store: LockStore, key: str

@@ -71,7 +71,7 @@ class Watching(StoreFixture):
 
         assert isinstance(answer, Lease)
         assert answer.holder == claim.holder
-        assert store.release(dead) is False
+        assert not store.release(dead)
 
     def test_an_undo_ends_a_watch(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.WATCH)

@@ -8,14 +8,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import NamedTuple
 
 from ..backoff import exponential
 from ..errors import StoreError, StoreUnavailable
-from ..events import Acquired, Lost, Observers, Released, StoreFailed, Subject
-from ..model import Claim, End, Feature, Held, Lease, LockStore, LossReason, ttl_to_ask
+from ..events import Acquired, Observers, Released, Subject
+from ..model import (
+    Claim,
+    Completion,
+    End,
+    Feature,
+    Held,
+    LockStore,
+    ttl_to_ask,
+)
 from ..model.clock import Clock, steady
-from .keeper import Keeper, Kept
+from .completions import Completions
+from .grant import Ask, Grant, Reports
+from .keeper import Keeper
 from .pending_calls import NOT_YET, PendingCalls
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
@@ -26,61 +35,8 @@ LOOK_AGAIN = 1.0
 PATIENCE = 0.5
 """Seconds that a worker's main process waits for a dead child's key to be free."""
 
-OnLost = Callable[[LossReason], None]
-
 _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
-
-
-class Ask(NamedTuple):
-    """A claim, for whom it is made, and what is to happen around it.
-
-    A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
-    """
-
-    claim: Claim
-    subject: Subject
-    at_most: float | None = None
-    """Seconds for which a granted lease is renewed; `None`: for as long as it is held."""
-    on_error: str = "fail"
-    """What the claimant will do about a `StoreError`, for those who are told of it."""
-    on_lost: OnLost | None = None
-    """Called once if the lease is lost, before anybody else is told: an observer may be slow."""
-
-
-class Grant(Kept):
-    """A lease, and the ask that it answers."""
-
-    __slots__ = ("ask", "locker", "sent")
-
-    def __init__(self, locker: Locker, lease: Lease, ask: Ask, ttl: float, sent: float) -> None:
-        super().__init__(lease, ttl)
-        self.locker = locker
-        self.ask = ask
-        self.sent = sent
-        """When the claim was sent, by the locker's clock."""
-
-    def lost(self, reason: LossReason) -> None:
-        """Let the claimant know, and then the observers."""
-        lease, ask = self.lease, self.ask
-        try:
-            if ask.on_lost is not None:
-                ask.on_lost(reason)
-        finally:  # where a test moves the keeper on in the body's own thread, that has raised
-            self.locker.observers.notify(
-                Lost(
-                    key=lease.key,
-                    subject=ask.subject,
-                    holder=lease.holder,
-                    token=lease.known_token,
-                    reason=reason,
-                    by=None,
-                )
-            )
-
-    def failed(self, error: StoreError) -> None:
-        """Let the observers know."""
-        self.locker.failed(self.ask, "renew", error, "retry")
 
 
 class Locker:
@@ -102,8 +58,10 @@ class Locker:
         """
         self.store = store
         self.observers = Observers() if observers is None else observers
+        self._reports = Reports(self.observers, store.url)
         self.keeper = Keeper(store, clock=clock, threads=threads)
-        self.pending = PendingCalls(clock=clock, threads=threads)
+        self.completions = Completions(store, clock, wake=self._wake, failed=self._untold)
+        self.pending = PendingCalls(clock=clock, threads=threads, after=self.completions.send_due)
         self._clock = clock
         self._pause = pause
 
@@ -133,7 +91,7 @@ class Locker:
                 raise StoreUnavailable(
                     self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
                 )
-            grant = Grant(self, lease, ask, ttl, sent)
+            grant = Grant(self._reports, lease, ask, ttl, sent)
             self.keeper.keep(grant, now)
             if not self.observers.only_counted(Acquired, ask.subject):
                 self.observers.notify(
@@ -149,7 +107,7 @@ class Locker:
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
             self._undo(claim)
-            self.failed(ask, "acquire", error, ask.on_error)
+            self._reports.failed(claim.key, ask.subject, "acquire", error, ask.on_error)
             raise
         except BaseException:
             # a time limit, a shutdown or Ctrl-C fell into the call
@@ -174,7 +132,7 @@ class Locker:
         for number in count(1):
             got = self.claim(ask, waited=self._clock() - began)
             left = began + max_wait - self._clock()
-            if isinstance(got, Grant) or left <= 0:
+            if isinstance(got, Grant) or got.done or left <= 0:
                 return got
             nap = min(left, max(got.expires_in, 0.001), LOOK_AGAIN)
             if watches:
@@ -199,14 +157,15 @@ class Locker:
             grant.lost(reason)  # it ended in this moment, before the keeper could tell
         lease.lose("released")
         held_on = reason in (None, "released")
+        grant.end = end
         try:
-            in_time = self.store.release(lease, end) and held_on
+            in_time = self._give_back(grant) and held_on
         except StoreError as error:
-            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)
-            self.failed(grant.ask, "release", error, "retry")
+            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
+            self._reports.failed(lease.key, grant.ask.subject, "release", error, "retry")
             return
         except BaseException:  # a time limit or a shutdown fell into the call
-            self.pending.add(partial(self.store.release, lease, end), for_=grant.ask.claim.ttl)
+            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
             raise
         if in_time and self.observers.only_counted(Released, grant.ask.subject):
             return
@@ -220,6 +179,35 @@ class Locker:
                 in_time=in_time,
             )
         )
+
+    def _give_back(self, grant: Grant) -> bool:
+        answer = self.store.release(grant.lease, grant.end)
+        grant.recorded = answer.recorded
+        self._complete(grant)
+        return answer.in_time
+
+    def told(self, grant: Grant) -> None:
+        """All that follows the run is out: its completion is told, if the release recorded the end.
+
+        Never raises, and makes no call itself. May be called again.
+        """
+        grant.is_told = True
+        self._complete(grant)
+
+    def _complete(self, grant: Grant) -> None:
+        completion = grant.completion
+        if completion is not None:
+            self.completions.add(completion, grant.ask.subject)
+
+    def complete(self, completion: Completion, subject: Subject) -> None:
+        """Tell the completion of a message that held no lease. Never raises."""
+        self.completions.add(completion, subject)
+
+    def _untold(self, completion: Completion, subject: Subject, error: StoreError) -> None:
+        self._reports.failed(completion.key, subject, "complete", error, "retry")
+
+    def _wake(self, time: float) -> None:
+        self.pending.wake(time)
 
     def free(
         self,
@@ -265,16 +253,3 @@ class Locker:
     def _undo(self, claim: Claim) -> None:
         self.keeper.forget(claim.holder)
         self.pending.add(partial(self.store.undo, claim), for_=claim.ttl)
-
-    def failed(self, ask: Ask, call: str, error: StoreError, on_error: str) -> None:
-        """Let the observers know of a call that got no answer, and what is done about it."""
-        self.observers.notify(
-            StoreFailed(
-                key=ask.claim.key,
-                subject=ask.subject,
-                url=self.store.url,
-                call=call,
-                error=str(error),
-                answer=on_error,
-            )
-        )

@@ -39,10 +39,21 @@ class PendingCalls:
     A call that hangs holds up the calls behind it, and no renewal.
     """
 
-    def __init__(self, *, clock: Clock = steady, threads: bool = True) -> None:
-        """`threads=False`: nothing happens by itself; the caller calls `make_due()`."""
+    def __init__(
+        self,
+        *,
+        clock: Clock = steady,
+        threads: bool = True,
+        after: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        """`threads=False`: nothing happens by itself; the caller calls `make_due()`.
+
+        `after` is a step of somebody else that the thread takes after the calls that are due: it
+        returns the time of its next one.
+        """
         self._clock = clock
         self._threads = threads
+        self._after = after
         self._own = PerProcess(lambda: _Calls(self))
 
     @property
@@ -61,13 +72,19 @@ class PendingCalls:
         if self._threads:
             own.alarm.set(now)
 
+    def wake(self, time: float) -> None:
+        """See to it that a step is taken at this time."""
+        if self._threads and time < (alarm := self._own.value.alarm).time:
+            alarm.set(time)
+
     def make_due(self) -> float:
         """Make the calls whose time has come; return when the next one's has."""
         own, now = self._own.value, self._clock()
         for call in list(own.waiting):
             if call.due <= now:
                 self._make(own, call)
-        return min((call.due for call in list(own.waiting)), default=math.inf)
+        after = self._after()
+        return min([after, *(call.due for call in list(own.waiting))])
 
     def _make(self, own: _Calls, call: PendingCall) -> None:
         pause = 1.0

@@ -107,7 +107,7 @@ class StoreFailed(Fact):
     url: str
     """Without a password."""
     call: str
-    """`acquire`, `renew`, `release` or `undo`; `tick` for what a beat asks."""
+    """`acquire`, `renew`, `release`, `complete` or `undo`; `tick` for what a beat asks."""
     error: str
     answer: str
     """What is done about it: `requeue`, `run` or `fail` for an acquire, `wait` or `fire` for a

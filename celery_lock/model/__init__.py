@@ -1,18 +1,21 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
-from .claim import Claim, End, Held, HeldPermit, Met
+from .claim import ENDED_FOR, MET_FOR, Claim, Completion, End, Held, HeldPermit, Met
 from .conflict import Conflict
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
 from .lease import Lease, LossReason, ttl_to_ask
 from .lock import Lock, OnStoreError, Scope, checked_on_store_error
 from .records import Change, Changed, Record
-from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore
+from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release
 
 __all__ = [
+    "ENDED_FOR",
+    "MET_FOR",
     "Change",
     "Changed",
     "Claim",
+    "Completion",
     "Conflict",
     "Decision",
     "End",
@@ -31,6 +34,7 @@ __all__ = [
     "Outcome",
     "Record",
     "RecordStore",
+    "Release",
     "Scope",
     "checked_on_store_error",
     "checked_policy",

@@ -1,4 +1,4 @@
-"""A wish for a key, the answer that somebody else has it, and what a release does besides."""
+"""A wish for a key, the answer that somebody else has it, what a release and a completion do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from enum import Enum
 from .durations import checked
 from .holder import task_id_of
 
-__all__ = ["Claim", "End", "Held", "HeldPermit", "Met"]
+__all__ = ["ENDED_FOR", "MET_FOR", "Claim", "Completion", "End", "Held", "HeldPermit", "Met"]
+
+ENDED_FOR = 10.0
+"""Seconds for which the record that a run has ended makes a copy wait. By then what follows the
+run is out and the record is told, or its process died in between and the copy is needed."""
+MET_FOR = 86400.0
+"""Seconds that a record lives at least whose publication has a copy that was seen: that copy may
+wait for its turn for as long."""
 
 
 @dataclass(frozen=True, init=False)
@@ -26,9 +33,10 @@ class Claim:
     watching: bool = False
     """The claimant will `watch` the key if it is taken."""
     copy_since: str | None = None
-    """The message may be a copy: the claim is refused if its publication was completed, as
-    recorded by a release, at this mark of the store or later (`Held.mark`; `""`: at any time).
-    `None`: the message is delivered for the first time, and can be no copy."""
+    """The message may be a copy: the claim is refused if its publication was completed, as its
+    record says, at this mark of the store or later (`Held.mark`; `""`: at any time). If it is
+    refused since its publication runs, a mark of that is left in the record. `None`: the message
+    is delivered for the first time, and can be no copy."""
     heir_of: str = ""
     """The holder that an earlier run of the task left the key to: its lease is taken over."""
     limit: int = 1
@@ -76,7 +84,11 @@ class Met(str, Enum):
     PUBLICATION = "publication"
     """Its own publication, which runs, or whose process died within the ttl."""
     DONE = "done"
-    """The completion of its own publication: the message is a copy of one that was completed."""
+    """The completion of its own publication, which was told: all that follows the run is out, and
+    the message is a copy of one that was completed."""
+    ENDED = "ended"
+    """The end of a run of its own publication, less than `ENDED_FOR` ago: what follows that run
+    may not be out yet."""
     TASK = "task"
     """An earlier run of its own task."""
     UNCONFIRMED = "unconfirmed"
@@ -118,7 +130,8 @@ class Held:
     now: float
     """The store's clock at the answer."""
     expires_in: float
-    """Seconds until the first permit is free unless a renewal comes."""
+    """Seconds until the first permit is free unless a renewal comes; with `Met.ENDED` not less than
+    until the record of the end counts no more."""
     live: bool = True
     """There is a lease; `False`: it has ended and only `at_least` keeps the key taken."""
     publication: str = ""
@@ -127,8 +140,6 @@ class Held:
     """Of the holder's lease; `None`: the store has none."""
     met: Met = Met.OTHER
     """What the claim was refused for."""
-    result_due: bool = False
-    """With `Met.DONE`: the result of the run was still to be stored then."""
     mark: str = ""
     """The store's own mark of this moment: what a later claim gives as `copy_since`."""
     holders: tuple[HeldPermit, ...] = ()
@@ -145,11 +156,13 @@ class End:
     """What a release does besides, in the same step."""
 
     publication: str = ""
-    """Record that this publication was completed; a copy of it is refused from now on."""
+    """Record that a run of this publication has ended: a copy of it waits, until the completion
+    is told or `ENDED_FOR` is over."""
     remember: float = 0.0
-    """Seconds for which: longer than a copy may be on its way, some 200 bytes each."""
-    result_due: bool = False
-    """Its result is stored only after the release: a copy should look whether that happened."""
+    """Seconds for which: longer than a copy may be on its way, some 200 bytes each. `MET_FOR` at
+    least where a copy was seen, or may have been: the lease was lost."""
+    if_met: bool = False
+    """Record it only where a copy was seen, or may have been."""
     heir: str = ""
     """The holder that the key is left to, instead of being free: one `for_retry` of its task."""
     heir_ttl: float = 0.0
@@ -158,3 +171,16 @@ class End:
     def __post_init__(self) -> None:
         checked(self.remember, "remember")
         checked(self.heir_ttl, "heir_ttl")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The news that a publication was completed: all that follows its run is out."""
+
+    key: str
+    publication: str
+    remember: float
+    """Seconds for which a copy is refused; `MET_FOR` at least where one was seen."""
+
+    def __post_init__(self) -> None:
+        checked(self.remember, "remember")

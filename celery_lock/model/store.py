@@ -7,14 +7,15 @@ step, judged by the store's own clock. Driver errors do not leak: they become `S
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from .claim import Claim, End, Held
+from .claim import Claim, Completion, End, Held
 from .lease import Lease
 from .records import Change, Changed, Record
 
-__all__ = ["Feature", "LeaseStore", "LockStore", "Outcome", "RecordStore"]
+__all__ = ["Feature", "LeaseStore", "LockStore", "Outcome", "RecordStore", "Release"]
 
 
 class Feature(str, Enum):
@@ -33,7 +34,8 @@ class Feature(str, Enum):
     HEIRS = "heirs"
     """A release leaves the key to a holder that is still to come."""
     COPIES = "copies"
-    """A release records the completion of a publication, and a late copy of it is refused."""
+    """A release records the end of a publication's run, `complete()` its completion, and a late
+    copy of it is refused."""
     WATCH = "watch"
     """`watch()` returns early when a key becomes free."""
     RECORDS = "records"
@@ -51,6 +53,30 @@ class Outcome(Enum):
     """Not yours: expired, deleted, or somebody else's."""
     UNKNOWN = "unknown"
     """This one of the batch had no answer, though others had: it is neither renewed nor lost."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The store's answer to a release; true if that was in time."""
+
+    in_time: bool
+    """This call, or an earlier one whose answer was lost, freed the permit in time. `False`: it
+    was no longer held."""
+    recorded: bool
+    """The record of the publication says that its run has ended: a completion is to follow."""
+
+    def __bool__(self) -> bool:
+        return self.in_time
+
+    @staticmethod
+    def of(in_time: bool, recorded: bool) -> Release:
+        """Return one of the four that there are: each run of a task asks for one."""
+        return _RELEASES[2 * recorded + in_time]
+
+
+_RELEASES = tuple(
+    Release(in_time, recorded) for recorded in (False, True) for in_time in (False, True)
+)
 
 
 class LeaseStore(Protocol):
@@ -79,8 +105,9 @@ class LeaseStore(Protocol):
 
         The same holder asking again gets the same lease with the same token (its first answer
         was lost), prolonged. A holder whose claim was undone gets nothing. A copy of a
-        publication that was completed is refused as `done`, also when the key is free. A lease
-        that was left to `heir_of` goes over to the claimant.
+        publication that was completed is refused as `done`, or as `Met.ENDED` while that is to
+        be told, also when the key is free. A lease that was left to `heir_of` goes over to the
+        claimant.
         """
         ...
 
@@ -94,14 +121,21 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def release(self, lease: Lease, end: End | None = None) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back. Needs the proof: a stranger's lease frees nothing.
 
-        `end`: what is recorded in the same step, and to whom the key is left. A completion is
-        recorded though the lease was lost before: the body has run all the same.
+        `end`: what is recorded in the same step, and to whom the key is left. The end of a run
+        is recorded though the lease was lost before: the body has run all the same. Then also
+        with `if_met`, since a copy may have met whoever has the key now. The floor (`at_least`)
+        goes on keeping others out.
+        """
+        ...
 
-        `True`: this call, or an earlier one whose answer was lost, freed it in time. `False`:
-        it was no longer held. The floor (`at_least`) goes on keeping others out.
+    def complete(self, completions: Sequence[Completion]) -> None:
+        """Let these publications be completed from now on, all in one round trip.
+
+        Only with `Feature.COPIES`. What is told stays told, also if a release comes again after
+        it; a record is written where there is none. At most 100 at a time.
         """
         ...
 
@@ -179,6 +213,6 @@ class RecordStore(Protocol):
 class LockStore(LeaseStore, RecordStore, Protocol):
     """Everything that a store may offer. `celery_lock.contract` is the suite that it must pass.
 
-    A store without `Feature.RECORDS` or `Feature.WATCH` is asked for none of that: its methods
-    may raise `NotImplementedError`.
+    A store without `Feature.RECORDS`, `Feature.WATCH` or `Feature.COPIES` is asked for none of
+    that: its methods may raise `NotImplementedError`.
     """

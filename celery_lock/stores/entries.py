@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import StoreError
 from ..model import Change, Changed, Record
-from .key_state import FREE, Interval, KeyState, Permit, Tombstone, micro
+from .key_state import FREE, Interval, KeyState, Permit, micro
+from .tombstones import Tombstone
 
 __all__ = [
     "Standing",
@@ -64,15 +65,18 @@ def read_tombstone(text: str | None, clock: Interval) -> Tombstone | None:
     """Return a tombstone; `None`: there is none, or its time is over."""
     if text is None:
         return None
-    read = _read(text, {"v", "completed", "result_due", "until"})
+    read = _read(text, {"v", "told", "ended", "met", "completed", "result_due", "until"})
     if read["until"] <= clock[0]:
         return None
-    return Tombstone(read["completed"], read["result_due"])
+    if "completed" in read:  # of the release before: without a result it was told at once
+        when = "ended" if read["result_due"] else "told"
+        return Tombstone(**{when: read["completed"]}, until=read["until"])
+    return Tombstone(read["told"], read["ended"], read["met"], read["until"])
 
 
-def write_tombstone(tombstone: Tombstone, until: int) -> str:
-    """Return the text of a tombstone that lives until then."""
-    return _write({"v": LAYOUT, **asdict(tombstone), "until": until})
+def write_tombstone(tombstone: Tombstone) -> str:
+    """Return the text of a tombstone."""
+    return _write({"v": LAYOUT, **asdict(tombstone)})
 
 
 # -- records ---------------------------------------------------------------------------------

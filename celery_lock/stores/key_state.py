@@ -11,9 +11,7 @@ __all__ = [
     "Interval",
     "KeyState",
     "Permit",
-    "Tombstone",
     "micro",
-    "since",
     "taken_until",
 ]
 
@@ -80,23 +78,10 @@ FREE = KeyState()
 """Of a key that nobody has ever asked for."""
 
 
-@dataclass(frozen=True)
-class Tombstone:
-    """The record that a publication was completed. Time in microseconds since 1970."""
-
-    completed: int
-    result_due: bool = False
-
-
 def taken_until(state: KeyState) -> int:
     """When nothing of the state is of use any more, but for the marks of what was."""
     ends = [max(permit.expiry, permit.floor) for permit in state.permits]
     return max([*ends, *(until for _, until in state.undone)], default=0)
-
-
-def since(mark: str) -> int:
-    """Return the time of a mark; 0 for none, and for the mark of another kind of store."""
-    return int(mark) if mark.isdecimal() and mark.isascii() else 0
 
 
 def micro(seconds: float) -> int:

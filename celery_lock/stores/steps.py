@@ -8,43 +8,34 @@ lines on it: `how-to/write-a-store.md` builds one.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from ..errors import StoreUnavailable
-from ..model import Change, Changed, Claim, End, Feature, Held, Lease, Outcome, Record
+from ..model import (
+    Claim,
+    Completion,
+    End,
+    Feature,
+    Held,
+    Lease,
+    Met,
+    Outcome,
+    Release,
+)
 from ..model.durations import checked
-from . import entries, transitions
-from .entry_names import EntryNames
+from . import entries, tombstones, transitions
 from .key_state import Interval, KeyState, micro, taken_until
-from .redacted import redacted
+from .stepped_records import SteppedRecords
+from .stepping import Entry, Move
+from .tombstones import Tombstone
 
 __all__ = ["FEATURES", "Entry", "Move", "SteppedStore"]
-
-T = TypeVar("T")
 
 FEATURES = frozenset(Feature) - {Feature.WATCH}
 """What every store of this kind promises."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What is to be written under a name."""
-
-    text: str
-    until: int
-    """Microseconds since 1970: after that the entry may be forgotten, and need not be."""
-
-
-Move = Callable[[Sequence[str | None], Interval], tuple[T, Mapping[str, Entry]]]
-"""What is done in one step: it is shown the entries' texts (`None`: there is none) and the time,
-and returns the answer and what to write: some of these entries. It has no side effects, so it may
-be called again."""
-
-
-class SteppedStore(ABC):
+class SteppedStore(SteppedRecords):
     """A store whose every call is one `step`. A subclass says what a step is.
 
     It has every feature but `Feature.WATCH`: a subclass that can wait overrides `watch`, and says
@@ -60,29 +51,6 @@ class SteppedStore(ABC):
     """Seconds that the state of a key outlives its use. Its token is the memory that keeps tokens
     growing when the clock is set back by less than this, and its marks answer a release that is
     sent again. Longer costs space for each key."""
-
-    def __init__(self, url: str, *, deadline: float, prefix: str) -> None:
-        self._url = redacted(url)
-        self._names = EntryNames(prefix)
-        self.deadline = deadline
-        """An undone claim is refused for so long should it still arrive."""
-
-    @abstractmethod
-    def step(self, names: Sequence[str], move: Move[T], within: float) -> T:
-        """Read the entries of these names, let `move` look at them, write what it returns.
-
-        All at once: nobody else reads or writes one of these entries in between. Raises a
-        `StoreError` for whatever goes wrong, and then nothing was written, or it is not known
-        whether it was; `StoreUnavailable` when it has taken `within` seconds.
-
-        No name is given twice, and there may be none. Names and texts are ASCII, one line each,
-        and a name has at most 1,000 characters.
-        """
-
-    @property
-    def url(self) -> str:
-        """Where it is, without a password."""
-        return self._url
 
     @property
     def features(self) -> frozenset[Feature]:
@@ -122,7 +90,10 @@ class SteppedStore(ABC):
             after, answer = transitions.acquire(
                 state, claim, tombstone, clock, micro(self.deadline)
             )
-            return answer, self._changed(claim.key, state, after, clock)
+            writes = self._changed(claim.key, state, after, clock)
+            if len(names) > 1 and isinstance(answer, Held) and answer.met is Met.PUBLICATION:
+                writes[names[1]] = _record(tombstones.met(tombstone, clock))
+            return answer, writes
 
         return self.step(names, move, self.deadline)
 
@@ -154,23 +125,44 @@ class SteppedStore(ABC):
             raise StoreUnavailable(self.url, "there was no time left to ask it")
         return self.step([self._names.state(key) for key in keys], move, seconds)
 
-    def release(self, lease: Lease, end: End | None = None) -> bool:
-        """Give the key back; `False`: it was no longer held."""
+    def release(self, lease: Lease, end: End | None = None) -> Release:
+        """Give the key back, and record what is to be recorded."""
         names = [self._names.state(lease.key)]
         if end is not None and end.publication:
             names.append(self._names.tombstone(lease.key, end.publication))
 
-        def move(texts: Sequence[str | None], clock: Interval) -> tuple[bool, Mapping[str, Entry]]:
+        def move(
+            texts: Sequence[str | None], clock: Interval
+        ) -> tuple[Release, Mapping[str, Entry]]:
             state = entries.read_state(texts[0])
             after, freed = transitions.release(state, lease, end, clock)
             writes = self._changed(lease.key, state, after, clock)
+            ended = None
             if end is not None and end.publication:
-                until = clock[1] + micro(end.remember)
-                text = entries.write_tombstone(transitions.complete(end, clock), until)
-                writes[names[1]] = Entry(text, until)
-            return freed, writes
+                before = entries.read_tombstone(texts[1], clock)
+                ended = tombstones.ended(before, end, freed, clock)
+            if ended is not None:
+                writes[names[1]] = _record(ended)
+            return Release.of(freed, ended is not None), writes
 
         return self.step(names, move, self.deadline)
+
+    def complete(self, completions: Sequence[Completion]) -> None:
+        """Let these publications be completed from now on, all in one step."""
+        lives: dict[str, float] = {}
+        for one in completions:
+            name = self._names.tombstone(one.key, one.publication)
+            lives[name] = max(one.remember, lives.get(name, 0.0))
+
+        def move(texts: Sequence[str | None], clock: Interval) -> tuple[None, Mapping[str, Entry]]:
+            writes = {}
+            for (name, remember), text in zip(lives.items(), texts, strict=True):
+                before = entries.read_tombstone(text, clock)
+                writes[name] = _record(tombstones.completed(before, remember, clock))
+            return None, writes
+
+        if lives:
+            self.step(list(lives), move, self.deadline)
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
@@ -209,53 +201,6 @@ class SteppedStore(ABC):
         """Only with `Feature.WATCH`."""
         raise NotImplementedError(f"{self.url} does not promise {Feature.WATCH.value}")
 
-    # -- records -----------------------------------------------------------------------------
-
-    def change(self, change: Change) -> Changed:
-        """Write a record if it is as expected, and say how it stands."""
-        name = self._names.record(change.space, change.name)
-        index = self._names.index(change.space, change.name)
-
-        def move(
-            texts: Sequence[str | None], clock: Interval
-        ) -> tuple[Changed, Mapping[str, Entry]]:
-            standing = entries.read_record(texts[0], clock)
-            after, answer = entries.change(standing, change, clock)
-            if after is None:
-                return answer, {}
-            known = entries.read_index(texts[1], clock) | {change.name: after.until}
-            return answer, {
-                name: Entry(entries.write_record(after), after.until),
-                index: Entry(entries.write_index(known), max(known.values())),
-            }
-
-        return self.step([name, index], move, self.deadline)
-
-    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
-        """Return these records in this order, and the time."""
-
-        def move(
-            texts: Sequence[str | None], clock: Interval
-        ) -> tuple[tuple[list[Record | None], float], Mapping[str, Entry]]:
-            by_name = dict(zip(unique, texts, strict=True))
-            standing = [entries.read_record(by_name[name], clock) for name in names]
-            found = [None if one is None else one.record for one in standing]
-            return (found, clock[1] / 1e6), {}
-
-        unique = list(dict.fromkeys(names))
-        entry_names = [self._names.record(space, name) for name in unique]
-        return self.step(entry_names, move, self.deadline)
-
-    def names(self, space: str) -> list[str]:
-        """Name all records of a space that are alive."""
-
-        def move(
-            texts: Sequence[str | None], clock: Interval
-        ) -> tuple[list[str], Mapping[str, Entry]]:
-            return sorted(name for text in texts for name in entries.read_index(text, clock)), {}
-
-        return self.step(self._names.indexes(space), move, self.deadline)
-
     # -- words -------------------------------------------------------------------------------
 
     def _changed(
@@ -269,3 +214,7 @@ class SteppedStore(ABC):
             return {}
         until = max(taken_until(after), clock[1]) + micro(self.GRACE)
         return {self._names.state(key): Entry(entries.write_state(after), until)}
+
+
+def _record(record: Tombstone) -> Entry:
+    return Entry(entries.write_tombstone(record), record.until)

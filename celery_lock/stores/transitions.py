@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model import Claim, End, Held, HeldPermit, Lease, Met
-from .key_state import Interval, KeyState, Permit, Tombstone, micro, since
+from ..model import ENDED_FOR, Claim, End, Held, HeldPermit, Lease, Met
+from . import tombstones
+from .key_state import Interval, KeyState, Permit, micro
+from .tombstones import Tombstone
 
-__all__ = ["acquire", "complete", "free", "peek", "release", "renew", "undo"]
+__all__ = ["acquire", "free", "peek", "release", "renew", "undo"]
 
 # -- questions -------------------------------------------------------------------------------
 
@@ -35,8 +37,10 @@ def acquire(
     heir = _permit_of(state, claim.heir_of, lo) if claim.heir_of else None
     met, whom = _met(state, claim, tombstone, heir, lo)
     if met is not None:
-        due = met is Met.DONE and tombstone is not None and tombstone.result_due
-        return state, _held(claim.key, state, whom, met, clock, due=due, task_id=claim.task_id)
+        counts = tombstone.ended + micro(ENDED_FOR) if met is Met.ENDED and tombstone else 0
+        return state, _held(
+            claim.key, state, whom, met, clock, counts=counts, task_id=claim.task_id
+        )
     place = heir or _own_floor(state, claim, lo)
     slot = _lowest_free(state, lo) if place is None else place.slot
     before = next((permit for permit in state.permits if permit.slot == slot), None)
@@ -137,11 +141,6 @@ def peek(state: KeyState, key: str, clock: Interval) -> Held | None:
     return _held(key, state, min(taken, key=lambda one: one.free_at(lo)), Met.OTHER, clock)
 
 
-def complete(end: End, clock: Interval) -> Tombstone:
-    """Record the completion of a publication."""
-    return Tombstone(clock[1], end.result_due)
-
-
 # -- what they are made of -------------------------------------------------------------------
 
 
@@ -157,12 +156,9 @@ def _met(
     for permit in live:
         if claim.publication and permit.publication == claim.publication:
             return Met.PUBLICATION, permit
-    if (
-        tombstone is not None
-        and claim.copy_since is not None
-        and tombstone.completed >= since(claim.copy_since)
-    ):
-        return Met.DONE, first
+    done = tombstones.judged(tombstone, claim, lo)
+    if done is not None:
+        return done, first
     for permit in live:
         if permit.task_id == claim.task_id:
             return Met.TASK, permit
@@ -243,7 +239,7 @@ def _held(
     met: Met,
     clock: Interval,
     *,
-    due: bool = False,
+    counts: int = 0,
     task_id: str | None = None,
 ) -> Held:
     lo, hi = clock
@@ -255,12 +251,11 @@ def _held(
         holder="" if shown is None else shown.holder,
         since=0.0 if shown is None else shown.since / 1e6,
         now=hi / 1e6,
-        expires_in=(min(barring, default=hi) - hi) / 1e6,
+        expires_in=(max(min(barring, default=hi), counts) - hi) / 1e6,
         live=shown is not None and shown.expiry > lo,
         publication="" if shown is None else shown.publication,
         token=0 if shown is None else shown.token,
         met=met,
-        result_due=due,
         mark=str(hi),
         holders=tuple(
             HeldPermit(

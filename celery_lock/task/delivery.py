@@ -14,7 +14,7 @@ from ..model.clock import steady
 
 __all__ = ["Delivery"]
 
-_WAITS_ITS_TURN = (Met.PUBLICATION, Met.TASK, Met.UNCONFIRMED, Met.UNDONE)
+_WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK, Met.UNCONFIRMED, Met.UNDONE)
 
 
 class Delivery(NamedTuple):

@@ -6,25 +6,19 @@ retried leaves the key to its retry, where its lock holds across retries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from celery import states
 from celery.utils.time import maybe_iso8601
 
 from ..app.worker import connection_epoch
 from ..message import remembered_for
-from ..model import End, Held, Holder
+from ..model import End, Holder
 from ..model.clock import steady
 from .delivery import Delivery
 
-__all__ = ["Ending", "end_of", "result_is_missing"]
-
-
-_LOOKS = (0.0, 0.05, 0.2, 0.75)
-"""Seconds before each look for a result: one in all, as for the end of an earlier run."""
+__all__ = ["Ending", "end_of"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +27,6 @@ class Ending:
 
     acknowledged: bool
     """The message is not to be delivered again; it may be all the same if the process ends."""
-    result_due: bool = False
-    """Celery stores a result of the task, after the release."""
     retry: Any = None
     """The signature of the retry, which is on its way; `None`: there is none."""
 
@@ -58,33 +50,9 @@ def end_of(delivery: Delivery, ending: Ending) -> End | None:
     return End(
         publication=delivery.publication if remember else "",
         remember=remember,
-        result_due=ending.result_due,
         heir=heir,
         heir_ttl=_heir_ttl(delivery) if heir else 0.0,
     )
-
-
-def result_is_missing(delivery: Delivery, held: Held, pause: Callable[[float], None]) -> bool:
-    """The result that was to be stored as the key was given back is not there.
-
-    Either the worker died in between, and then nothing that follows the task was sent either; or
-    the result is on its way, for a copy can come in that very moment: so there are several looks.
-    """
-    task, request = delivery.task, delivery.request
-    if not held.result_due or request.ignore_result or task.ignore_result:
-        return False
-    # the first copy of a tick may have had another task id
-    first = held.publication == delivery.publication
-    task_id = Holder.parse(held.holder).task_id if first else str(request.id)
-    for seconds in _LOOKS:
-        pause(seconds)
-        try:
-            state = task.backend.get_state(task_id)
-        except Exception:  # no backend, or one that gives no answer: what was recorded counts
-            return False
-        if state in states.READY_STATES or state == states.RETRY:
-            return False
-    return True
 
 
 def _heir(delivery: Delivery, signature: Any) -> str:

@@ -150,6 +150,7 @@ class Holding:
             return
         if self._grant is not None:
             self._locker.release(self._grant, end)
+            self._locker.told(self._grant)
             self._grant = None
         elif self._ask is not None:  # something may have fallen in between the grant and us
             self._locker.abandon(self._ask.claim)

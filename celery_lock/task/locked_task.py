@@ -181,7 +181,7 @@ def current_lease() -> Lease:
     return _lease_of(task)
 
 
-_RETURNED = Ending(acknowledged=True, result_due=True)
+_RETURNED = Ending(acknowledged=True)
 
 
 def _ending_of(error: BaseException) -> Ending:
@@ -193,7 +193,7 @@ def _ending_of(error: BaseException) -> Ending:
         return Ending(acknowledged=True)
     if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
         return Ending(acknowledged=True, retry=said.sig)
-    return Ending(acknowledged=isinstance(error, Exception), result_due=True)
+    return Ending(acknowledged=isinstance(error, Exception))
 
 
 def _lease_of(task: Any) -> Lease:

@@ -16,7 +16,7 @@ from ..model import End, Held
 from ..policies import requeue, skip, wait
 from .conflict import resolve, turn_fact
 from .delivery import Delivery
-from .ending import Ending, end_of, result_is_missing
+from .ending import Ending, end_of
 from .holding import Holding
 from .steps import DropCopy, Resend, RunBody, Skip, Step
 
@@ -64,19 +64,13 @@ class Run:
     def next_step(self) -> Step:
         """Claim the key, and say what to do."""
         try:
-            while True:
-                held = self._holding.take(copy_since=self.delivery.copy_since)
-                if held is not None and self.delivery.is_own_earlier_run(held):
-                    held = self._holding.wait(EARLIER_RUN)
-                came = self._about(held)
-                if came is None:
-                    return self._enter()
-                if not isinstance(came, Held):
-                    return came
-                if not result_is_missing(self.delivery, came, self.pause):
-                    return self._drop()
-                # its worker died before all was done: it runs again
-                self.delivery = self.delivery._replace(copy_since=None)
+            held = self._holding.take(copy_since=self.delivery.copy_since)
+            if held is not None and self.delivery.is_own_earlier_run(held):
+                held = self._holding.wait(EARLIER_RUN)
+            came = self._about(held)
+            if came is None:
+                return self._enter()
+            return self._drop() if isinstance(came, Held) else came
         except StoreError as error:
             return self._without_store(error)
 

@@ -11,8 +11,8 @@ from ..errors import did_you_mean
 __all__ = ["CallName", "Fault", "Faults", "StoreCall"]
 
 CallName = Literal[
-    "acquire", "renew", "release", "free", "undo", "watch", "peek", "change", "records", "names",
-    "check",
+    "acquire", "renew", "release", "complete", "free", "undo", "watch", "peek", "change", "records",
+    "names", "check",
 ]  # fmt: skip
 """What can be asked of a store."""
 

@@ -7,7 +7,20 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..errors import StoreUnavailable
-from ..model import Change, Changed, Claim, End, Feature, Held, Lease, LockStore, Outcome, Record
+from ..model import (
+    Change,
+    Changed,
+    Claim,
+    Completion,
+    End,
+    Feature,
+    Held,
+    Lease,
+    LockStore,
+    Outcome,
+    Record,
+    Release,
+)
 from .faults import CallName, Fault, Faults, StoreCall, known
 
 __all__ = ["FaultyStore"]
@@ -15,6 +28,7 @@ __all__ = ["FaultyStore"]
 T = TypeVar("T")
 
 NEEDED: dict[CallName, Feature] = {
+    "complete": Feature.COPIES,
     "watch": Feature.WATCH,
     "change": Feature.RECORDS,
     "records": Feature.RECORDS,
@@ -161,9 +175,13 @@ class FaultyStore:
             within=within,
         )
 
-    def release(self, lease: Lease, end: End | None = None) -> bool:
+    def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back."""
         return self._call("release", lambda: self.inner.release(lease, end), lease=lease, end=end)
+
+    def complete(self, completions: Sequence[Completion]) -> None:
+        """Let these publications be completed from now on."""
+        self._call("complete", lambda: self.inner.complete(completions), completions=completions)
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""

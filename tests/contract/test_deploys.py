@@ -115,7 +115,7 @@ def test_one_renews_and_gives_back_what_the_other_was_given(
     lease = Lease("order:7", "old#n#1#0a", token, slot=slot)
 
     assert store.renew([(lease, 60.0)]) == [Outcome.RENEWED]
-    assert store.release(lease) is True
+    assert store.release(lease)
 
     assert store.peek("order:7") is None
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from celery_lock.contract.fuzz import KEYS, PICK, TASKS, StoreMachine, play
-from celery_lock.model import Change, Claim, End, Held, Holder, Lease
+from celery_lock.model import Change, Claim, Completion, End, Held, Holder, Lease
 from celery_lock.model.publication import short
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
@@ -236,15 +236,22 @@ class Agreement(RuleBasedStateMachine):
         other=st.integers(-1, 1),
         heir=st.sampled_from([0, 0, 1, 2]),
         publication=PUBLICATIONS,
-        due=st.booleans(),
+        own=st.booleans(),
+        if_met=st.booleans(),
     )
-    def release(self, pick: int, other: int, heir: int, publication: str, due: bool) -> None:
+    def release(
+        self, pick: int, other: int, heir: int, publication: str, own: bool, if_met: bool
+    ) -> None:
         lease = self.leases[pick % len(self.leases)]
         task = Holder.parse(lease.holder).task_id
+        if own:  # as a worker does it
+            publication = next(
+                claim.publication for claim in self.claims if claim.holder == lease.holder
+            )
         end = End(
             publication=publication,
             remember=1e6,  # longer than any play: a server forgets by a clock of its own
-            result_due=due,
+            if_met=if_met,
             heir=str(Holder.for_retry(task, heir)) if heir else "",
             heir_ttl=20.0,
         )
@@ -253,6 +260,15 @@ class Agreement(RuleBasedStateMachine):
         plain = not publication and not heir
         ends = (lease, None) if plain else (lease, end)
         assert self.memory.release(*ends) == self.redis.release(*ends)
+
+    @rule(
+        completions=st.lists(
+            st.tuples(ONE_KEY_MOSTLY, PUBLICATIONS).map(lambda of: Completion(*of, 1e6)), max_size=3
+        )
+    )
+    def complete(self, completions: list[Completion]) -> None:
+        self.memory.complete(completions)
+        self.redis.complete(completions)
 
     @precondition(lambda self: self.leases)
     @rule(picks=st.lists(PICK, min_size=1, max_size=5), ttl=st.sampled_from([1.0, 10.0, 60.0]))
@@ -312,7 +328,7 @@ def _shown(held: Held) -> dict[str, Any]:
 def test_the_scripts_and_the_transitions_agree(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("acquire", "release", "renew", "undo", "free", "peek"):
+    for name in ("acquire", "release", "complete", "renew", "undo", "free", "peek"):
         monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
 
     play(lambda: Agreement(redis_server), examples=100, steps=60)

@@ -14,7 +14,6 @@ from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped, Released
 from celery_lock.message import HEADER
 from celery_lock.message.transports import AMQP, REDIS
-from celery_lock.task.run import Run
 
 from .engine import Ended, Engine, deliver, locked
 
@@ -39,7 +38,10 @@ class Task:
         locks_of(app).transport = REDIS
 
     def deliver(self, **request: Any) -> Ended:
-        return deliver(self.task, **request)
+        try:
+            return deliver(self.task, **request)
+        finally:
+            self.engine.locker.completions.send_now()
 
     def remembers(self) -> bool:
         """A completion was recorded."""
@@ -204,39 +206,6 @@ def test_every_other_ending_is_one(error: BaseException) -> None:
 
     if isinstance(error, Reject):  # the main process stores that
         task.task.backend.mark_as_failure("id-1", error)
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "IGNORED"
-    assert task.runs == 1
-
-
-def test_a_copy_runs_if_the_first_one_died_before_its_result_was_stored(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    task, pauses = Task(**LATE), []
-    monkeypatch.setattr(Run, "pause", lambda self, seconds: pauses.append(seconds))
-    task.deliver(redelivered=True)
-    task.task.backend.forget("id-1")
-
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "SUCCESS"
-    assert task.runs == 2
-    assert sum(pauses) <= 1.0
-
-
-def test_a_copy_that_comes_between_the_release_and_the_result_waits_for_that(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    task = Task(**LATE)
-    task.deliver(redelivered=True)
-    task.task.backend.forget("id-1")
-
-    def passes(run: Run, seconds: float) -> None:
-        if seconds:
-            task.task.backend.mark_as_done("id-1", "done")
-
-    monkeypatch.setattr(Run, "pause", passes)
     ended = task.deliver(redelivered=True)
 
     assert ended.state == "IGNORED"

@@ -20,7 +20,8 @@ from celery_lock.stores.entries import (
     write_state,
     write_tombstone,
 )
-from celery_lock.stores.key_state import FREE, KeyState, Permit, Tombstone
+from celery_lock.stores.key_state import FREE, KeyState, Permit
+from celery_lock.stores.tombstones import Tombstone
 
 pytestmark = pytest.mark.unit
 
@@ -72,13 +73,21 @@ def test_an_entry_of_another_layout_is_an_error() -> None:
 
 def test_what_has_ended_is_not_there_though_nobody_has_forgotten_it() -> None:
     record = write_record(Standing(Record("one", "x", 1.0), 5))
-    tombstone = write_tombstone(Tombstone(3, True), 5)
+    tombstone = write_tombstone(Tombstone(3, 2, True, 5))
     index = write_index({"nightly": 5, "hourly": 6})
 
     assert read_record(record, (4, 9)) is not None
     assert read_record(record, (5, 5)) is None
-    assert read_tombstone(tombstone, (4, 9)) == Tombstone(3, True)
+    assert read_tombstone(tombstone, (4, 9)) == Tombstone(3, 2, True, 5)
     assert read_tombstone(tombstone, (5, 5)) is None
     assert read_index(index, (5, 5)) == {"hourly": 6}
     assert (read_record(None, (0, 0)), read_tombstone(None, (0, 0))) == (None, None)
     assert read_index(None, (0, 0)) == {}
+
+
+def test_a_record_of_the_release_before_is_told_where_no_result_was_due() -> None:
+    def written(due: bool) -> str:
+        return json.dumps({"v": 2, "completed": 3, "result_due": due, "until": 5})
+
+    assert read_tombstone(written(False), (4, 4)) == Tombstone(told=3, until=5)
+    assert read_tombstone(written(True), (4, 4)) == Tombstone(ended=3, until=5)

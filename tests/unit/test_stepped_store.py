@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from celery_lock.errors import StoreUnavailable
-from celery_lock.model import Change, Claim, End, Lease
+from celery_lock.model import Change, Claim, Completion, End, Lease
 from celery_lock.stores.entry_names import EntryNames
 from celery_lock.stores.key_state import Interval
 from celery_lock.stores.manual_clock import ManualClock
@@ -63,7 +63,9 @@ def test_a_place_is_asked_for_short_lines_of_ascii_and_writes_only_what_it_was_a
 ) -> None:
     lease = granted(place, key, copy_since="")
     place.renew([(lease, 30.0), (lease, 60.0)])
+    place.acquire(Claim(key, f"{HOLDER}1", 30.0, publication="message", copy_since=""))
     place.release(lease, End(publication="message", remember=30.0))
+    place.complete([Completion(key, "message", 30.0)] * 2)
     place.undo(Claim(key, HOLDER, 30.0))
     place.free(key, HOLDER)
     place.change(Change(key, key, None, "first", key, 30.0))

@@ -145,7 +145,7 @@ def test_a_store_that_was_written_for_another_release_is_refused_and_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Older:
-        """Knows nothing of `coarse` and `undo`."""
+        """Knows nothing of `coarse`, `complete` and `undo`."""
 
         url, features = "etcd://h", frozenset[Feature]()
         acquire = renew = release = free = watch = peek = check = close = None
@@ -154,7 +154,9 @@ def test_a_store_that_was_written_for_another_release_is_refused_and_named(
 
     said = refusal(open_store, "etcd://h")
 
-    assert said.startswith("the store etcd:// (package:factory) has no coarse, undo, which this")
+    assert said.startswith(
+        "the store etcd:// (package:factory) has no coarse, complete, undo, which this"
+    )
     assert "update the package" in said
 
 

@@ -40,7 +40,10 @@ class Job:
 
     def tick(self, due: float = DUE, **request: Any) -> Ended:
         headers = {HEADER: tick_header("shop", "nightly", due)}
-        return deliver(self.task, **{"headers": headers, "tag": object(), **request})
+        try:
+            return deliver(self.task, **{"headers": headers, "tag": object(), **request})
+        finally:
+            self.engine.locker.completions.send_now()
 
     def keys(self) -> list[str]:
         return [fact.key for fact in self.engine.facts if isinstance(fact, Acquired)]

@@ -40,9 +40,7 @@ def named(holder: str) -> tuple[str, str, str, str, str, str] | None:
     return (*found, "", "1") if found[2] else None
 
 
-def held(
-    key: str, met: Met, now: int, free_at: int, due: bool, shown: list[Any], taken: list[Any]
-) -> Held:
+def held(key: str, met: Met, now: int, free_at: int, shown: list[Any], taken: list[Any]) -> Held:
     """Read the answer of a script that says who has a key."""
     whom = _holding(shown, now) if shown else HeldPermit("", 0.0, 0.0, False, token=0)
     return Held(
@@ -55,7 +53,6 @@ def held(
         publication=whom.publication,
         token=whom.token,
         met=met,
-        result_due=due,
         mark=str(now),
         holders=tuple(_holding(one, now) for one in taken),
     )

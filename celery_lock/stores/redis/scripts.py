@@ -9,6 +9,7 @@ from .link.script import Script
 __all__ = [
     "ACQUIRE",
     "CHANGE",
+    "COMPLETE",
     "FREE",
     "NAMES",
     "PEEK",
@@ -46,6 +47,7 @@ ACQUIRE = _of_leases("acquire")
 RELEASE = _of_leases("release")
 RENEW = _of_leases("renew")
 FREE = _of_leases("free")
+COMPLETE = _of_leases("complete")
 UNDO = _of_leases("undo")
 PEEK = _of_leases("peek")
 CHANGE = _of_records("change")

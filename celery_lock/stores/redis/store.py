@@ -7,11 +7,24 @@ from time import monotonic
 from typing import Any
 
 from ...errors import LockConfigurationError, StoreError
-from ...model import Change, Changed, Claim, End, Feature, Held, Lease, Met, Outcome, Record
+from ...model import (
+    Change,
+    Changed,
+    Claim,
+    Completion,
+    End,
+    Feature,
+    Held,
+    Lease,
+    Met,
+    Outcome,
+    Record,
+    Release,
+)
 from ...model.durations import checked
 from ...model.publication import short
-from ..key_state import since
 from ..registry import promises
+from ..tombstones import since
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
@@ -19,7 +32,7 @@ from .link.discovery import FixedAddress
 from .link.server import Call, Server
 from .permits import held, named, parts, state_of
 from .records import Records
-from .scripts import ACQUIRE, FREE, PEEK, RELEASE, RENEW, UNDO
+from .scripts import ACQUIRE, COMPLETE, FREE, PEEK, RELEASE, RENEW, UNDO
 
 __all__ = ["RedisStore", "open_redis"]
 
@@ -118,7 +131,7 @@ class RedisStore:
             self._settle,
         ]
         if claim.copy_since is not None:
-            keys.append(_tombstone(state, claim.publication))
+            keys.append(_record(state, claim.publication))
         if claim.copy_since is not None or claim.heir_of:
             args.append("" if claim.copy_since is None else since(claim.copy_since))
         if claim.heir_of:
@@ -130,8 +143,8 @@ class RedisStore:
             return Lease(claim.key, claim.holder, answer)
         if len(answer) == 2:
             return Lease(claim.key, claim.holder, answer[0], slot=answer[1])
-        met, now, free_at, due, shown, *taken = answer
-        return held(claim.key, Met(met.decode()), now, free_at, due == 1, shown, taken)
+        met, now, free_at, shown, *taken = answer
+        return held(claim.key, Met(met.decode()), now, free_at, shown, taken)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -162,18 +175,25 @@ class RedisStore:
         states = [self._state(lease.key) for lease, _ in renewals]
         return RENEW, states, args
 
-    def release(self, lease: Lease, end: End | None = None) -> bool:
-        """Give the key back; `False`: it was no longer held."""
+    def release(self, lease: Lease, end: End | None = None) -> Release:
+        """Give the key back, and record what is to be recorded."""
         state = self._state(lease.key)
         task, _, _, nonce = parts(lease.holder)
         keys = [state, state + ":w"]
         args: list[str | int] = [task, nonce, lease.token, lease.slot, self._grace]
         if end is not None:
             if end.publication:
-                keys.append(_tombstone(state, end.publication))
-            due = 1 if end.result_due else 0
-            args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), due)
-        return bool(self._server.run(RELEASE, keys, args) == 1)
+                keys.append(_record(state, end.publication))
+            if_met = 1 if end.if_met else 0
+            args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), if_met)
+        answer = self._server.run(RELEASE, keys, args)
+        return Release.of(answer % 2 == 1, answer > 1)
+
+    def complete(self, completions: Sequence[Completion]) -> None:
+        """Let these publications be completed from now on, all in one round trip."""
+        keys = [_record(self._state(one.key), one.publication) for one in completions]
+        if keys:
+            self._server.run(COMPLETE, keys, [_micro(one.remember) for one in completions])
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
@@ -246,7 +266,7 @@ def _micro(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def _tombstone(state: str, publication: str) -> str:
+def _record(state: str, publication: str) -> str:
     return f"{state}:d:{short(publication)}"
 
 
@@ -254,7 +274,7 @@ def _seen(key: str, answer: Any) -> Held | None:
     if answer is None:
         return None
     now, free_at, shown, *taken = answer
-    return held(key, Met.OTHER, now, free_at, False, shown, taken)
+    return held(key, Met.OTHER, now, free_at, shown, taken)
 
 
 @promises(*Feature)

@@ -1,6 +1,5 @@
 -- Give a key to a claim, or say who has it.
--- KEYS  1 state  2 tombstone (hash) of the claim's publication, where the message may be a copy:
---         c completed at, d 1: its result was still to be stored then, else 0
+-- KEYS  1 state  2 record of the claim's publication, where the message may be a copy
 --       last, with several permits and ARGV 9: wake list
 -- ARGV  1 task id  2 node  3 pid  4 nonce  5 ttl  6 at_least  7 publication  8 limit
 --       9 watch for  10 grace  11 how long the release of a permit beyond the first is remembered
@@ -8,8 +7,7 @@
 --       13 state of the heir of this task that the claim takes the key over from, or left out
 -- Answers token granted in slot 0
 --         {token, slot} granted
---         {met, now, free at, 1 a result was still to be stored | 0, whom it met, all who have a
---          permit ...} refused
+--         {met, now, free at, whom it met, all who have a permit ...} refused
 --           (each permit: slot, task id, node, pid, nonce, state, since, expiry, floor, token,
 --            publication; whom it met: empty where nobody has ever had the key)
 local time = redis.call('TIME')
@@ -17,9 +15,10 @@ local now = time[1] * 1000000 + time[2]
 local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
   'n', 'z'))
 
-if not x and not places and not marks and not KEYS[2] and ARGV[6] == '0'
+if not x and not places and not marks and ARGV[6] == '0'
     and ARGV[8] == '1' and c ~= '' and not (e and tonumber(e) > now)
-    and not (t and tonumber(t) >= now) then
+    and not (t and tonumber(t) >= now)
+    and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
   -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
   if t and (not e or tonumber(e) < 0) then
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
@@ -126,20 +125,27 @@ if marks then
   local _, stop = marks:find('\n' .. claimant(ARGV[1], ARGV[2], ARGV[3], ARGV[4]) .. ' ', 1, true)
   undone = stop and tonumber(marks:match('^%d+', stop + 1)) > now
 end
-local done, due = false, 0
-if ARGV[12] and ARGV[12] ~= '' then
-  local at, result_due = unpack(redis.call('HMGET', KEYS[2], 'c', 'd'))
-  done = at and tonumber(at) >= tonumber(ARGV[12])
-  due = done and tonumber(result_due) or 0
+local asks = ARGV[12] and ARGV[12] ~= ''
+local done, counts = nil, now
+if asks then
+  local first, told, ended = tonumber(ARGV[12]), when(KEYS[2])
+  if told >= math.max(first, 1) then
+    done = 'done'
+  elseif ended >= math.max(first, 1) and ended + ENDED_FOR > now then
+    done, counts = 'ended', ended + ENDED_FOR
+  end
 end
 
 local met, whom = nil, first
 if undone then
-  met, due = 'undone', 0
+  met = 'undone'
 elseif copy then
-  met, whom, due = 'publication', copy, 0
+  met, whom = 'publication', copy
+  if asks then
+    record(KEYS[2], 0, true, 'm', 1)
+  end
 elseif done then
-  met = 'done'
+  met, free_at = done, math.max(free_at or now, counts)
 elseif same then
   met, whom = 'task', same
 elseif not heir and taken + 1 > smallest then
@@ -153,7 +159,7 @@ if met then
     redis.call('HSET', KEYS[1], 'w', now + ARGV[9])
   end
   whom = whom or permits[1]
-  local answer = {met, now, free_at or now, due, whom and shown(whom) or {}}
+  local answer = {met, now, free_at or now, whom and shown(whom) or {}}
   for _, one in ipairs(permits) do
     if one.free_at > now then
       answer[#answer + 1] = shown(one)

@@ -1,9 +1,10 @@
 -- Give a permit back; nobody but its holder can.
--- KEYS  1 state  2 wake list  3 tombstone of a publication, if its completion is recorded
+-- KEYS  1 state  2 wake list  3 record of a publication, where it is to say that its run has ended
 -- ARGV  1 task id  2 nonce  3 token  4 slot  5 grace
---       6 life of the tombstone  7 state of the heir to leave it to, or ''  8 how long the heir
---       has  9 1: the result is still to be stored, else 0 (6 to 9 may be left out together)
--- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held
+--       6 life of the record  7 state of the heir to leave it to, or ''  8 how long the heir
+--       has  9 1: recorded only where a copy was seen, else 0 (6 to 9 may be left out together)
+-- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held;
+--         and 2 more where the end was recorded
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local i = ARGV[4] == '0' and '' or ARGV[4]
@@ -12,42 +13,56 @@ local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .
 local his = k == ARGV[1] and c == ARGV[2] and t == ARGV[3]
 local held = his and e and tonumber(e) > now
 
-if KEYS[3] then -- the body has run, whether its lease was lost or not
-  redis.call('HSET', KEYS[3], 'c', now, 'd', ARGV[9])
-  redis.call('PEXPIRE', KEYS[3], math.ceil(ARGV[6] / 1000))
-end
+local in_time = held
 if not held then
   if his then
-    return (not e or tonumber(e) < 0) and 1 or 0
+    in_time = not e or tonumber(e) < 0
+  else
+    local mark = (ARGV[2] ~= '' and ARGV[2] or ARGV[1]) .. ' ' .. ARGV[3]
+    in_time = redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark
   end
-  local mark = (ARGV[2] ~= '' and ARGV[2] or ARGV[1]) .. ' ' .. ARGV[3]
-  return redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark and 1 or 0
+end
+-- the body has run, whether its lease was lost or not; if it was, a copy may have met somebody else
+local seen = KEYS[3] and (not in_time or redis.call('HMGET', KEYS[3], 'm')[1])
+local ended = KEYS[3] and (seen or ARGV[9] == '0')
+local answer = (in_time and 1 or 0) + (ended and 2 or 0)
+if not (held or ended) then
+  return answer
 end
 
 local heir = ARGV[7] and ARGV[7] ~= ''
-if not heir then
+if held and not heir then
   -- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
   -- state is long enough as it is.
   redis.call('HDEL', KEYS[1], 'e' .. i)
   if i ~= '' then
     redis.call('HSET', KEYS[1], 'e' .. i, -now)
   end
-  if not watched or tonumber(watched) <= now then
-    return 1
+  if not ended and (not watched or tonumber(watched) <= now) then
+    return answer
   end
 end
 
 -- shared.lua
+if ended then
+  record(KEYS[3], tonumber(ARGV[6]), seen, 'e', now)
+end
+if not held then
+  return answer
+end
 if heir then
   outlive(now + ARGV[8], tonumber(ARGV[5]))
   redis.call('HDEL', KEYS[1], 'h' .. i)
   redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'e' .. i, now + ARGV[8],
     's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
-  return 1
+  return answer
+end
+if not watched or tonumber(watched) <= now then
+  return answer
 end
 local floor = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
 if floor <= now then
   local limit = x and tonumber(redis.call('HMGET', KEYS[1], 'm' .. i)[1]) or 1
   wake(KEYS[2], free_permits(limit, places))
 end
-return 1
+return answer

@@ -7,9 +7,13 @@
 --         x = 1 where it differs from the usual: a taken at (the token), s state (q and a number:
 --         kept for that retry; u: unconfirmed; left out: running), m limit (1), f floor (at_least)
 --         until, g floor before this claim, h what the claim took over ("state expiry")
+--         Record of a publication (hash): c told at, e ended at, m 1: a copy was seen while it
+--         ran; d 1: c is of the release before, and when it ended
 -- ARGV  of the script
 -- Answers as the script says; an error CELERYLOCK for a state that this release does not know
 --         (times in microseconds; a grace is how long a state outlives its use)
+local ENDED_FOR, MET_FOR = 10000000, 86400000000 -- as in celery_lock/model/claim.py
+
 local function suffix(slot)
   return slot == 0 and '' or tostring(slot)
 end
@@ -72,4 +76,22 @@ end
 
 local function claimant(k, d, p, c)
   return (k .. '#' .. d .. '#' .. p .. '#' .. c):gsub('%s', '_')
+end
+
+-- When the run of a publication was told, and when it ended, as its record has it; 0: never.
+local function when(name)
+  local told, ended, due = unpack(redis.call('HMGET', name, 'c', 'e', 'd'))
+  if due == '1' then
+    told, ended = nil, ended or told
+  end
+  return tonumber(told) or 0, tonumber(ended) or 0
+end
+
+-- Write into the record of a publication, which lives for so long: a day where a copy was seen.
+local function record(name, life, seen, field, value)
+  life = math.ceil(math.max(life, seen and MET_FOR or 0) / 1000)
+  life = math.max(life, redis.call('PTTL', name))
+  redis.call('PEXPIRE', name, life) -- first, as above
+  redis.call('HSET', name, field, value)
+  redis.call('PEXPIRE', name, life) -- the record may be new
 end
