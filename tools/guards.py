@@ -969,8 +969,8 @@ DECLARED = (
 MESSAGES = (
     Guard(
         "each delivery is a holder of its own (nonce)",
-        "{here.between}{next(here.deliveries):x}",
-        "{here.between}0",
+        "{here.nonce}{next(here.deliveries):x}",
+        "{here.nonce}0",
         (UNIT + "delivery.py",),
     ),
     Guard(
@@ -1014,11 +1014,10 @@ MESSAGES = (
 TASKS = (
     Guard(
         "the key is given back, whatever happened",
-        """            try:
-                run.end()
+        """                if run is not None:
+                    run.end()
             except BaseException""",
-        """            try:
-                pass
+        """                pass
             except BaseException""",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
@@ -1092,7 +1091,8 @@ TASKS = (
     Guard(
         "a stop that falls into the release frees the key all the same",
         """            except BaseException:  # a time limit or a stop fell into it: that comes once
-                run.end()
+                if run is not None:
+                    run.end()
                 raise""",
         """            except BaseException:
                 raise""",
@@ -1513,7 +1513,7 @@ ENDINGS = (
     ),
     Guard(
         "a lost connection makes a copy possible",
-        "reconnected = acks_late and connection_epoch != first_epoch",
+        "reconnected = acks_late and connection_epoch != parts.epoch",
         "reconnected = False",
         (UNIT + "ending.py",),
     ),

@@ -11,41 +11,55 @@ from ..model import Holder
 from ..model.per_process import PerProcess
 from ..model.publication import short
 from .header import Header
+from .parts import parts_of
 from .raw import came_from
 from .transports import Transport
 
-__all__ = ["in_canvas", "new_holder", "publication_of"]
+__all__ = ["holder_of", "in_canvas", "new_nonce", "publication_of"]
 
 
-def new_holder(request: Any) -> str:
-    """Return a holder of its own for this delivery, in the form in which `Holder` is written.
+def new_nonce() -> str:
+    """Return the name of one more delivery: the main process gives it, eager mode its own.
 
-    A copy of the message is somebody else.
+    A copy of the message is another delivery.
     """
+    here = _here.value
+    return f"{here.nonce}{next(here.deliveries):x}"
+
+
+def holder_of(request: Any) -> str:
+    """Return who holds the claims of this delivery, but for their number, which follows the dot.
+
+    In the form in which `Holder` is written: with the number it is one claim, without it the
+    beginning of all of them.
+    """
+    parts = parts_of(request)
+    nonce = new_nonce() if parts is None else parts.nonce
     here, hostname = _here.value, request.hostname
     if hostname != here.hostname:
         here.move(hostname)
-    return f"{request.id}{here.between}{next(here.deliveries):x}"
+    return f"{request.id}{here.between}{nonce}."
 
 
 class _Here:
-    """What all holders of this process have in common, and how many there have been.
+    """What all holders of this process have in common, and how many deliveries it has had.
 
-    48 random bits, in 8 letters: a process id and a counter come again. A random number for each
+    36 random bits, in 6 letters: a process id and a counter come again. A random number for each
     delivery would cost more than all the rest of a holder.
     """
 
     def __init__(self) -> None:
         self.deliveries = count()
+        self.nonce = urlsafe_b64encode(os.urandom(5)).decode()[:6]
+        """The beginning of the name of each delivery that is named here."""
         self.between = ""
-        """What stands between the task id and the number of the delivery."""
+        """What stands between the task id and the name of the delivery."""
         self.hostname: Any = None
-        self._random = urlsafe_b64encode(os.urandom(6)).decode()
         self.move(None)
 
     def move(self, hostname: Any) -> None:
         """Be the node of this name from now on; a process has one, and a test several."""
-        self.between = str(Holder("", str(hostname or ""), os.getpid(), self._random))
+        self.between = str(Holder("", str(hostname or ""), os.getpid()))
         self.hostname = hostname
 
 

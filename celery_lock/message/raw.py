@@ -1,10 +1,4 @@
-"""The raw message of a request: what must be known to send the very same one again.
-
-A pool child is given the task's arguments and the headers in one flat dict, but neither which
-of these were headers nor the bytes of the body. So the main process puts the raw parts beside
-them, into the request's `properties`. They are the same objects that cross the pipe anyway:
-pickle writes each once, and this costs a few bytes, not another body.
-"""
+"""The raw message of a request: what must be known to send the very same one again."""
 
 from __future__ import annotations
 
@@ -16,11 +10,10 @@ from ..errors import LockError
 from ..model import Decision, written
 from .delayed import delayed_for
 from .origin import Origin, arguments_in
+from .parts import Parts, give, parts_of
 from .sqs import GROUP, group_of
 
-__all__ = ["RAW", "RawMessage", "attach", "came_from", "raw_of"]
-
-RAW = "celery_lock_raw"
+__all__ = ["RawMessage", "attach", "came_from", "raw_from", "raw_of"]
 
 # Written by brokers and transports on the way, for one delivery.
 _NOT_HEADERS = ("redelivered", "x-delivery-count", "x-acquired-count")
@@ -73,23 +66,32 @@ class RawMessage:
         return replace(self, headers=headers, properties=properties)
 
 
-def attach(message: Any, request_dict: dict[str, Any], origin: Origin) -> None:
-    """Put the raw parts of `message` into `request_dict`, without changing the message.
+def attach(
+    message: Any,
+    request_dict: dict[str, Any],
+    origin: Origin,
+    *,
+    nonce: str,
+    came: float,
+    epoch: int,
+) -> None:
+    """Give the parts of `message` with its request, without changing the message.
 
     One that has waited in RabbitMQ came out of an exchange that leads nowhere without our key, and
     with a history of expiries: what its body sends by the same way, a retry, is to go where it
     would have gone, and to be no message that has been there before.
     """
-    request_dict["properties"] = {
-        **(message.properties or {}),
-        RAW: (
-            message.body,
-            message.content_type,
-            message.content_encoding,
-            message.headers,
-            *origin,
-        ),
-    }
+    parts = Parts(
+        message.body,
+        message.content_type,
+        message.content_encoding,
+        message.headers,
+        *origin,
+        nonce=nonce,
+        came=came,
+        epoch=epoch,
+    )
+    give(request_dict, message.properties, parts)
     info = message.delivery_info or {}
     if delayed_for(info.get("exchange"), info.get("routing_key")) is not None:
         request_dict["delivery_info"].update(exchange="", routing_key=origin.queue)
@@ -99,8 +101,8 @@ def attach(message: Any, request_dict: dict[str, Any], origin: Origin) -> None:
 
 def came_from(request: Any) -> str | None:
     """Return the queue of a running request; `None` where it is not known."""
-    parts = (request.properties or {}).get(RAW)
-    return None if parts is None else parts[4]
+    parts = parts_of(request)
+    return None if parts is None else parts.queue
 
 
 def raw_of(request: Any) -> RawMessage:
@@ -109,13 +111,25 @@ def raw_of(request: Any) -> RawMessage:
     Raises `LockError` where the task's requests are not of our class: a custom `Strategy` that
     makes requests of its own, or a request that no worker made.
     """
-    properties = dict(request.properties or {})
-    parts = properties.pop(RAW, None)
+    parts = parts_of(request)
     if parts is None:
         raise LockError(
             f"the raw message of task {request.id} is not known, so it cannot be sent again;"
             " let the task's Request class be the one that LockedTask made, or use"
             f" {written(kind for kind in Decision.kinds if not kind.sends)}"
         )
-    body, content_type, content_encoding, headers, *origin = parts
-    return RawMessage(body, content_type, content_encoding, headers or {}, properties, *origin)
+    return raw_from(parts, request.properties)
+
+
+def raw_from(parts: Parts, properties: Mapping[str, Any] | None) -> RawMessage:
+    """Return the raw message that these are the parts of."""
+    return RawMessage(
+        parts.body,
+        parts.content_type,
+        parts.content_encoding,
+        parts.headers or {},
+        properties or {},
+        parts.queue,
+        parts.entity,
+        parts.broker,
+    )

@@ -10,23 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model.clock import Clock, steady
 from .header import Header
+from .parts import parts_of
 from .transports import Transport
 
-__all__ = ["asks_since", "note_arrival", "remembered_for"]
+__all__ = ["asks_since", "remembered_for"]
 
-_ARRIVAL = "celery_lock_arrival"
 _SPARE = 60.0
 """Seconds that a completion is remembered after the last moment at which a copy is expected."""
-
-
-def note_arrival(
-    request_dict: dict[str, Any], connection_epoch: int, clock: Clock = steady
-) -> None:
-    """Note in the main process when the message came, and how often the worker had connected."""
-    properties = request_dict.get("properties") or {}
-    request_dict["properties"] = {**properties, _ARRIVAL: (clock(), connection_epoch)}
 
 
 def asks_since(request: Any, header: Header, transport: Transport) -> str | None:
@@ -59,11 +50,11 @@ def remembered_for(
     """
     at_once = acks_late and transport.redelivers_at_once
     if not (_may_be_a_copy(request, header, transport) or at_once):
-        came, first_epoch = (request.properties or {}).get(_ARRIVAL) or (None, connection_epoch)
-        if came is None:  # a request that is not of our class
+        parts = parts_of(request)
+        if parts is None or parts.came is None:  # a request that is not of our class
             return 0.0
-        unacknowledged = acknowledged - came
-        reconnected = acks_late and connection_epoch != first_epoch
+        unacknowledged = acknowledged - parts.came
+        reconnected = acks_late and connection_epoch != parts.epoch
         if not reconnected and unacknowledged <= transport.visibility / 2:
             return 0.0
     return transport.visibility + transport.longest_pause + _SPARE

@@ -14,8 +14,9 @@ _QUEUED = re.compile(r"(.*)/queued/(0|[1-9][0-9]*)", re.DOTALL)
 class Holder:
     """Who has a key: one delivery of one message, in one process of one node.
 
-    Written `task_id#node#pid#nonce` in the store. The nonce is fresh for each delivery, so that
-    a redelivered copy of a message, which has the same task id, is somebody else.
+    Written `task_id#node#pid#nonce` in the store, and for a message `nonce.n`: the nonce is fresh
+    for each delivery, so that a redelivered copy of a message, which has the same task id, is
+    somebody else; its claims are numbered, so that a claim that was undone is none of the next.
 
     A key that is kept for a retry has a holder too, which no process is: see `for_retry`.
     """

@@ -15,28 +15,32 @@ from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..errors import LockError, StoreError
-from ..message import new_holder
+from ..message import holder_of
 from ..model import Claim, End, Held, Lease
 from .delivery import Delivery
 
 __all__ = ["Holding"]
 
-# In the request's `properties`: Celery copies those into a nested request (a task that calls
-# itself), and unlike any other attribute of ours never takes them for headers of a message.
-_MARK = "celery_lock_holding"
+_entered: dict[int, Holding] = {}
+"""The holdings whose bodies are entered, by the numbers of their requests and of what these say of
+their delivery: a body that calls its own task gets a copy of its request, with the same objects in
+it. The holding has both for as long as it is here, so a number is nobody else's. Nothing of it
+hangs on the request: a body may look at that, copy it, log it, pickle it."""
 
 
 class Holding:
-    """What one delivery has of its key. It hangs on the request while the body runs."""
+    """What one delivery has of its key."""
 
     __slots__ = (
         "_ask",
+        "_claims",
         "_delivery",
         "_grant",
+        "_holder",
+        "_info",
         "_interrupt",
         "_locker",
         "_locks",
-        "_properties",
         "_without",
     )
 
@@ -48,13 +52,16 @@ class Holding:
         self._ask: Ask | None = None
         self._grant: Grant | None = None
         self._without = ""
-        self._properties: Any = None
+        self._holder = ""
+        self._claims = 0
+        self._info: Any = None
 
     @classmethod
     def of(cls, request: Any) -> Holding | None:
         """Return the holding of a request whose body is entered, `None` otherwise."""
-        holding: Holding | None = (request.properties or {}).get(_MARK)
-        return holding
+        if not _entered:
+            return None
+        return _entered.get(id(request)) or _entered.get(id(request.delivery_info))
 
     @staticmethod
     def is_around(held: Held) -> bool:
@@ -81,9 +88,12 @@ class Holding:
         `copy_since`: the claimant may be a copy of a message that was completed since then.
         """
         delivery, bound = self._delivery, self._delivery.bound
+        if not self._claims:
+            self._holder = holder_of(delivery.request)
+        self._claims += 1
         claim = Claim(
             key=delivery.key,
-            holder=new_holder(delivery.request),
+            holder=f"{self._holder}{self._claims:x}",
             ttl=bound.ttl,
             at_least=bound.at_least,
             publication=delivery.publication,
@@ -119,11 +129,12 @@ class Holding:
     # -- the body ----------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Hang the holding on the request: the body is entered now."""
+        """Let the request be known as one with this holding: the body is entered now."""
         request = self._delivery.request
-        self._properties = request.properties
-        # a new dict: the message's own may yet be written back by its transport
-        request.properties = {**(self._properties or {}), _MARK: self}
+        self._info = info = request.delivery_info
+        _entered[id(request)] = self
+        if info is not None:
+            _entered[id(info)] = self
 
     def run(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the body, so that it can be interrupted where the lock says so."""
@@ -144,8 +155,8 @@ class Holding:
         May be called again when a time limit fell into the first call.
         """
         request = self._delivery.request
-        if Holding.of(request) is self:
-            request.properties = self._properties
+        _entered.pop(id(request), None)
+        _entered.pop(id(self._info), None)
         if self._locker is None:
             return
         if self._grant is not None:

@@ -17,7 +17,7 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..backoff import exponential
 from ..errors import LockError
-from ..message import Unsent
+from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from .binding import bind, declared_lock, name_of, warn_if_hidden
 from .delivery import Delivery
@@ -103,8 +103,10 @@ class LockedTask(_Task[_P, _R]):
             # Holding.of: a body that calls its own task directly has its request, and the key
             return super().__call__(*args, **kwargs)
         locks = self._app_locks
-        run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
+        run: Run | None = None
         try:
+            take(request)
+            run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
@@ -117,13 +119,17 @@ class LockedTask(_Task[_P, _R]):
                     raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
                 self._send_again(run, step)
         except BaseException as error:
-            run.conclude(_ending_of(error))
+            if run is not None:
+                run.conclude(_ending_of(error))
             raise
         finally:
             try:
-                run.end()
+                leave(request)
+                if run is not None:
+                    run.end()
             except BaseException:  # a time limit or a stop fell into it: that comes once
-                run.end()
+                if run is not None:
+                    run.end()
                 raise
 
     def _body(self, request: Any, call: Any) -> Any:

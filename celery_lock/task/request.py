@@ -1,7 +1,7 @@
 """The request of a locked task in the worker's main process.
 
-It puts the raw message beside the request that the pool child gets, so that the child can send
-the very same message again; and it frees the key of a child that died and cannot do so itself.
+It gives the pool process the raw message beside the request, so that this one can send the very
+same message again; and it frees the key of a child that died and cannot do so itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from ..app.bound import BoundLock
 from ..app.locks import locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..events import Subject
-from ..message import Header, note_arrival
+from ..message import Header, new_nonce
 from ..message.origin import origin_of
 from ..message.raw import attach
 from ..model import Holder
+from ..model.clock import steady
 
 __all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
 
@@ -46,8 +47,14 @@ class LockedRequestMixin:
             origin = origin_of(
                 message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
             )
-            attach(message, about, origin)
-            note_arrival(about, connection_epoch())
+            attach(
+                message,
+                about,
+                origin,
+                nonce=new_nonce(),
+                came=steady(),
+                epoch=connection_epoch(),
+            )
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Free the key of a dead child, before Celery sends its message to the next one."""

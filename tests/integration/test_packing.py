@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import celery
 import pytest
-from celery.app.task import Context
 
-from celery_lock.message import Header, Sender, pack, raw_of, unpack
-from celery_lock.message.raw import RawMessage, attach
+from celery_lock.message import Header, Parts, Sender, pack, unpack
+from celery_lock.message.raw import RawMessage, raw_from
 from tests.integration.apps import raw_app
 from tests.integration.taps import Tap, differences, tap_rabbit, tap_redis
 from tests.integration.test_requeue import CASES, OF_REDIS, TRANSPORT
@@ -42,9 +40,8 @@ def delivered(app: celery.Celery, queue: str) -> list[RawMessage]:
         bound = app.amqp.queues[queue](connection.default_channel)
         found = []
         while (message := bound.get()) is not None:
-            request: dict[str, Any] = {}
-            attach(message, request, queue)
-            found.append(raw_of(Context(request)))
+            parts = (message.body, message.content_type, message.content_encoding)
+            found.append(raw_from(Parts(*parts, message.headers, queue), message.properties))
             message.ack()
         return found
 

@@ -13,7 +13,7 @@ from celery_lock import LockedTask
 from celery_lock.app.locks import locks_of
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
-from celery_lock.message import RAW, Sender, note_arrival
+from celery_lock.message import Given, Parts, Sender
 from celery_lock.message.header import Header
 from celery_lock.message.raw import RawMessage
 from celery_lock.model import Claim, Holder, Lease
@@ -143,12 +143,17 @@ class Ended(NamedTuple):
     result: Any
 
 
-def arrived(ago: float, era: int) -> Mapping[str, Any]:
-    """What the main process notes beside a message."""
-    request: dict[str, Any] = {}
-    note_arrival(request, era, clock=lambda: steady() - ago)
-    properties: Mapping[str, Any] = request["properties"]
-    return properties
+def arrived(
+    ago: float | None = 0.0, era: int = 0, *, headers: Any = None, queue: str = "celery"
+) -> Parts:
+    """What the main process gives with a message that came so many seconds ago."""
+    came = None if ago is None else steady() - ago
+    nonce = f"m{next(_deliveries):x}"
+    body = (b"[]", "application/json", "utf-8", dict(headers or {}), queue)
+    return Parts(*body, nonce=nonce, came=came, epoch=era)
+
+
+_deliveries = itertools.count()
 
 
 def deliver(
@@ -170,9 +175,7 @@ def deliver(
     """
     properties: dict[str, Any] = {"delivery_tag": tag, "correlation_id": id}
     if raw:
-        properties[RAW] = (b"[]", "application/json", "utf-8", dict(headers or {}), "celery")
-    if ago is not None:
-        properties.update(arrived(ago, era))
+        properties = Given(properties, arrived(ago, era, headers=headers))
     made = {
         "id": id,
         "task": task.name,

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from celery.app.task import Context
 
-from celery_lock.message import RAW, Header, in_canvas, new_holder, publication_of
+from celery_lock.message import (
+    Header,
+    Parts,
+    give,
+    holder_of,
+    in_canvas,
+    new_nonce,
+    publication_of,
+    take,
+)
 from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL, Transport, flagged
 from celery_lock.model import Holder
 
@@ -25,15 +34,20 @@ def tagged(tag: Any, **changes: Any) -> Context:
     return request(properties={"delivery_tag": tag}, **changes)
 
 
-def nonce(request: Context) -> str:
-    return Holder.parse(new_holder(request)).nonce
+def given(request: Context, **parts: Any) -> Context:
+    """The request as it is while it runs, with what the main process gives."""
+    about: dict[str, Any] = {}
+    give(about, request.properties, Parts(b"[]", "application/json", "utf-8", {}, **parts))
+    request.properties = about["properties"]
+    take(request)
+    return request
 
 
 # -- holders ---------------------------------------------------------------------------------
 
 
 def test_a_holder_says_which_task_runs_where() -> None:
-    holder = Holder.parse(new_holder(request()))
+    holder = Holder.parse(holder_of(request()) + "1")
 
     assert (holder.task_id, holder.node, holder.pid) == ("id-1", "w1@host", os.getpid())
 
@@ -41,30 +55,37 @@ def test_a_holder_says_which_task_runs_where() -> None:
 def test_each_delivery_is_somebody_else() -> None:
     same = request()
 
-    assert len({new_holder(same) for _ in range(100)}) == 100
+    assert len({holder_of(same) for _ in range(100)}) == 100
+
+
+def test_a_delivery_has_the_name_that_the_main_process_gave_it() -> None:
+    """So that this one knows it when the pool process is dead."""
+    here = given(request(), nonce="Ab3_-91f")
+
+    assert {holder_of(here) for _ in range(3)} == {f"id-1#w1@host#{os.getpid()}#Ab3_-91f."}
 
 
 def test_a_forked_child_never_has_a_holder_of_its_parents() -> None:
     """Nor one that its parent will have: task id and node are the same, and a pid comes again."""
-    ours = {nonce(request())[:8] for _ in range(3)}
+    ours = {new_nonce()[:6] for _ in range(3)}
 
     assert len(ours) == 1
-    assert holds_in_a_child(lambda: nonce(request())[:8] not in ours)
+    assert holds_in_a_child(lambda: new_nonce()[:6] not in ours)
 
 
 def test_a_forked_child_says_its_own_process() -> None:
-    assert holds_in_a_child(lambda: Holder.parse(new_holder(request())).pid == os.getpid())
+    assert holds_in_a_child(lambda: Holder.parse(holder_of(request())).pid == os.getpid())
 
 
 def test_a_holder_is_short_and_says_who_it_is_in_letters_that_any_place_takes() -> None:
     """The store keeps one for each key: a value of over 64 bytes would cost it a table."""
-    assert re.fullmatch(r"[A-Za-z0-9_-]{8}[0-9a-f]{1,8}", nonce(request()))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{6}[0-9a-f]{1,8}", new_nonce())
 
 
 @pytest.mark.parametrize("id", ["id-1", "nightly#2024#1", "#", "with space"])
 @pytest.mark.parametrize("hostname", ["w1@host", "w#1@host", None, ""])
 def test_a_holder_can_be_read_back_whatever_it_is_called(id: str, hostname: str | None) -> None:
-    written = new_holder(request(id=id, hostname=hostname))
+    written = holder_of(request(id=id, hostname=hostname)) + "2"
 
     holder = Holder.parse(written)
     assert str(holder) == written
@@ -98,8 +119,7 @@ def test_a_counter_of_the_channel_names_no_publication(tag: Any, transport: Tran
 
 def test_one_message_in_two_queues_is_two_publications() -> None:
     def from_queue(name: str) -> Any:
-        properties = {"delivery_tag": 1, RAW: (b"[]", "application/json", "utf-8", {}, name)}
-        return request(properties=properties)
+        return given(tagged(1), queue=name)
 
     assert publication_of(from_queue("rain"), Header(), AMQP) == "id-1.0.0@rain"
     assert publication_of(from_queue("all-weather"), Header(), AMQP) == "id-1.0.0@all-weather"

@@ -21,9 +21,9 @@ from celery.exceptions import Ignore
 
 import celery_lock
 from celery_lock import Lock, requeue, wait
-from celery_lock.message import RAW
+from celery_lock.message import Given
 
-from .engine import Engine, locked
+from .engine import Engine, arrived, locked
 
 PACKAGE = Path(celery_lock.__file__).parent
 OURS = str(PACKAGE)
@@ -73,8 +73,7 @@ def body() -> None:
 
 def delivered(task: Any) -> None:
     """Run a message without Celery's tracer, which would catch the stop and write a report."""
-    raw = (b"[]", "application/json", "utf-8", {}, "celery")
-    task.push_request(id="id-1", called_directly=False, properties={RAW: raw})
+    task.push_request(id="id-1", called_directly=False, properties=Given({}, arrived()))
     try:
         with contextlib.suppress(Ignore):
             task()
