@@ -980,6 +980,36 @@ MESSAGES = (
         (UNIT + "transports.py",),
     ),
     Guard(
+        "a message of SQS is named by what each receive of it has",
+        "    name_of=message_id,\n",
+        "",
+        (UNIT + "transports.py",),
+    ),
+    Guard(
+        "an error that kombu does not list says that a message was not taken",
+        "            *(unlisted := refusals()),\n",
+        "            *(unlisted := ()),\n",
+        (UNIT + "transports.py",),
+    ),
+    Guard(
+        "the groups of a FIFO queue stay apart when a message is sent again",
+        "        given[GROUP] = group_of(self.properties)\n",
+        "",
+        (UNIT + "sqs.py",),
+    ),
+    Guard(
+        "a refused message goes to no exchange that only its worker knows",
+        "known = entity if row.returns else None",
+        "known = entity",
+        (UNIT + "sending.py",),
+    ),
+    Guard(
+        "a broker that hangs is asked once, whatever its driver calls that",
+        "if not was_open or is_slow or isinstance(",
+        "if not was_open or isinstance(",
+        (UNIT + "sending.py",),
+    ),
+    Guard(
         "the header of an earlier publication does not count",
         "if header.nesting == nesting and header.retries == retries:",
         "if True:",

@@ -16,6 +16,7 @@ import kombu
 
 from ..errors import LockError
 from ..model import Decision, written
+from ..model.clock import steady
 from ..model.per_process import PerProcess
 from .carried import HEADER
 from .header import Header
@@ -95,7 +96,9 @@ class Sender:
         outgoing = Outgoing(str(raw.queue), headers, properties)
         entity = entity_in(raw.entity)
         pause = row.pause_in(raw.queue, raw.arguments)
-        left = list(ways(outgoing, pause, delay, entity, {} if app is None else app.amqp.queues))
+        # only AMQP has the queue's own exchange: a virtual one is known to who has declared it
+        known = entity if row.returns else None
+        left = list(ways(outgoing, pause, delay, known, {} if app is None else app.amqp.queues))
         while left:
             way = left.pop(0)
             if left and outlet.is_barred(way.name):
@@ -130,11 +133,13 @@ class Sender:
         self, outlet: Outlet, once: Callable[[], BaseException | None]
     ) -> BaseException | None:
         """Do it again over a new connection where an idle one has died: that is no outage yet."""
-        row, was_open = self._transport, outlet.is_open
+        row, was_open, began = self._transport, outlet.is_open, steady()
         try:
             return once()
         except row.not_sent as exc:
-            if not was_open or isinstance(exc, (*row.answers, TimeoutError)):
+            # nor is one that hangs asked twice: not every driver's error says that it was a timeout
+            is_slow = steady() - began > row.send_within / 4
+            if not was_open or is_slow or isinstance(exc, (*row.answers, TimeoutError)):
                 raise
         outlet.drop()
         return once()
@@ -182,7 +187,8 @@ class Sender:
             connection, writing := app.connection_for_write(**options)
         ):
             connection = writing  # who reads there may not be allowed to write
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=within)
+        again = self._transport.connects - 1
+        connection.ensure_connection(max_retries=again, interval_start=0, timeout=within)
         producer = kombu.Producer(
             connection.channel(),
             auto_declare=False,

@@ -1,15 +1,33 @@
-"""Amazon SQS: what names a message there, and how often it was received."""
+"""Amazon SQS: what names a message there, how often it was received, and where it waits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-__all__ = ["GROUP", "client_limits", "group_of", "message_id", "received_before", "redeliveries"]
+from .pauses import Outgoing, Pause, as_eta
+
+__all__ = [
+    "GROUP",
+    "MADE_BY_KOMBU",
+    "client_limits",
+    "group_of",
+    "in_sqs",
+    "message_id",
+    "received_before",
+    "redeliveries",
+]
 
 GROUP = "MessageGroupId"
 """The property that keeps the messages of a FIFO queue apart: those of one group wait for each
 other."""
+MADE_BY_KOMBU = 1800.0
+"""The visibility timeout of a queue that kombu makes, where its options say nothing."""
+LONGEST_DELAY = 900.0
+"""Seconds for which SQS keeps a message back at most."""
+LONGEST_IN_GROUP = 2.0
+"""Seconds that a message of a FIFO queue waits at most: its group waits with it."""
 
 
 def message_id(request: Any) -> str | None:
@@ -35,6 +53,21 @@ def received_before(request: Any) -> bool:
 def group_of(properties: Mapping[str, Any]) -> str | None:
     """Return the group of a message, also of one that was not sent by kombu, where SQS says it."""
     return properties.get(GROUP) or _attribute(properties, GROUP) or None
+
+
+def in_sqs(eta: Pause, queue: str | None, arguments: Mapping[str, Any]) -> Pause:
+    """Return how a message of a queue of SQS waits: in the queue, where that can keep it back."""
+    if queue is None or queue.endswith(".fifo"):
+        return replace(eta, longest=min(eta.longest, LONGEST_IN_GROUP))
+    return Pause(LONGEST_DELAY, as_delay_seconds)
+
+
+def as_delay_seconds(outgoing: Outgoing, delay: float) -> None:
+    """Let a message wait in its queue, which counts whole seconds; less than one in a worker."""
+    seconds = int(delay)
+    as_eta(outgoing, 0 if seconds else delay)
+    if seconds:
+        outgoing.properties["DelaySeconds"] = seconds  # kombu has known this name the longest
 
 
 def client_limits(within: float) -> dict[str, Any]:

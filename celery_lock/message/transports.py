@@ -12,7 +12,7 @@ from kombu.transport.virtual import Transport as Virtual
 
 from .pauses import Pause, in_rabbit
 from .refusals import refusals
-from .sqs import client_limits, message_id, received_before
+from .sqs import MADE_BY_KOMBU, client_limits, in_sqs, message_id, received_before
 
 __all__ = [
     "AMQP",
@@ -70,6 +70,8 @@ class Transport:
     RabbitMQ's default `consumer_timeout`, after which it takes messages back."""
     send_within: float = 5.0
     """What one step of sending may take: a broker that hangs must not keep a pool's process."""
+    connects: int = 2
+    """How often a connection is tried within that."""
     not_sent: tuple[type[BaseException], ...] = (OperationalError, OSError)
     """Errors that say that the broker did not take the message."""
     answers: tuple[type[BaseException], ...] = ()
@@ -104,6 +106,9 @@ SQS = Transport(
     "sqs",
     name_of=message_id,
     redelivered=received_before,
+    pauses=in_sqs,
+    visibility=MADE_BY_KOMBU,
+    connects=1,
     options={"client-config": client_limits(_WITHIN)},
 )
 VIRTUAL = Transport("virtual")
@@ -137,8 +142,9 @@ def transport_of(connection: Any, options: Mapping[str, Any] | None) -> Transpor
             *kombus.connection_errors,
             *kombus.channel_errors,
             *row.not_sent,
-            *refusals(),
+            *(unlisted := refusals()),
         ),
+        answers=(*row.answers, *unlisted),
         options={
             name: _over(given.get(name), value)
             for name, value in row.options.items()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Celery
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from celery_lock import LockError
-from celery_lock.message import HEADER, Header, Sender, Unsent
+from celery_lock.message import HEADER, Header, Sender, Unsent, sending
+from celery_lock.message.outlet import Outlet
 from celery_lock.message.raw import RawMessage
 
 from .forking import holds_in_a_child
@@ -159,6 +164,39 @@ def test_a_broker_that_hangs_is_not_asked_a_second_time(
 
     with pytest.raises(Unsent, match="late"):
         sender.send(raw(), Header(), delay=0)
+
+
+def test_nor_is_one_whose_driver_has_a_word_of_its_own_for_that(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([100.0, 103.0])
+    monkeypatch.setattr(sending, "steady", lambda: next(times))
+    sender, connects = sender_with(app, monkeypatch, Producer(OSError("read timeout")))
+    monkeypatch.setattr(Outlet, "is_open", True)
+
+    with pytest.raises(Unsent):
+        sender.send(raw(), Header(), delay=0)
+
+    assert len(connects) == 1
+
+
+def test_a_broker_without_exchanges_is_not_sent_a_message_that_it_refused_by_another_way(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody has declared the exchange, kombu would send it to a queue that nobody reads."""
+
+    class Full(Exception):
+        pass
+
+    monkeypatch.setitem(sys.modules, "pymongo.errors", SimpleNamespace(PyMongoError=Full))  # type: ignore[arg-type]
+    entity = pickle.dumps(Queue("fast", Exchange("fast"), routing_key="fast"))
+    producer = Producer(Full())
+    sender, _ = sender_with(app, monkeypatch, producer)
+
+    with pytest.raises(Unsent):
+        sender.send(raw(entity=entity), Header(), delay=0)
+
+    assert producer.published == 0
 
 
 def test_after_an_outage_it_sends_again(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:

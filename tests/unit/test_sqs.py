@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from celery.app.task import Context
 
+from celery_lock.message.pauses import Outgoing
 from celery_lock.message.raw import RawMessage
 from celery_lock.message.sqs import message_id, received_before, redeliveries
+from celery_lock.message.transports import SQS
 
 pytestmark = pytest.mark.unit
 
@@ -77,6 +80,57 @@ def test_the_receives_before_this_one_are_counted(count: Any, before: int) -> No
 def test_the_flag_of_other_brokers_says_nothing_here() -> None:
     assert not received_before(request(received("1"), redelivered=True))
     assert received_before(request(received("2"), redelivered=None))
+
+
+# -- where a pause waits ---------------------------------------------------------------------
+
+
+def paused(queue: str, delay: float, **headers: Any) -> Outgoing:
+    message = Outgoing(queue, headers)
+    pause = SQS.pause_in(queue, {})
+    pause.write(message, pause.bounded(delay))
+    return message
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [(1.0, 1), (1.9, 1), (30.0, 30), (900.0, 900), (86_400.0, 900)]
+)
+def test_a_message_waits_in_its_queue_in_whole_seconds(delay: float, seconds: int) -> None:
+    message = paused("orders", delay, eta="2020-01-01T00:00:00")
+
+    assert message.properties == {"DelaySeconds": seconds}
+    assert type(message.properties["DelaySeconds"]) is int  # kombu before 5.7 hands it on as it is
+    assert message.headers == {"eta": None}
+
+
+def test_a_message_waits_in_a_worker_for_less_than_a_second() -> None:
+    message = paused("orders", 0.5)
+
+    assert (message.properties, set(message.headers)) == ({}, {"eta"})
+
+
+@pytest.mark.parametrize("queue", ["orders", "orders.fifo"])
+def test_without_a_pause_nothing_is_said_of_one(queue: str) -> None:
+    message = paused(queue, 0.0)
+
+    assert (message.properties, message.headers) == ({}, {})
+
+
+@pytest.mark.parametrize(("delay", "longest"), [(1.2, 1.2), (2.0, 2.0), (900.0, 2.0)])
+def test_a_message_of_a_fifo_queue_waits_in_a_worker_and_holds_its_group_up_for_two_seconds(
+    delay: float, longest: float
+) -> None:
+    assert SQS.pause_in("orders.fifo", {}).bounded(delay) == longest
+    message = paused("orders.fifo", delay)
+
+    assert (message.properties, set(message.headers)) == ({}, {"eta"})
+
+
+def test_the_visibility_timeout_bounds_the_pause_of_a_fifo_queue_still_more() -> None:
+    row = replace(SQS, longest_pause=0.5)
+
+    assert row.pause_in("orders.fifo", {}).bounded(900) == 0.5
+    assert row.pause_in("orders", {}).bounded(900) == 900
 
 
 # -- what is kept ----------------------------------------------------------------------------

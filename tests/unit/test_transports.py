@@ -80,8 +80,9 @@ def test_a_transport_is_one_row_of_values(way: Any, row: Row) -> None:
         row.options,
     )
     assert found.name_of(request(delivery_tag="tag-1")) == row.tag
-    assert (found.visibility, found.longest_pause, found.send_within) == (3600, 450, 5)
-    assert found.pause_in("q", {}).write is as_eta
+    visibility = 1800 if row.driver == "sqs" else 3600
+    assert (found.visibility, found.longest_pause, found.send_within) == (visibility, 450, 5)
+    assert found.pause_in("q.fifo", {}).write is as_eta
 
 
 @pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
@@ -183,7 +184,7 @@ def test_a_publish_is_confirmed_whatever_the_author_gave() -> None:
     assert transport("amqp://", given).options == {"confirm_publish": True, "write_timeout": 5.0}
 
 
-@pytest.mark.parametrize("way", ROWS, ids=str)
+@pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
 @pytest.mark.parametrize(
     ("visibility", "longest"), [(3600, 450.0), (60, 15.0), ("60", 15.0), (3, 0.75), (86400, 450.0)]
 )
