@@ -1798,7 +1798,7 @@ BEATS = (
     ),
     Guard(
         "a beat that stood still does not publish",
-        "if not self._deciding.ledger.is_fresh(tick):",
+        "if not self._deciding.ledger.may_go_on(tick):",
         "if False:",
         (UNIT + "beats.py",),
     ),
@@ -1883,13 +1883,13 @@ BEATS = (
     ),
     Guard(
         "a closed beat gives its tick back",
-        "                    ledger.fail(tick, after=0.0)\n            ledger.confirms",
-        "                    pass\n            ledger.confirms",
+        "                    ledger.fail(tick, after=0.0)\n                # else",
+        "                    pass\n                # else",
         (UNIT + "beat_endings.py",),
     ),
     Guard(
         "a tick that is being sent is not given back",
-        "elif tick.sending is Sending.NOT_BEGUN:",
+        "elif (tick.sent and not tick.in_flight) or tick.sending is Sending.NOT_BEGUN:",
         "else:",
         (UNIT + "beat_endings.py",),
     ),
@@ -1964,9 +1964,51 @@ SCHEDULES = (
     ),
     Guard(
         "what fails above the mixin is given up",
-        "            if tick is not None:\n                self._give_up(tick)\n            raise",
+        "            if tick is not None:\n                tick.failed = True\n            raise",
         "            raise",
         (UNIT + "beat_publishing.py",),
+    ),
+    Guard(
+        "equal messages of a tick have numbers",
+        "self._numbers[sent] = number + 1",
+        "pass",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "a message is named by what was added to it on its way",
+        'f"{self._sent}{spelled(added)}" if added else self._sent',
+        "self._sent",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "what tools write anew is no part of a name",
+        "not _is_trace(str(name))",
+        "True",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "a message that was sent for a tick is not sent again",
+        "        if self._tick.has_sent(name):\n",
+        "        if False:\n",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "what was sent of a tick is written down before more is",
+        "                self._write_sent(tick)\n",
+        "                pass\n",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "a message that cannot be sent holds up no later tick",
+        "in_part = tick.was_given_up and bool(tick.sent)",
+        "in_part = False",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "a tick that failed in part is tried again",
+        "            self.tick.failed = True\n            raise\n        finally",
+        "            raise\n        finally",
+        (UNIT + "beat_fan_out.py",),
     ),
     Guard(
         "entries are loaded together after a silent start",

@@ -9,7 +9,7 @@ from celery.beat import Scheduler
 
 from ..errors import LockConfigurationError
 
-__all__ = ["check_scheduler"]
+__all__ = ["check_scheduler", "sends_once"]
 
 
 def check_scheduler(cls: Any, mixin: type) -> None:
@@ -36,6 +36,12 @@ def check_scheduler(cls: Any, mixin: type) -> None:
                 f" never reached then; write class {cls.__name__}({mixin.__name__},"
                 f" {klass.__name__})"
             )
+
+
+def sends_once(cls: Any, mixin: type) -> bool:
+    """Whether a scheduler class sends as Celery does: one message for a tick."""
+    own = {name for klass in cls.__mro__ if klass not in (mixin, Scheduler) for name in vars(klass)}
+    return not own & {"apply_entry", "apply_async", "send_task"}
 
 
 def _check_tick(cls: Any, klass: Any, mixin: type) -> None:

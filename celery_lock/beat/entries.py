@@ -17,7 +17,6 @@ from typing import Any
 
 from celery import schedules
 
-from ..message import HEADER
 from .due_times import CLOCK, DueTimes, moment_like, set_clock
 from .entry_record import LastRun
 
@@ -118,19 +117,18 @@ def on_clock(entry: Any, clock: Callable[[], float]) -> Iterator[None]:
                 delattr(entry, name)
 
 
-def message_of(entry: Any, header: Callable[[Mapping[str, Any]], Any], task_id: str) -> Any:
-    """Return a copy of an entry whose message has our header and this id.
+def message_of(
+    entry: Any, options: Mapping[str, Any], argument: Callable[[Any], Any] = lambda value: value
+) -> Any:
+    """Return a copy of an entry, to be published with these options.
 
-    Celery writes into the options of the entry that it publishes. `header` makes our header from
-    the one that the entry's author gave. An id that the author chose stays.
+    Celery writes into the options of the entry that it publishes. `argument` returns what is to be
+    sent for an argument of the entry.
     """
-    options = dict(entry.options or {})
-    headers = dict(options.get("headers") or {})
-    headers[HEADER] = header(headers.get(HEADER) or {})
-    options["headers"] = headers
-    options.setdefault("task_id", task_id)
     published = _copied(entry)
-    published.options = options
+    published.options = dict(options)
+    published.args = [argument(value) for value in entry.args or ()]
+    published.kwargs = {name: argument(value) for name, value in (entry.kwargs or {}).items()}
     return published
 
 

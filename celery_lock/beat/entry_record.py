@@ -57,6 +57,8 @@ class OpenClaim:
     """Seconds since the claim was written until another beat may publish the tick."""
     tries: int = 1
     """How often the tick has been claimed, by all beats."""
+    sent: tuple[str, ...] = ()
+    """The names of those of its messages that were sent, as far as a beat has written them."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class EntryRecord:
         if claim is None:
             return quiet
         given_up = "-" if claim.by == NOBODY else ""
-        return f"{quiet}+{_micro(claim.due)}.{claim.tries}{given_up}"
+        sent = f".{len(claim.sent)}" if claim.sent else ""
+        return f"{quiet}+{_micro(claim.due)}.{claim.tries}{sent}{given_up}"
 
     def write(self) -> str:
         """Return the text that the store is given."""
@@ -86,7 +89,7 @@ class EntryRecord:
         if self.next_due is not None:
             text["next"] = self.next_due
         if self.claim is not None:
-            text["claim"] = vars(self.claim)
+            text["claim"] = {n: v for n, v in vars(self.claim).items() if n != "sent" or v}
         return json.dumps(text)
 
     @classmethod
@@ -117,6 +120,7 @@ def _claim(text: Any) -> OpenClaim | None:
         by=str(text["by"]),
         ttl=_moment(text["ttl"]),
         tries=int(text["tries"]),
+        sent=tuple(str(name) for name in text.get("sent", ())),
     )
 
 

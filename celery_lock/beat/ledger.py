@@ -8,6 +8,7 @@ the claims have lived their time. Nothing here knows of Celery.
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,6 +26,11 @@ logger = logging.getLogger("celery_lock")
 
 _TRIES = 4
 """How often a change that meets another record than it expected is tried with that one."""
+
+_FEW, _PACE = 10, 0.1
+"""For so many messages of a tick each is written down before the next is sent, and of further ones
+what was sent in so many seconds: so much may be sent again if its beat dies. Fewer calls would
+repeat more, more calls would slow a tick with thousands of messages down."""
 
 
 class Ledger:
@@ -114,7 +120,9 @@ class Ledger:
             old.by or "a beat that could not publish it",
             claim.tries,
         )
-        return _tick(name, taken, claim, answer, request)
+        tick = _tick(name, taken, claim, answer, request)
+        tick.was_given_up = old.by == NOBODY
+        return tick
 
     def unclaimed(self, name: str, request: TickRequest) -> Tick:
         """Return a tick to publish though the store gives no answer."""
@@ -131,6 +139,31 @@ class Ledger:
     def is_fresh(self, tick: Tick) -> bool:
         """Whether a tick may still be published: no other beat can have taken it over."""
         return self.clock.steady() < tick.until
+
+    def may_go_on(self, tick: Tick) -> bool:
+        """Whether one more message of a tick may be sent; write down first which were.
+
+        So a tick with many messages keeps its claim, and another beat that takes it over begins
+        where this one has ended. A tick with one message costs no call here.
+        """
+        sent, since = len(tick.sent), self.clock.steady() - tick.written_at
+        if sent > tick.written and tick.stamp is not None and (sent <= _FEW or since >= _PACE):
+            with suppress(StoreError):  # the claim lives on for a while without it
+                self._write_sent(tick)
+        return self.is_fresh(tick)
+
+    def _write_sent(self, tick: Tick) -> None:
+        claim = OpenClaim(
+            tick.due, tick.next_base, self._by, tick.claim_ttl, tick.tries, tuple(sorted(tick.sent))
+        )
+        record = EntryRecord(tick.last, claim)
+        answer = self.calls.change(tick.name, tick.stamp, record, ttl=tick.record_ttl)
+        if not answer.done:  # another beat has taken the tick over
+            tick.until = -math.inf
+            return
+        tick.stamp = record.stamp
+        tick.until = answer.sent - answer.age + FRESH * claim.ttl
+        tick.written, tick.written_at = len(claim.sent), self.clock.steady()
 
     # -- after it was published, or not ------------------------------------------------------
 
@@ -149,7 +182,9 @@ class Ledger:
         if tick.stamp is None:
             return
         pause = tick.retry_in if after is None else after
-        given_up = OpenClaim(tick.due, tick.next_base, NOBODY, pause, tries=tick.tries)
+        given_up = OpenClaim(
+            tick.due, tick.next_base, NOBODY, pause, tick.tries, tuple(sorted(tick.sent))
+        )
         with suppress(StoreError):
             self._give_back(tick, given_up)
 
@@ -158,11 +193,15 @@ class Ledger:
 
         A confirm of a beat that has published the tick after all still counts.
         """
-        self._give_back(tick, None)
+        if tick.sent:  # the rest of them never went
+            self.confirm(tick)
+        else:
+            self._give_back(tick, None)
         logger.warning(
-            "beat: the tick of %r due at %.3f is not published after all: it is too late for it",
+            "beat: the tick of %r due at %.3f is not published %s: it is too late for it",
             tick.name,
             tick.due,
+            f"any further than {len(tick.sent)} of its messages" if tick.sent else "after all",
         )
 
     def _give_back(self, tick: Tick, claim: OpenClaim | None) -> None:
@@ -184,4 +223,7 @@ def _tick(
         record_ttl=request.record_ttl,
         retry_in=pause_after_failure(claim.ttl, claim.tries),
         tries=claim.tries,
+        sent=set(claim.sent),
+        written=len(claim.sent),
+        claim_ttl=claim.ttl,
     )

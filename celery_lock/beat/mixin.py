@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 from celery.schedules import schedstate
 
 from ..app.locks import locks_of
-from ..message import tick_header
 from ..model import LockStore
 from .asking import SOON
 from .begin import begin
-from .check import check_scheduler
+from .check import check_scheduler, sends_once
 from .deciding import Deciding
-from .entries import message_of, on_clock
+from .entries import on_clock
+from .fan_out import FanOut, listen
 from .ledger import Ledger
 from .plan import plan_sooner, put_back
 from .ticks import Sending, Tick
@@ -61,10 +60,13 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
     """
 
     _heap: list[Any] | None
+    _lock_sends_once: bool
+    """Nothing of the class is between a tick and its one message."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         check_scheduler(cls, LockedSchedulerMixin)
+        cls._lock_sends_once = sends_once(cls, LockedSchedulerMixin)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._lock_deciding: Deciding | None = None
@@ -73,6 +75,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_advanced: dict[str, Any] = {}
         self._lock_failed: dict[str, float | None] = {}
         self._lock_refused: tuple[Any, float] | None = None
+        self._lock_fan_out: FanOut | None = None
         mine: Any = self  # around whatever the class makes of these, as its docstring draws it
         mine.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
         mine.apply_async = partial(self._lock_apply_async, self.apply_async)
@@ -171,22 +174,39 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         A class that does not call `apply_async` may have sent the message itself, or may have left
         the tick out on purpose. Nobody can tell, and in both cases the tick counts as run.
         """
-        result = own(entry, *args, **options)
-        advanced = self._lock_advanced.pop(entry.name, None)
         tick = self._lock_granted.get(entry.name)
-        if tick is not None:
+        if tick is None:
+            return own(entry, *args, **options)
+        with self._fan_out(tick).active():
+            result = own(entry, *args, **options)
+        advanced = self._lock_advanced.pop(entry.name, None)
+        if tick.failed:
+            self._give_up(tick)
+        else:
             self._confirm(tick, advanced)
-            self._lock_granted.pop(entry.name, None)
+        self._lock_granted.pop(entry.name, None)
         return result
 
+    def _fan_out(self, tick: Tick) -> FanOut:
+        """Return what names the messages of a tick, and has counted those before."""
+        fan_out = self._lock_fan_out
+        if fan_out is None or fan_out.tick is not tick:
+            listen(self.app)
+            fan_out = FanOut(self.app, tick, self._deciding.ledger.may_go_on)
+            self._lock_fan_out = fan_out
+        return fan_out
+
     def _lock_apply_async(self, own: Any, entry: Any, *args: Any, **options: Any) -> Any:
-        """Give up a tick whose publishing fails, in Celery or in a class's own way."""
+        """Note a message that cannot be sent, by Celery or in a class's own way.
+
+        The tick is tried again as a whole, and then those of its messages that were not sent.
+        """
         try:
             return own(entry, *args, **options)
         except Exception:
             tick = self._lock_granted.get(entry.name)
             if tick is not None:
-                self._give_up(tick)
+                tick.failed = True
             raise
 
     def apply_async(
@@ -196,26 +216,27 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         tick = None if advance else self._lock_granted.get(entry.name)
         if tick is None:
             return super().apply_async(entry, producer=producer, advance=advance, **options)
-        if not self._deciding.ledger.is_fresh(tick):
+        if not self._deciding.ledger.may_go_on(tick):
             logger.warning(
                 "beat: the tick of %r due at %.3f is not published here: this beat stood still"
                 " for too long after its claim, and another one may have published it",
                 entry.name,
                 tick.due,
             )
-            self._give_up(tick)
+            tick.failed = True
             return None
-        message = self._message(entry, tick)
+        fan_out = self._fan_out(tick)
+        message, sent = fan_out.prepare(entry)
+        if fan_out.is_sent(sent):
+            return None
+        seen = fan_out.seen
         tick.sending = Sending.BEGUN
-        result = super().apply_async(message, producer=producer, advance=False, **options)
+        with fan_out.active():
+            result = super().apply_async(message, producer=producer, advance=False, **options)
+        if fan_out.seen == seen:  # sent in a way of its own
+            fan_out.was_sent(sent)
         tick.sending = Sending.DONE
         return result
-
-    def _message(self, entry: Any, tick: Tick) -> Any:
-        app = self.app.main or ""
-        name = f"{app}\0{entry.name}\0{tick.due:.6f}"  # the same for whichever beat publishes it
-        task_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-        return message_of(entry, partial(tick_header, app, entry.name, tick.due), task_id)
 
     def _confirm(self, tick: Tick, advanced: Any) -> None:
         deciding = self._deciding
@@ -254,10 +275,11 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         if self._lock_deciding is not None:
             ledger = self._lock_deciding.ledger
             for tick in list(self._lock_granted.values()):
-                if tick.sending is Sending.DONE:
+                if self._lock_sends_once and tick.sending is Sending.DONE:
                     ledger.confirm(tick)
-                elif tick.sending is Sending.NOT_BEGUN:  # else its message may be with the broker
+                elif (tick.sent and not tick.in_flight) or tick.sending is Sending.NOT_BEGUN:
                     ledger.fail(tick, after=0.0)
+                # else a message of it may be with the broker, or may not
             ledger.confirms.send_pending()
         try:
             super().close()

@@ -114,6 +114,9 @@ class Situation:
 def is_old(tick: Tick, now: float) -> bool:
     """Whether a tick is taken over so late that its entry may be further by now.
 
-    No beat was there to publish it in time, or the store was not.
+    No beat was there to publish it in time, or the store was not; or one of its messages cannot be
+    sent, however often that is tried.
     """
-    return tick.tries > 1 and now - tick.due > _OLD
+    # messages that cannot be sent must not hold up the others at their next due time
+    in_part = tick.was_given_up and bool(tick.sent)
+    return tick.tries > 1 and (in_part or now - tick.due > _OLD)

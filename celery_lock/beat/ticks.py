@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from .entry_record import LastRun
@@ -28,6 +28,9 @@ taken for dead. Longer: a tick whose beat has died waits for longer."""
 FRESH = 0.8
 """The part of a claim's ttl in which its tick may be published: a beat that was paused for longer
 leaves the tick to the beat that takes it over."""
+
+_LETTERS = 8
+"""So much of a message's name is written down: 48 bits tell a tick's messages apart."""
 
 _DAY = 86_400.0
 
@@ -87,6 +90,27 @@ class Tick:
     next_due: float | None = None
     """The due time after this one, where the schedule says so: for people to read."""
     sending: Sending = Sending.NOT_BEGUN
+    in_flight: bool = False
+    """One of its messages is being sent."""
+    sent: set[str] = field(default_factory=set)
+    """The first letters of the names of its messages that were sent, by any beat."""
+    written: int = 0
+    """How many of these the store knows of."""
+    written_at: float = 0.0
+    """When the store was told, by the steady clock."""
+    failed: bool = False
+    """A message of it could not be sent: it is to be tried again."""
+    was_given_up: bool = False
+    """The beat before this one could not publish all of it."""
+    claim_ttl: float = SHORTEST
+
+    def has_sent(self, name: str) -> bool:
+        """Whether its message of this name was sent."""
+        return name[:_LETTERS] in self.sent
+
+    def note_sent(self, name: str) -> None:
+        """Note that its message of this name was sent."""
+        self.sent.add(name[:_LETTERS])
 
     @property
     def run(self) -> LastRun:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -50,6 +52,7 @@ class Sent:
     at: float
     """Of the store's time, in seconds since the world began."""
     by: str
+    headers: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
 
 @dataclass
@@ -66,6 +69,27 @@ class Beat:
     slept: list[float] = field(default_factory=list)
 
 
+class Broker:
+    """A producer of a beat, and the pool that its app takes one from."""
+
+    connection = property(lambda self: self)
+    _reraise_as_library_errors = staticmethod(nullcontext)
+
+    def __init__(self, world: World, beat: Beat) -> None:
+        self._take = partial(world.publish, beat)
+
+    def acquire(self, block: bool = False) -> Broker:
+        """Return the producer, as the pool."""
+        return self
+
+    def release(self) -> None:
+        """Take the producer back, as the pool."""
+
+    def publish(self, body: Any, *, headers: dict[str, Any], **options: Any) -> None:
+        """Take a message."""
+        self._take(headers)
+
+
 class World:
     """Time, a store, and beats."""
 
@@ -80,9 +104,12 @@ class World:
         self.conf = conf
         self.beats: list[Beat] = []
         self.sent: list[Sent] = []
+        self.app_class: type[Celery] = Celery
         self.failed: list[str] = []
         self.refuse: Callable[[str], bool] = lambda beat: False
         """Whether the broker refuses a message of this beat."""
+        self.refuse_message: Callable[[dict[str, Any]], bool] = lambda headers: False
+        """Whether it refuses a message with these headers."""
         self.tried: list[str] = []
         """Who published, the refused ones too."""
         self.claimed = ("", 0.0)
@@ -96,6 +123,22 @@ class World:
         happens = self.next.pop(point, None)
         if happens is not None:
             happens(beat)
+
+    def publish(self, beat: Beat, headers: dict[str, Any]) -> None:
+        """A beat's message has come to the broker."""
+        self.reach("publishing", beat)
+        self.tried.append(beat.name)
+        if self.refuse(beat.name) or self.refuse_message(headers):
+            raise OSError("the broker is down")
+        header = headers.get("celery_lock") or {}
+        due = self.now
+        if "beat" in header:
+            due = datetime.fromisoformat(header["beat"]["due"]).timestamp() - self.begins
+        entry = headers["task"].partition(":")[2]
+        self.sent.append(
+            Sent(entry, round(due, 6), headers["id"], self.now, beat.name, dict(headers))
+        )
+        self.reach("published", beat)
 
     @property
     def now(self) -> float:
@@ -114,7 +157,9 @@ class World:
     ) -> Beat:
         """Start a beat. `wall`: by how much its machine's clock is wrong."""
         world, begins = self, self.begins
-        app = Celery(main, broker="memory://", backend="cache+memory://", set_as_current=False)
+        app = self.app_class(
+            main, broker="memory://", backend="cache+memory://", set_as_current=False
+        )
         app.conf.update(
             self.conf,
             beat_schedule=self.entries if entries is None else entries,
@@ -133,8 +178,11 @@ class World:
         calls = Calls(beat.store, space_of(app), clock, lambda e: self.failed.append(str(e)))
         ledger = Ledger(calls, f"{name}#1#{len(self.beats)}")
 
+        broker = Broker(self, beat)
+        app.amqp._producer_pool = broker
+
         class Ours(kind):  # type: ignore[misc, valid-type]  # any scheduler
-            producer = None
+            producer = broker
 
             def lock_begin(self) -> tuple[Ledger, LockStore]:
                 return ledger, beat.store
@@ -142,22 +190,6 @@ class World:
             def reserve(self, entry: Any) -> Any:
                 world.reach("granted", beat)
                 return super().reserve(entry)
-
-            def send_task(self, task: str, *args: Any, **options: Any) -> None:
-                world.reach("publishing", beat)
-                world.tried.append(name)
-                if world.refuse(name):
-                    raise OSError("the broker is down")
-                header = (options.get("headers") or {}).get("celery_lock") or {}
-                tick = header.get("beat")
-                due = world.now
-                if tick is not None:
-                    due = datetime.fromisoformat(tick["due"]).timestamp() - begins
-                entry = task.partition(":")[2]
-                world.sent.append(
-                    Sent(entry, round(due, 6), str(options.get("task_id")), world.now, name)
-                )
-                world.reach("published", beat)
 
         beat.scheduler = Ours(app=app, max_interval=300)
         self.beats.append(beat)
