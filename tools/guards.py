@@ -992,6 +992,24 @@ MESSAGES = (
         (UNIT + "transports.py",),
     ),
     Guard(
+        "a queue of SQS has its own visibility timeout, whatever the options say",
+        "visibility, within = QueueFacts(*facts).visibility, None",
+        "visibility, within = self.visibility, None",
+        (UNIT + "transports.py", UNIT + "sqs.py"),
+    ),
+    Guard(
+        "a queue that says nothing is taken for one that gives messages away soon",
+        "visibility = min(self.visibility, UNREAD)",
+        "visibility = self.visibility",
+        (UNIT + "transports.py", UNIT + "sqs.py"),
+    ),
+    Guard(
+        "no message waits for what SQS says of its queue",
+        "            run(lambda: _ask(client, url, known))\n",
+        "            _ask(client, url, known)\n",
+        (UNIT + "sqs_queues.py",),
+    ),
+    Guard(
         "the groups of a FIFO queue stay apart when a message is sent again",
         "        given[GROUP] = group_of(self.properties)\n",
         "",

@@ -14,7 +14,7 @@ from typing import Any
 from ..engine.locker import Locker
 from ..errors import LockConfigurationError
 from ..events import Observers
-from ..message import Sender, Transport, transport_of
+from ..message import Sender, Transport, parts_of, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
 from .bound import BoundLock, refuse_what_lacks
@@ -37,6 +37,7 @@ class AppLocks:
         """What each locked task's lock has become, by the task's name."""
         self.sender = Sender(app)
         self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
+        self._of_queues: dict[tuple[Any, ...] | None, Transport] = {}
         self._engine: dict[str, Locker] = {}
         self._stand_in: Locker | None = None
 
@@ -59,6 +60,16 @@ class AppLocks:
         """What the transport that the app's messages come by does with them."""
         app: Any = self._app()  # a running task keeps its app alive
         return transport_of(app.connection_for_read(), app.conf.broker_transport_options)
+
+    def transport_of(self, request: Any) -> Transport:
+        """Return what that transport does with the messages of the queue of a request."""
+        if self.transport.reads is None:  # it says nothing of single queues
+            return self.transport
+        parts = parts_of(request)
+        facts = None if parts is None else parts.facts
+        known = self._of_queues.get(facts)
+        # atomic: in a threads pool the first one made is everybody's
+        return known or self._of_queues.setdefault(facts, self.transport.for_queue(facts))
 
     @property
     def locker(self) -> Locker:

@@ -33,6 +33,8 @@ class Parts(NamedTuple):
     """How often the worker had connected by then: see `connection_epoch()`."""
     deliveries: int = 0
     """How often the broker had delivered the message before, where it counts that."""
+    facts: tuple[Any, ...] | None = None
+    """What the broker says of that queue: see `Transport.reads`."""
 
 
 class Given(dict[str, Any]):

@@ -74,6 +74,7 @@ def attach(
     nonce: str,
     came: float,
     epoch: int,
+    facts: tuple[Any, ...] | None = None,
 ) -> None:
     """Give the parts of `message` with its request, without changing the message.
 
@@ -90,6 +91,7 @@ def attach(
         nonce=nonce,
         came=came,
         epoch=epoch,
+        facts=facts,
     )
     give(request_dict, message.properties, parts)
     info = message.delivery_info or {}

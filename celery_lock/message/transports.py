@@ -13,6 +13,7 @@ from kombu.transport.virtual import Transport as Virtual
 from .pauses import Pause, in_rabbit
 from .refusals import refusals
 from .sqs import MADE_BY_KOMBU, client_limits, in_sqs, message_id, received_before
+from .sqs_queues import UNREAD, QueueFacts, facts_of
 
 __all__ = [
     "AMQP",
@@ -62,6 +63,11 @@ class Transport:
     """A message goes to another worker as soon as its worker's connection is lost."""
     visibility: float = 3600.0
     """After so long, a message that is not acknowledged goes to another worker."""
+    comes_back_within: float | None = None
+    """The longest time after which it may do so, where `visibility` is no more than a guess."""
+    reads: Callable[[Any, str | None], QueueFacts | None] | None = None
+    """Returns, in the main process, what is known of the queue of a message; `None`: its broker
+    says nothing of single queues."""
     pauses: Callable[[Pause, str | None, Mapping[str, Any]], Pause] = in_its_worker
     """Says how a message of a queue waits for its next try, given how one waits with an eta, the
     queue's name and the arguments that it is declared with."""
@@ -80,6 +86,20 @@ class Transport:
     """The broker gives back a message that no queue took, instead of dropping it in silence."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Transport options of a connection that must know what the broker took, and must not hang."""
+
+    def for_queue(self, facts: tuple[Any, ...] | None) -> Transport:
+        """Return the row of one queue, of which the broker says this; `None`: nothing yet."""
+        if facts is None:
+            visibility = min(self.visibility, UNREAD)
+            within: float | None = max(self.visibility, Transport.visibility)
+        else:
+            visibility, within = QueueFacts(*facts).visibility, None
+        return replace(
+            self,
+            visibility=visibility,
+            comes_back_within=within,
+            longest_pause=min(visibility / 4, Transport.longest_pause),
+        )
 
     def pause_in(self, queue: str | None, arguments: Mapping[str, Any]) -> Pause:
         """Return how a message waits that goes back to the queue declared with these arguments."""
@@ -108,6 +128,7 @@ SQS = Transport(
     redelivered=received_before,
     pauses=in_sqs,
     visibility=MADE_BY_KOMBU,
+    reads=facts_of,
     connects=1,
     options={"client-config": client_limits(_WITHIN)},
 )

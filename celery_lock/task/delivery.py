@@ -51,7 +51,7 @@ class Delivery(NamedTuple):
     ) -> Delivery:
         """Read the facts of a request that is to run."""
         header = bound.header_of(request, locks.now)
-        transport = NO_BROKER if request.is_eager else locks.transport
+        transport = NO_BROKER if request.is_eager else locks.transport_of(request)
         return cls(
             task,
             bound,

@@ -47,10 +47,12 @@ class LockedRequestMixin:
             origin = origin_of(
                 message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
             )
+            reads = locks_of(app).transport.reads
             attach(
                 message,
                 about,
                 origin,
+                facts=None if reads is None else reads(message, origin.queue),
                 nonce=new_nonce(),
                 came=steady(),
                 epoch=connection_epoch(),

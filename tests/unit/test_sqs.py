@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.app.task import Context
 
+from celery_lock.app.locks import AppLocks
+from celery_lock.message import Parts, give, leave, pack, take, unpack
 from celery_lock.message.pauses import Outgoing
 from celery_lock.message.raw import RawMessage
 from celery_lock.message.sqs import message_id, received_before, redeliveries
+from celery_lock.message.sqs_queues import QueueFacts
 from celery_lock.message.transports import SQS
 
 pytestmark = pytest.mark.unit
@@ -155,3 +160,42 @@ def test_a_group_that_somebody_else_gave_it_is_kept_where_sqs_says_it() -> None:
 
 def test_a_message_without_a_group_gets_none() -> None:
     assert sent_again(received()) == {}
+
+
+def test_a_large_message_crosses_the_pipe_as_often_as_that_of_a_plain_task() -> None:
+    """Kombu keeps what SQS handed out beside the message: both go to the pool process, once."""
+    body = b"x" * 190_000
+    properties = received(Body="y" * 338_000)
+    plain: dict[str, Any] = {"id": "id-1", "properties": properties}
+    locked: dict[str, Any] = {"id": "id-1"}
+    give(locked, properties, Parts(body, "application/json", "utf-8", {}, "orders"))
+
+    crossing = [len(pickle.dumps((request, body))) for request in (plain, locked)]
+
+    assert crossing[1] - crossing[0] < 300
+
+
+def test_what_sqs_handed_out_is_not_packed() -> None:
+    packed = pack(
+        RawMessage(b"[]", "application/json", "utf-8", {}, received(Body="y" * 9000), "q")
+    )
+
+    assert len(packed) < 300
+    assert unpack(packed).properties == {}
+
+
+@pytest.mark.parametrize("facts", [None, QueueFacts(60.0, 3)])
+def test_a_delivery_knows_what_its_queue_says(facts: Any) -> None:
+    app = Celery("shop", broker="sqs://", set_as_current=False)
+    locks = AppLocks(app)
+    about: dict[str, Any] = {"id": "id-1"}
+    give(about, received(), Parts(b"", "json", "utf-8", {}, "orders", facts=facts))
+    request = Context(pickle.loads(pickle.dumps(about)))
+    take(request)
+
+    try:
+        row = locks.transport_of(request)
+        assert row.visibility == (30.0 if facts is None else 60.0)
+        assert locks.transport_of(request) is row
+    finally:
+        leave(request)

@@ -18,6 +18,7 @@ from kombu.transport import SQS, base
 from redis.exceptions import ResponseError
 
 from celery_lock.message.pauses import as_eta
+from celery_lock.message.sqs_queues import QueueFacts
 from celery_lock.message.transports import NO_BROKER, Transport, transport_of
 
 pytestmark = pytest.mark.unit
@@ -208,3 +209,34 @@ def test_boto_is_bounded_and_keeps_the_rest_of_what_the_author_gave() -> None:
     found = transport("sqs://", given).options
 
     assert found == {"client-config": {**HASTY, "proxies": {"https": "p"}}}
+
+
+# -- what the broker says of a queue ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", [None, 6, 3600])
+def test_a_queue_of_sqs_has_its_own_visibility_timeout_whatever_the_option_says(
+    option: Any,
+) -> None:
+    found = transport("sqs://", {"visibility_timeout": option}).for_queue(QueueFacts(60.0))
+
+    assert (found.visibility, found.longest_pause) == (60.0, 15.0)
+    assert found.comes_back_within is None
+
+
+@pytest.mark.parametrize(
+    ("option", "visibility", "within"), [(None, 30, 3600), (6, 6, 3600), (43_200, 30, 43_200)]
+)
+def test_a_queue_that_does_not_say_it_is_taken_for_a_short_one_and_remembered_for_a_long_one(
+    option: Any, visibility: float, within: float
+) -> None:
+    """A pause must end before a copy comes, and a completion be known until after that."""
+    found = transport("sqs://", {"visibility_timeout": option}).for_queue(None)
+
+    assert (found.visibility, found.longest_pause) == (visibility, visibility / 4)
+    assert found.comes_back_within == within
+
+
+@pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
+def test_no_other_broker_is_asked_about_a_queue(way: Any) -> None:
+    assert transport(way).reads is None
