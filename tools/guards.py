@@ -1059,6 +1059,94 @@ MESSAGES = (
     ),
 )
 
+SENDING = (
+    Guard(
+        "a message that no queue takes is not dropped",
+        'options["mandatory"] = True',
+        'options["mandatory"] = False',
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "a queue that is gone is declared",
+        "if returned is None or not way.declares or not can_declare(entity):",
+        "if True:",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "an exclusive queue is its consumer's to declare",
+        "return entity is not None and not entity.no_declare and not entity.exclusive",
+        "return entity is not None and not entity.no_declare",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "an exchange that leads to another queue too is no way",
+        "if name != entity.name and to is not None and (to.name, by) == (exchange.name, key):",
+        "if False:",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "a nack says that a message was not sent",
+        "not_sent=(*Transport.not_sent, MessageNacked),",
+        "not_sent=Transport.not_sent,",
+        (UNIT + "transports.py",),
+    ),
+    Guard(
+        "a connection that saw a refusal is dropped",
+        """        outlet.drop()
+        is_new = outlet.bar(way.name)""",
+        "        is_new = outlet.bar(way.name)",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "a queue is bound before its first delayed message",
+        "outlet.bind_delayed(way.outgoing.queue)",
+        "pass",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "it goes to where the worker reads",
+        "connection = app.connection_for_read(**options)",
+        "connection = app.connection_for_write(**options)",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "it goes to the one of several brokers that it came from",
+        "if 0 < broker < len(urls):",
+        "if False:",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
+        "what waited in the broker has no history of that",
+        "for name in [one for one in request_dict if one.startswith(_NOT_HEADERS_PREFIX)]:",
+        "for name in ():",
+        (UNIT + "raw.py",),
+    ),
+    Guard(
+        "deliveries add up",
+        "publication=self.publication, deliveries=self.deliveries",
+        "publication=self.publication",
+        (UNIT + "run.py",),
+    ),
+    Guard(
+        "a poisoned message ends in its dead-letter queue",
+        "return limit is not None and deliveries > limit",
+        "return False",
+        (UNIT + "deliveries.py",),
+    ),
+    Guard(
+        "what came out of a dead-letter queue begins anew",
+        "return counted if died else header.deliveries + counted",
+        "return header.deliveries + counted",
+        (UNIT + "deliveries.py",),
+    ),
+    Guard(
+        "what is acknowledged late spends no delivery for each refused send",
+        "if self.acks_late and (stopping or run.has_stayed):",
+        "if self.acks_late:",
+        (UNIT + "run.py",),
+    ),
+)
+
 TASKS = (
     Guard(
         "the key is given back, whatever happened",
@@ -2070,6 +2158,7 @@ GUARDS: tuple[Guard, ...] = (
     *LEASES,
     *DECLARED,
     *MESSAGES,
+    *SENDING,
     *TASKS,
     *INTERRUPTS,
     *SERVER,

@@ -55,6 +55,8 @@ class Header:
     """The store's own mark of the first conflict: it tells a completion that came later."""
     turns: int = carried(0, survives=_MESSAGE, read=count)
     """How often it waited its turn: for its own first delivery, or an earlier try of its task."""
+    deliveries: int = carried(0, survives=_MESSAGE, read=count)
+    """What brokers counted of its deliveries before it was last sent again."""
 
     @classmethod
     def of(cls, request: Any) -> Header:

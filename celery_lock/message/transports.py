@@ -10,9 +10,17 @@ from amqp.exceptions import ChannelError, MessageNacked
 from kombu.exceptions import OperationalError
 from kombu.transport.virtual import Transport as Virtual
 
+from .deliveries import by_flag, counted_by_rabbit, limit_in_rabbit, no_limit
 from .pauses import Pause, in_rabbit
 from .refusals import refusals
-from .sqs import MADE_BY_KOMBU, client_limits, in_sqs, message_id, received_before
+from .sqs import (
+    MADE_BY_KOMBU,
+    client_limits,
+    in_sqs,
+    message_id,
+    received_before,
+    redeliveries,
+)
 from .sqs_queues import UNREAD, QueueFacts, facts_of
 
 __all__ = [
@@ -59,6 +67,11 @@ class Transport:
     """What names the message of a request, through every redelivery; `None`: nothing does."""
     redelivered: Callable[[Any], bool] = flagged
     """Tells whether the message of a request was delivered before."""
+    delivered: Callable[[Any], int] = by_flag
+    """Tells how often the message of a request was delivered before, as its broker counts."""
+    limit: Callable[[Mapping[str, Any]], int | None] = no_limit
+    """Tells after how many deliveries a queue that is declared with these arguments gives a message
+    to its dead-letter queue; `None`: that cannot be seen."""
     redelivers_at_once: bool = False
     """A message goes to another worker as soon as its worker's connection is lost."""
     visibility: float = 3600.0
@@ -116,6 +129,8 @@ AMQP = Transport(
     "amqp",
     name_of=nothing,
     redelivers_at_once=True,
+    delivered=counted_by_rabbit,
+    limit=limit_in_rabbit,
     pauses=in_rabbit,
     not_sent=(*Transport.not_sent, MessageNacked),
     answers=(ChannelError, MessageNacked),
@@ -130,6 +145,7 @@ SQS = Transport(
     visibility=MADE_BY_KOMBU,
     reads=facts_of,
     connects=1,
+    delivered=redeliveries,
     options={"client-config": client_limits(_WITHIN)},
 )
 VIRTUAL = Transport("virtual")

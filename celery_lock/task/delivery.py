@@ -9,6 +9,7 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..events import Subject
 from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of, raw_of
+from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
 
@@ -87,7 +88,40 @@ class Delivery(NamedTuple):
     @property
     def header_to_send(self) -> Header:
         """The header with which the message is sent again: it names key and publication."""
-        return replace(self.header, key=self.key, publication=self.publication)
+        return replace(
+            self.header, key=self.key, publication=self.publication, deliveries=self.deliveries
+        )
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message was delivered before, over all that were made of it."""
+        return deliveries_of(self.request, self.header, self.transport.delivered(self.request))
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Its queue would have given a plain one to its dead-letter queue by now.
+
+        What was acknowledged early is not in the broker's hands any more. Until the message was
+        sent again for the first time the broker counts by itself.
+        """
+        if not self.header.deliveries or not self.task.acks_late:
+            return False
+        deliveries, limit = self.deliveries, self.transport.limit(raw_of(self.request).arguments)
+        if limit is None:
+            complain(self.task.name, str(self.request.id), deliveries)
+        return limit is not None and deliveries > limit
+
+    def stays_for(self, time_limit: float | None) -> float:
+        """Return for how many seconds at most the message stays in its pool process while nobody
+        takes it, before that is left to the broker.
+
+        As long as it would wait there with an eta. `time_limit`: the worker's own, for tasks
+        without one; half of a limit is left, since a kill may acknowledge the message.
+        """
+        task, limits = self.task, self.request.timelimit or (None, None)
+        hard, soft = limits[0] or task.time_limit or time_limit, limits[1] or task.soft_time_limit
+        bounds = [float(limit) / 2 for limit in (hard, soft) if limit]
+        return min([self.transport.longest_pause, *bounds])
 
     def bounded(self, pause: float) -> float:
         """Return a pause as its transport can have it for the queue of the message."""

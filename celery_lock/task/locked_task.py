@@ -25,7 +25,7 @@ from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
 from .run import Run
-from .steps import DropCopy, Resend, RunBody, Skip
+from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 
 __all__ = ["LockedTask", "current_lease"]
 
@@ -39,7 +39,7 @@ _CELERYS_CALL = {"celery.app.task", "celery.app.trace"}
 
 stamping.begin()
 
-_BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=10)
+_BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)
 """Pauses of a worker that holds the only copy of a message while nobody takes it."""
 
 
@@ -117,6 +117,8 @@ class LockedTask(_Task[_P, _R]):
                     return step.result
                 if isinstance(step, DropCopy):
                     raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
+                if isinstance(step, GiveUp):
+                    raise Reject(f"{step.why}; lock {run.key!r}", requeue=False)
                 self._send_again(run, step)
         except BaseException as error:
             if run is not None:
@@ -147,18 +149,17 @@ class LockedTask(_Task[_P, _R]):
     def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.
 
-        A message that cannot be sent is the only copy. If it is acknowledged late, it still lies
-        with the broker. If it was acknowledged early, it lies nowhere else: it stays in this
-        process, and the claim and the sending are tried in turn until the store or the broker
-        answers.
+        A message that cannot be sent is the only copy. It stays in this process, and the claim and
+        the sending are tried in turn, until the store or the broker answers. If it is acknowledged
+        late, it still lies with the broker, and is left to it in the end: not at once, since each
+        rejection spends a delivery where these are limited. If it was acknowledged early, it lies
+        nowhere else.
         """
         try:
             run.send(step)
         except Unsent as error:
             stopping = worker.stopping()
-            if self.acks_late:
-                if not stopping:
-                    run.pause(_BETWEEN_TRIES(run.unsent))
+            if self.acks_late and (stopping or run.has_stayed):
                 raise Reject(error, requeue=True) from error
             if stopping:
                 raise LockError(

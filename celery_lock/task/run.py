@@ -13,12 +13,13 @@ from ..errors import LockConflict, LockWaitTimeout, StoreError
 from ..events import CopyDropped, Fact
 from ..message import raw_of
 from ..model import End, Held
+from ..model.clock import steady
 from ..policies import requeue, skip, wait
 from .conflict import resolve, turn_fact
 from .delivery import Delivery
 from .ending import Ending, end_of
 from .holding import Holding
-from .steps import DropCopy, Resend, RunBody, Skip, Step
+from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
 
 __all__ = ["EARLIER_RUN", "Run"]
 
@@ -43,7 +44,15 @@ class Run:
     A step that fails, for the broker does not take the message, leads back to CLAIMING.
     """
 
-    __slots__ = ("_end", "_holding", "_is_counted", "_locks", "delivery", "unsent")
+    __slots__ = (
+        "_end",
+        "_holding",
+        "_is_counted",
+        "_locks",
+        "_stays_until",
+        "delivery",
+        "unsent",
+    )
 
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
         self.delivery = delivery
@@ -52,6 +61,7 @@ class Run:
         self._locks = locks
         self._holding = Holding(delivery, locks)
         self._is_counted = False
+        self._stays_until: float | None = None
         self._end: End | None = None
 
     @property
@@ -63,6 +73,8 @@ class Run:
 
     def next_step(self) -> Step:
         """Claim the key, and say what to do."""
+        if self.delivery.is_poisoned:
+            return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
         try:
             held = self._holding.take(copy_since=self.delivery.copy_since)
             if held is not None and self.delivery.is_own_earlier_run(held):
@@ -149,7 +161,15 @@ class Run:
     def send(self, step: Resend) -> None:
         """Send the message again. Raises `Unsent` when the broker does not take it."""
         self.unsent += 1
+        if self._stays_until is None:
+            stays_for = self.delivery.stays_for(self._locks.time_limit)
+            self._stays_until = steady() + stays_for
         self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
+
+    @property
+    def has_stayed(self) -> bool:
+        """The message has been kept in this process for as long as it may be."""
+        return self._stays_until is not None and steady() >= self._stays_until
 
     def pause(self, seconds: float) -> None:
         """Keep the message in this process for a while."""

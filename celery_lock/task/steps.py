@@ -7,7 +7,7 @@ from typing import Any
 
 from ..message import Header
 
-__all__ = ["DropCopy", "Resend", "RunBody", "Skip", "Step"]
+__all__ = ["DropCopy", "GiveUp", "Resend", "RunBody", "Skip", "Step"]
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,11 @@ class DropCopy:
     """End without running the body: the message is a copy of one that was completed."""
 
 
-Step = RunBody | Skip | Resend | DropCopy
+@dataclass(frozen=True)
+class GiveUp:
+    """End without running the body: the message belongs into its dead-letter queue."""
+
+    why: str
+
+
+Step = RunBody | Skip | Resend | DropCopy | GiveUp

@@ -46,6 +46,7 @@ headers = st.builds(
     first_conflict=st.none() | finite,
     outages=counts,
     turns=counts,
+    deliveries=counts,
     retries=counts,
     nesting=counts,
     extra=unknown,

@@ -76,3 +76,19 @@ def test_a_request_that_is_not_ours_says_what_to_do(properties: Any) -> None:
 
     with pytest.raises(LockError, match=r"raw message of task id-1 is not known.*use skip\(\)"):
         raw_of(request)
+
+
+def test_a_message_that_waited_in_the_broker_looks_as_it_did_when_it_was_sent() -> None:
+    """A body's own retry goes by what it sees: a history of expiries would have it dropped."""
+    key = "0.1.celery_lock.fast"
+    message = a_message(delivery_info={"exchange": "celery_delayed_delivery", "routing_key": key})
+    request: dict[str, Any] = {
+        "id": "id-1",
+        "x-death": [{"reason": "expired"}],
+        "x-first-death-queue": "celery_delayed_0",
+        "delivery_info": {**message.delivery_info, "priority": 3},
+    }
+    attach(message, request, Origin("fast"), nonce="n1", came=7.5, epoch=2)
+
+    assert set(request) == {"id", "delivery_info", "properties"}
+    assert request["delivery_info"] == {"exchange": "", "routing_key": "fast", "priority": 3}

@@ -206,6 +206,7 @@ def test_requeue_sends_the_message_again_and_ends_this_run_without_a_result(
         "first_mark": str(round((EPOCH + 1000) * 1e6)),
         "outages": 0,
         "turns": 0,
+        "deliveries": 0,
         "retries": 0,
         "nesting": 0,
     }
@@ -696,20 +697,59 @@ def test_a_stop_with_the_only_copy_in_hand_is_a_failure_that_says_so(
     assert "the task has not run" in str(ended.result)
 
 
-@pytest.mark.parametrize("stopping", [True, False])
-def test_what_is_acknowledged_late_is_left_to_the_broker(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, stopping: bool
+@pytest.mark.parametrize("acks_late", [True, False])
+def test_what_the_broker_does_not_take_stays_and_runs_when_its_key_is_free(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, acks_late: bool
+) -> None:
+    charge = Charge(engine, acks_late=acks_late)
+    other = engine.hold()
+    broker = Broker(engine, monkeypatch, times=100)
+    broker.at_pause = lambda: len(broker.pauses) == 30 and engine.free(other)
+
+    assert charge.deliver().state == "SUCCESS"
+    assert charge.ran == [7]
+
+
+def test_a_stop_leaves_what_is_acknowledged_late_to_the_broker(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charge = Charge(engine, acks_late=True)
     engine.hold()
     broker = Broker(engine, monkeypatch, times=100)
-    broker.stopping = stopping
+    broker.at_pause = lambda: setattr(broker, "stopping", len(broker.pauses) == 3)
 
     ended = charge.deliver()
 
-    assert ended.state == "REJECTED"
-    assert ended.result.requeue
-    assert len(broker.pauses) == (not stopping)
+    assert (ended.state, ended.result.requeue, len(broker.pauses)) == ("REJECTED", True, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "longest"),
+    [({}, 450), ({"time_limit": 100}, 50), ({"soft_time_limit": 20, "time_limit": 100}, 10)],
+    ids=str,
+)
+def test_what_is_acknowledged_late_is_left_to_the_broker_in_the_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], longest: float
+) -> None:
+    charge = Charge(engine, acks_late=True, **options)
+    engine.hold(ttl=10_000.0)
+    broker = Broker(engine, monkeypatch, times=10_000)
+    monkeypatch.setattr("celery_lock.task.run.steady", lambda: sum(broker.pauses))
+
+    ended = charge.deliver()
+
+    assert (ended.state, ended.result.requeue) == ("REJECTED", True)
+    assert longest <= sum(broker.pauses) < longest + 6
+
+
+def test_what_brokers_counted_of_its_deliveries_goes_with_it(engine: Engine) -> None:
+    charge = Charge(engine)
+    engine.hold()
+
+    charge.deliver(redelivered=True)
+    charge.deliver(redelivered=True, headers=again(engine))
+
+    assert [sent.header["deliveries"] for sent in engine.sent] == [1, 2]
 
 
 def test_a_message_that_is_not_known_raw_fails_the_task_with_what_to_do(engine: Engine) -> None:
