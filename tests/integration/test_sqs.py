@@ -1,0 +1,159 @@
+"""Amazon SQS, as moto plays it: copies, pauses, answers that mean "not sent", groups."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import celery
+import pytest
+
+from celery_lock.message import HEADER, Header, Sender, Unsent
+from celery_lock.message.raw import RawMessage
+from tests.integration.apps import sqs_app
+from tests.integration.apps.history import History
+from tests.integration.keys import Keys, keys_at
+from tests.services import RedisServer, SqsServer, sending, wait_for
+from tests.services.fixtures import WorkerFactory
+
+APP = "tests.integration.apps.sqs_app"
+ACKS = ("early", "late")
+
+
+@dataclass
+class Setup:
+    """A worker with two processes on a standard and a FIFO queue, and who sends to it."""
+
+    server: SqsServer
+    app: celery.Celery
+    keys: Keys
+    history: History
+
+    def send(self, name: str, job: str, *args: Any, queue: str = "std", **options: Any) -> Any:
+        return self.app.tasks[f"sqs.{name}"].apply_async([job, *args], queue=queue, **options)
+
+    def sent(self, job: str) -> list[dict[str, Any]]:
+        """The requests that have sent a message of this job, with what kombu put into it."""
+        found = []
+        for request in self.server.requests("SendMessage"):
+            message = json.loads(base64.b64decode(request["MessageBody"]))
+            args = json.loads(base64.b64decode(message["body"]))[0]
+            if args[0] == job:
+                found.append({**request, "headers": message["headers"]})
+        return found
+
+
+@pytest.fixture(scope="module")
+def setup(
+    sqs_server: SqsServer,
+    module_redis: RedisServer,
+    module_worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Setup]:
+    sqs_server.empty()
+    history = History(tmp_path_factory.mktemp("sqs") / "history")
+    options = SqsServer.options(visibility_timeout=30)
+    urls = {"broker": sqs_server.url, "backend": module_redis.url}
+    env = {sqs_app.OPTIONS: json.dumps(options), **history.env}
+    module_worker_factory(APP, queues=["std", "row.fifo"], concurrency=2, env=env, **urls)
+    with (
+        sending(
+            sqs_app.make_app(options, broker_url=urls["broker"], result_backend=urls["backend"])
+        ) as app,
+        keys_at(module_redis.url) as keys,
+    ):
+        yield Setup(sqs_server, app, keys, history)
+
+
+# -- pauses ----------------------------------------------------------------------------------
+
+
+def test_waiting_messages_lie_in_the_queue_and_hold_no_plain_task_up(setup: Setup) -> None:
+    with setup.keys.held("a"):
+        waiting = [setup.send("late", "a") for _ in range(14)]  # a worker prefetches twelve
+        wait_for(lambda: len(setup.sent("a")) >= 28, "each sent again")
+        began = time.monotonic()
+        plain = setup.send("plain", "p")
+        assert plain.get(timeout=10) == "ran"
+        assert time.monotonic() - began < 1.0 + 1.5
+
+    assert [one.get(timeout=20) for one in waiting] == ["ran"] * 14
+    assert len(setup.history.lines("start", "a")) == 14
+    again = [one for one in setup.sent("a") if HEADER in one["headers"]]
+    assert {one.get("DelaySeconds") for one in again} == {1}
+    assert {one["headers"]["eta"] for one in again} == {None}
+    assert max(len(one["headers"][HEADER]["publication"]) for one in again) <= 63
+
+
+def test_a_fifo_group_that_waits_holds_no_other_one_up(setup: Setup) -> None:
+    once = {"MessageGroupId": "one", "MessageDeduplicationId": "once"}
+    with setup.keys.held("f1"):
+        first = setup.send("late", "f1", queue="row.fifo", **once)
+        wait_for(lambda: len(setup.sent("f1")) >= 2, "it is sent again")
+        other = setup.send("late", "f2", queue="row.fifo", MessageGroupId="other")
+        assert other.get(timeout=10) == "ran"
+
+    assert first.get(timeout=20) == "ran"
+    published, *again = setup.sent("f1")
+    assert {one["MessageGroupId"] for one in again} == {"one"}
+    assert len({one["MessageDeduplicationId"] for one in (published, *again)}) == 1 + len(again)
+    assert all("DelaySeconds" not in one and one["headers"]["eta"] for one in again)
+
+
+# -- not sent --------------------------------------------------------------------------------
+
+
+def test_no_error_that_sqs_answers_loses_a_task(setup: Setup) -> None:
+    with setup.keys.held("r"):
+        results = [setup.send(acks, "r") for acks in ACKS]
+        wait_for(lambda: len(setup.sent("r")) >= 4, "each sent again")
+        for answer in ((403, "AccessDenied"), (503, "ServiceUnavailable")):
+            setup.server.refuse(SendMessage=answer)
+            wait_for(lambda: len(setup.sent("r")) >= 2, f"each is refused with {answer}")
+
+    assert [one.get(timeout=20) for one in results] == ["ran"] * 2
+    assert len(setup.history.lines("start", "r")) == 2
+    setup.server.refuse()
+
+
+def test_a_message_that_our_header_makes_too_large_runs_all_the_same(setup: Setup) -> None:
+    url = setup.server.call("GetQueueUrl", QueueName="std")["QueueUrl"]
+    with setup.keys.held("big"):
+        result = setup.send("early", "big", 0.0, "x" * 50_000)
+        (published, *_) = wait_for(lambda: setup.sent("big"), "it is sent")
+        limit = len(published["MessageBody"]) + 10
+        setup.server.call(
+            "SetQueueAttributes", QueueUrl=url, Attributes={"MaximumMessageSize": str(limit)}
+        )
+        setup.server.refuse()  # and forget what was sent until now
+        wait_for(lambda: len(setup.sent("big")) >= 2, "it is refused twice", timeout=20)
+
+    assert result.get(timeout=20) == "ran"
+    assert len(setup.history.lines("start", "big")) == 1
+
+
+# -- a server that hangs ---------------------------------------------------------------------
+
+
+def test_a_server_that_hangs_keeps_nobody_for_longer_than_a_step_of_sending_may_take(
+    tmp_path: Path,
+) -> None:
+    message = RawMessage(b"[]", "application/json", "utf-8", {"id": "id-1"}, {}, "std")
+
+    with SqsServer(tmp_path / "sqs") as server:
+        app = sqs_app.make_app(server.options(), broker_url=server.url)
+        sender = Sender(app)
+        for is_open in (False, True):
+            if is_open:
+                sender.send(message, Header(), delay=0)
+            server.pause()
+            began = time.monotonic()
+            with pytest.raises(Unsent):
+                sender.send(message, Header(), delay=0)
+            assert time.monotonic() - began < 5.0
+            server.resume()
