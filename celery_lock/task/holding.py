@@ -11,6 +11,7 @@ from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
+from ..app import notes
 from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
@@ -90,6 +91,7 @@ class Holding:
         delivery, bound = self._delivery, self._delivery.bound
         if not self._claims:
             self._holder = holder_of(delivery.request)
+            notes.note(delivery.task.name, self._holder, delivery.key, delivery.publication)
         self._claims += 1
         claim = Claim(
             key=delivery.key,
@@ -165,3 +167,4 @@ class Holding:
             self._grant = None
         elif self._ask is not None:  # something may have fallen in between the grant and us
             self._locker.abandon(self._ask.claim)
+        notes.given_back(self._holder)
