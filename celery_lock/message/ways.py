@@ -46,7 +46,7 @@ def ways(
     if entity is not None and _is_alone(entity, others):
         own = _copy_of(outgoing)
         own.exchange, own.routing_key = entity.exchange.name, entity.routing_key
-        yield Way(f"exchange {own.exchange}", own)
+        yield Way(f"exchange {own.exchange}", own, declares=True)
 
 
 def can_declare(entity: Any) -> bool:

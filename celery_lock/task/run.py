@@ -5,13 +5,14 @@ A run decides and keeps count; it raises nothing of Celery's and publishes only 
 
 from __future__ import annotations
 
+import logging
 import time
 
 from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import LockConflict, LockWaitTimeout, StoreError
 from ..events import CopyDropped, Fact
-from ..message import raw_of
+from ..message import Unsent, raw_of
 from ..model import End, Held
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
@@ -22,6 +23,8 @@ from .holding import Holding
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
 
 __all__ = ["EARLIER_RUN", "Run"]
+
+logger = logging.getLogger("celery_lock")
 
 EARLIER_RUN = 1.0
 """Seconds that a retry or replacement waits for the run before it, which has sent it and
@@ -164,7 +167,18 @@ class Run:
         if self._stays_until is None:
             stays_for = self.delivery.stays_for(self._locks.time_limit)
             self._stays_until = steady() + stays_for
-        self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
+        try:
+            self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
+        except Unsent as error:
+            if self.unsent == 1:
+                subject = self.delivery.subject
+                logger.warning(
+                    "task %s[%s]: %s; it stays in its process and is tried again",
+                    subject.task,
+                    subject.task_id,
+                    error,
+                )
+            raise
 
     @property
     def has_stayed(self) -> bool:

@@ -120,6 +120,17 @@ class RabbitServer(Service):
         """Delete a virtual host with all its queues; connections to it are closed."""
         self._evaluate(f'rabbit_vhost:delete(<<"{vhost}">>, <<"tests">>).')
 
+    def add_user(self, vhost: str, name: str, *, write: str) -> str:
+        """Make a user of a virtual host who may write to what this pattern takes alone; the
+        default exchange is called `amq.default`. Return the URL."""
+        internal, who = "rabbit_auth_backend_internal", f'<<"{name}">>'
+        self._evaluate(
+            f'{internal}:add_user({who}, {who}, <<"tests">>),'
+            f'{internal}:set_permissions({who}, <<"{vhost}">>,'
+            f' <<".*">>, <<"{write}">>, <<".*">>, <<"tests">>).'
+        )
+        return self.url_for(vhost).replace("guest:guest", f"{name}:{name}")
+
     def trace(self, vhost: str) -> None:
         """Have all that is published in a virtual host copied to its exchange amq.rabbitmq.trace,
         from now on, with routing key `publish.<exchange>`."""
