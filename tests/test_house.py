@@ -401,7 +401,7 @@ def test_timeout_is_no_word_of_ours() -> None:
 MEANS_ONE_THING = {
     "slot": {"model", "stores", "contract"},  # a permit's number; no pool process, no due time
     "attempt": {"model", "policies", "backoff", "message", "events"},  # conflicts met; no retries
-    "told": {"engine", "stores"},  # what follows a run is out, and its record says so
+    "told": {"engine", "stores", "task"},  # what follows a run is out, and its record says so
     "turn": {"message", "task"},  # waited for within one publication; no conflict
     **{word: set[str]() for word in ("tell", "adopt", "park", "promote")},
 }

@@ -1,5 +1,6 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
+from .copies import asks_since, is_recorded, record_life
 from .delivery import holder_of, in_canvas, new_nonce, publication_of
 from .header import HEADER, Header
 from .packing import pack, unpack
@@ -7,7 +8,6 @@ from .parts import Given, Parts, give, leave, parts_of, take
 from .raw import raw_of
 from .sending import Sender, Unsent
 from .tick import tick_header
-from .tombstones import asks_since, remembered_for
 from .transports import NO_BROKER, Transport, transport_of
 
 __all__ = [
@@ -23,13 +23,14 @@ __all__ = [
     "give",
     "holder_of",
     "in_canvas",
+    "is_recorded",
     "leave",
     "new_nonce",
     "pack",
     "parts_of",
     "publication_of",
     "raw_of",
-    "remembered_for",
+    "record_life",
     "take",
     "tick_header",
     "transport_of",

@@ -121,6 +121,11 @@ class Header:
         due = read_moment(tick["due"]) if tick else None
         return MessageContext(tick.get("entry"), due, self.first_published)
 
+    @property
+    def was_sent_again(self) -> bool:
+        """The message is not the one that was published: we have sent it again since."""
+        return bool(self.attempt or self.turns or self.outages)
+
     def conflicted(self, now: float, mark: str = "") -> Header:
         """Count one more conflict, met at `now` by the store's clock; `mark` is the store's own."""
         if self.first_conflict is not None:

@@ -74,6 +74,12 @@ class Transport:
     to its dead-letter queue; `None`: that cannot be seen."""
     redelivers_at_once: bool = False
     """A message goes to another worker as soon as its worker's connection is lost."""
+    asks_always: bool = True
+    """Each delivery asks whether its message was completed; `False`: only where something says
+    that it may be a copy."""
+    records_late: bool = False
+    """The completion of each message that is acknowledged late is recorded: a copy may come that
+    nothing has announced."""
     visibility: float = 3600.0
     """After so long, a message that is not acknowledged goes to another worker."""
     comes_back_within: float | None = None
@@ -118,6 +124,13 @@ class Transport:
         """Return how a message waits that goes back to the queue declared with these arguments."""
         return self.pauses(Pause(self.longest_pause), queue, arguments)
 
+    @property
+    def copies_within(self) -> float:
+        """Seconds after an acknowledgement in which a copy of the message may still come."""
+        if self.redelivers_at_once:
+            return 0.0
+        return self.visibility if self.comes_back_within is None else self.comes_back_within
+
 
 _WITHIN = Transport.send_within
 
@@ -131,6 +144,8 @@ AMQP = Transport(
     redelivers_at_once=True,
     delivered=counted_by_rabbit,
     limit=limit_in_rabbit,
+    asks_always=False,
+    records_late=True,
     pauses=in_rabbit,
     not_sent=(*Transport.not_sent, MessageNacked),
     answers=(ChannelError, MessageNacked),
@@ -141,6 +156,7 @@ SQS = Transport(
     "sqs",
     name_of=message_id,
     redelivered=received_before,
+    records_late=True,
     pauses=in_sqs,
     visibility=MADE_BY_KOMBU,
     reads=facts_of,

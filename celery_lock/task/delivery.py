@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks
+from ..app.worker import connection_epoch
 from ..events import Subject
 from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of, raw_of
 from ..message.deliveries import complain, deliveries_of
@@ -36,6 +37,8 @@ class Delivery(NamedTuple):
     copy_since: str | None
     """The message may be a copy of one that was completed at this mark of the store or
     later."""
+    is_sent_on: bool
+    """The message was sent again, or that was tried: whatever came of it, a copy may exist."""
     subject: Subject
     began: float
     """When the run began, by the steady clock."""
@@ -61,7 +64,8 @@ class Delivery(NamedTuple):
             header,
             bound.key_of(header, args, kwargs),
             publication_of(request, header, transport),
-            asks_since(request, header, transport),
+            asks_since(request, header, transport, connection_epoch()),
+            header.was_sent_again,
             Subject(task.name, str(request.id), bound.key.template),
             steady(),
         )
@@ -122,6 +126,20 @@ class Delivery(NamedTuple):
         hard, soft = limits[0] or task.time_limit or time_limit, limits[1] or task.soft_time_limit
         bounds = [float(limit) / 2 for limit in (hard, soft) if limit]
         return min([self.transport.longest_pause, *bounds])
+
+    def sent_on(self) -> Delivery:
+        """Return the delivery whose message is about to be sent again: see `header_to_send`.
+
+        It is named as its copy is, and asks from now on whether that one was completed: no answer
+        to a send does not mean that nothing was sent.
+        """
+        # (the deliveries are added up anew each time)
+        header = replace(self.header_to_send, deliveries=self.header.deliveries)
+        since = self.copy_since if self.copy_since is not None else header.first_mark or ""
+        publication = publication_of(self.request, header, self.transport)
+        return self._replace(
+            header=header, publication=publication, copy_since=since, is_sent_on=True
+        )
 
     def bounded(self, pause: float) -> float:
         """Return a pause as its transport can have it for the queue of the message."""

@@ -1,57 +1,69 @@
 """How a run ends: what its release records, and to whom it leaves the key.
 
-A completion is recorded where a copy of the message may be on its way. A task that is to be
-retried leaves the key to its retry, where its lock holds across retries.
+A completion is recorded where a copy of the message may be on its way; of a message that held no
+lease it is a step of its own. A task that is to be retried leaves the key to its retry, where its
+lock holds across retries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery.utils.time import maybe_iso8601
 
 from ..app.worker import connection_epoch
-from ..message import remembered_for
-from ..model import End, Holder
+from ..message import is_recorded, record_life
+from ..model import Completion, End, Holder
 from ..model.clock import steady
 from .delivery import Delivery
+from .ended_by import EndedBy, is_completion
 
-__all__ = ["Ending", "end_of"]
+__all__ = ["Ending", "completion_of", "end_of"]
 
 
-@dataclass(frozen=True)
-class Ending:
-    """What a body came to, as far as it matters for its key."""
+class Ending(NamedTuple):
+    """What a run came to, as far as it matters for its message and its key."""
 
-    acknowledged: bool
-    """The message is not to be delivered again; it may be all the same if the process ends."""
+    ended: EndedBy
     retry: Any = None
     """The signature of the retry, which is on its way; `None`: there is none."""
 
 
 def end_of(delivery: Delivery, ending: Ending) -> End | None:
     """Say how the run of a delivery ends; `None`: it is a plain release."""
-    task, request = delivery.task, delivery.request
-    remember = 0.0
-    if ending.acknowledged and not delivery.is_eager:  # nothing is ever sent in eager mode
-        remember = remembered_for(
-            request,
-            delivery.header,
-            delivery.transport,
-            acks_late=bool(task.acks_late),
-            acknowledged=steady() if task.acks_late else delivery.began,
-            connection_epoch=connection_epoch(),
-        )
     heir = _heir(delivery, ending.retry)
-    if not remember and not heir:
-        return None
+    heir_ttl = _heir_ttl(delivery) if heir else 0.0
+    # nothing is ever sent in eager mode
+    if delivery.is_eager or not is_completion(ending.ended, delivery.task):
+        return End(heir=heir, heir_ttl=heir_ttl) if heir else None
     return End(
-        publication=delivery.publication if remember else "",
-        remember=remember,
+        publication=delivery.publication,
+        remember=record_life(delivery.transport, sent_on=delivery.is_sent_on),
+        if_met=not _is_recorded(delivery),
         heir=heir,
-        heir_ttl=_heir_ttl(delivery) if heir else 0.0,
+        heir_ttl=heir_ttl,
+    )
+
+
+def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:
+    """Return the completion of a message that held no lease; `None`: nobody asks for it."""
+    if delivery.is_eager or not is_completion(ended, delivery.task) or not _is_recorded(delivery):
+        return None
+    life = record_life(delivery.transport, sent_on=delivery.is_sent_on)
+    return Completion(delivery.key, delivery.publication, life)
+
+
+def _is_recorded(delivery: Delivery) -> bool:
+    acks_late = bool(delivery.task.acks_late)
+    return is_recorded(
+        delivery.request,
+        delivery.header,
+        delivery.transport,
+        sent_on=delivery.is_sent_on,
+        acks_late=acks_late,
+        acknowledged=steady() if acks_late else delivery.began,
+        connection_epoch=connection_epoch(),
     )
 
 

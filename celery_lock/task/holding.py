@@ -7,11 +7,11 @@ give back each of them here, in sorted order, so that no two tasks wait for each
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
-from ..app import notes
 from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
@@ -83,22 +83,22 @@ class Holding:
 
     # -- getting it --------------------------------------------------------------------------
 
-    def take(self, *, copy_since: str | None) -> Held | None:
+    def take(self, *, publication: str, copy_since: str | None) -> Held | None:
         """Claim the key once; `None`: the key is held now.
 
-        `copy_since`: the claimant may be a copy of a message that was completed since then.
+        `publication`: the message's, which has another name once that was sent again. `copy_since`:
+        the claimant may be a copy of a message that was completed since then.
         """
         delivery, bound = self._delivery, self._delivery.bound
         if not self._claims:
             self._holder = holder_of(delivery.request)
-            notes.note(delivery.task.name, self._holder, delivery.key, delivery.publication)
         self._claims += 1
         claim = Claim(
             key=delivery.key,
             holder=f"{self._holder}{self._claims:x}",
             ttl=bound.ttl,
             at_least=bound.at_least,
-            publication=delivery.publication,
+            publication=publication,
             copy_since=copy_since,
             heir_of=delivery.heir_of,
         )
@@ -151,20 +151,24 @@ class Holding:
         """There is a key to give back."""
         return self._grant is not None
 
-    def give_back(self, end: End | None) -> None:
+    def give_back(self, end: End | None) -> Callable[[], None] | None:
         """Give the key back, and leave the request. Never raises of its own.
 
-        May be called again when a time limit fell into the first call.
+        Returns what tells the completion, once all that follows the run is out; `None` where no
+        release has recorded the end of the run. May be called again when a time limit fell into
+        the first call.
         """
         request = self._delivery.request
         _entered.pop(id(request), None)
         _entered.pop(id(self._info), None)
-        if self._locker is None:
-            return
-        if self._grant is not None:
-            self._locker.release(self._grant, end)
-            self._locker.told(self._grant)
+        locker, grant = self._locker, self._grant
+        if locker is None:
+            return None
+        if grant is not None:
+            locker.release(grant, end)
             self._grant = None
+            if end is not None and end.publication and grant.recorded is not False:
+                return partial(locker.told, grant)
         elif self._ask is not None:  # something may have fallen in between the grant and us
-            self._locker.abandon(self._ask.claim)
-        notes.given_back(self._holder)
+            locker.abandon(self._ask.claim)
+        return None

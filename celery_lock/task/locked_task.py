@@ -21,6 +21,7 @@ from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from .binding import bind, declared_lock, name_of, warn_if_hidden
 from .delivery import Delivery
+from .ended_by import EndedBy
 from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
@@ -114,6 +115,7 @@ class LockedTask(_Task[_P, _R]):
                     run.conclude(_RETURNED)
                     return result
                 if isinstance(step, Skip):
+                    run.conclude(_RETURNED)
                     return step.result
                 if isinstance(step, DropCopy):
                     raise Ignore(f"a copy of a message that was completed; lock {run.key!r}")
@@ -188,19 +190,21 @@ def current_lease() -> Lease:
     return _lease_of(task)
 
 
-_RETURNED = Ending(acknowledged=True)
+_RETURNED = Ending(EndedBy.RETURNED)
 
 
 def _ending_of(error: BaseException) -> Ending:
     """Say what an exception means for the message and the key."""
     said: Any = error  # celery's exceptions have no types
     if isinstance(error, Reject):
-        return Ending(acknowledged=not said.requeue)
+        return Ending(EndedBy.REJECTED)
     if isinstance(error, Ignore):
-        return Ending(acknowledged=True)
+        return Ending(EndedBy.IGNORED)
     if isinstance(error, Retry):  # one that was raised by hand has no signature: nothing was sent
-        return Ending(acknowledged=True, retry=said.sig)
-    return Ending(acknowledged=isinstance(error, Exception))
+        return Ending(EndedBy.RETRIED, retry=said.sig)
+    if isinstance(error, MemoryError):
+        return Ending(EndedBy.OUT_OF_MEMORY)
+    return Ending(EndedBy.RAISED if isinstance(error, Exception) else EndedBy.STOPPED)
 
 
 def _lease_of(task: Any) -> Lease:

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import LockConflict, LockWaitTimeout, StoreError
 from ..events import CopyDropped, Fact
 from ..message import Unsent, raw_of
-from ..model import End, Held
+from ..model import Completion, End, Held, Met
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
 from .conflict import resolve, turn_fact
 from .delivery import Delivery
-from .ending import Ending, end_of
+from .ended_by import EndedBy
+from .ending import Ending, completion_of, end_of
 from .holding import Holding
+from .postrun import around, when_all_is_out
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
 
 __all__ = ["EARLIER_RUN", "Run"]
@@ -42,15 +45,19 @@ class Run:
     WAITING    The key is taken, and the policy is `wait`, or an earlier run of this very task is
                about to end. Then as from CLAIMING; any other decision is a step past the body.
     RUNNING    The body is entered, with the key or, where the lock says so, without.
-    ENDED      `end()` has given the key back, whatever happened.
+    ENDED      `end()` has given the key back, whatever happened. What the release has recorded is
+               told when all that follows the task is out: see `when_all_is_out`.
 
     A step that fails, for the broker does not take the message, leads back to CLAIMING.
     """
 
     __slots__ = (
+        "_around",
+        "_completion",
         "_end",
         "_holding",
         "_is_counted",
+        "_is_entered",
         "_locks",
         "_stays_until",
         "delivery",
@@ -65,7 +72,10 @@ class Run:
         self._holding = Holding(delivery, locks)
         self._is_counted = False
         self._stays_until: float | None = None
+        self._is_entered = False
         self._end: End | None = None
+        self._completion: Completion | None = None
+        self._around = around()
 
     @property
     def key(self) -> str:
@@ -79,20 +89,20 @@ class Run:
         if self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
         try:
-            held = self._holding.take(copy_since=self.delivery.copy_since)
+            publication, copy_since = self.delivery.publication, self.delivery.copy_since
+            held = self._holding.take(publication=publication, copy_since=copy_since)
             if held is not None and self.delivery.is_own_earlier_run(held):
                 held = self._holding.wait(EARLIER_RUN)
-            came = self._about(held)
-            if came is None:
-                return self._enter()
-            return self._drop() if isinstance(came, Held) else came
+            return self._about(held)
         except StoreError as error:
             return self._without_store(error)
 
-    def _about(self, held: Held | None) -> Step | Held | None:
-        """Do what is right; `None`: the key is held by now, `Held`: its message was completed."""
-        if held is None or held.done:
-            return held
+    def _about(self, held: Held | None) -> Step:
+        """Say what to do about whom the claim has met; `None`: the key is held by now."""
+        if held is None:
+            return self._enter()
+        if held.done:
+            return self._drop()
         if self.delivery.waits_its_turn(held):
             return self._wait_its_turn(held)
         return self._on_conflict(held)
@@ -100,12 +110,13 @@ class Run:
     def _wait_its_turn(self, held: Held) -> Resend:
         """Send the message again, at the cost of nothing that its policy counts."""
         self.delivery = self.delivery.turned()
-        self._notify(turn_fact(self.delivery, held))
+        if held.met is not Met.ENDED:  # that keeps the key from nobody
+            self._notify(turn_fact(self.delivery, held))
         pause = _OUTAGE(self.delivery.header.turns)
         return self._resend(pause, f"its turn comes after {held.holder}")
 
-    def _on_conflict(self, held: Held) -> Step | Held | None:
-        """Do what is decided; the answer is as that of `_about`."""
+    def _on_conflict(self, held: Held) -> Step:
+        """Do what is decided."""
         if not self._is_counted:  # one delivery is one attempt, however long it stays here
             self.delivery, self._is_counted = self.delivery.conflicted(held), True
         resolution = resolve(self.delivery, held)
@@ -123,10 +134,8 @@ class Run:
             if self.delivery.is_eager and Holding.is_around(held):  # it would wait for itself
                 raise LockConflict(conflict.key, conflict.holder.task_id)
             got = self._holding.wait(decision.blocks)
-            if got is None or got.done:
-                return got
-            if self.delivery.waits_its_turn(got):
-                return self._wait_its_turn(got)
+            if got is None or got.done or self.delivery.waits_its_turn(got):
+                return self._about(got)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
 
     def _without_store(self, error: StoreError) -> Step:
@@ -140,6 +149,7 @@ class Run:
         return self._resend(_OUTAGE(self.delivery.header.outages), str(error))
 
     def _enter(self) -> RunBody:
+        self._is_entered = True
         self._holding.attach()
         return RunBody()
 
@@ -153,7 +163,7 @@ class Run:
         return DropCopy()
 
     def _resend(self, pause: float, why: str) -> Resend:
-        delivery = self.delivery
+        self.delivery = delivery = self.delivery.sent_on()
         return Resend(delivery.header_to_send, delivery.bounded(pause), why)
 
     def _notify(self, fact: Fact) -> None:
@@ -192,13 +202,24 @@ class Run:
     # -- ENDED -------------------------------------------------------------------------------
 
     def conclude(self, ending: Ending) -> None:
-        """Note what the body came to, before the end."""
+        """Note what the run came to, before the end."""
         if self._holding.is_held:
             self._end = end_of(self.delivery, ending)
+        elif self._is_entered or not self._goes_on(ending.ended):
+            self._completion = completion_of(self.delivery, ending.ended)
+
+    def _goes_on(self, ended: EndedBy) -> bool:
+        """The message has not come to its end here, or perhaps not: it may be on its way again."""
+        return ended is EndedBy.IGNORED or (ended is EndedBy.RAISED and self.unsent > 0)
 
     def end(self) -> None:
         """Give the key back, whatever happened. Never raises of its own.
 
         May be called again when a time limit fell into the first call.
         """
-        self._holding.give_back(self._end)
+        told = self._holding.give_back(self._end)
+        if told is None and self._completion is not None:
+            complete = self._locks.locker.complete
+            told = partial(complete, self._completion, self.delivery.subject)
+        if told is not None:
+            when_all_is_out(self.delivery.request, told, self._around)

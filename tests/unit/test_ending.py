@@ -1,4 +1,4 @@
-"""What a release does besides: it records a completion, or leaves the key to the next try."""
+"""What a release does besides: it leaves the key to the next try."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Retry
 
-from celery_lock import Lock, LockConfigurationError, Scope, requeue
+from celery_lock import Lock, LockConfigurationError, Scope
 from celery_lock.app.locks import locks_of
-from celery_lock.events import Acquired, Conflicted, CopyDropped, Released
+from celery_lock.events import Acquired, Conflicted, Released
 from celery_lock.message import HEADER
-from celery_lock.message.transports import AMQP, REDIS
+from celery_lock.message.transports import REDIS
 
 from .engine import Ended, Engine, deliver, locked
 
@@ -43,218 +43,11 @@ class Task:
         finally:
             self.engine.locker.completions.send_now()
 
-    def remembers(self) -> bool:
-        """A completion was recorded."""
-        ends = [asked["end"] for asked in self.engine.store.asked("release")]
-        return any(end is not None and end.publication for end in ends)
-
     def raises(self, error: BaseException) -> None:
         def during(task: Any) -> None:
             raise error
 
         self.during = during
-
-
-# -- copies ----------------------------------------------------------------------------------
-
-
-def test_a_copy_that_comes_after_a_redelivered_message_was_completed_does_not_run() -> None:
-    task = Task(**LATE)
-    task.deliver(redelivered=True)
-
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "IGNORED"
-    assert task.runs == 1
-    (told,) = task.engine.told(CopyDropped)
-    assert (told.key, told.task_id, told.publication) == ("k", "id-1", "tag-1")
-    assert task.engine.told(Conflicted) == []
-
-
-def test_a_copy_that_was_sent_again_does_not_run_after_the_first_was_completed() -> None:
-    """It met the first one running, and waits in the queue while that one ends."""
-    task = Task(Lock("k", on_conflict=requeue()), **LATE)
-    lease = task.engine.hold(task_id="id-1")
-    task.deliver(redelivered=True)
-    again = {HEADER: task.engine.sent[-1].header}
-    task.engine.free(lease)
-    task.deliver(redelivered=True)  # the first, once more
-
-    ended = task.deliver(headers=again, tag="tag-2")
-
-    assert ended.state == "IGNORED"
-    assert task.runs == 1
-
-
-def test_a_message_that_was_sent_again_is_known_by_its_publication_when_it_is_completed() -> None:
-    task = Task(Lock("k", on_conflict=requeue()))
-    lease = task.engine.hold()
-    task.deliver()
-    again = {HEADER: task.engine.sent[-1].header}
-    task.engine.free(lease)
-    task.deliver(headers=again, tag="tag-2")
-
-    ended = task.deliver(redelivered=True)  # its worker had died before it acknowledged the first
-
-    assert ended.state == "IGNORED"
-    assert task.runs == 1
-
-
-def test_a_message_that_came_for_the_first_time_costs_no_memory() -> None:
-    task = Task(**LATE)
-
-    task.deliver(ago=VISIBILITY / 2 - 60)
-
-    assert not task.remembers()
-
-
-def test_a_message_that_was_long_unacknowledged_is_remembered() -> None:
-    task = Task(**LATE)
-
-    task.deliver(ago=VISIBILITY / 2 + 60)
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "IGNORED"
-
-
-def test_with_early_acks_only_the_wait_for_a_slot_counts() -> None:
-    slow, waited = Task(), Task()
-
-    slow.deliver(ago=60)
-    waited.deliver(ago=VISIBILITY / 2 + 60)
-
-    assert not slow.remembers()
-    assert waited.remembers()
-
-
-def test_a_message_whose_connection_was_lost_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("celery_lock.task.ending.connection_epoch", lambda: 2)
-    late, early, same = Task(**LATE), Task(), Task(**LATE)
-
-    late.deliver(ago=1, era=1)
-    early.deliver(ago=1, era=1)
-    same.deliver(ago=1, era=2)
-
-    assert (late.remembers(), early.remembers(), same.remembers()) == (True, False, False)
-
-
-def test_where_a_lost_connection_redelivers_at_once_every_late_ack_is_remembered() -> None:
-    late, early = Task(**LATE), Task()
-    for task in (late, early):
-        locks_of(task.task.app).transport = AMQP
-        task.deliver(ago=1)
-
-    assert (late.remembers(), early.remembers()) == (True, False)
-
-
-def test_an_eager_task_needs_no_broker() -> None:
-    """Its tests run where the driver of the real one may not be installed."""
-    task = Task(**LATE)
-    del locks_of(task.task.app).transport
-    task.task.app.conf.broker_url = "nosuch://elsewhere"
-
-    assert task.task.apply().get() == "done"
-    assert not task.remembers()
-
-
-def test_an_eager_task_records_nothing_whatever_its_header_says() -> None:
-    """A test may hand on the headers of a message that was sent again."""
-    task = Task(Lock("k", on_conflict=requeue()))
-    lease = task.engine.hold()
-    task.deliver()
-    task.engine.free(lease)
-
-    assert task.task.apply(headers={HEADER: task.engine.sent[-1].header}).get() == "done"
-
-    assert not task.remembers()
-
-
-def test_a_record_outlives_the_visibility_timeout_and_the_longest_pause() -> None:
-    task = Task(**LATE)
-    task.deliver(redelivered=True)
-
-    task.engine.clock.move(VISIBILITY + VISIBILITY / 8)
-    assert task.deliver(redelivered=True).state == "IGNORED"
-    task.engine.clock.move(VISIBILITY)
-
-    assert task.deliver(redelivered=True).state == "SUCCESS"
-
-
-@pytest.mark.parametrize(
-    "error", [Reject("later", requeue=True), SystemExit(1), KeyboardInterrupt()], ids=repr
-)
-def test_an_ending_that_brings_the_message_back_is_no_completion(error: BaseException) -> None:
-    task = Task(**LATE)
-    task.raises(error)
-    try:
-        task.deliver(redelivered=True)
-    except BaseException as raised:
-        assert type(raised) is type(error)  # noqa: PT017
-
-    task.during = lambda task: "done"
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "SUCCESS"
-    assert task.runs == 2
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), Ignore(), Reject("no")], ids=repr)
-def test_every_other_ending_is_one(error: BaseException) -> None:
-    task = Task(**LATE)
-    task.raises(error)
-    task.deliver(redelivered=True)
-
-    if isinstance(error, Reject):  # the main process stores that
-        task.task.backend.mark_as_failure("id-1", error)
-    ended = task.deliver(redelivered=True)
-
-    assert ended.state == "IGNORED"
-    assert task.runs == 1
-
-
-def test_a_copy_of_a_task_without_results_is_dropped_by_the_record_alone() -> None:
-    task = Task(ignore_result=True, **LATE)
-    task.deliver(redelivered=True)
-
-    assert task.deliver(redelivered=True).state == "IGNORED"
-
-
-def test_a_task_id_that_is_used_twice_runs_twice() -> None:
-    """On RabbitMQ both messages are one publication, as far as anybody can tell."""
-    task = Task(**LATE)
-    locks_of(task.task.app).transport = AMQP
-    task.deliver(tag=1)
-
-    ended = task.deliver(tag=2)
-
-    assert ended.state == "SUCCESS"
-    assert task.runs == 2
-
-
-def test_a_task_id_that_is_used_twice_runs_twice_though_it_met_a_conflict() -> None:
-    task = Task(Lock("k", on_conflict=requeue()), **LATE)
-    locks_of(task.task.app).transport = AMQP
-    task.deliver(tag=1)
-    task.engine.clock.move(1)
-    lease = task.engine.hold()
-    task.deliver(tag=2)
-    task.engine.free(lease)
-
-    ended = task.deliver(tag=3, headers={HEADER: task.engine.sent[-1].header})
-
-    assert ended.state == "SUCCESS"
-    assert task.runs == 2
-
-
-def test_a_retry_is_no_copy_of_the_try_before_it() -> None:
-    task = Task(max_retries=3, **LATE)
-    task.raises(Retry("later", sig=task.task.s()))
-    task.deliver(redelivered=True)
-    task.during = lambda task: "done"
-
-    ended = task.deliver(redelivered=True, retries=1, tag="tag-2")
-
-    assert ended.state == "SUCCESS"
 
 
 # -- across retries --------------------------------------------------------------------------

@@ -1,0 +1,186 @@
+"""What comes again is dropped where all of its work was told, and runs where it was not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from celery import Celery, chain
+
+from tests.integration.apps import copies_app
+from tests.integration.apps.history import History
+from tests.services import Proxy, RedisServer, VirtualHost, Worker, sending, wait_for
+from tests.services.waiting import WaitedTooLong
+
+APP = "tests.integration.apps.copies_app"
+SHORT = 2.0
+"""Seconds after which Redis delivers a message again."""
+BUSY = 5.0
+"""Seconds for which a worker has no time for what lies prefetched in it."""
+TWINS = ("locked", "plain")
+ACKS = ("late", "early")
+
+
+def send(
+    app: Celery, name: str, job: str, seconds: float = 0.0, *, key: str = "", **options: Any
+) -> None:
+    app.tasks[f"copies.{name}"].apply_async((job, seconds, key or job), **options)
+
+
+# -- Redis -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_redis(module_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> History:
+    folder = tmp_path_factory.mktemp("copies")
+    history, url = History(folder / "history"), module_redis.url
+    options: dict[str, Any] = {"broker": url, "backend": url}
+
+    def worker(*queues: str, visibility: float, concurrency: int) -> Worker:
+        env = {**history.env, copies_app.VISIBILITY: str(visibility)}
+        made = Worker(APP, folder, queues=queues, concurrency=concurrency, env=env, **options)
+        return made.start(ready=False)
+
+    # one that is busy, one that has hands free, and one that believes in an hour
+    busy = worker("busy", "shared", visibility=SHORT, concurrency=1)
+    free = worker("free", visibility=SHORT, concurrency=4)
+    patient = worker("patient", visibility=3600, concurrency=2)
+    workers = (busy, free, patient)
+    try:
+        for one in workers:
+            one.wait_ready()
+        with sending(copies_app.make_app(broker_url=url, result_backend=url)) as app:
+            send(app, "plain.early", "busy", BUSY, queue="busy")
+            history.wait("start", "busy")
+            for twin in TWINS:
+                for acks in ACKS:
+                    send(app, f"{twin}.{acks}", f"{twin} prefetched {acks}", queue="shared")
+                    later = SHORT + 2.0
+                    name = f"{twin} later {acks}"
+                    send(app, f"{twin}.{acks}", name, 0.3, queue="shared", countdown=later)
+                send(app, f"{twin}.late", f"{twin} watched", SHORT + 1.5, queue="patient")
+                history.wait("start", f"{twin} watched")
+            time.sleep(0.5)
+            app.control.cancel_consumer("shared", reply=True, destination=[busy.hostname])
+            app.control.add_consumer("shared", reply=True, destination=[free.hostname])
+            app.control.cancel_consumer("patient", reply=True, destination=[patient.hostname])
+            app.control.add_consumer("patient", reply=True, destination=[free.hostname])
+            history.wait("end", "busy")
+            history.wait("end", "locked watched")
+            time.sleep(SHORT + 2.0)  # whoever still comes now comes too often
+        return history
+    finally:
+        for one in workers:
+            one.process.kill()
+
+
+@pytest.mark.parametrize("acks", ACKS)
+@pytest.mark.parametrize("lay", ["prefetched", "later"])
+def test_a_first_delivery_that_comes_after_its_copy_does_not_run(
+    on_redis: History, lay: str, acks: str
+) -> None:
+    assert len(on_redis.lines("start", f"locked {lay} {acks}")) == 1
+    assert len(on_redis.lines("start", f"plain {lay} {acks}")) > 1
+
+
+def test_a_copy_that_was_met_by_nobody_but_its_own_first_run_does_not_run(
+    on_redis: History,
+) -> None:
+    """Whoever has the first delivery believes that Redis waits for an hour."""
+    assert len(on_redis.lines("start", "locked watched")) == 1
+    assert len(on_redis.lines("start", "plain watched")) > 1
+
+
+# -- RabbitMQ, with results that no worker can read ------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_rabbit(
+    module_redis: RedisServer, module_vhost: VirtualHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[History]:
+    folder = tmp_path_factory.mktemp("copies-rabbit")
+    history, server, vhost = History(folder / "history"), module_vhost.server, module_vhost.name
+    url = server.url_for(vhost)
+    env = {**history.env, copies_app.STORE: module_redis.url_for(1)}
+
+    def worker(
+        *queues: str, broker: str = url, env: dict[str, str] = env, **options: Any
+    ) -> Worker:
+        made = Worker(
+            APP, folder, broker=broker, backend="rpc://", queues=queues, env=env, **options
+        )
+        return made.start(ready=False)
+
+    app = copies_app.make_app(broker_url=url, result_backend="rpc://")
+    with app, app.connection_for_write() as connection, Proxy(server.port) as wire:
+        copies_app.WORK.bind(connection).declare()
+        copies_app.REST.bind(connection).declare()
+        near = server.url_for(vhost, port=wire.port)
+        cut = worker(
+            "cut", broker=near, pool="threads", concurrency=1, args=["--prefetch-multiplier=8"]
+        )
+        doomed = worker("doomed", pool="solo", env={**env, copies_app.DOOMED: "1"})
+        free = worker("work", "free", concurrency=6)
+        workers = (cut, doomed, free)
+        try:
+            for one in workers:
+                one.wait_ready()
+            first = app.tasks["copies.locked.first"].si("first", 0.0, "first")
+            chain(first, app.tasks["copies.next"].si("second").set(queue="free")).apply_async(
+                queue="doomed"
+            )
+            send(app, "plain.late", "busy", 3.0, queue="cut")
+            for twin in TWINS:
+                for number in range(3):
+                    send(app, f"{twin}.late", f"{twin} cut {number}", queue="cut")
+            history.wait("start", "busy")
+            for twin in TWINS:
+                for name in ("rejects", "fails"):
+                    job = f"{twin} {name}"
+                    send(app, f"{twin}.late", f"before {job}", 0.7, key=job, queue="free")
+                    history.wait("start", f"before {job}")
+                    send(app, f"{twin}.{name}", job, 0.2, queue="work")  # meets that one
+                for _ in range(3):
+                    send(app, f"{twin}.late", f"{twin} equal", 0.3, queue="free", task_id=twin)
+            doomed.process.wait(10)
+            wait_for(lambda: history.lines("start", "first"), "the chain's first step")
+            app.control.add_consumer("doomed", reply=True, destination=[free.hostname])
+            app.control.add_consumer("cut", reply=True, destination=[free.hostname])
+            wire.cut()
+            history.wait("end", "busy", count=2)
+            time.sleep(2.0)
+            with suppress(WaitedTooLong):
+                history.wait("end", "second")
+            yield history
+        finally:
+            for one in workers:
+                one.process.kill()
+
+
+def test_a_chain_goes_on_whose_worker_died_before_it_had_sent_the_next_step(
+    on_rabbit: History,
+) -> None:
+    assert len(on_rabbit.lines("start", "first")) == 2
+    assert len(on_rabbit.lines("start", "second")) == 1
+
+
+@pytest.mark.parametrize("body", ["rejects", "fails"])
+def test_a_message_that_comes_back_from_where_it_was_rejected_to_runs_again(
+    on_rabbit: History, body: str
+) -> None:
+    assert len(on_rabbit.lines("start", f"locked {body}")) == 2
+    assert len(on_rabbit.lines("start", f"plain {body}")) == 2
+    assert len(on_rabbit.lines("end", f"locked {body}")) == 1
+
+
+def test_what_lies_in_a_threads_pool_as_the_connection_is_lost_runs_once(
+    on_rabbit: History,
+) -> None:
+    locked = [len(on_rabbit.lines("start", f"locked cut {number}")) for number in range(3)]
+    plain = [len(on_rabbit.lines("start", f"plain cut {number}")) for number in range(3)]
+
+    assert locked == [1, 1, 1]
+    assert plain == [2, 2, 2]
