@@ -859,6 +859,49 @@ LEASES = (
         (UNIT + "locker.py",),
     ),
     Guard(
+        "only what was recorded is told",
+        "if (self.recorded is None and end.if_met) or self.recorded is False:",
+        "if False:",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a completion follows the answer of its release",
+        "        grant.recorded = answer.recorded\n        self._complete(grant)\n",
+        "        grant.recorded = answer.recorded\n",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a completion without an answer is kept",
+        "            for completion in batch:  # not before: a stop may fall into the call\n"
+        "                own.waiting.pop(completion, None)\n",
+        "        own.waiting.clear()\n",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a completion without an answer is tried again",
+        "own.due = min(own.due, self._clock() + 1.0)",
+        "pass",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a completion is not tried for ever",
+        "            if told.until <= now:\n                own.waiting.pop(completion, None)\n",
+        "            pass\n",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a pool process that leaves tells what it has completed",
+        "    send_last()\n    last_words()\n",
+        "    last_words()\n",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
+        "a waiter whose message was completed is answered at once",
+        " or got.done or left <= 0:",
+        " or left <= 0:",
+        (UNIT + "completions.py",),
+    ),
+    Guard(
         "an observer hurts nobody",
         'except Exception:\n                logger.exception("an observer failed',
         'except MemoryError:\n                logger.exception("an observer failed',
@@ -1570,8 +1613,8 @@ ENDINGS = (
     ),
     Guard(
         "the end is recorded where a copy has left its mark (Redis)",
-        " or redis.call('HMGET', KEYS[3], 'm')[1])",
-        ")",
+        "local seen = KEYS[3] and (met or not in_time)",
+        "local seen = KEYS[3] and not in_time",
         (REDIS,),
     ),
     Guard(
@@ -1582,8 +1625,8 @@ ENDINGS = (
     ),
     Guard(
         "the end is recorded where the lease was lost (Redis)",
-        "KEYS[3] and (not in_time or ",
-        "KEYS[3] and (",
+        "local seen = KEYS[3] and (met or not in_time)",
+        "local seen = KEYS[3] and met",
         (REDIS,),
     ),
     Guard(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import weakref
 from collections.abc import Callable
@@ -82,9 +83,11 @@ class Completions:
             try:
                 self._store.complete(batch)
             except StoreError as error:
-                if told is not None:
+                if told is not None and not own.unanswered:  # one outage is one fact
                     self._failed(batch[0], told.subject, error)
+                own.unanswered = True
                 return False
+            own.unanswered = False
             for completion in batch:  # not before: a stop may fall into the call
                 own.waiting.pop(completion, None)
         return True
@@ -105,6 +108,9 @@ class _Waiting:
         self.waiting: dict[Completion, _Told] = {}
         """In the order in which they came. Its own operations are atomic, so nothing is locked."""
         self.due = math.inf
+        """When they are sent."""
+        self.unanswered = False
+        """Whether the last batch got no answer."""
 
 
 _all: weakref.WeakSet[Completions] = weakref.WeakSet()
@@ -114,3 +120,6 @@ def send_last() -> None:
     """Send what waits in this process, which is about to leave."""
     for completions in list(_all):
         completions.send_now()
+
+
+atexit.register(send_last)  # who leaves without it, as the child of a prefork pool, calls it

@@ -151,7 +151,7 @@ class Held:
         return self.met is Met.DONE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class End:
     """What a release does besides, in the same step."""
 
@@ -168,9 +168,24 @@ class End:
     heir_ttl: float = 0.0
     """Seconds that the heir has to come."""
 
-    def __post_init__(self) -> None:
-        checked(self.remember, "remember")
-        checked(self.heir_ttl, "heir_ttl")
+    def __init__(
+        self,
+        publication: str = "",
+        remember: float = 0.0,
+        if_met: bool = False,
+        heir: str = "",
+        heir_ttl: float = 0.0,
+    ) -> None:
+        checked(remember, "remember")
+        checked(heir_ttl, "heir_ttl")
+        # most runs make one: see `Claim`
+        self.__dict__.update(
+            publication=publication,
+            remember=remember,
+            if_met=if_met,
+            heir=heir,
+            heir_ttl=heir_ttl,
+        )
 
 
 @dataclass(frozen=True)

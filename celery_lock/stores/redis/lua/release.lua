@@ -23,7 +23,11 @@ if not held then
   end
 end
 -- the body has run, whether its lease was lost or not; if it was, a copy may have met somebody else
-local seen = KEYS[3] and (not in_time or redis.call('HMGET', KEYS[3], 'm')[1])
+local met, told, before
+if KEYS[3] then
+  met, told, before = unpack(redis.call('HMGET', KEYS[3], 'm', 'c', 'e'))
+end
+local seen = KEYS[3] and (met or not in_time)
 local ended = KEYS[3] and (seen or ARGV[9] == '0')
 local answer = (in_time and 1 or 0) + (ended and 2 or 0)
 if not (held or ended) then
@@ -37,6 +41,11 @@ if held and not heir then
   redis.call('HDEL', KEYS[1], 'e' .. i)
   if i ~= '' then
     redis.call('HSET', KEYS[1], 'e' .. i, -now)
+  end
+  if ended and not (met or told or before) then -- the usual record, in few steps
+    redis.call('HSET', KEYS[3], 'e', now)
+    redis.call('PEXPIRE', KEYS[3], math.ceil(ARGV[6] / 1000))
+    ended = false
   end
   if not ended and (not watched or tonumber(watched) <= now) then
     return answer
