@@ -742,7 +742,7 @@ KEPT = (
         "a record ends (memory)",
         'if read["until"] <= clock[0]:\n        return None\n    return Standing(',
         "if False:\n        return None\n    return Standing(",
-        (MEMORY,),
+        (UNIT + "entries.py",),
     ),
     Guard(
         "names are those of live records (Redis)",
@@ -872,9 +872,9 @@ LEASES = (
     ),
     Guard(
         "a completion without an answer is kept",
-        "            for completion in batch:  # not before: a stop may fall into the call\n"
-        "                own.waiting.pop(completion, None)\n",
-        "        own.waiting.clear()\n",
+        "            try:\n                self._store.complete(batch)\n",
+        "            own.waiting.clear()\n            try:\n"
+        "                self._store.complete(batch)\n",
         (UNIT + "completions.py",),
     ),
     Guard(

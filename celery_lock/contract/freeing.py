@@ -91,11 +91,13 @@ class Freeing(StoreFixture):
     def test_a_floor_alone_ends_where_it_is_asked_for(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.FLOORS)
         claim = self.a_claim(key, at_least=30)
-        store.release(self.granted(store, claim))
+        lease = self.granted(store, claim)
+        store.release(lease)
         assert store.free(key, claim.holder) is None
 
         had = store.free(key, claim.holder, floor=True)
 
         assert had is not None
         assert had.live is False
+        assert store.release(lease), "that the lease was given back is forgotten"
         self.granted(store, self.a_claim(key))
