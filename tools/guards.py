@@ -1462,6 +1462,30 @@ ENDINGS = (
         (UNIT + "request.py",),
     ),
     Guard(
+        "the key of a dead child's delivery is freed, not of the one before",
+        'if not noted or Holder.parse(noted[0].holder).nonce != f"{_parts_of(request).nonce}.":',
+        "if not noted:",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a note that was cut off is none",
+        "if len(data) != length or zlib.crc32(data, pid & 0xFFFFFFFF) != total:",
+        "if False:",
+        (UNIT + "notes.py",),
+    ),
+    Guard(
+        "the next process of a place keeps the note of the one before",
+        "if before not in (0, pid):",
+        "if False:",
+        (UNIT + "notes.py",),
+    ),
+    Guard(
+        "a process that a body has forked writes no note",
+        "if self.notes is None or os.getppid() != self.notes.main:",
+        "if self.notes is None:",
+        (UNIT + "notes.py",),
+    ),
+    Guard(
         "only the dead one is freed (Redis)",
         "if named and (one.live or barring) then",
         "if one.live or barring then",
@@ -1673,8 +1697,8 @@ ENDINGS = (
     ),
     Guard(
         "what follows a run is told when it is out, and no sooner",
-        "                return partial(locker.told, grant)\n",
-        "                locker.told(grant)\n",
+        "        return partial(locker.told, grant)\n",
+        "        locker.told(grant)\n        return None\n",
         (UNIT + "copies.py",),
     ),
     Guard(

@@ -15,6 +15,7 @@ from celery.worker import state
 
 from ..engine.completions import send_last
 from ..errors import LockConfigurationError
+from . import notes
 from .bound import refuse_what_lacks
 from .locks import locks_of
 from .observing import last_words
@@ -101,6 +102,7 @@ class WorkerStep(bootsteps.StartStopStep):
         _forking.discard(worker.app)
         if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
             _forking.add(worker.app)
+            notes.begin(_most_processes(options.get("autoscale"), worker))
         signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
         signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
         locks = locks_of(worker.app)
@@ -120,6 +122,14 @@ class WorkerStep(bootsteps.StartStopStep):
         if "solo" in pool:
             warn_of_waits(locks.bound)
         warn_of_piling(worker.app)
+
+
+def _most_processes(autoscale: Any, worker: Any) -> int:
+    """Return how many pool processes there may be at once; `autoscale`: "most,fewest"."""
+    if isinstance(autoscale, str):
+        autoscale = autoscale.split(",")
+    most = max((int(number or 0) for number in autoscale or ()), default=0)
+    return max(most, int(getattr(worker, "concurrency", 0) or 0))
 
 
 class ConsumerStep(bootsteps.StartStopStep):

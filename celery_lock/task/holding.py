@@ -12,6 +12,7 @@ from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
+from ..app import notes
 from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
@@ -92,6 +93,7 @@ class Holding:
         delivery, bound = self._delivery, self._delivery.bound
         if not self._claims:
             self._holder = holder_of(delivery.request)
+            notes.note(delivery.task.name, self._holder, delivery.key, delivery.publication)
         self._claims += 1
         claim = Claim(
             key=delivery.key,
@@ -167,8 +169,9 @@ class Holding:
         if grant is not None:
             locker.release(grant, end)
             self._grant = None
-            if end is not None and end.publication and grant.recorded is not False:
-                return partial(locker.told, grant)
         elif self._ask is not None:  # something may have fallen in between the grant and us
             locker.abandon(self._ask.claim)
-        return None
+        notes.given_back(self._holder)
+        if grant is None or end is None or not end.publication or grant.recorded is False:
+            return None
+        return partial(locker.told, grant)

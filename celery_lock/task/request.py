@@ -15,11 +15,13 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from kombu.utils.imports import symbol_by_name
 
+from ..app import notes
 from ..app.bound import BoundLock
-from ..app.locks import locks_of
+from ..app.locks import AppLocks, locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
+from ..errors import LockError
 from ..events import Subject
-from ..message import Header, new_nonce
+from ..message import Header, Parts, new_nonce
 from ..message.origin import origin_of
 from ..message.raw import attach
 from ..model import Holder
@@ -95,34 +97,75 @@ def _unwrapped(exc_info: Any) -> Any:
 
 
 def _free_for_the_dead(request: Any) -> None:
-    bound, pid = _bound_lock_of(request), request.worker_pid
-    if bound is None or pid is None or not forks(request.app):
+    """Free what a dead child had claimed, as it has noted that itself.
+
+    Nothing is computed anew: a key may show what only the child knew, a tenant or a variable of
+    its context. Never raises: what Celery does about the death must go on.
+    """
+    pid = request.worker_pid
+    if _bound_lock_of(request) is None or pid is None or not forks(request.app):
         return  # in a thread or a greenlet of this process `finally` has run
-    holder = Holder(request.id, str(request.hostname or ""), pid)
-    _free(request, bound, str(holder), gone=lambda: _is_gone(pid))
+    try:
+        noted = notes.claims_of(pid)
+        if not noted and notes.some_without_a_place():
+            raise LockError("it could note no claim, for the pool has grown beyond its places")
+        if not noted or Holder.parse(noted[0].holder).nonce != f"{_parts_of(request).nonce}.":
+            return  # it died before it claimed the key of this delivery
+        locks = locks_of(request.app)
+        for claim in noted:
+            if claim.key is None:
+                raise LockError("its key is too long to be noted")
+            locks.locker.free(
+                claim.key,
+                claim.holder,
+                _subject_of(claim, locks),
+                for_=_ttl_of(claim, locks) + _DYING,
+                gone=lambda: _is_gone(pid),
+            )
+    except Exception as error:
+        _left_to_its_ttl(request, error)
+
+
+def _parts_of(request: Any) -> Parts:
+    parts: Parts = request.request_dict["properties"].parts
+    return parts
+
+
+def _subject_of(claim: notes.Noted, locks: AppLocks) -> Subject:
+    bound = locks.bound.get(claim.task)
+    template = "" if bound is None else bound.key.template
+    return Subject(claim.task, Holder.parse(claim.holder).task_id, template)
+
+
+def _ttl_of(claim: notes.Noted, locks: AppLocks) -> float:
+    bound = locks.bound.get(claim.task)
+    return 0.0 if bound is None else bound.ttl
 
 
 def _free_for_the_revoked(request: Any) -> None:
+    """Free the key that is kept for a retry which will not run. Never raises."""
     bound, context = _bound_lock_of(request), request._context
     retry_no = context.retries or 0
-    if bound is not None and bound.across_retries and retry_no:
-        _free(request, bound, str(Holder.for_retry(request.id, retry_no)))
-
-
-def _free(request: Any, bound: BoundLock, holder: str, **options: Any) -> None:
-    """Never raises: what Celery does about the death must go on."""
+    if bound is None or not bound.across_retries or not retry_no:
+        return
     try:
-        task, header = request.task, Header.of(request._context)
+        task, header = request.task, Header.of(context)
         key = bound.key_of(header, tuple(request.args or ()), dict(request.kwargs or {}))
+        holder = str(Holder.for_retry(request.id, retry_no))
         subject = Subject(task.name, request.id, bound.key.template)
-        for_ = bound.ttl + _DYING
-        locks_of(request.app).locker.free(key, holder, subject, for_=for_, **options)
-    except Exception:
-        logger.exception(
-            "the key of task %s[%s] could not be freed; it is free when its lease has run out",
-            request.task.name,
-            request.id,
-        )
+        locks_of(request.app).locker.free(key, holder, subject, for_=bound.ttl + _DYING)
+    except Exception as error:
+        _left_to_its_ttl(request, error)
+
+
+def _left_to_its_ttl(request: Any, error: Exception) -> None:
+    logger.error(
+        "the key of task %s[%s] could not be freed: %s; it is free when its lease has run out",
+        request.task.name,
+        request.id,
+        error,
+        exc_info=None if isinstance(error, LockError) else error,
+    )
 
 
 def _is_gone(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,18 +10,22 @@ from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.app.task import Context
 from celery.concurrency import prefork, solo
 
-from celery_lock import Lock, Scope
+from celery_lock import Lock, LockError, Scope
+from celery_lock.app import notes
+from celery_lock.app.notes import Noted
 from celery_lock.app.worker import WorkerStep
 from celery_lock.engine import locker
 from celery_lock.events import Released
-from celery_lock.message import HEADER
+from celery_lock.message import Given
 from celery_lock.model import Claim, Held, Holder
 from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
 
-from .engine import Engine, locked
+from .engine import Engine, arrived, locked
 
 CHILD = 4711
+NONCE = "Ab3_-91f"
+THE_CHILDS = str(Holder("id-1", "w1@host", CHILD, f"{NONCE}.1"))
 DEATHS = [WorkerLostError("gone"), Terminated(9), TimeLimitExceeded(2), SystemExit(1)]
 
 
@@ -50,6 +53,7 @@ class Request(LockedRequestMixin, Base):
         self.task, self.app = task, task.app
         self.id, self.hostname, self.worker_pid = "id-1", "w1@host", CHILD
         self.args, self.kwargs = [7], {}
+        self.request_dict = {"properties": Given({}, arrived()._replace(nonce=NONCE))}
         self._context = Context(**said)
 
 
@@ -69,6 +73,15 @@ def the_child_is_gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 @pytest.fixture
 def engine() -> Engine:
     return Engine()
+
+
+@pytest.fixture(autouse=True)
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
+    """What the child has noted before its death."""
+    claims = [Noted("t", THE_CHILDS[:-1], "k:7", "tag-1")]
+    monkeypatch.setattr(notes, "claims_of", lambda pid: claims if pid == CHILD else [])
+    monkeypatch.setattr(notes, "some_without_a_place", lambda: False)
+    return claims
 
 
 def a_request(
@@ -92,9 +105,6 @@ def holder_of(engine: Engine, key: str = "k:7") -> str | None:
     return None if held is None else held.holder
 
 
-THE_CHILDS = str(Holder("id-1", "w1@host", CHILD, "nonce"))
-
-
 @pytest.mark.parametrize("error", DEATHS, ids=repr)
 def test_the_key_of_a_dead_child_is_freed_and_told(engine: Engine, error: BaseException) -> None:
     hold(engine, THE_CHILDS)
@@ -108,15 +118,109 @@ def test_the_key_of_a_dead_child_is_freed_and_told(engine: Engine, error: BaseEx
     assert (told.key, told.holder, told.in_time) == ("k:7", THE_CHILDS, True)
 
 
-def test_a_dead_child_of_somebody_elses_task_frees_nothing(engine: Engine) -> None:
-    other = str(Holder("id-1", "w1@host", CHILD + 1, "nonce"))
-    hold(engine, other)
+@pytest.mark.parametrize(
+    "other",
+    [
+        Holder("id-1", "w1@host", CHILD + 1, f"{NONCE}.1"),
+        Holder("id-1", "w1@host", CHILD, "Zz_90bcd.1"),
+    ],
+    ids=["another process", "another container"],
+)
+def test_a_dead_child_frees_nothing_of_somebody_else(engine: Engine, other: Holder) -> None:
+    """Two containers may have one node name, and equal pids."""
+    hold(engine, str(other))
 
     a_request(engine).on_failure(failed(WorkerLostError()))
     engine.pending.make_due()
 
-    assert holder_of(engine) == other
+    assert holder_of(engine) == str(other)
     assert engine.told(Released) == []
+
+
+def test_any_claim_of_the_dead_delivery_is_freed(engine: Engine) -> None:
+    """The first was undone, say, and the second granted."""
+    hold(engine, THE_CHILDS[:-1] + "2")
+
+    a_request(engine).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert holder_of(engine) is None
+
+
+def test_the_key_is_the_one_that_the_child_took_and_no_other(
+    engine: Engine, noted: list[Noted]
+) -> None:
+    """A key function may show what only the child knows."""
+    noted[0] = noted[0]._replace(key="acme:7")
+    hold(engine, THE_CHILDS, "acme:7")
+    hold(engine, THE_CHILDS, "k:7")
+
+    a_request(engine, Lock(lambda user_id: 1 / 0)).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert holder_of(engine, "acme:7") is None
+    assert holder_of(engine, "k:7") == THE_CHILDS
+
+
+def test_the_keys_that_the_body_had_by_apply_are_freed_too(
+    engine: Engine, noted: list[Noted]
+) -> None:
+    inner = str(Holder("id-2", "here", CHILD, "x7.1"))
+    noted.append(Noted("inner", inner[:-1], "other", ""))
+    hold(engine, THE_CHILDS)
+    hold(engine, inner, "other")
+
+    a_request(engine).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert (holder_of(engine), holder_of(engine, "other")) == (None, None)
+    assert [fact.subject.task_id for fact in engine.told(Released)] == ["id-1", "id-2"]
+
+
+def test_a_child_that_died_before_its_claim_has_noted_the_one_before(
+    engine: Engine, noted: list[Noted], caplog: pytest.LogCaptureFixture
+) -> None:
+    noted[0] = noted[0]._replace(holder=str(Holder("id-0", "w1@host", CHILD, "Ab3_-91e.")))
+
+    a_request(engine).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert engine.store.calls == []
+    assert caplog.text == ""
+
+
+def cut_off(pid: int) -> list[Noted]:
+    raise LockError("the process died as it noted its claim")
+
+
+NOTHING_TO_READ: dict[str, dict[str, Any]] = {
+    "a note that was cut off": {"claims_of": cut_off},
+    "a key too long for its place": {
+        "claims_of": lambda pid: [Noted("t", THE_CHILDS[:-1], None, "")]
+    },
+    "a pool that has grown": {
+        "claims_of": lambda pid: [],
+        "some_without_a_place": lambda: True,
+    },
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_TO_READ)
+def test_what_no_note_tells_is_left_to_its_ttl_with_a_line_in_the_log(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    case: str,
+) -> None:
+    hold(engine, THE_CHILDS)
+    for name, does in NOTHING_TO_READ[case].items():
+        monkeypatch.setattr(notes, name, does)
+
+    assert a_request(engine).on_failure(failed(WorkerLostError())) == "as Celery says"
+    engine.pending.make_due()
+
+    assert holder_of(engine) == THE_CHILDS
+    assert "it is free when its lease has run out" in caplog.text
 
 
 def test_a_task_that_failed_by_itself_has_freed_its_key_itself(engine: Engine) -> None:
@@ -144,7 +248,7 @@ def test_a_child_that_is_still_alive_keeps_its_key_until_it_is_gone(
 def test_in_a_pool_without_children_nobody_died(engine: Engine) -> None:
     """With gevent the number that Celery calls a pid is a greenlet's."""
     request = a_request(engine, pool=solo.TaskPool)
-    hold(engine, str(Holder("id-1", "w1@host", os.getpid(), "nonce")))
+    hold(engine, THE_CHILDS)
 
     request.on_failure(failed(TimeLimitExceeded(2)))
     engine.pending.make_due()
@@ -162,16 +266,6 @@ def test_a_child_that_died_before_it_was_told_of_has_no_key(engine: Engine) -> N
     assert engine.store.calls == []
 
 
-def test_the_key_is_the_one_that_the_message_names(engine: Engine) -> None:
-    hold(engine, THE_CHILDS, "named")
-    request = a_request(engine, headers={HEADER: {"v": 1, "key": "named"}})
-
-    request.on_failure(failed(WorkerLostError()))
-    engine.pending.make_due()
-
-    assert holder_of(engine, "named") is None
-
-
 def test_a_store_without_an_answer_is_asked_again(engine: Engine) -> None:
     hold(engine, THE_CHILDS)
     engine.store.refuse("free")
@@ -186,13 +280,13 @@ def test_a_store_without_an_answer_is_asked_again(engine: Engine) -> None:
     assert not engine.pending.unanswered
 
 
-def test_a_key_that_cannot_be_known_changes_nothing_for_celery(
+def test_a_retry_whose_key_cannot_be_known_changes_nothing_for_celery(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = a_request(engine)
-    request.args = []
+    request = a_request(engine, Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES), retries=2)
+    request.args, request.is_revoked = [], True
 
-    assert request.on_failure(failed(WorkerLostError())) == "as Celery says"
+    assert request.revoked() is True
 
     assert "it is free when its lease has run out" in caplog.text
 

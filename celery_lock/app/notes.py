@@ -1,0 +1,187 @@
+"""What each pool process notes of its claims, for the main process to read after its death."""
+
+from __future__ import annotations
+
+import marshal
+import mmap
+import os
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+from billiard import get_start_method
+from billiard.process import current_process
+
+from ..errors import LockError
+from ..model.per_process import PerProcess
+
+__all__ = ["Noted", "begin", "claims_of", "given_back", "note", "some_without_a_place"]
+
+_LONGEST = 4096
+"""Bytes of a note at most: a key may have 1,024, and a body may take others (`apply()`)."""
+
+_FEWEST = 64
+"""Places at least, for a pool that grows by remote control. One that nobody used takes no
+memory."""
+
+_WORD = struct.Struct("=I")
+_HEAD = struct.Struct("=II")
+"""Of a note: its length, and a sum of it with the pid. A process may die as it writes."""
+
+
+class Noted(NamedTuple):
+    """One claim that a process was about to make."""
+
+    task: str
+    holder: str
+    """The beginning of the holder's written form: all claims of one delivery have it."""
+    key: str | None
+    """`None`: it was too long for its place."""
+    publication: str
+
+
+class _Notes:
+    """A map that is made before the pool forks, and shared over the fork.
+
+    A place for each pool process, by the index that it has in the pool, and one behind it for the
+    process that had the index before: the main process may hear of its death only after the next
+    one's first claim. The pids stand together, before all notes, so that few pages are looked at.
+    No lock guards it, which a killed process could leave held: each place has one writer.
+    """
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.main = os.getpid()
+        self._begin = (2 * places + 1) * _WORD.size
+        self._map = mmap.mmap(-1, self._begin + 2 * places * _LONGEST)
+
+    @property
+    def overflown(self) -> bool:
+        """Whether some process has no place here."""
+        return self._map[0:4] != b"\0\0\0\0"
+
+    def overflow(self) -> None:
+        _WORD.pack_into(self._map, 0, 1)
+
+    def pid(self, place: int) -> int:
+        pid: int = _WORD.unpack_from(self._map, (place + 1) * _WORD.size)[0]
+        return pid
+
+    def sign(self, place: int, pid: int) -> None:
+        _WORD.pack_into(self._map, (place + 1) * _WORD.size, pid)
+
+    def raw(self, place: int) -> bytes:
+        at = self._begin + place * _LONGEST
+        return self._map[at : at + _LONGEST]
+
+    def write(self, place: int, note: bytes) -> None:
+        at = self._begin + place * _LONGEST
+        self._map[at : at + len(note)] = note
+
+    def take(self, index: int, pid: int) -> None:
+        """Keep what the process before this one has left in the place."""
+        before = self.pid(index)
+        if before not in (0, pid):
+            kept = self.places + index
+            self.sign(kept, 0)
+            self.write(kept, self.raw(index))
+            self.sign(kept, before)
+        self.sign(index, pid)
+
+    def read(self, pid: int) -> list[Noted]:
+        """Raises `LockError` for a note that its process has not brought to its end."""
+        for place in range(2 * self.places):
+            if self.pid(place) == pid:
+                return _read(self.raw(place), pid)
+        return []
+
+
+_notes: _Notes | None = None
+
+
+class _Own:
+    """The place of this process, if it has one, and what it holds at this moment."""
+
+    def __init__(self) -> None:
+        self.claims: list[tuple[str, str, str | None, str]] = []
+        self.place: int | None = None
+        self.notes = _notes
+        if self.notes is None or os.getppid() != self.notes.main:
+            return  # no pool process, but a process that forks, or one that a body has forked
+        index: Any = getattr(current_process(), "index", None)
+        if not isinstance(index, int):
+            return
+        if index >= self.notes.places:
+            self.notes.overflow()
+            return
+        self.notes.take(index, os.getpid())
+        self.place = index
+
+    def write(self) -> None:
+        if self.place is None or self.notes is None:
+            return
+        note = _written(self.claims)
+        if len(note) > _LONGEST:
+            # the end of the holder names the delivery, whatever its task is called
+            note = _written([("", self.claims[0][1][-200:], None, "")])
+        self.notes.write(self.place, note)
+
+
+_own = PerProcess(_Own)
+
+
+def begin(processes: int) -> None:
+    """Make the map for a pool of so many processes, before it forks."""
+    global _notes
+    _notes = _Notes(max(_FEWEST, 2 * processes))
+    if get_start_method() != "fork":  # a process of another kind does not share the map
+        _notes.overflow()
+    _own.drop()
+
+
+def note(task: str, holder: str, key: str, publication: str) -> None:
+    """Note what this process is about to claim; nothing, where it is no pool process."""
+    own = _own.value
+    if own.place is None:
+        return
+    if own.claims and own.claims[-1][1] == holder:  # the next claim of the same delivery
+        own.claims.pop()
+    own.claims.append((task, holder, key, publication))
+    own.write()
+
+
+def given_back(holder: str) -> None:
+    """Forget what was noted last. What stands in the map is nobody's from then on: it names a
+    delivery that has ended."""
+    own = _own.value
+    if own.claims and own.claims[-1][1] == holder:
+        own.claims.pop()
+        if own.claims:  # the run around it goes on
+            own.write()
+
+
+def claims_of(pid: int) -> list[Noted]:
+    """Return what a pool process noted last: the claim of its task first, then those of others
+    that the body of that has called by `apply()`.
+
+    Raises `LockError` for a note that its process has not brought to its end.
+    """
+    return [] if _notes is None else _notes.read(pid)
+
+
+def some_without_a_place() -> bool:
+    """Whether some pool process cannot note anything: the pool has grown beyond the map."""
+    return _notes is None or _notes.overflown
+
+
+def _written(claims: list[Any]) -> bytes:
+    data = marshal.dumps(claims)
+    return _HEAD.pack(len(data), zlib.crc32(data, os.getpid() & 0xFFFFFFFF)) + data
+
+
+def _read(raw: bytes, pid: int) -> list[Noted]:
+    length, total = _HEAD.unpack_from(raw)
+    data = raw[_HEAD.size : _HEAD.size + length]
+    if len(data) != length or zlib.crc32(data, pid & 0xFFFFFFFF) != total:
+        raise LockError("the process died as it noted its claim")
+    return [Noted(*claim) for claim in marshal.loads(data)]
