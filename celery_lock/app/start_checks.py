@@ -8,11 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StoreError
+from ..message import Transport
+from ..message.delayed import LONGEST_NAME
+from ..message.origin import declared_arguments
 from ..model import Decision, Feature, LockStore
 from ..policies import outcomes
 from .bound import BoundLock
 
-__all__ = ["warn_of_features", "warn_of_name", "warn_of_piling", "warn_of_store", "warn_of_waits"]
+__all__ = [
+    "warn_of_features",
+    "warn_of_name",
+    "warn_of_piling",
+    "warn_of_store",
+    "warn_of_transport",
+    "warn_of_waits",
+]
 
 logger = logging.getLogger("celery_lock")
 
@@ -50,6 +60,31 @@ def warn_of_features(store: LockStore, bound: Mapping[str, BoundLock]) -> None:
             " after the task has ended runs again, as it does without a lock",
             store.url,
         )
+
+
+def warn_of_transport(transport: Transport, queues: Mapping[str, Any]) -> None:
+    """Warn of what is assumed of a transport, and of quorum queues that wait in their worker."""
+    if not transport.is_known:
+        logger.warning(
+            "the transport %r is not known to celery_lock, which takes it for one of kombu's"
+            " virtual ones: a redelivered message keeps its delivery tag and is flagged, it comes"
+            " back within %g s, a requeued one waits in a worker for up to %g s, and an error of"
+            " its driver says that a message was not sent",
+            transport.driver,
+            transport.visibility,
+            transport.longest_pause,
+        )
+    for name, queue in sorted(queues.items()):
+        arguments = declared_arguments(queue)
+        is_quorum = arguments.get("x-queue-type") == "quorum"
+        if is_quorum and not transport.pause_in(name, arguments).in_broker:
+            logger.warning(
+                "a requeued message of the quorum queue %s waits in its worker, and keeps one of"
+                " the few places there from others: RabbitMQ can delay none for a queue that"
+                " expires, or whose name is above %d bytes or has a wildcard",
+                name,
+                LONGEST_NAME,
+            )
 
 
 def warn_of_waits(bound: Mapping[str, BoundLock]) -> None:

@@ -19,7 +19,13 @@ from . import notes
 from .bound import refuse_what_lacks
 from .locks import locks_of
 from .observing import last_words
-from .start_checks import warn_of_features, warn_of_piling, warn_of_store, warn_of_waits
+from .start_checks import (
+    warn_of_features,
+    warn_of_piling,
+    warn_of_store,
+    warn_of_transport,
+    warn_of_waits,
+)
 
 __all__ = [
     "ConsumerStep",
@@ -121,6 +127,7 @@ class WorkerStep(bootsteps.StartStopStep):
             store.close()  # the pool forks next: no child may share a connection
         if "solo" in pool:
             warn_of_waits(locks.bound)
+        warn_of_transport(locks.transport, worker.app.amqp.queues.consume_from)
         warn_of_piling(worker.app)
 
 

@@ -16,7 +16,15 @@ from kombu.transport.native_delayed_delivery import (
     level_name,
 )
 
-__all__ = ["ENTRANCE", "EXIT", "binding_key", "can_carry", "delayed_for", "delayed_key"]
+__all__ = [
+    "ENTRANCE",
+    "EXIT",
+    "LONGEST_NAME",
+    "binding_key",
+    "can_carry",
+    "delayed_for",
+    "delayed_key",
+]
 
 ENTRANCE = level_name(MAX_LEVEL)
 """The exchange that a delayed message is sent to."""
@@ -26,6 +34,8 @@ EXIT = CELERY_DELAYED_DELIVERY_EXCHANGE
 _MARK = "celery_lock"
 _BYTES = 255
 """The most that AMQP allows for a routing key."""
+LONGEST_NAME = _BYTES - 2 * (MAX_LEVEL + 1) - len(_MARK) - 1
+"""The bytes of a queue's name that there is room for in that."""
 
 
 def binding_key(queue: str) -> str:
@@ -42,7 +52,7 @@ def delayed_key(queue: str, seconds: int) -> str:
 def can_carry(queue: str) -> bool:
     """Whether a queue's name can be part of a key that leads to that queue alone."""
     words = set(queue.split("."))
-    return not words & {"*", "#", _MARK} and len(delayed_key(queue, 1).encode()) <= _BYTES
+    return not words & {"*", "#", _MARK} and len(queue.encode()) <= LONGEST_NAME
 
 
 def delayed_for(exchange: Any, routing_key: Any) -> str | None:

@@ -18,7 +18,7 @@ from kombu.utils.url import parse_url
 
 from .delayed import delayed_for
 
-__all__ = ["Origin", "arguments_in", "entity_in", "origin_of"]
+__all__ = ["Origin", "arguments_in", "declared_arguments", "entity_in", "origin_of"]
 
 
 class Origin(NamedTuple):
@@ -72,8 +72,11 @@ def entity_in(packed: bytes | None) -> Any:
 def arguments_in(packed: bytes | None) -> Mapping[str, Any]:
     """Return the arguments that a queue is declared with; none where that is not known."""
     queue = entity_in(packed)
-    if queue is None:
-        return {}
+    return {} if queue is None else declared_arguments(queue)
+
+
+def declared_arguments(queue: Any) -> Mapping[str, Any]:
+    """Return the arguments that a queue of kombu's is declared and consumed with."""
     own = {"x-expires": queue.expires} if queue.expires else {}
     return {**own, **(queue.consumer_arguments or {}), **(queue.queue_arguments or {})}
 

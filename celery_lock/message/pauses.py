@@ -58,6 +58,11 @@ class Pause:
     otherwise: Pause | None = None
     """How it waits where the broker refuses this way."""
 
+    @property
+    def in_broker(self) -> bool:
+        """The message waits in its broker: in no worker's places."""
+        return self.write is not as_eta
+
     def bounded(self, delay: float) -> float:
         """Return `delay`, shortened so that no broker gives a waiting message to a second worker.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from amqp.exceptions import ChannelError, MessageNacked
 from kombu.exceptions import OperationalError
-from kombu.transport.virtual import Transport as Virtual
 
 from .deliveries import by_flag, counted_by_rabbit, limit_in_rabbit, no_limit
 from .pauses import Pause, in_rabbit
@@ -28,6 +27,7 @@ __all__ = [
     "NO_BROKER",
     "REDIS",
     "SQS",
+    "TRIED",
     "UNKNOWN",
     "VIRTUAL",
     "Transport",
@@ -63,6 +63,8 @@ class Transport:
 
     driver: str
     """Kombu's name of it."""
+    is_known: bool = True
+    """What stands here has been tried; of another it is assumed."""
     name_of: Callable[[Any], str | None] = delivery_tag
     """What names the message of a request, through every redelivery; `None`: nothing does."""
     redelivered: Callable[[Any], bool] = flagged
@@ -165,11 +167,14 @@ SQS = Transport(
     options={"client-config": client_limits(_WITHIN)},
 )
 VIRTUAL = Transport("virtual")
-"""Kombu's other virtual ones, each under its own name: memory, filesystem, databases ..."""
-UNKNOWN = Transport("unknown")
-"""One that is neither of these: it is taken for a virtual one."""
+"""Kombu's other virtual ones that were tried, each under its own name: see `TRIED`."""
+UNKNOWN = Transport("unknown", is_known=False)
+"""One that is none of these: it is taken for a virtual one."""
 NO_BROKER = Transport("none", name_of=nothing)
 """Of an eager call, which asks nobody: not even a driver need be there."""
+
+TRIED = ("memory", "filesystem", "sql")
+"""The names of the virtual ones that were tried."""
 
 _OWN = {row.driver: row for row in (REDIS, AMQP, SQS)}
 _DECIDED = {"confirm_publish", "client-config"}
@@ -184,7 +189,7 @@ def transport_of(connection: Any, options: Mapping[str, Any] | None) -> Transpor
     """
     given, kombus = options or {}, connection.transport
     driver = str(kombus.driver_type)
-    other = VIRTUAL if isinstance(kombus, Virtual) else UNKNOWN
+    other = VIRTUAL if driver in TRIED else UNKNOWN
     row = _OWN.get(driver) or replace(other, driver=driver)
     visibility = float(given.get("visibility_timeout") or row.visibility)
     return replace(

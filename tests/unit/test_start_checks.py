@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.beat import ScheduleEntry
+from kombu import Queue
 
 from celery_lock import Lock, requeue, skip, wait
-from celery_lock.app.start_checks import warn_of_piling
+from celery_lock.app.start_checks import warn_of_piling, warn_of_transport
+from celery_lock.message import Transport
+from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL
 
 from .engine import locked
 
@@ -96,3 +100,44 @@ def test_all_entries_are_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_an_app_without_a_schedule_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     assert said(an_app(), caplog) == []
+
+
+# -- the transport ---------------------------------------------------------------------------
+
+
+def said_of(caplog: pytest.LogCaptureFixture, row: Transport, *queues: Queue) -> list[str]:
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        warn_of_transport(row, {queue.name: queue for queue in queues})
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_transport_that_is_not_known_is_named_with_what_is_assumed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (line,) = said_of(caplog, replace(UNKNOWN, driver="carrier-pigeon"))
+
+    assert "'carrier-pigeon' is not known" in line
+    assert "within 3600 s" in line
+    assert "up to 450 s" in line
+
+
+@pytest.mark.parametrize("row", [REDIS, AMQP, SQS, VIRTUAL], ids=lambda row: row.driver)
+def test_a_transport_that_was_tried_is_not_named(
+    caplog: pytest.LogCaptureFixture, row: Transport
+) -> None:
+    assert said_of(caplog, row, Queue("fast")) == []
+
+
+@pytest.mark.parametrize(
+    ("queue", "count"),
+    [
+        (Queue("fast", queue_arguments={"x-queue-type": "quorum"}), 0),
+        (Queue("f" * 188, queue_arguments={"x-queue-type": "quorum"}), 1),
+        (Queue("fast", expires=60.0, queue_arguments={"x-queue-type": "quorum"}), 1),
+        (Queue("f" * 188), 0),
+    ],
+)
+def test_a_quorum_queue_whose_messages_wait_in_a_worker_is_named(
+    caplog: pytest.LogCaptureFixture, queue: Queue, count: int
+) -> None:
+    assert len(said_of(caplog, AMQP, queue)) == count
