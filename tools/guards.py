@@ -1738,6 +1738,12 @@ ENDINGS = (
         (UNIT + "copies.py",),
     ),
     Guard(
+        "what came by a lost connection is known before there is another one",
+        "        if not stopping():\n            _count_connection()",
+        "        return",
+        (UNIT + "stopping.py",),
+    ),
+    Guard(
         "a send without an answer counts as one",
         "header=header, publication=publication, copy_since=since, is_sent_on=True",
         "header=header, publication=publication, is_sent_on=False",

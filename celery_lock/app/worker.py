@@ -50,7 +50,8 @@ _shared = mmap.mmap(-1, 2)
 _STOPPING = 0
 """Index of the flag that is 1 once the worker has been asked to stop."""
 _CONNECTIONS = 1
-"""Index of the flag that counts the worker's connections to its broker, modulo 256."""
+"""Index of the flag that counts the worker's connections to its broker, made and lost, modulo
+256."""
 
 _forking: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker in this process runs the bodies in pool processes."""
@@ -146,7 +147,16 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         _consumers[parent.app] = parent
-        _shared[_CONNECTIONS] = (_shared[_CONNECTIONS] + 1) % 256
+        _count_connection()
+
+    def stop(self, parent: Any) -> None:
+        """The connection is lost: copies of what it brought may run before there is another one."""
+        if not stopping():
+            _count_connection()
+
+
+def _count_connection() -> None:
+    _shared[_CONNECTIONS] = (_shared[_CONNECTIONS] + 1) % 256
 
 
 def _on_shutting_down(**_: Any) -> None:

@@ -45,3 +45,30 @@ def test_a_child_learns_of_a_stop_from_its_parent() -> None:
     worker_shutting_down.send(sender="w1@host", sig="SIGTERM", how="Warm", exitcode=0)
 
     assert worker.stopping()
+
+
+def test_what_came_by_a_connection_that_is_lost_is_older_than_what_comes_now() -> None:
+    """Its copies run elsewhere before the worker has connected anew: a broker may be down."""
+    parent: Any = SimpleNamespace(app=Celery("shop", broker="memory://", set_as_current=False))
+    step = worker.ConsumerStep(parent)
+    step.start(parent)
+    came = worker.connection_epoch()
+
+    step.stop(parent)
+    lost = worker.connection_epoch()
+    step.start(parent)
+
+    assert len({came, lost, worker.connection_epoch()}) == 3
+
+
+def test_a_stop_loses_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What still runs is acknowledged by the one that there is."""
+    parent: Any = SimpleNamespace(app=Celery("shop", broker="memory://", set_as_current=False))
+    step = worker.ConsumerStep(parent)
+    step.start(parent)
+    came = worker.connection_epoch()
+    monkeypatch.setattr(state, "should_stop", 0)
+
+    step.stop(parent)
+
+    assert worker.connection_epoch() == came
