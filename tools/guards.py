@@ -1166,8 +1166,8 @@ SENDING = (
     ),
     Guard(
         "deliveries add up",
-        "publication=self.publication, deliveries=self.deliveries",
-        "publication=self.publication",
+        "publication=nonce, deliveries=deliveries)",
+        "publication=nonce)",
         (UNIT + "run.py",),
     ),
     Guard(
@@ -1895,13 +1895,13 @@ TICKS = (
     ),
     Guard(
         "a retry knows its tick",
-        "carried(survives=_MESSAGE | _RETRY, read=tick)",
+        "carried(survives=_MESSAGE | _ANEW, read=tick)",
         "carried(survives=_MESSAGE, read=tick)",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
     Guard(
         "a retry keeps the time of its first publication",
-        "carried(survives=_MESSAGE | _RETRY, read=moment)",
+        "carried(survives=_MESSAGE | _ANEW, read=moment)",
         "carried(survives=_MESSAGE, read=moment)",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
@@ -1913,8 +1913,8 @@ TICKS = (
     ),
     Guard(
         "a time of publication that is there is kept",
-        "if header.first_published is None and header.key is None:",
-        "if header.key is None:",
+        "header.first_published is None and header.key is None:",
+        "header.key is None:",
         (UNIT + "stamping.py",),
     ),
     Guard(
@@ -1925,8 +1925,8 @@ TICKS = (
     ),
     Guard(
         "an app that has bound nothing yet is looked at",
-        "if name not in _timed and all(app.finalized for app in _get_active_apps()):",
-        "if name not in _timed:",
+        "if name in _locked or not all(app.finalized for app in _get_active_apps()):",
+        "if name in _locked:",
         (UNIT + "stamping.py",),
     ),
     Guard(

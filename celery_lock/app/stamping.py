@@ -1,68 +1,135 @@
-"""Writing the time of publication into messages of tasks whose keys show it.
+"""Writing our header into the messages of locked tasks, as Celery publishes them.
 
 By a receiver of Celery's `before_task_publish`, which sees whatever is published and however:
-`delay`, canvas, beat, `send_task`, `celery call`. It is there only where a bucket is declared,
-and from the declaration on: a process that publishes by name may bind its tasks only after that,
-or in the receiver itself.
+`delay`, canvas, beat, retry, `send_task`, `celery call`. Each message so gets a name of its own,
+which tells it from its copies, and whatever receivers have carried over from another task's
+message is taken out. A process that publishes by name may bind its tasks only after that, or in
+the receiver itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import logging
+from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
 from celery import signals
-from celery._state import _get_active_apps  # type: ignore[attr-defined]  # not in the stubs
+from celery._state import (  # type: ignore[attr-defined]  # not in the stubs
+    _get_active_apps,
+    _task_stack,
+)
 
 from ..errors import LockError
-from ..keys import at_first_bucket
-from ..message import HEADER, Header
+from ..message import Header, nonce_for
+from ..message.carried import Survives, is_of_another, put, written_in
+from ..message.header import VERSION
+from .bound import BoundLock
 from .locks import locks_of
 
 __all__ = ["begin", "expect"]
 
-_timed: set[str] = set()
-"""Names of tasks that show the time; in some app, and not for ever."""
+logger = logging.getLogger("celery_lock")
+
+_locked: set[str] = set()
+"""Names of tasks that have a lock; in some app, and not for ever."""
 
 
 def begin() -> None:
-    """Stamp from the first declared bucket on; more than once is once."""
-    at_first_bucket(_connect)
+    """Name messages from now on; more than once is once."""
+    signals.before_task_publish.connect(_stamp, weak=False)
 
 
 def expect(name: str) -> None:
-    """A task of this name shows the time of publication in its key."""
-    _timed.add(name)
+    """A task of this name has a lock: its messages get a header from now on."""
+    _locked.add(name)
+    _come_last()
 
 
-def _connect() -> None:
-    signals.before_task_publish.connect(_stamp, weak=False)
+def _come_last() -> None:
+    """Stand behind all other receivers, which may write another task's header over ours.
+
+    In one step: no message is published without us meanwhile, or named twice.
+    """
+    signal: Any = signals.before_task_publish  # the stubs know but half of it
+    with signal.lock:
+        others = [each for each in signal.receivers if each[1] is not _stamp]
+        ours = [each for each in signal.receivers if each[1] is _stamp]
+        signal.receivers = others + ours
+        signal.sender_receivers_cache.clear()
 
 
 def _stamp(
     sender: Any = None,
     headers: MutableMapping[str, Any] | None = None,
     properties: Any = None,
+    body: Any = None,
     **_: Any,
 ) -> None:
     """Never raises: what is wrong with a header, its worker says."""
-    name = str(sender)
-    if name not in _timed and all(app.finalized for app in _get_active_apps()):
-        return  # a task that shows no time: a few microseconds
-    app = next((app for app in _publishers(properties) if _shows_time(app, name)), None)
-    if headers is None or app is None:
-        return
     try:
-        header = Header.read(
-            headers,
-            retries=headers.get("retries") or 0,
-            nesting=headers.get("replaced_task_nesting") or 0,
-        )
+        if signals.before_task_publish.receivers[-1][1] is not _stamp:
+            _come_last()  # for the next message; this one sees those that stood there before
+        if headers is not None:
+            # of Celery's protocol 1, the body says what the headers say in the other one
+            about = headers if "id" in headers or not isinstance(body, Mapping) else body
+            _write(str(sender), headers, about, properties)
     except LockError:
         return
-    if header.first_published is None and header.key is None:  # a given key shows no time
-        headers[HEADER] = replace(header, first_published=locks_of(app).now()).write()
+    except Exception:  # the message is sent all the same
+        logger.exception("the message of task %s gets no header of ours", sender)
+
+
+def _write(
+    name: str, headers: MutableMapping[str, Any], about: Mapping[str, Any], properties: Any
+) -> None:
+    task_id = str(about.get("id"))
+    if name in _locked or not all(app.finalized for app in _get_active_apps()):
+        for app in _publishers(properties):
+            bound = _lock_of(app, name)
+            if bound is not None:
+                _name(name, task_id, headers, about, app if bound.key.timed else None)
+                return
+    if any(is_of_another(each, task_id) for each in written_in(headers)):
+        put(headers, None)
+
+
+def _name(
+    name: str,
+    task_id: str,
+    headers: MutableMapping[str, Any],
+    about: Mapping[str, Any],
+    clock_of: Any,
+) -> None:
+    """Write a name, and what has survived of what is written there, into a message's headers.
+
+    `clock_of`: the app, where the key shows when the message was first published.
+    """
+    retries, nesting = about.get("retries") or 0, about.get("replaced_task_nesting") or 0
+    if clock_of is None and not retries and not nesting and not written_in(headers):
+        # the usual message, as `write` would have it
+        put(headers, {"v": VERSION, "id": task_id, "publication": nonce_for(task_id)})
+        return
+    said = Header.read(headers, id=task_id, retries=retries, nesting=nesting)
+    if (retries or nesting) and not (said.id or said.key or said.extra or said.context.is_known):
+        said = _of_the_run_before(name, task_id) or said
+    kept = said.through(Survives.ANEW, retries=retries, nesting=nesting)
+    header = replace(kept, id=task_id, publication=nonce_for(task_id))
+    if clock_of is not None and header.first_published is None and header.key is None:
+        header = replace(header, first_published=locks_of(clock_of).now())
+    put(headers, header.write())
+
+
+def _of_the_run_before(name: str, task_id: str) -> Header | None:
+    """Return the header of the run that publishes its own retry, or itself in its place.
+
+    Celery copies it into a retry, but not where a tool or the body itself has written the headers
+    that it copies; and into a replacement it copies none.
+    """
+    task = _task_stack.top
+    if task is None or task.name != name or str(task.request.id) != task_id:
+        return None
+    return Header.of(task.request)
 
 
 def _publishers(properties: Any) -> list[Any]:
@@ -75,9 +142,9 @@ def _publishers(properties: Any) -> list[Any]:
     return [app for app in apps if app.thread_oid == reply_to] or apps
 
 
-def _shows_time(app: Any, name: str) -> bool:
+def _lock_of(app: Any, name: str) -> BoundLock | None:
     if name not in app._tasks and not app.finalized and app.autofinalize:
         # `celery call` and `send_task` publish by name and bind nothing
         app.finalize(auto=True)
-    bound = getattr(app._tasks.get(name), "_bound_lock", None)
-    return bound is not None and bound.key.timed
+    bound: BoundLock | None = getattr(app._tasks.get(name), "_bound_lock", None)
+    return bound

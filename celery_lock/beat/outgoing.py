@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..message import HEADER
+from ..message.carried import put
 from .naming import Names, spelled
 from .ticks import Tick
 from .traces import without_traces
@@ -105,12 +106,13 @@ class Outgoing:
 
     def _named(self, headers: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Return the headers with the message's own name and id; tools may hold the given ones."""
-        named = {**headers, HEADER: {**(headers.get(HEADER) or {}), "publication": name}}
+        named, header = dict(headers), {**(headers.get(HEADER) or {}), "publication": name}
         for place in ("id", "root_id"):
             if named.get(place) == self._first_id:
                 named[place] = self.task_id
-        if "id" in named[HEADER]:
-            named[HEADER]["id"] = self.task_id
+        if "id" in header:
+            header["id"] = self.task_id
+        put(named, header)
         return named
 
     def _added(self, headers: Mapping[str, Any], body: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The name of what is protected, from the arguments of a call: one key on every machine."""
 
-from .first_bucket import at_first_bucket
 from .message_context import UNKNOWN, MessageContext
 from .pydantic_models import find_models, is_celerys
 from .source import KeySource, check_declared_key, check_key, compile_key
@@ -9,7 +8,6 @@ __all__ = [
     "UNKNOWN",
     "KeySource",
     "MessageContext",
-    "at_first_bucket",
     "check_declared_key",
     "check_key",
     "compile_key",

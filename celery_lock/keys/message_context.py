@@ -42,6 +42,11 @@ class MessageContext:
     first_published: float | None = None
     """When it was first published: seconds since 1970 by the publisher's clock."""
 
+    @property
+    def is_known(self) -> bool:
+        """The message says anything of this."""
+        return self.entry is not None or self.first_published is not None
+
 
 UNKNOWN = MessageContext()
 """The context of a message that says nothing of itself."""

@@ -7,7 +7,6 @@ import string
 from dataclasses import dataclass
 
 from ..errors import LockConfigurationError
-from .first_bucket import note_bucket
 from .message_context import BUCKET, bucket_seconds
 
 __all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
@@ -120,7 +119,6 @@ class Template:
     def _bucket(self, name: str, spec: str | None, conversion: str | None) -> Field:
         every = bucket_seconds(spec)
         if name == BUCKET and every is not None and conversion is None:
-            note_bucket()
             return Field(f"{name}:{spec}", name, (), False, every)
         written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
         raise self.wrong(

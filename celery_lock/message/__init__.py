@@ -1,8 +1,16 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
 from .copies import asks_since, is_recorded, record_life
-from .delivery import holder_of, in_canvas, new_nonce, publication_of
+from .delivery import (
+    are_siblings,
+    holder_of,
+    in_canvas,
+    named_by_contents,
+    new_nonce,
+    publication_of,
+)
 from .header import HEADER, Header
+from .naming import named, new_publication, nonce_for
 from .packing import pack, unpack
 from .parts import Given, Parts, give, leave, parts_of, take
 from .raw import raw_of
@@ -19,13 +27,18 @@ __all__ = [
     "Sender",
     "Transport",
     "Unsent",
+    "are_siblings",
     "asks_since",
     "give",
     "holder_of",
     "in_canvas",
     "is_recorded",
     "leave",
+    "named",
+    "named_by_contents",
     "new_nonce",
+    "new_publication",
+    "nonce_for",
     "pack",
     "parts_of",
     "publication_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import field
 from enum import Flag, auto
 from typing import Any
@@ -10,9 +10,26 @@ from typing import Any
 from ..errors import LockError
 from .times import moment_of, read_moment
 
-__all__ = ["HEADER", "Survives", "carried", "count", "flag", "moment", "seconds", "text", "tick"]
+__all__ = [
+    "HEADER",
+    "INNER",
+    "Survives",
+    "carried",
+    "count",
+    "flag",
+    "is_of_another",
+    "moment",
+    "put",
+    "seconds",
+    "text",
+    "tick",
+    "written_in",
+]
 
 HEADER = "celery_lock"
+INNER = "headers"
+"""Where tools put headers a second time, since Celery shows a task those alone where there are any
+(celery#4875). A message of Celery's protocol 1 arrives in this form too."""
 
 Reader = Callable[[str, Any], Any]
 """Returns the value of a field, given its name and what was sent; `LockError` refuses that."""
@@ -23,12 +40,10 @@ class Survives(Flag):
 
     MESSAGE = auto()
     """It is the same message: a broker delivers it again, or we send it again."""
-    RETRY = auto()
-    """Celery publishes a retry of the task, and copies the headers into it."""
-    RETRY_IF_GIVEN = auto()
+    ANEW = auto()
+    """Celery publishes its task anew, with the same id: a retry, or a replacement (`replace`)."""
+    ANEW_IF_GIVEN = auto()
     """The same, but only where the message's sender named the key."""
-    REPLACEMENT = auto()
-    """Celery publishes another task in its place (`replace`), and copies the headers into that."""
     TICK = auto()
     """The scheduler publishes one more tick with the header that the entry's author wrote."""
 
@@ -52,6 +67,37 @@ def carried(
     if make is not None:
         return field(default_factory=make, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def written_in(headers: Mapping[str, Any]) -> list[Any]:
+    """Return the headers of ours that a message has, the outer one first; read they are not."""
+    inner = headers.get(INNER)
+    found = [headers[HEADER]] if HEADER in headers else []
+    if isinstance(inner, Mapping) and HEADER in inner:
+        found.append(inner[HEADER])
+    return found
+
+
+def is_of_another(written: Any, task_id: str) -> bool:
+    """A header names another task: it was carried over, and is nobody's."""
+    its = written.get("id") if isinstance(written, Mapping) else None
+    return its is not None and its != task_id
+
+
+def put(headers: MutableMapping[str, Any], written: Mapping[str, Any] | None) -> None:
+    """Put our header, in its written form, into a message's headers; `None`: take it out.
+
+    Into the inner ones too where there are any: Celery copies those alone into a retry.
+    """
+    inner = headers.get(INNER)
+    if written is not None:
+        headers[HEADER] = written
+        if isinstance(inner, Mapping):  # a new dict: it may be its caller's own
+            headers[INNER] = {**inner, HEADER: written}
+        return
+    headers.pop(HEADER, None)
+    if isinstance(inner, Mapping) and HEADER in inner:
+        headers[INNER] = {name: value for name, value in inner.items() if name != HEADER}
 
 
 # -- what may be sent ------------------------------------------------------------------------
@@ -106,7 +152,8 @@ def tick(name: str, value: Any) -> dict[str, Any]:
 def _checked(name: str, value: Any, type_: Any, called: str) -> Any:
     if isinstance(value, type_) and not isinstance(value, bool) and value != "":
         return value
+    is_ = "is empty" if value == "" else f"is {value!r}"
     raise LockError(
-        f"the field {name!r} of the message header {HEADER} is {value!r},"
+        f"the field {name!r} of the message header {HEADER} {is_},"
         f" which is no {called}; send it right or leave it out"
     )

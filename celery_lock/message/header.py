@@ -1,26 +1,28 @@
 """The one header of ours: `celery_lock`, a dict that any language can write and read.
 
-`{"v": 1, "key": "order:7"}` is enough to name the key. What we add when we send a message again
-is kept by it through every hop; fields that we do not know are kept as they are.
+`{"v": 1, "key": "order:7"}` is enough to name the key. What we add when a message is published or
+sent again is kept by it through every hop; fields that we do not know are kept as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import LockError
 from ..keys import UNKNOWN, MessageContext
-from .carried import HEADER, Survives, carried, count, flag, moment, seconds, text, tick
+from .carried import HEADER, INNER, Survives, carried, count, flag, moment, seconds, text, tick
 from .times import read_moment
 
-__all__ = ["HEADER", "Header"]
+__all__ = ["HEADER", "VERSION", "Header"]
 
 VERSION = 1
 
-_MESSAGE, _RETRY, _REPLACEMENT = Survives.MESSAGE, Survives.RETRY, Survives.REPLACEMENT
-_SENDERS = Survives.MESSAGE | Survives.RETRY_IF_GIVEN | Survives.TICK
+_MESSAGE, _ANEW = Survives.MESSAGE, Survives.ANEW
+_SENDERS = Survives.MESSAGE | Survives.ANEW_IF_GIVEN | Survives.TICK
 """What a sender says of the key that it names, and the author of a schedule's entry too."""
 
 
@@ -31,86 +33,97 @@ class Header:
     key: str | None = carried(survives=_SENDERS, read=text)
     """Never recomputed once a message carries one."""
     publication: str | None = carried(survives=_MESSAGE, read=text)
-    """The act of publishing that this message goes back to."""
+    """The act of publishing that this message goes back to: its nonce, the same in every queue."""
     attempt: int = carried(0, survives=_MESSAGE, read=count)
-    """Conflicts met so far."""
+    """Conflicts with somebody else that were met so far."""
     first_conflict: float | None = carried(survives=_MESSAGE, read=seconds)
     """When the first was met: seconds since 1970 by the store's clock."""
     outages: int = carried(0, survives=_MESSAGE, read=count)
     """How often it was sent again because the store gave no answer."""
     retries: int = carried(0, survives=_MESSAGE, read=count)
     nesting: int = carried(0, survives=_MESSAGE, read=count)
-    """`request.retries` and `replaced_task_nesting` for which all this was written. Celery copies
-    headers into a retry and a replacement: those are publications of their own."""
-    extra: Mapping[str, Any] = carried(survives=_SENDERS, make=dict)
+    """`request.retries` and `replaced_task_nesting` for which all this was written. Headers are
+    copied into a retry and a replacement: those are publications of their own."""
+    extra: Mapping[str, Any] = carried(survives=_MESSAGE | _ANEW | Survives.TICK, make=dict)
     """Fields that we do not know."""
     given: bool = carried(False, survives=_SENDERS, read=flag)
-    """Its sender named the key: it holds for the retries of the task as well."""
-    beat: Mapping[str, Any] | None = carried(survives=_MESSAGE | _RETRY, read=tick)
+    """Its sender named the key: it holds whenever the task is published anew."""
+    beat: Mapping[str, Any] | None = carried(survives=_MESSAGE | _ANEW, read=tick)
     """The tick that it was sent for, `entry` and `due`; the retries of the task keep it."""
-    first_published: float | None = carried(survives=_MESSAGE | _RETRY, read=moment)
+    first_published: float | None = carried(survives=_MESSAGE | _ANEW, read=moment)
     """When it was first published, for its tick or by whom; the retries of the task keep it.
     Seconds since 1970 by the publisher's clock."""
     first_mark: str | None = carried(survives=_MESSAGE, read=text)
     """The store's own mark of the first conflict: it tells a completion that came later."""
+    id: str | None = carried(survives=_MESSAGE | _ANEW, read=text)
+    """The task that it was written for; in a message of another task it is nobody's."""
     turns: int = carried(0, survives=_MESSAGE, read=count)
-    """How often it waited its turn: for its own first delivery, or an earlier try of its task."""
+    """How often it was sent again to wait its turn, behind its own task."""
     deliveries: int = carried(0, survives=_MESSAGE, read=count)
     """What brokers counted of its deliveries before it was last sent again."""
 
     @classmethod
     def of(cls, request: Any) -> Header:
-        """Read the header of a request, here or in the main process: see `read`."""
-        return cls.read(
-            request.headers,
-            retries=request.retries or 0,
-            nesting=request.replaced_task_nesting or 0,
-        )
+        """Read the header of a request, here or in the main process: see `read`.
+
+        Celery shows the outer one as an attribute, and in `headers` the inner ones where there
+        are any. Nobody but a worker makes this attribute: an eager call has `headers` alone.
+        """
+        outer, headers = getattr(request, HEADER, None), request.headers
+        inner = headers.get(HEADER) if isinstance(headers, dict) else None
+        retries, nesting = request.retries or 0, request.replaced_task_nesting or 0
+        return cls._read(outer, inner, str(request.id), retries, nesting)
 
     @classmethod
-    def read(cls, headers: Mapping[str, Any] | None, *, retries: int, nesting: int) -> Header:
-        """Read the header of a request; of one that is out of date, only what has survived.
+    def read(
+        cls, headers: Mapping[str, Any] | None, *, retries: int, nesting: int, id: str | None = None
+    ) -> Header:
+        """Read the header of a message; of one that is out of date, only what has survived.
+
+        `id`: the task of the message; the header of another is as if it were not there.
 
         Raises `LockError` for a header that is no header of ours: to ignore it could lock
         another key than its sender meant.
         """
-        raw = headers.get(HEADER) if headers else None
-        if raw is None and not retries and not nesting:
-            return _FIRST  # frozen, and the usual case
-        if raw is None:
-            return cls(retries=retries, nesting=nesting)
-        if not isinstance(raw, Mapping):
-            raise LockError(
-                f"the message header {HEADER} is {type(raw).__name__}, not a dict;"
-                ' send {"v": 1, "key": "..."} or nothing'
-            )
-        header = cls(
-            **{n: read(n, raw[n]) for n, read in _READERS.items() if raw.get(n) is not None},
-            extra={name: value for name, value in raw.items() if name not in _OURS},
-        )
-        if "retries" not in raw and "nesting" not in raw:  # its sender's, not written by us
-            header = replace(header, given=header.key is not None, retries=retries)
-        if header.nesting == nesting and header.retries == retries:
+        outer, inner = (headers or {}).get(HEADER), (headers or {}).get(INNER)
+        within = inner.get(HEADER) if isinstance(inner, Mapping) else None
+        return cls._read(outer, within, id, retries, nesting)
+
+    @classmethod
+    def _read(cls, outer: Any, inner: Any, id: str | None, retries: int, nesting: int) -> Header:
+        header = None if outer is None else _one(outer, id, retries, nesting)
+        if inner is not None and inner is not outer and inner != outer:
+            other = _one(inner, id, retries, nesting)
+            if header is None or other is None:
+                header = header or other
+            elif other.attempt > header.attempt:
+                header = _filled(other, header)
+            else:
+                header = _filled(header, other)
+        if header is not None:
             return header
-        act = _RETRY if header.nesting == nesting else _REPLACEMENT
-        return header.through(act, retries=retries, nesting=nesting)
+        if not retries and not nesting:
+            return _FIRST  # frozen
+        return _made({"retries": retries, "nesting": nesting})
 
     def through(self, act: Survives, *, retries: int = 0, nesting: int = 0) -> Header:
         """Return what survives an act of publishing, in the message that it makes."""
-        given = self.given and act is Survives.RETRY
-        acts = act | Survives.RETRY_IF_GIVEN if given else act
+        given = self.given and act is Survives.ANEW
+        acts = act | Survives.ANEW_IF_GIVEN if given else act
         kept = {name: getattr(self, name) for name, by in _SURVIVES.items() if by & acts}
-        return Header(**{**kept, "retries": retries, "nesting": nesting})
+        return _made({**kept, "retries": retries, "nesting": nesting})
 
     def write(self) -> dict[str, Any]:
-        """Return the form that travels; what is not known is left out."""
-        own = {name: getattr(self, name) for name in _READERS}
-        return {
-            **self.extra,
-            "v": VERSION,
-            # (`given` is written where it is true; the zeros of the others count)
-            **{n: value for n, value in own.items() if value is not None and value is not False},
-        }
+        """Return the form that travels; what is not known is left out, and what is naught."""
+        written = {**self.extra, "v": VERSION}
+        for name, default in _WRITTEN:
+            value = getattr(self, name)
+            if value != default:
+                written[name] = value
+        if self.id is None:  # they tell it from a sender's, which has no id either
+            written.setdefault("retries", 0)
+            written.setdefault("nesting", 0)
+        return written
 
     @property
     def context(self) -> MessageContext:
@@ -133,12 +146,93 @@ class Header:
         return replace(self, attempt=self.attempt + 1, first_conflict=now, first_mark=mark or None)
 
     def turned(self) -> Header:
-        """Count one more turn that it waits."""
+        """Count that it is sent again once more to wait its turn."""
         return replace(self, turns=self.turns + 1)
 
 
-_FIRST = Header()
-"""Of a message that says nothing of its lock yet."""
 _SURVIVES: dict[str, Survives] = {one.name: one.metadata["survives"] for one in fields(Header)}
 _READERS = {one.name: read for one in fields(Header) if (read := one.metadata["read"])}
-_OURS = {"v", *_READERS}
+_WRITTEN = [(one.name, one.default) for one in fields(Header) if one.metadata["read"]]
+
+
+# For those that `_made` makes: a dataclass keeps no default of its class that is made anew.
+setattr(Header, "extra", MappingProxyType({}))  # noqa: B010  # not an assignment for mypy
+
+
+def _made(values: dict[str, Any]) -> Header:
+    """Return a header without the checks and defaults of its constructor, which cost ten times as
+    much: what is not there, the class has."""
+    header = object.__new__(Header)
+    header.__dict__.update(values)
+    return header
+
+
+_FIRST = _made({})
+"""Of a message that says nothing of its lock yet."""
+
+
+def _one(raw: Any, id: str | None, retries: int, nesting: int) -> Header | None:
+    """Read one header; `None`: it is of another task."""
+    if type(raw) is dict and len(raw) == 3 and not (retries or nesting):
+        # of the usual message: a name, as it was published
+        name = raw.get("publication")
+        if type(name) is str and name and id is not None and raw.get("id") == id:
+            version = raw.get("v")
+            if version == VERSION and version is not True:
+                return _made({"id": id, "publication": name})
+    if not isinstance(raw, Mapping):
+        raise LockError(
+            f"the message header {HEADER} is {type(raw).__name__}, not a dict;"
+            ' send {"v": 1, "key": "..."} or nothing'
+        )
+    its = raw.get("id")
+    if id is not None and its is not None and its != id:
+        return None
+    version = raw.get("v")
+    if version != VERSION or version is True:
+        has = "has no field 'v'" if version is None else f"has the version {version!r}"
+        raise LockError(
+            f"the message header {HEADER} {has}, and this release reads version {VERSION};"
+            ' send {"v": 1, "key": "..."} or nothing'
+        )
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in raw.items():
+        reader = _READERS.get(name)
+        if reader is not None:
+            if value is not None:
+                values[name] = reader(name, value)
+        elif name != "v":
+            extra[name] = value
+    if extra:
+        values["extra"] = extra
+    header = _made(values)
+    if "retries" not in raw and "nesting" not in raw and (its is None or "publication" not in raw):
+        # its sender's, not written by us
+        if extra and its is None and header.key is None and "keys" not in extra:
+            _refuse_what_is_close_to_key(extra)
+        values.update(given=header.key is not None, retries=retries, nesting=nesting)
+        return _made(values)
+    if header.nesting == nesting and header.retries == retries:
+        return header
+    return header.through(_ANEW, retries=retries, nesting=nesting)
+
+
+def _filled(header: Header, other: Header) -> Header:
+    """Return `header` with what only the other one, of the same message, says."""
+    took_key = header.key is None
+    values = {
+        name: getattr(other, name)
+        for name, default in _WRITTEN
+        if getattr(header, name) == default and (name != "given" or took_key)
+    }
+    return replace(header, **values, extra={**other.extra, **header.extra})
+
+
+def _refuse_what_is_close_to_key(names: Mapping[str, Any]) -> None:
+    for name in names:
+        if get_close_matches(str(name).lower().strip(), ("key",), cutoff=0.6):
+            raise LockError(
+                f"the message header {HEADER} has the field {name!r} and no 'key';"
+                " did you mean 'key'? Send it so, or give the field another name"
+            )

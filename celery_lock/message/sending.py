@@ -18,7 +18,7 @@ from ..errors import LockError
 from ..model import Decision, written
 from ..model.clock import steady
 from ..model.per_process import PerProcess
-from .carried import HEADER
+from .carried import put
 from .header import Header
 from .origin import entity_in
 from .outlet import Outlet
@@ -91,7 +91,7 @@ class Sender:
         )
         if row.returns:
             options["mandatory"] = True
-        headers[HEADER] = header.write()
+        put(headers, header.write())
         properties = {"priority": None, "delivery_mode": None, **own.properties}
         outgoing = Outgoing(str(raw.queue), headers, properties)
         entity = entity_in(raw.entity)

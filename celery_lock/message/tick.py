@@ -35,7 +35,7 @@ def tick_header(
     if moment is None:
         raise LockError(f"the tick of {entry!r} is due at {due!r}, which is no time")
     written = moment.isoformat()
-    authors = Header.read({HEADER: given}, retries=0, nesting=0)
+    authors = Header.read({HEADER: given or None}, retries=0, nesting=0)
     header = replace(
         authors.through(Survives.TICK),
         publication=":".join(("beat", _part(space), _part(entry), written)),

@@ -9,7 +9,18 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks
 from ..app.worker import connection_epoch
 from ..events import Subject
-from ..message import NO_BROKER, Header, Transport, asks_since, in_canvas, publication_of, raw_of
+from ..message import (
+    NO_BROKER,
+    Header,
+    Transport,
+    are_siblings,
+    asks_since,
+    in_canvas,
+    named_by_contents,
+    new_publication,
+    publication_of,
+    raw_of,
+)
 from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
@@ -91,10 +102,17 @@ class Delivery(NamedTuple):
 
     @property
     def header_to_send(self) -> Header:
-        """The header with which the message is sent again: it names key and publication."""
-        return replace(
-            self.header, key=self.key, publication=self.publication, deliveries=self.deliveries
-        )
+        """The header with which the message is sent again: it names task, key and publication.
+
+        One that nothing but its contents names gets a nonce, unless it is a copy already: another
+        message may be equal to it in all.
+        """
+        nonce = self.header.publication or self.transport.name_of(self.request)
+        if not nonce:
+            redelivered = self.transport.redelivered(self.request)
+            nonce = named_by_contents(self.request) if redelivered else new_publication()
+        id, key, deliveries = str(self.request.id), self.key, self.deliveries
+        return replace(self.header, id=id, key=key, publication=nonce, deliveries=deliveries)
 
     @property
     def deliveries(self) -> int:
@@ -167,11 +185,15 @@ class Delivery(NamedTuple):
         schedulers sent, whatever task id each of them gave it. And nobody is refused for
         the sake of a message that may never have been sent.
         """
-        return held.met in _WAITS_ITS_TURN and not self.is_eager
+        return held.met in _WAITS_ITS_TURN and not self.is_eager and not self._is_sibling(held)
 
     def is_own_earlier_run(self, held: Held) -> bool:
         """The holder is an earlier run of this very task, which sent this message and is ending."""
-        return held.met is Met.TASK and not self.is_eager
+        return held.met is Met.TASK and not self.is_eager and not self._is_sibling(held)
+
+    def _is_sibling(self, held: Held) -> bool:
+        """The holder has the same message out of another queue: each of the two is to run."""
+        return held.met is Met.TASK and are_siblings(self.publication, held.publication)
 
     def conflict(self, held: Held) -> Conflict:
         """Return what a policy is shown."""

@@ -87,8 +87,7 @@ class LockedTask(_Task[_P, _R]):
         locks = locks_of(app)
         bound = bind(cls, name, lock, locks)
         locks.register(name, bound)
-        if bound.key.timed:
-            stamping.expect(name)
+        stamping.expect(name)
         warn_if_hidden(cls, name, LockedTask)
         if bound.interrupts:
             let_interrupt(cls, app, name)

@@ -13,10 +13,12 @@ from celery.app.task import Context
 from celery_lock.message import (
     Header,
     Parts,
+    are_siblings,
     give,
     holder_of,
     in_canvas,
     new_nonce,
+    parts,
     publication_of,
     take,
 )
@@ -24,6 +26,11 @@ from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL, T
 from celery_lock.model import Holder
 
 from .forking import holds_in_a_child
+
+
+@pytest.fixture(autouse=True)
+def _runs_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_taken", {})
 
 
 def request(**changes: Any) -> Context:
@@ -34,10 +41,11 @@ def tagged(tag: Any, **changes: Any) -> Context:
     return request(properties={"delivery_tag": tag}, **changes)
 
 
-def given(request: Context, **parts: Any) -> Context:
+def given(request: Context, **more: Any) -> Context:
     """The request as it is while it runs, with what the main process gives."""
     about: dict[str, Any] = {}
-    give(about, request.properties, Parts(b"[]", "application/json", "utf-8", {}, **parts))
+    body = more.pop("body", b"[]")
+    give(about, request.properties, Parts(body, "application/json", "utf-8", {}, **more))
     request.properties = about["properties"]
     take(request)
     return request
@@ -117,12 +125,47 @@ def test_a_counter_of_the_channel_names_no_publication(tag: Any, transport: Tran
     assert publication_of(tagged(tag), Header(), transport) == "id-1.0.0"
 
 
-def test_one_message_in_two_queues_is_two_publications() -> None:
-    def from_queue(name: str) -> Any:
-        return given(tagged(1), queue=name)
+def from_queue(name: str | None, body: Any = b"[]", **changes: Any) -> Any:
+    return given(tagged(1, **changes), queue=name, body=body)
 
-    assert publication_of(from_queue("rain"), Header(), AMQP) == "id-1.0.0@rain"
-    assert publication_of(from_queue("all-weather"), Header(), AMQP) == "id-1.0.0@all-weather"
+
+QUEUES = ["rain", "all-weather", "r" * 30, "r" * 31, "regen-f\u00fcr-alle", "a@b", "x" * 300]
+NAMES = ["AbC_d-eF0123", str(uuid.UUID(int=7)), "a@b", "n" * 300, "\u00fc", None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_message_in_two_queues_is_two_publications(name: str | None) -> None:
+    header = Header(publication=name)
+
+    names = [publication_of(from_queue(queue), header, AMQP) for queue in QUEUES]
+
+    assert len(set(names)) == len(QUEUES)
+    assert all(are_siblings(names[0], other) for other in names[1:])
+    assert not any(are_siblings(each, each) for each in names)
+    assert all(len(each) <= 36 and each.isascii() for each in names)
+    assert names == [publication_of(from_queue(queue), header, AMQP) for queue in QUEUES]
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_two_messages_in_one_queue_are_two_publications_and_no_siblings(queue: str) -> None:
+    requests = [
+        from_queue(queue, id=id, body=body, retries=retries)
+        for id in ("id-1", "x" * 200)
+        for body in (b"[]", b"[1]", b"\xff", "text")
+        for retries in (0, 1)
+    ]
+
+    names = [publication_of(each, Header(), AMQP) for each in requests]
+    names += [publication_of(requests[0], Header(publication=name), AMQP) for name in NAMES[:-1]]
+
+    assert len(set(names)) == len(names)
+    assert not any(are_siblings(one, other) for one in names for other in names)
+
+
+def test_a_name_that_is_there_costs_no_look_at_the_body() -> None:
+    unread = from_queue("rain", body=object())  # it has no bytes to make a digest of
+
+    assert publication_of(unread, Header(publication="n-1"), AMQP) == "n-1@rain"
 
 
 @ANY

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from celery.app.task import Context
 
 from celery_lock import LockError
 from celery_lock.message import HEADER, Header
-from celery_lock.message.carried import Survives
+from celery_lock.message.carried import Survives, put
 
 
 def read(value: Any, *, retries: int = 0, nesting: int = 0) -> Header:
@@ -99,32 +100,164 @@ def test_what_was_written_for_this_publication_counts() -> None:
     assert read(header.write(), retries=2, nesting=1) == header
 
 
-@pytest.mark.parametrize(
-    ("field", "survives"),
-    {
-        "key": "MESSAGE, RETRY_IF_GIVEN, TICK",
-        "given": "MESSAGE, RETRY_IF_GIVEN, TICK",
-        "extra": "MESSAGE, RETRY_IF_GIVEN, TICK",
-        "publication": "MESSAGE",
-        "attempt": "MESSAGE",
-        "first_conflict": "MESSAGE",
-        "outages": "MESSAGE",
-        "retries": "MESSAGE",
-        "nesting": "MESSAGE",
-        "beat": "MESSAGE, RETRY",
-        "first_published": "MESSAGE, RETRY",
-        "first_mark": "MESSAGE",
-    }.items(),
+SENT_AGAIN, ANEW, CARRIED = "sent again", "published anew", "carried to another task"
+WRITTEN = Header(
+    id="id-1",
+    key="k",
+    publication="n-1",
+    attempt=5,
+    first_conflict=100.0,
+    first_mark="m-1",
+    outages=2,
+    turns=3,
+    deliveries=4,
+    given=True,
+    beat={"entry": "nightly", "due": "2026-11-23T14:00:00+00:00"},
+    first_published=90.0,
+    extra={"theirs": 1},
 )
-def test_a_field_declares_what_it_survives(field: str, survives: str) -> None:
-    """Another answer here is a decision, not an accident."""
-    declared = {one.name: one.metadata["survives"] for one in fields(Header)}[field]
+TABLE = {
+    # field: what it comes through
+    "id": {SENT_AGAIN, ANEW},
+    "key": {SENT_AGAIN, ANEW},
+    "given": {SENT_AGAIN, ANEW},
+    "first_published": {SENT_AGAIN, ANEW},
+    "beat": {SENT_AGAIN, ANEW},
+    "extra": {SENT_AGAIN, ANEW},
+    "publication": {SENT_AGAIN},
+    "attempt": {SENT_AGAIN},
+    "first_conflict": {SENT_AGAIN},
+    "first_mark": {SENT_AGAIN},
+    "turns": {SENT_AGAIN},
+    "outages": {SENT_AGAIN},
+    "deliveries": {SENT_AGAIN},
+}
+WAYS = {
+    SENT_AGAIN: {"id": "id-1", "retries": 0, "nesting": 0},
+    "a retry": {"id": "id-1", "retries": 1, "nesting": 0},
+    "a replacement": {"id": "id-1", "retries": 0, "nesting": 1},
+    "a retry of a replacement": {"id": "id-1", "retries": 1, "nesting": 2},
+    CARRIED: {"id": "id-2", "retries": 0, "nesting": 0},
+    "carried to a retry": {"id": "id-2", "retries": 1, "nesting": 0},
+}
 
-    assert ", ".join(str(act.name) for act in Survives if act in declared) == survives
+
+@pytest.mark.parametrize("place", ["outer", "inner", "both"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("field", TABLE)
+def test_a_field_survives_what_the_table_says(field: str, way: str, place: str) -> None:
+    written, at = WRITTEN.write(), WAYS[way]
+    headers = {
+        "outer": {HEADER: written},
+        "inner": {"headers": {"x": 1, HEADER: written}},
+        "both": {HEADER: written, "headers": {"x": 1, HEADER: written}},
+    }[place]
+
+    found = Header.read(json.loads(json.dumps(headers)), **at)  # type: ignore[arg-type]
+
+    kind = way if way in (SENT_AGAIN, CARRIED) else CARRIED if "carried" in way else ANEW
+    expected = WRITTEN if kind in TABLE[field] else Header()
+    assert getattr(found, field) == getattr(expected, field)
+    assert (found.retries, found.nesting) == (at["retries"], at["nesting"])
+
+
+def test_the_table_has_every_field() -> None:
+    assert {*TABLE, "retries", "nesting"} == {each.name for each in fields(Header)}
+    assert all(getattr(WRITTEN, name) != getattr(Header(), name) for name in TABLE)
+
+
+@pytest.mark.parametrize("way", ["a retry", "a replacement"])
+def test_a_key_that_we_made_is_made_anew_where_the_task_is_published_anew(way: str) -> None:
+    """Its arguments may be other ones."""
+    made = replace(WRITTEN, given=False).write()
+
+    assert Header.read({HEADER: made}, **WAYS[way]).key is None  # type: ignore[arg-type]
+
+
+def test_a_header_is_written_into_both_places_and_no_dict_of_its_caller() -> None:
+    inner = {"x": 1}
+    headers: dict[str, Any] = {"headers": inner}
+
+    put(headers, {"v": 1})
+
+    assert headers == {HEADER: {"v": 1}, "headers": {"x": 1, HEADER: {"v": 1}}}
+    assert inner == {"x": 1}
+    put(headers, None)
+    assert headers == {"headers": {"x": 1}}
+
+
+def test_a_header_makes_no_second_place() -> None:
+    headers: dict[str, Any] = {"headers": None, "x": 1}
+
+    put(headers, {"v": 1})
+
+    assert headers == {"headers": None, "x": 1, HEADER: {"v": 1}}
+
+
+def test_a_turn_is_counted_and_no_attempt() -> None:
+    assert Header(attempt=2).turned().turned() == Header(attempt=2, turns=2)
+
+
+def test_what_is_naught_takes_no_bytes() -> None:
+    assert Header(id="id-1", publication="n").write() == {"v": 1, "id": "id-1", "publication": "n"}
 
 
 def test_every_field_survives_that_its_message_is_sent_again() -> None:
     assert all(Survives.MESSAGE in one.metadata["survives"] for one in fields(Header))
+
+
+# -- two places ------------------------------------------------------------------------------
+
+
+def two(outer: Any, inner: Any, id: str = "id-1") -> Header:
+    return Header.read({HEADER: outer, "headers": {HEADER: inner}}, id=id, retries=0, nesting=0)
+
+
+def test_where_both_count_the_higher_attempt_wins() -> None:
+    low = Header(id="id-1", publication="n", key="a", attempt=1)
+    high = replace(low, key="b", attempt=2)
+
+    assert two(low.write(), high.write()) == two(high.write(), low.write()) == high
+
+
+def test_what_only_the_other_place_says_counts_too() -> None:
+    first, second = Header(id="id-1", publication="n-1"), {"v": 1, "key": "order:7"}
+
+    for found in (two(first.write(), second), two(second, first.write())):
+        assert (found.key, found.given, found.publication) == ("order:7", True, "n-1")
+
+
+def test_a_header_of_another_task_hides_none_of_ours() -> None:
+    ours = Header(id="id-1", publication="n", key="a")
+    theirs = replace(ours, id="id-2", key="b", attempt=9)
+
+    assert two(ours.write(), theirs.write()) == two(theirs.write(), ours.write()) == ours
+    assert two(theirs.write(), None) == two(None, theirs.write()) == Header()
+
+
+def test_what_is_wrong_with_another_tasks_header_is_not_asked() -> None:
+    assert (
+        Header.read({HEADER: {"id": "id-2", "v": 2, "key": 5}}, id="id-1", retries=0, nesting=0)
+        == Header()
+    )
+
+
+@pytest.mark.parametrize("inner", [None, "x", 5, ["celery_lock"], {}])
+def test_inner_headers_of_any_other_form_say_nothing(inner: Any) -> None:
+    headers = {"headers": inner, HEADER: {"v": 1, "key": "k"}}
+
+    assert Header.read(headers, retries=0, nesting=0).key == "k"
+
+
+def test_celery_shows_both_places_to_a_task() -> None:
+    outer, inner = Header(id="id-1", attempt=2).write(), Header(id="id-1", attempt=1).write()
+    both = {"id": "id-1", HEADER: outer, "headers": {"x": 1, HEADER: inner}}
+
+    assert Header.of(Context(both)).attempt == 2
+    assert Header.of(Context({"id": "id-1", HEADER: outer, "headers": {"x": 1}})).attempt == 2
+    assert Header.of(Context({"id": "id-1", HEADER: outer})).attempt == 2
+    assert Header.of(Context({"id": "id-1", "headers": {HEADER: outer}})).attempt == 2  # eager
+    assert Header.of(Context({"id": "id-2", HEADER: outer})).attempt == 0
 
 
 # -- bad input -------------------------------------------------------------------------------
@@ -139,21 +272,52 @@ def test_a_header_that_is_no_dict_is_refused_with_what_to_send(value: Any) -> No
 @pytest.mark.parametrize("field", ["key", "publication"])
 @pytest.mark.parametrize("value", ["", 5, b"k", True, ["k"], {"a": 1}])
 def test_a_text_field_of_another_type_is_named(field: str, value: Any) -> None:
-    with pytest.raises(LockError, match=rf"field '{field}' .* is no str; send it right or leave"):
+    with pytest.raises(LockError, match=rf"field '{field}' .* no str; send it right or leave"):
         read({"v": 1, field: value})
 
 
 @pytest.mark.parametrize("field", ["attempt", "outages", "retries", "nesting"])
 @pytest.mark.parametrize("value", ["", "5", 1.5, True, [5], {}])
 def test_a_counting_field_of_another_type_is_named(field: str, value: Any) -> None:
-    with pytest.raises(LockError, match=rf"field '{field}' .* is no int"):
+    with pytest.raises(LockError, match=rf"field '{field}' .* no int"):
         read({"v": 1, field: value})
 
 
 @pytest.mark.parametrize("value", ["", "5", True, [5]])
 def test_a_time_of_another_type_is_named(value: Any) -> None:
-    with pytest.raises(LockError, match=r"field 'first_conflict' .* is no number"):
+    with pytest.raises(LockError, match=r"field 'first_conflict' .* no number"):
         read({"v": 1, "first_conflict": value})
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ({"v": 2}, "has the version 2, and this release reads version 1"),
+        ({"v": 2, "key": "k"}, "has the version 2"),
+        ({"v": "1", "key": "k"}, "has the version '1'"),
+        ({"v": True, "key": "k"}, "has the version True"),
+        ({"key": "k"}, "has no field 'v', and this release reads version 1"),
+        ({}, "has no field 'v'"),
+        ({"v": 1, "key": ""}, "the field 'key' .* is empty"),
+        ({"v": 1, "Key": "k"}, "has the field 'Key' and no 'key'; did you mean 'key'"),
+        ({"v": 1, "kye": "k"}, "did you mean 'key'"),
+        ({"v": 1, "key ": "k"}, "did you mean 'key'"),
+        ({"v": 1, "lockKey": "k"}, "did you mean 'key'"),
+    ],
+)
+@pytest.mark.parametrize("id", [None, "id-1"])
+def test_a_header_that_its_sender_did_not_mean_so_is_refused(
+    header: Any, why: str, id: str | None
+) -> None:
+    with pytest.raises(LockError, match=why):
+        Header.read({HEADER: header}, id=id, retries=0, nesting=0)
+
+
+@pytest.mark.parametrize("names", [("keys",), ("keys", "kye"), ("key", "Key"), ("entry", "they")])
+def test_a_field_close_to_key_is_kept_where_a_key_stands_or_none_was_meant(
+    names: tuple[str, ...],
+) -> None:
+    assert set(read({"v": 1, **dict.fromkeys(names, "k")}).extra) == {*names} - {"key"}
 
 
 def test_a_broken_header_is_refused_also_where_it_is_out_of_date() -> None:

@@ -1,9 +1,12 @@
-"""The time of publication in a message: whose messages get it, and what is left as it is."""
+"""Our header in a message that is published: its name and time, what is kept, what is taken out."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import random
+import re
 import subprocess
 import sys
 import uuid
@@ -17,10 +20,12 @@ from celery import Celery, chain, group, signals
 from celery_lock import Lock, LockedTask
 from celery_lock.app import stamping
 from celery_lock.app.locks import locks_of
-from celery_lock.message import HEADER
+from celery_lock.message import HEADER, named, new_publication, tick_header
 
 NOW = 1_795_444_625.5
 TIMED = Lock("report:{bucket:1h}")
+PLAIN = Lock("report")
+NONCE = re.compile(r"[A-Za-z0-9_-]{12}")
 
 
 def report() -> None: ...
@@ -31,7 +36,7 @@ MakeApp = Callable[..., Celery]
 
 @pytest.fixture(autouse=True)
 def _a_process_that_has_bound_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stamping, "_timed", set())
+    monkeypatch.setattr(stamping, "_locked", set())
 
 
 @pytest.fixture
@@ -51,15 +56,20 @@ def make_app() -> Iterator[MakeApp]:
         app.close()
 
 
-def published(app: Celery) -> Any:
-    """Our header of the message that was published last; `None`: it has none."""
+def messages_of(app: Celery) -> list[Any]:
+    """The messages that were published, oldest first."""
     with app.connection_for_read() as connection:
         queue = connection.SimpleQueue(app.main)
         messages = [queue.get_nowait() for _ in range(queue.qsize())]
         for message in messages:
             message.ack()
         queue.close()
-    return messages[-1].headers.get(HEADER)
+    return messages
+
+
+def published(app: Celery) -> Any:
+    """Our header of the message that was published last; `None`: it has none."""
+    return messages_of(app)[-1].headers.get(HEADER)
 
 
 WAYS: dict[str, Callable[[Celery], Any]] = {
@@ -83,13 +93,110 @@ def test_a_message_says_when_it_was_published(make_app: MakeApp, way: str, lazy:
     assert published(app)["first_published"] == NOW
 
 
-def test_a_task_without_a_bucket_gets_no_header(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_message_of_a_locked_task_has_a_name_of_its_own(
+    make_app: MakeApp, way: str, lazy: bool
+) -> None:
+    app = make_app(lock=PLAIN, lazy=lazy)
+
+    for _ in range(2):
+        WAYS[way](app)
+
+    messages = messages_of(app)
+    headers = [each.headers[HEADER] for each in messages]
+    assert [header["id"] for header in headers] == [each.headers["id"] for each in messages]
+    assert len({header["publication"] for header in headers}) == 2
+    assert all(NONCE.fullmatch(header["publication"]) for header in headers)
+    assert all(set(header) == {"v", "id", "publication"} for header in headers)
+
+
+def test_two_messages_with_one_preset_id_have_two_names(make_app: MakeApp) -> None:
+    app = make_app(lock=PLAIN)
+
+    for _ in range(2):
+        app.send_task("report", task_id="nightly")
+
+    assert len({each.headers[HEADER]["publication"] for each in messages_of(app)}) == 2
+
+
+def test_a_chain_names_each_of_its_messages(make_app: MakeApp) -> None:
+    app = make_app(lock=PLAIN)
+    step = chain(app.tasks["report"].si(), app.tasks["report"].si())
+
+    step()
+
+    (message,) = messages_of(app)
+    (following,) = message.payload[2]["chain"]
+    assert message.headers[HEADER]["id"] == message.headers["id"] != following["options"]["task_id"]
+    assert HEADER not in following["options"].get("headers", {})
+
+
+def test_a_forked_child_names_messages_otherwise() -> None:
+    """Also a child that was forked without Python, which nobody is told of."""
+    random.seed(1)
+    pairs = os.pipe()
+    pid = ctypes.CDLL(None).fork()
+    if pid == 0:
+        os.write(pairs[1], new_publication().encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert os.read(pairs[0], 99).decode() != new_publication()
+
+
+def test_a_name_that_was_handed_over_is_for_one_message_alone(make_app: MakeApp) -> None:
+    app = make_app(lock=PLAIN)
+
+    with named("mine"):
+        app.send_task("report")
+        app.send_task("report")
+
+    names = [each.headers[HEADER]["publication"] for each in messages_of(app)]
+    assert names[0] == "mine"
+    assert NONCE.fullmatch(names[1])
+
+
+def test_a_name_that_was_handed_over_for_a_task_passes_others_by(make_app: MakeApp) -> None:
+    """A receiver of the signal may publish a message of its own in between."""
+    app = make_app(lock=PLAIN)
+
+    with named("mine", "id-1"):
+        with named("inner"):
+            app.send_task("report", task_id="id-0")
+        app.send_task("report", task_id="id-2")
+        app.send_task("report", task_id="id-1")
+    app.send_task("report", task_id="id-1")
+
+    names = [each.headers[HEADER]["publication"] for each in messages_of(app)]
+    assert (names[0], names[2]) == ("inner", "mine")
+    assert NONCE.fullmatch(names[1])
+    assert NONCE.fullmatch(names[3])
+
+
+def test_a_tick_keeps_the_name_that_every_beat_gives_it(make_app: MakeApp) -> None:
+    app = make_app(lock=PLAIN)
+    header = tick_header("shop", "nightly", 1_795_442_400.0)
+
+    with named(header["publication"], "id-1"):
+        app.send_task("report", task_id="id-1", headers={HEADER: header})
+
+    found = published(app)
+    assert found == {
+        "v": 1,
+        "id": "id-1",
+        **{name: header[name] for name in ("publication", "beat", "first_published")},
+    }
+
+
+def test_a_task_without_a_lock_gets_no_header(make_app: MakeApp) -> None:
     make_app()
-    app = make_app(lock=Lock("report:{beat[due]}"))
+    app = make_app(lock=None)
 
     app.send_task("report")
+    app.send_task("nobody knows it")
 
-    assert published(app) is None
+    assert [HEADER in each.headers for each in messages_of(app)] == [False, False]
 
 
 def test_a_task_of_another_app_with_the_same_name_gets_no_header(make_app: MakeApp) -> None:
@@ -110,31 +217,106 @@ def test_each_app_has_its_own_clock(make_app: MakeApp) -> None:
     assert [published(app)["first_published"] for app in (one, two)] == [1.0, 2.0]
 
 
-def test_a_time_that_is_there_already_is_kept(make_app: MakeApp) -> None:
+SENT = {"v": 1, "id": "id-1", "publication": "p", "first_published": 5.0}
+GIVEN = {**SENT, "key": "order:7", "given": True}
+COUNTED = {"attempt": 3, "first_conflict": 4.0, "turns": 1, "outages": 2, "deliveries": 5}
+
+
+@pytest.mark.parametrize(
+    "again", [{}, {"retries": 2}, {"replaced_task_nesting": 1}], ids=["new", "retry", "replaced"]
+)
+@pytest.mark.parametrize("inner", [False, True], ids=["", "inner headers"])
+def test_a_task_that_is_published_anew_keeps_what_is_its_own(
+    make_app: MakeApp, again: dict[str, Any], inner: bool
+) -> None:
+    """Celery copies headers into a retry, and a receiver of the user's into anything."""
     app = make_app()
-    sent = {"v": 1, "first_published": 5.0, "publication": "p", "retries": 0, "nesting": 0}
+    written = {**GIVEN, **COUNTED, "theirs": [1]}
+    headers = {"headers": {"x": 1, HEADER: written}} if inner else {HEADER: written}
 
-    app.send_task("report", headers={HEADER: sent})
+    app.send_task("report", task_id="id-1", headers=headers, **again)
 
-    assert published(app) == sent
+    (message,) = messages_of(app)
+    found = dict(message.headers[HEADER])
+    assert NONCE.fullmatch(found.pop("publication"))
+    counts = {
+        "retries": again.get("retries", 0),
+        "nesting": again.get("replaced_task_nesting", 0),
+    }
+    kept = {name: GIVEN[name] for name in ("v", "id", "key", "given", "first_published")}
+    assert found == {**kept, "theirs": [1], **{n: count for n, count in counts.items() if count}}
+    if inner:
+        assert message.headers["headers"] == {"x": 1, HEADER: message.headers[HEADER]}
+    assert written["publication"] == "p"
 
 
-def test_a_retry_keeps_the_time_of_the_first_run(make_app: MakeApp) -> None:
-    app = make_app()
-    sent = {"v": 1, "first_published": 5.0, "retries": 0, "nesting": 0}
+@pytest.mark.parametrize("lock", [TIMED, PLAIN, None], ids=["timed", "locked", "not locked"])
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_the_header_of_another_task_is_taken_out(
+    make_app: MakeApp, lock: Lock | None, protocol: int
+) -> None:
+    app = make_app(lock=lock)
+    app.conf.task_protocol = protocol
+    headers = {HEADER: {**GIVEN, **COUNTED}, "headers": {"x": 1, HEADER: GIVEN}, "trace": "t"}
 
-    app.send_task("report", headers={HEADER: sent}, retries=2)
+    app.send_task("report", task_id="id-2", headers=headers)
 
-    assert published(app) == sent
+    (message,) = messages_of(app)
+    assert message.headers["trace"] == "t"
+    if lock is None:
+        assert HEADER not in message.headers
+        assert message.headers["headers"] == {"x": 1}
+    else:
+        found = dict(message.headers[HEADER])
+        assert NONCE.fullmatch(found.pop("publication"))
+        assert found == {
+            "v": 1,
+            "id": "id-2",
+            **({"first_published": NOW} if lock is TIMED else {}),
+        }
+        assert message.headers["headers"] == {"x": 1, HEADER: message.headers[HEADER]}
 
 
-def test_a_replacement_is_published_when_it_is(make_app: MakeApp) -> None:
-    app = make_app()
-    sent = {"v": 1, "first_published": 5.0, "retries": 0, "nesting": 0}
+@pytest.mark.parametrize("write", ["update", "setdefault"])
+@pytest.mark.parametrize("first", [False, True], ids=["after ours", "before ours"])
+def test_receivers_that_carry_headers_over_do_no_harm(
+    make_app: MakeApp, write: str, first: bool
+) -> None:
+    def carry(headers: Any = None, **_: Any) -> None:
+        for name, value in {HEADER: {**GIVEN, **COUNTED}, "trace": "t"}.items():
+            headers.update({name: value}) if write == "update" else headers.setdefault(name, value)
 
-    app.send_task("report", headers={HEADER: sent}, replaced_task_nesting=1)
+    if first:
+        signals.before_task_publish.connect(carry)
+    app = make_app(lazy=False)
+    signals.before_task_publish.connect(carry)
+    try:
+        app.send_task("unknown")  # whoever comes after us, is seen by then
+        app.send_task("report", task_id="id-2")
 
-    assert (published(app)["first_published"], sent["first_published"]) == (NOW, 5.0)
+        message = messages_of(app)[-1]
+        assert message.headers["trace"] == "t"
+        assert (message.headers[HEADER]["id"], "key" in message.headers[HEADER]) == ("id-2", False)
+        assert message.headers[HEADER]["first_published"] == NOW
+    finally:
+        signals.before_task_publish.disconnect(carry)
+
+
+def test_a_receiver_of_the_user_sees_no_message_twice(make_app: MakeApp) -> None:
+    seen: list[str] = []
+
+    def look(sender: Any = None, **_: Any) -> None:
+        seen.append(str(sender))
+
+    signals.before_task_publish.connect(look)
+    try:
+        app = make_app()
+        for _ in range(3):
+            app.send_task("report")
+    finally:
+        signals.before_task_publish.disconnect(look)
+
+    assert seen == ["report"] * 3
 
 
 def test_other_fields_of_a_header_are_kept(make_app: MakeApp) -> None:
@@ -146,12 +328,14 @@ def test_other_fields_of_a_header_are_kept(make_app: MakeApp) -> None:
     assert (header["theirs"], header["first_published"]) == ([1], NOW)
 
 
-def test_a_message_with_a_key_is_left_alone(make_app: MakeApp) -> None:
+def test_a_key_that_the_sender_names_is_said_to_be_given(make_app: MakeApp) -> None:
     app = make_app()
 
-    app.send_task("report", headers={HEADER: {"v": 1, "key": "report"}})
+    app.send_task("report", task_id="id-1", headers={HEADER: {"v": 1, "key": "report"}})
 
-    assert published(app) == {"v": 1, "key": "report"}
+    header = published(app)
+    assert (header["key"], header["given"], header["id"]) == ("report", True, "id-1")
+    assert "first_published" not in header  # a given key shows no time
 
 
 def test_a_header_that_is_none_is_left_to_the_worker(
@@ -159,9 +343,12 @@ def test_a_header_that_is_none_is_left_to_the_worker(
 ) -> None:
     app = make_app()
 
-    app.send_task("report", headers={HEADER: "report"})
+    for header in ("report", {"v": 2}, {"v": 1, "kye": "k"}, 5):
+        app.send_task("report", headers={HEADER: header})
+        assert published(app) == header
+    app.send_task("report", headers={"headers": 5})
+    assert published(app)["v"] == 1
 
-    assert published(app) == "report"
     assert caplog.records == []
 
 
@@ -204,7 +391,7 @@ def test_an_app_is_not_kept_alive(make_app: MakeApp) -> None:
     assert gone() is None
 
 
-PLAIN = """
+PROGRAM = """
 from celery import Celery, signals
 from celery_lock import Lock, LockedTask
 app = Celery("plain", broker="memory://")
@@ -212,14 +399,12 @@ app = Celery("plain", broker="memory://")
 def report(kind): ...
 app.finalize()
 print(len(signals.before_task_publish.receivers))
-Lock("report:{bucket:1h}")
-print(len(signals.before_task_publish.receivers))
 """
 
 
-def test_nothing_is_done_at_publication_where_no_bucket_is_declared() -> None:
+def test_one_receiver_is_there_in_a_process_that_has_just_begun() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PLAIN], capture_output=True, text=True, env={**os.environ}
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, env={**os.environ}
     )
 
-    assert (done.stdout.split(), done.stderr) == (["0", "1"], "")
+    assert (done.stdout.split(), done.stderr) == (["1"], "")

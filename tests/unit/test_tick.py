@@ -99,8 +99,11 @@ def test_a_retry_knows_its_tick_and_is_a_publication_of_its_own() -> None:
     assert header.first_published == DUE
 
 
-def test_a_replacement_is_no_tick() -> None:
-    assert read(tick_header("shop", "nightly", DUE), nesting=1) == Header(nesting=1)
+def test_a_replacement_knows_its_tick_and_is_a_publication_of_its_own() -> None:
+    header = read(tick_header("shop", "nightly", DUE), nesting=1)
+
+    assert header.publication is None
+    assert header.context == MessageContext("nightly", AT, DUE)
 
 
 def test_a_message_that_is_sent_again_is_the_same_tick() -> None:

@@ -12,6 +12,7 @@ from celery_lock import Lock, LockConfigurationError, Scope, is_skipped, skip
 from celery_lock.app.locks import locks_of
 from celery_lock.events import Acquired, Conflicted, CopyDropped
 from celery_lock.message import HEADER, tick_header
+from celery_lock.message.delivery import in_queue
 from celery_lock.message.transports import REDIS
 from celery_lock.testing import memory_locks
 
@@ -67,7 +68,7 @@ def test_a_second_copy_of_a_tick_that_has_completed_is_dropped_visibly(
     ended = job.tick(tag="tag-2", id=id)
 
     assert (ended.state, len(job.seen)) == ("IGNORED", 1)
-    assert dropped(job) == ["beat:shop:nightly:2026-11-23T14:00:00+00:00"]
+    assert dropped(job) == [in_queue("beat:shop:nightly:2026-11-23T14:00:00+00:00", "celery")]
 
 
 @pytest.mark.parametrize("id", ["id-1", "id-2"])
