@@ -1171,6 +1171,12 @@ SENDING = (
         (UNIT + "run.py",),
     ),
     Guard(
+        "what we rejected ourselves is no delivery",
+        "_note_our_rejection(self)",
+        "pass",
+        (UNIT + "request.py",),
+    ),
+    Guard(
         "a poisoned message ends in its dead-letter queue",
         "return limit is not None and deliveries > limit",
         "return False",

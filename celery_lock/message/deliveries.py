@@ -13,6 +13,7 @@ from typing import Any
 
 from ..model.clock import Clock, steady
 from .header import Header
+from .parts import parts_of
 
 __all__ = [
     "UNSEEN",
@@ -41,6 +42,8 @@ def deliveries_of(request: Any, header: Header, counted: int) -> int:
     `counted`: what the broker says of the message that it has now. One that came back out of a
     dead-letter queue begins anew, as a plain one does; we send on no trace of an earlier death.
     """
+    parts = parts_of(request)
+    counted = max(0, counted - (0 if parts is None else parts.rejected))
     died = any(
         isinstance(death, Mapping) and death.get("reason") in _BY_THE_BROKER
         for death in request.get("x-death") or ()

@@ -31,8 +31,8 @@ class Parts(NamedTuple):
     """When the message came, by the steady clock of this machine."""
     epoch: int = 0
     """How often the worker had connected by then: see `connection_epoch()`."""
-    deliveries: int = 0
-    """How often the broker had delivered the message before, where it counts that."""
+    rejected: int = 0
+    """How many of the deliveries that the broker counts came of our own rejections."""
     facts: tuple[Any, ...] | None = None
     """What the broker says of that queue: see `Transport.reads`."""
 

@@ -11,6 +11,7 @@ from ..model import Decision, written
 from .delayed import delayed_for
 from .origin import Origin, arguments_in
 from .parts import Parts, give, parts_of
+from .rejections import rejections_of
 from .sqs import GROUP, group_of
 
 __all__ = ["RawMessage", "attach", "came_from", "raw_from", "raw_of"]
@@ -91,6 +92,7 @@ def attach(
         nonce=nonce,
         came=came,
         epoch=epoch,
+        rejected=rejections_of(message.headers, origin.queue),
         facts=facts,
     )
     give(request_dict, message.properties, parts)

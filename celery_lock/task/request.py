@@ -21,9 +21,10 @@ from ..app.locks import AppLocks, locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..errors import LockError
 from ..events import Subject
-from ..message import Header, Parts, new_nonce
+from ..message import Header, Parts, Unsent, new_nonce
 from ..message.origin import origin_of
 from ..message.raw import attach
+from ..message.rejections import note_rejection
 from ..model import Holder
 from ..model.clock import steady
 
@@ -64,6 +65,8 @@ class LockedRequestMixin:
         """Free the key of a dead child, before Celery sends its message to the next one."""
         if isinstance(_unwrapped(exc_info), _DEATHS):
             _free_for_the_dead(self)
+        elif isinstance(getattr(_unwrapped(exc_info), "reason", None), Unsent):
+            _note_our_rejection(self)
         return super().on_failure(exc_info, *args, **options)  # type: ignore[misc]  # a mixin
 
     def revoked(self) -> bool:
@@ -94,6 +97,11 @@ def _bound_lock_of(request: Any) -> BoundLock | None:
 def _unwrapped(exc_info: Any) -> Any:
     error: Any = exc_info.exception
     return error.exc if isinstance(error, ExceptionWithTraceback) else error
+
+
+def _note_our_rejection(request: Any) -> None:
+    parts: Parts = request.request_dict["properties"].parts
+    note_rejection(parts.headers, parts.queue)
 
 
 def _free_for_the_dead(request: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from celery.app.task import Context
 
 from celery_lock import Lock
 from celery_lock.app.locks import locks_of
-from celery_lock.message import HEADER, deliveries
+from celery_lock.message import HEADER, deliveries, take
 from celery_lock.message.deliveries import UNSEEN, complain, deliveries_of
 from celery_lock.message.header import Header
+from celery_lock.message.origin import Origin
+from celery_lock.message.raw import attach
+from celery_lock.message.rejections import note_rejection
 from celery_lock.message.transports import AMQP, REDIS, SQS, Transport
 
 from .engine import Engine, deliver, locked
@@ -60,6 +64,35 @@ def test_what_was_counted_before_it_was_sent_again_is_added() -> None:
 )
 def test_what_came_out_of_a_dead_letter_queue_begins_anew(deaths: Any, count: int) -> None:
     assert deliveries_of(request(**{"x-death": deaths}), Header(deliveries=2), 1) == count
+
+
+def test_what_we_gave_back_ourselves_is_no_delivery() -> None:
+    """It says nothing of the body. What was made of the message later is another message."""
+    ours = {HEADER: {"v": 1, "turns": 1}, "id": "id-1"}
+    headers = {**ours, "x-delivery-count": 3}
+    message = SimpleNamespace(
+        body=b"[]",
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers=headers,
+        properties={},
+        delivery_info={},
+    )
+
+    def counted(**changes: Any) -> int:
+        message.headers, about = {**headers, **changes}, dict(headers)
+        attach(message, about, Origin("fast"), nonce="n", came=0.0, epoch=0)
+        made = Context(about)
+        take(made)
+        return deliveries_of(made, Header(deliveries=1), 3)
+
+    note_rejection(ours, "fast")
+    note_rejection(ours, "fast")
+    note_rejection(ours, "slow")
+
+    assert counted() == 2
+    assert counted(id="id-2") == 4
+    assert counted(**{HEADER: {"v": 1, "turns": 2}}) == 4
 
 
 # -- the limit -------------------------------------------------------------------------------

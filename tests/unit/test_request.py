@@ -9,6 +9,7 @@ import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.app.task import Context
 from celery.concurrency import prefork, solo
+from celery.exceptions import Reject
 
 from celery_lock import Lock, LockError, Scope
 from celery_lock.app import notes
@@ -16,7 +17,8 @@ from celery_lock.app.notes import Noted
 from celery_lock.app.worker import WorkerStep
 from celery_lock.engine import locker
 from celery_lock.events import Released
-from celery_lock.message import Given
+from celery_lock.message import Given, Unsent
+from celery_lock.message.rejections import rejections_of
 from celery_lock.model import Claim, Held, Holder
 from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
@@ -314,3 +316,19 @@ def test_a_first_run_that_is_revoked_frees_nothing(engine: Engine) -> None:
     engine.pending.make_due()
 
     assert holder_of(engine) == THE_CHILDS
+
+
+# -- a message that nobody took --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reason", "count"), [(Unsent("no"), 1), ("its body said so", 0)])
+def test_what_is_rejected_since_nobody_took_it_is_remembered(
+    engine: Engine, reason: Any, count: int
+) -> None:
+    request = a_request(engine)
+    parts = arrived()._replace(headers={"id": f"id-{reason}"}, queue="fast")
+    request.request_dict = {"properties": Given({}, parts)}
+
+    request.on_failure(failed(Reject(reason, requeue=True)))
+
+    assert rejections_of(parts.headers, "fast") == count
