@@ -127,6 +127,7 @@ def test_what_the_default_exchange_refuses_goes_by_the_queues_own(
 
     assert broker.taken == [("work", "quick", None)] * 2
     assert broker.asked == ["", "work", "work"], "what was refused is not asked for a while"
+    assert broker.collected == 1, "the channel that saw the refusal is not used again"
 
 
 @pytest.mark.parametrize(
