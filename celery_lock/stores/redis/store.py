@@ -185,7 +185,10 @@ class RedisStore:
             if end.publication:
                 keys.append(_record(state, end.publication))
             if_met = 1 if end.if_met else 0
-            args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), if_met)
+            if end.heir:
+                args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), if_met)
+            else:  # each run comes by
+                args += (_micro(end.remember), "", 0, if_met)
         answer = self._server.run(RELEASE, keys, args)
         return Release.of(answer % 2 == 1, answer > 1)
 
