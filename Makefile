@@ -23,7 +23,7 @@ BENCH_VENV  := build/bench-venv
 BENCH_RUN   := $(BENCH_VENV)/bin/python
 BENCH_STAMP := $(BENCH_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test pairs lint bench docs faults beats controls clean
+.PHONY: help venv install demo test pairs lint bench docs faults beats beside controls clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
@@ -34,6 +34,7 @@ help:
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
 	@echo 'make beats     three beats under fire for three minutes, with and without a database'
+	@echo 'make beside    every policy beside Sentry, Datadog and others (TOOLS="sentry ddtrace": those)'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
@@ -76,6 +77,10 @@ beats: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.beats --scheduler locked $(ARGS)
 	@$(RUN) -m tests.beats --scheduler database $(ARGS)
+
+beside: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m tests.beside --install $(TOOLS) $(ARGS)
 
 controls: $(STAMP)-test
 	@sh tools/test_services.sh

@@ -1,0 +1,1 @@
+"""Locked tasks beside tools that write into messages: real packages, real workers."""
