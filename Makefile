@@ -23,7 +23,13 @@ BENCH_VENV  := build/bench-venv
 BENCH_RUN   := $(BENCH_VENV)/bin/python
 BENCH_STAMP := $(BENCH_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test pairs lint bench docs faults beats beside controls clean
+# Celery's own tests are run in an environment that has no other library of ours beside it.
+SUITE_VENV  := build/celery-suite-venv
+SUITE_RUN   := $(SUITE_VENV)/bin/python
+SUITE_STAMP := $(SUITE_VENV)/.installed-$(HERE)
+
+.PHONY: help venv install demo test pairs lint bench docs faults beats beside celery-suite controls \
+	clean
 
 help:
 	@echo 'make demo      charge points with and without the lock, on three real workers'
@@ -35,6 +41,7 @@ help:
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
 	@echo 'make beats     three beats under fire for three minutes, with and without a database'
 	@echo 'make beside    every policy beside Sentry, Datadog and others (TOOLS="sentry ddtrace": those)'
+	@echo 'make celery-suite  Celery'"'"'s own tests, plain and all tasks locked (SUBSET=1: a minute of it)'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
@@ -82,6 +89,10 @@ beside: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.beside --install $(TOOLS) $(ARGS)
 
+celery-suite: $(SUITE_STAMP)
+	@sh tools/test_services.sh
+	@$(SUITE_RUN) -m tools.celery_suite $(if $(SUBSET),--subset) $(ARGS)
+
 controls: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) tools/controls.py
@@ -122,4 +133,15 @@ $(BENCH_STAMP): $(BENCH_VENV)/.made pyproject.toml benchmarks/requirements.txt
 	@echo 'installing other libraries, to measure beside, into $(BENCH_VENV) ...'
 	@$(BENCH_RUN) -m pip --quiet --disable-pip-version-check --no-input install \
 		-e '.[redis]' -r benchmarks/requirements.txt
+	@touch $@
+
+$(SUITE_VENV)/.made: tools/make_venv.sh
+	@mkdir -p build
+	@sh tools/make_venv.sh '$(PYTHON)' '$(SUITE_VENV)'
+	@touch $@
+
+$(SUITE_STAMP): $(SUITE_VENV)/.made pyproject.toml tools/celery_suite/requirements.txt
+	@echo 'installing what Celery'"'"'s own tests need into $(SUITE_VENV) ...'
+	@$(SUITE_RUN) -m pip --quiet --disable-pip-version-check --no-input install \
+		-e '.[redis]' -r tools/celery_suite/requirements.txt
 	@touch $@
