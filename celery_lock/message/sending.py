@@ -6,6 +6,7 @@ running task's, recomputes `expiration`, and loses compression, serializer and r
 
 from __future__ import annotations
 
+import copy
 import logging
 import weakref
 from collections.abc import Callable
@@ -175,7 +176,7 @@ class Sender:
         within = self._transport.send_within
         options = {
             "connect_timeout": within,
-            "transport_options": dict(self._transport.options),
+            "transport_options": copy.deepcopy(dict(self._transport.options)),  # boto adds to them
         }
         connection = app.connection_for_read(**options)
         urls = list(connection.alt or ())

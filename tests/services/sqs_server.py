@@ -127,4 +127,4 @@ def has_moto() -> bool:
     """Whether moto's server and kombu's transport for SQS can be imported here."""
     from importlib.util import find_spec
 
-    return all(find_spec(name) for name in ("moto", "flask", "boto3", "pycurl"))
+    return all(find_spec(name) for name in ("moto", "flask", "boto3"))
