@@ -1036,15 +1036,27 @@ MESSAGES = (
     ),
     Guard(
         "a queue of SQS has its own visibility timeout, whatever the options say",
-        "visibility, within = QueueFacts(*facts).visibility, None",
-        "visibility, within = self.visibility, None",
+        "visibility, receives = QueueFacts(*facts)",
+        "visibility, receives = self.visibility, 0",
         (UNIT + "transports.py", UNIT + "sqs.py"),
     ),
     Guard(
         "a queue that says nothing is taken for one that gives messages away soon",
-        "visibility = min(self.visibility, UNREAD)",
-        "visibility = self.visibility",
+        "visibility, receives = min(self.visibility, UNREAD), 0",
+        "visibility, receives = self.visibility, 0",
         (UNIT + "transports.py", UNIT + "sqs.py"),
+    ),
+    Guard(
+        "a completion is recorded while nobody knows how soon a copy comes",
+        "if transport.redelivered(request) or transport.is_guess:",
+        "if transport.redelivered(request):",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "the first receive of a message is no redelivery that a redrive policy counts",
+        "limit = receives - 1 if receives else None",
+        "limit = receives if receives else None",
+        (UNIT + "transports.py",),
     ),
     Guard(
         "no message waits for what SQS says of its queue",

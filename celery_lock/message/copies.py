@@ -66,7 +66,7 @@ def is_recorded(
     """
     if sent_on or (acks_late and transport.records_late) or header.beat is not None:
         return True
-    if transport.redelivered(request):
+    if transport.redelivered(request) or transport.is_guess:
         return True
     parts = parts_of(request)
     if parts is None or parts.came is None:  # a request that is not of our class

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ __all__ = [
     "client_limits",
     "group_of",
     "in_sqs",
+    "limit_after",
     "message_id",
     "received_before",
     "redeliveries",
@@ -48,6 +49,15 @@ def redeliveries(request: Any) -> int:
 def received_before(request: Any) -> bool:
     """Tell whether a message was handed out before; kombu never flags it as redelivered."""
     return redeliveries(request) > 0
+
+
+def limit_after(receives: int) -> Callable[[Mapping[str, Any]], int | None]:
+    """Return what tells the limit of a queue that hands a message out so often; 0: for ever.
+
+    The first receive is no redelivery yet.
+    """
+    limit = receives - 1 if receives else None
+    return lambda arguments: limit
 
 
 def group_of(properties: Mapping[str, Any]) -> str | None:

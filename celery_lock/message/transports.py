@@ -16,6 +16,7 @@ from .sqs import (
     MADE_BY_KOMBU,
     client_limits,
     in_sqs,
+    limit_after,
     message_id,
     received_before,
     redeliveries,
@@ -110,13 +111,15 @@ class Transport:
 
     def for_queue(self, facts: tuple[Any, ...] | None) -> Transport:
         """Return the row of one queue, of which the broker says this; `None`: nothing yet."""
+        within: float | None = None
         if facts is None:
-            visibility = min(self.visibility, UNREAD)
-            within: float | None = max(self.visibility, Transport.visibility)
+            visibility, receives = min(self.visibility, UNREAD), 0
+            within = max(self.visibility, Transport.visibility)
         else:
-            visibility, within = QueueFacts(*facts).visibility, None
+            visibility, receives = QueueFacts(*facts)
         return replace(
             self,
+            limit=limit_after(receives),
             visibility=visibility,
             comes_back_within=within,
             longest_pause=min(visibility / 4, Transport.longest_pause),
@@ -125,6 +128,11 @@ class Transport:
     def pause_in(self, queue: str | None, arguments: Mapping[str, Any]) -> Pause:
         """Return how a message waits that goes back to the queue declared with these arguments."""
         return self.pauses(Pause(self.longest_pause), queue, arguments)
+
+    @property
+    def is_guess(self) -> bool:
+        """How soon a message goes to another worker is not known: it may be at once."""
+        return self.comes_back_within is not None
 
     @property
     def copies_within(self) -> float:

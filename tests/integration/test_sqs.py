@@ -84,7 +84,7 @@ def test_waiting_messages_lie_in_the_queue_and_hold_no_plain_task_up(setup: Setu
 
     assert [one.get(timeout=20) for one in waiting] == ["ran"] * 14
     assert len(setup.history.lines("start", "a")) == 14
-    again = [one for one in setup.sent("a") if HEADER in one["headers"]]
+    again = [one for one in setup.sent("a") if one["headers"].get(HEADER, {}).get("attempt")]
     assert {one.get("DelaySeconds") for one in again} == {1}
     assert {one["headers"]["eta"] for one in again} == {None}
     assert max(len(one["headers"][HEADER]["publication"]) for one in again) <= 63
@@ -158,3 +158,52 @@ def test_a_server_that_hangs_keeps_nobody_for_longer_than_a_step_of_sending_may_
                 sender.send(message, Header(), delay=0)
             assert time.monotonic() - began < 5.0
             server.resume()
+
+
+# -- copies ----------------------------------------------------------------------------------
+
+
+def test_what_lay_prefetched_past_the_visibility_timeout_runs_once(
+    sqs_server: SqsServer,
+    redis_url: str,
+    worker_factory: WorkerFactory,
+    tmp_path: Path,
+) -> None:
+    """Of a queue that was made by hand: kombu's option says an hour, and does not count."""
+    sqs_server.empty()
+    queues = {
+        "own": {"url": sqs_server.create("made-by-hand", VisibilityTimeout=2)},
+        "own.fifo": {"url": sqs_server.create("own.fifo", VisibilityTimeout=2, FifoQueue="true")},
+    }
+    options = SqsServer.options(visibility_timeout=3600, predefined_queues=queues)
+    history = History(tmp_path / "history")
+    urls = {"broker": sqs_server.url, "backend": redis_url}
+    env = {sqs_app.OPTIONS: json.dumps(options), **history.env}
+    app = sqs_app.make_app(options, broker_url=urls["broker"], result_backend=urls["backend"])
+    with sending(app):
+        jobs = [f"{acks}-{queue}-{n}" for acks in ACKS for queue in queues for n in range(3)]
+        for job in jobs:
+            acks, queue, n = job.split("-")
+            group = {"MessageGroupId": n} if queue.endswith(".fifo") else {}
+            app.tasks[f"sqs.{acks}"].apply_async([job, 0.6], queue=queue, **group)
+        workers = [
+            worker_factory(APP, queues=list(queues), concurrency=1, env=env, ready=False, **urls)
+            for _ in range(2)
+        ]
+        for worker in workers:
+            worker.wait_ready()
+
+        for job in jobs:
+            history.wait("end", job)
+        for queue in queues.values():
+            wait_for(lambda url=queue["url"]: _is_empty(sqs_server, url), "no copy left")
+
+    assert {job: len(history.lines("start", job)) for job in jobs} == dict.fromkeys(jobs, 1)
+    received = sum(worker.logs().count("] received") for worker in workers)
+    assert received > len(jobs), "nothing came twice"
+
+
+def _is_empty(server: SqsServer, url: str) -> bool:
+    counts = server.attributes(url)
+    names = ("", "NotVisible", "Delayed")
+    return all(counts[f"ApproximateNumberOfMessages{name}"] == "0" for name in names)

@@ -479,6 +479,11 @@ def test_a_message_leaves_one_that_lay_here_for_half_its_visibility_timeout(opti
     assert records(Task(**options), ago=HOUR / 2 + 60)
 
 
+def test_a_message_leaves_one_where_nobody_knows_yet_how_soon_a_copy_comes() -> None:
+    """SQS has not said yet what the visibility timeout of the queue is."""
+    assert records(Task(transport=SQS), ago=1)
+
+
 @pytest.mark.parametrize("options", [{}, LATE], ids=["early", "late"])
 def test_a_message_leaves_one_whose_worker_has_connected_anew(
     options: Any, monkeypatch: pytest.MonkeyPatch
@@ -536,6 +541,7 @@ def lives(task: Task, seconds: float, **request: Any) -> None:
     [
         (REDIS, HOUR + KEEPS),
         (AMQP, KEEPS),
+        (SQS, HOUR + KEEPS),
         (VIRTUAL, HOUR + KEEPS),
         (UNKNOWN, HOUR + KEEPS),
     ],

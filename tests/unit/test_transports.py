@@ -237,6 +237,16 @@ def test_a_queue_that_does_not_say_it_is_taken_for_a_short_one_and_remembered_fo
     assert found.comes_back_within == within
 
 
+@pytest.mark.parametrize(
+    ("facts", "limit"),
+    [(None, None), (QueueFacts(30.0), None), (QueueFacts(30.0, 1), 0), (QueueFacts(30.0, 3), 2)],
+)
+def test_a_redrive_policy_is_a_limit_of_receives_and_the_first_is_no_redelivery(
+    facts: Any, limit: Any
+) -> None:
+    assert transport("sqs://").for_queue(facts).limit({}) == limit
+
+
 @pytest.mark.parametrize("way", [way for way in ROWS if way != "sqs://"], ids=str)
 def test_no_other_broker_is_asked_about_a_queue(way: Any) -> None:
     assert transport(way).reads is None
