@@ -56,11 +56,15 @@ class UnsupportedFeature(LockConfigurationError):
 class LockConflict(LockError):
     """The key is taken, and the policy was `fail()`."""
 
-    def __init__(self, key: str, holder: str | None = None) -> None:
-        """`key` is what was asked for, `holder` who has it (`None`: not known any more)."""
-        super().__init__(key, holder)
+    def __init__(
+        self, key: str, holder: str | None = None, expires_in: float | None = None
+    ) -> None:
+        """`key` is what was asked for, `holder` who has it, `expires_in` the seconds after which
+        the key is free if its lease is not renewed (`None`: not known, or not any more)."""
+        super().__init__(key, holder, *(() if expires_in is None else (expires_in,)))
         self.key = key
         self.holder = holder
+        self.expires_in = expires_in
 
     def __str__(self) -> str:
         return f"lock {self.key!r} is held by {self.holder or 'somebody who has left since'}"

@@ -1237,9 +1237,27 @@ TASKS = (
         (UNIT + "body.py",),
     ),
     Guard(
+        "what nobody knows to fail is not called without a key",
+        "if is_refused(self, args, kwargs):",
+        "if True:",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "a key is lent to what replaces a task, and to nothing else",
+        "(here for here in _around() if here._lends and here._delivery.key == key), None",
+        "(here for here in _around() if here._delivery.key == key), None",
+        (UNIT + "as_plain.py", UNIT + "task.py"),
+    ),
+    Guard(
+        "a lock for all tasks is none of Celery's own",
+        'if name.startswith("celery.") and isinstance(given, Lock):',
+        "if False:",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
         "whoever stands in the place of Celery's __call__ is called",
-        'if getattr(call, "__globals__", {}).get("__name__") not in _CELERYS_CALL:',
-        "if call.__module__ not in _CELERYS_CALL:",
+        'place = getattr(call, "__globals__", {}).get("__name__")',
+        "place = call.__module__",
         (UNIT + "body.py",),
     ),
     Guard(

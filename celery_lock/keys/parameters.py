@@ -10,9 +10,22 @@ from ..errors import LockConfigurationError, LockError
 from .json_form import json_form
 from .pydantic_models import Model
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "WrongArguments"]
 
 _BY_NAME_ONLY = 1 << 30  # the position of a parameter that has none
+
+
+class WrongArguments(LockError):
+    """A call has arguments that its task does not take, so there is no key for it."""
+
+    def __init__(self, said: str, error: Exception) -> None:
+        """`error` is what a call of the task raises."""
+        super().__init__(said, error)
+        self.said = said
+        self.error = error
+
+    def __str__(self) -> str:
+        return self.said
 
 
 class Parameters:
@@ -70,8 +83,8 @@ class Parameters:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter's value by name, defaults filled in.
 
-        `*args` is a tuple and `**kwargs` a dict under their own names. Raises `LockError` where
-        a call with these arguments would be a `TypeError`.
+        `*args` is a tuple and `**kwargs` a dict under their own names. Raises `WrongArguments`
+        where a call with these arguments would be a `TypeError`.
         """
         # This is `signature.bind` for the everyday call, at a fifth of its cost. Whatever is
         # not everyday is left to `signature.bind`, and so is finding the words for a mistake.
@@ -95,9 +108,10 @@ class Parameters:
         try:
             found = self.signature.bind(*args, **kwargs)
         except TypeError as exc:
-            raise LockError(
+            raise WrongArguments(
                 f"task {self.task!r} cannot be called with these arguments: {exc}; "
-                f"it takes {self.signature}"
+                f"it takes {self.signature}",
+                exc,
             ) from exc
         found.apply_defaults()
         return dict(found.arguments)
@@ -131,9 +145,10 @@ class Parameters:
         except Exception as exc:
             if model is None:
                 return value
-            raise LockError(
+            raise WrongArguments(
                 f"task {self.task!r}: its argument {name!r} is no valid {model.name}, "
-                "so the key function cannot be asked"
+                "so the key function cannot be asked",
+                exc,
             ) from exc
 
     def _refuse(self, shown: str, value: Any, exc: Exception) -> NoReturn:

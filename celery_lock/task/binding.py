@@ -18,8 +18,9 @@ from ..errors import LockConfigurationError
 from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import requeue
+from .fitting import is_ours
 
-__all__ = ["LONG_WAIT", "bind", "declared_lock", "name_of", "warn_if_hidden"]
+__all__ = ["LONG_WAIT", "bind", "declared_lock", "is_refused", "name_of", "warn_if_hidden"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
@@ -55,6 +56,8 @@ def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock
     (`task_cls`, which builtin and other people's tasks have too) is not.
     """
     given = cls.lock
+    if name.startswith("celery.") and isinstance(given, Lock):
+        given = _given_by_name(cls, name)
     if isinstance(given, Lock):
         owner = next(klass for klass in cls.__mro__ if "lock" in vars(klass))
         if owner in default.__mro__:
@@ -70,6 +73,41 @@ def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock
     if given is None or not _names_its_base(cls, locked_task, default):
         return None
     return Lock()
+
+
+def _given_by_name(cls: Any, name: str) -> Lock | None:
+    """Return the lock of one of Celery's own tasks, which `"*"` of `task_annotations` means as
+    little as it means `celery.*` elsewhere: one that keeps others out could hold up a chord."""
+    for annotation in cls.app.annotations:
+        by_name = getattr(annotation, "annotate", lambda _: None)(_Named(name)) or {}
+        if isinstance(by_name.get("lock"), Lock):
+            lock: Lock = by_name["lock"]
+            return lock
+    return None
+
+
+class _Named:
+    """A task, as far as an annotation asks it: a class-based one may have no name yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def is_refused(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of the body raises `TypeError` for sure, before its first line.
+
+    A decorator may take what the function in it does not, and give that more than it got: then
+    nobody knows.
+    """
+    run = inspect.getattr_static(type(task), "run")
+    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    body = inspect.unwrap(function, stop=lambda each: not (is_celerys(each) or is_ours(each)))
+    own = () if isinstance(run, staticmethod) else (task,)
+    try:
+        inspect.signature(body, follow_wrapped=False).bind(*own, *args, **kwargs)
+    except TypeError:
+        return True
+    return False
 
 
 def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:

@@ -10,7 +10,7 @@ from celery._state import get_current_task
 
 from .holding import Holding
 
-__all__ = ["keep_users_request", "let_interrupt", "offer_on_commit"]
+__all__ = ["is_ours", "keep_users_request", "let_interrupt", "offer_on_commit"]
 
 
 def let_interrupt(cls: Any, app: Any, name: str) -> None:
@@ -30,7 +30,7 @@ def let_interrupt(cls: Any, app: Any, name: str) -> None:
 
 
 def _interruptible(body: Any) -> Any:
-    if getattr(body, "_celery_lock", False):  # Celery binds some tasks twice
+    if is_ours(body):  # Celery binds some tasks twice
         return body
 
     @wraps(body)
@@ -41,6 +41,11 @@ def _interruptible(body: Any) -> Any:
 
     run._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
     return run
+
+
+def is_ours(body: Any) -> bool:
+    """Whether a body is a wrapper of ours, which hands on all arguments."""
+    return bool(getattr(body, "_celery_lock", False))
 
 
 def offer_on_commit(cls: Any, app: Any) -> None:

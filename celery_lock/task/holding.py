@@ -6,7 +6,8 @@ give back each of them here, in sorted order, so that no two tasks wait for each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -30,19 +31,28 @@ it. The holding has both for as long as it is here, so a number is nobody else's
 hangs on the request: a body may look at that, copy it, log it, pickle it."""
 
 
+def _around() -> list[Holding]:
+    """The holdings of the bodies around this place, in this thread."""
+    requests = [request for task in _task_stack.stack for request in task.request_stack.stack]
+    return [here for request in requests if (here := Holding.of(request)) is not None]
+
+
 class Holding:
     """What one delivery has of its key."""
 
     __slots__ = (
         "_ask",
+        "_borrowed",
         "_claims",
         "_delivery",
         "_grant",
         "_holder",
         "_info",
         "_interrupt",
+        "_lends",
         "_locker",
         "_locks",
+        "_noted",
         "_without",
     )
 
@@ -56,7 +66,10 @@ class Holding:
         self._without = ""
         self._holder = ""
         self._claims = 0
+        self._noted: str | None = None
         self._info: Any = None
+        self._lends = False
+        self._borrowed: Holding | None = None
 
     @classmethod
     def of(cls, request: Any) -> Holding | None:
@@ -68,19 +81,39 @@ class Holding:
     @staticmethod
     def is_around(held: Held) -> bool:
         """A body around this one, in this thread, has the key: it cannot end while we wait."""
-        requests = [request for task in _task_stack.stack for request in task.request_stack.stack]
-        around = [here._grant for request in requests if (here := Holding.of(request)) is not None]
-        return any(grant is not None and grant.lease.holder == held.holder for grant in around)
+        grants = [here._grant for here in _around()]
+        return any(grant is not None and grant.lease.holder == held.holder for grant in grants)
 
     @property
     def lease(self) -> Lease:
         """The lease. Raises `LockError` when the body runs without one."""
+        if self._borrowed is not None:
+            return self._borrowed.lease
         if self._grant is None:
             raise LockError(
                 f"task {self._delivery.task.name} runs without its lock {self._delivery.key!r}:"
                 f" on_store_error is 'run', and {self._without}"
             )
         return self._grant.lease
+
+    # -- lending it --------------------------------------------------------------------------
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """What runs eagerly within may have the same key: the body around only waits for it."""
+        self._lends = True
+        try:
+            yield
+        finally:
+            self._lends = False
+
+    def borrow(self) -> bool:
+        """Run within the lease of a body around this one, if that lends its key, and it is ours."""
+        key = self._delivery.key
+        self._borrowed = next(
+            (here for here in _around() if here._lends and here._delivery.key == key), None
+        )
+        return self._borrowed is not None
 
     # -- getting it --------------------------------------------------------------------------
 
@@ -93,7 +126,9 @@ class Holding:
         delivery, bound = self._delivery, self._delivery.bound
         if not self._claims:
             self._holder = holder_of(delivery.request)
-            notes.note(delivery.task.name, self._holder, delivery.key, delivery.publication)
+        if publication != self._noted:
+            notes.note(delivery.task.name, self._holder, delivery.key, publication)
+            self._noted = publication
         self._claims += 1
         claim = Claim(
             key=delivery.key,

@@ -17,9 +17,10 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..backoff import exponential
 from ..errors import LockError
+from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
-from .binding import bind, declared_lock, name_of, warn_if_hidden
+from .binding import bind, declared_lock, is_refused, name_of, warn_if_hidden
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending
@@ -35,7 +36,7 @@ _R = TypeVar("_R", covariant=True)
 
 _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>"})()
 
-_CELERYS_CALL = {"celery.app.task", "celery.app.trace"}
+_ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 """Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
 stamping.begin()
@@ -106,7 +107,14 @@ class LockedTask(_Task[_P, _R]):
         run: Run | None = None
         try:
             take(request)
-            run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
+            try:
+                run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
+            except WrongArguments as wrong:
+                error = wrong.error
+            if run is None:  # not within the handler: the error's history is its own
+                if is_refused(self, args, kwargs):
+                    return self._body(request, super().__call__)(*args, **kwargs)
+                raise error
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
@@ -138,14 +146,30 @@ class LockedTask(_Task[_P, _R]):
     def _body(self, request: Any, call: Any) -> Any:
         """Return what runs the body: `call`, unless that is Celery's own.
 
-        Celery's `__call__` makes a request for a call that has none. Here the trace has made one,
-        and does not call a plain task through Celery's `__call__` either.
+        Celery's `__call__` makes a request for a call that has none. Here the trace has made one.
+        What is seen of the request in the body is what a plain task's shows there.
         """
         # not by its module, which whoever wraps it copies
-        if getattr(call, "__globals__", {}).get("__name__") not in _CELERYS_CALL:
-            return call
-        request._protected = 1  # as a worker does: the body's call of its own task gets a request
-        return self.run
+        place = getattr(call, "__globals__", {}).get("__name__")
+        if place == _IN_A_WORKER:
+            if request._protected or len(self.request_stack) != 1:
+                return call  # an eager call of its own task in a body
+            request._protected = 1  # so that the body's call of its own task gets a request
+            return self.run
+        return self.run if place == _ANYWHERE else call
+
+    def on_replace(self, sig: Any) -> Any:
+        """Let what takes the task's place in eager mode run within its lease.
+
+        A worker publishes that, and it runs when the lease is given back. Here it runs within this
+        body, which cannot give it back before.
+        """
+        request = self.request
+        holding = Holding.of(request) if request.is_eager else None
+        if holding is None:
+            return super().on_replace(sig)
+        with holding.lent():
+            return super().on_replace(sig)
 
     def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.

@@ -89,6 +89,8 @@ class Run:
         if self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
         try:
+            if self.delivery.is_eager and self._holding.borrow():
+                return self._enter()
             publication, copy_since = self.delivery.publication, self.delivery.copy_since
             held = self._holding.take(publication=publication, copy_since=copy_since)
             if held is not None and self.delivery.is_own_earlier_run(held):
@@ -130,9 +132,9 @@ class Run:
                 return self._resend(pause, f"held by {conflict.holder.task_id}")
             if not isinstance(decision, wait):
                 error = LockWaitTimeout if resolution.waited_out else LockConflict
-                raise error(conflict.key, conflict.holder.task_id)
+                raise error(conflict.key, conflict.holder.task_id, conflict.expires_in)
             if self.delivery.is_eager and Holding.is_around(held):  # it would wait for itself
-                raise LockConflict(conflict.key, conflict.holder.task_id)
+                raise LockConflict(conflict.key, conflict.holder.task_id, conflict.expires_in)
             got = self._holding.wait(decision.blocks)
             if got is None or got.done or self.delivery.waits_its_turn(got):
                 return self._about(got)
