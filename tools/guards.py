@@ -1183,6 +1183,12 @@ SENDING = (
         (UNIT + "run.py",),
     ),
     Guard(
+        "a message whose queue is gone is not left to a broker that lost it",
+        "self.is_only_copy |= isinstance(error, Homeless)",
+        "pass",
+        (UNIT + "run.py",),
+    ),
+    Guard(
         "what we rejected ourselves is no delivery",
         "_note_our_rejection(self)",
         "pass",
@@ -1202,8 +1208,8 @@ SENDING = (
     ),
     Guard(
         "what is acknowledged late spends no delivery for each refused send",
-        "if self.acks_late and (stopping or run.has_stayed):",
-        "if self.acks_late:",
+        "if not run.is_only_copy and (stopping or run.has_stayed):",
+        "if not run.is_only_copy:",
         (UNIT + "run.py",),
     ),
 )

@@ -14,7 +14,7 @@ from .naming import named, new_publication, nonce_for
 from .packing import pack, unpack
 from .parts import Given, Parts, give, leave, parts_of, take
 from .raw import raw_of
-from .sending import Sender, Unsent
+from .sending import Homeless, Sender, Unsent
 from .tick import tick_header
 from .transports import NO_BROKER, Transport, transport_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "NO_BROKER",
     "Given",
     "Header",
+    "Homeless",
     "Parts",
     "Sender",
     "Transport",

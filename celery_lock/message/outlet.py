@@ -29,6 +29,8 @@ class Outlet:
     ) -> None:
         self.lock = threading.Lock()
         """Held while a message is sent."""
+        self.found_no_queue = False
+        """The message that is sent now has met that its queue was gone."""
         self._connect = connect
         self._clock = clock
         self._producer: Any = None

@@ -28,13 +28,17 @@ from .raw import RawMessage
 from .transports import Transport, transport_of
 from .ways import Way, can_declare, ways
 
-__all__ = ["Sender", "Unsent"]
+__all__ = ["Homeless", "Sender", "Unsent"]
 
 logger = logging.getLogger("celery_lock")
 
 
 class Unsent(LockError):
     """The broker did not take the message: it is still the only copy."""
+
+
+class Homeless(Unsent):
+    """Its queue was gone, and with that what the broker had of it, acknowledged late or not."""
 
 
 class Sender:
@@ -68,11 +72,13 @@ class Sender:
             )
         outlet = self._outlet(raw.broker)
         with outlet.lock:
+            outlet.found_no_queue = False
             try:
                 self._go(outlet, raw, header, delay)
             except self._transport.not_sent as exc:
                 outlet.drop()
-                raise Unsent(f"the broker did not take the message: {exc}") from exc
+                kind = Homeless if outlet.found_no_queue else Unsent
+                raise kind(f"the broker did not take the message: {exc}") from exc
             except BaseException:  # a time limit: the connection is in the middle of a call
                 outlet.drop()
                 raise
@@ -124,6 +130,7 @@ class Sender:
             return outlet.publish(way.outgoing, body, **options)
 
         returned = self._with_fresh_connection(outlet, once)
+        outlet.found_no_queue |= returned is not None and not way.is_delayed
         if returned is None or not way.declares or not can_declare(entity):
             return returned
         outlet.drop()  # the channel is the broker's to close

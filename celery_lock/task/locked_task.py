@@ -177,14 +177,14 @@ class LockedTask(_Task[_P, _R]):
         A message that cannot be sent is the only copy. It stays in this process, and the claim and
         the sending are tried in turn, until the store or the broker answers. If it is acknowledged
         late, it still lies with the broker, and is left to it in the end: not at once, since each
-        rejection spends a delivery where these are limited. If it was acknowledged early, it lies
-        nowhere else.
+        rejection spends a delivery where these are limited. If it was acknowledged early, or its
+        queue was gone, it lies nowhere else.
         """
         try:
             run.send(step)
         except Unsent as error:
             stopping = worker.stopping()
-            if self.acks_late and (stopping or run.has_stayed):
+            if not run.is_only_copy and (stopping or run.has_stayed):
                 raise Reject(error, requeue=True) from error
             if stopping:
                 raise LockError(

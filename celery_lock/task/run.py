@@ -13,7 +13,7 @@ from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import LockConflict, LockWaitTimeout, StoreError
 from ..events import CopyDropped, Fact
-from ..message import Unsent, raw_of
+from ..message import Homeless, Unsent, raw_of
 from ..model import Completion, End, Held, Met
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
@@ -61,6 +61,7 @@ class Run:
         "_locks",
         "_stays_until",
         "delivery",
+        "is_only_copy",
         "unsent",
     )
 
@@ -70,6 +71,8 @@ class Run:
         """How often sending the message has been tried."""
         self._locks = locks
         self._holding = Holding(delivery, locks)
+        self.is_only_copy = not delivery.task.acks_late
+        """The broker does not have the message any more: it is this process's alone."""
         self._is_counted = False
         self._stays_until: float | None = None
         self._is_entered = False
@@ -182,6 +185,7 @@ class Run:
         try:
             self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
         except Unsent as error:
+            self.is_only_copy |= isinstance(error, Homeless)
             if self.unsent == 1:
                 subject = self.delivery.subject
                 logger.warning(

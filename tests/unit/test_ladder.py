@@ -11,7 +11,7 @@ from amqp.exceptions import AccessRefused, MessageNacked, NoConsumers, NotFound
 from celery import Celery
 from kombu import Exchange, Queue
 
-from celery_lock.message import Header, Sender, Unsent
+from celery_lock.message import Header, Homeless, Sender, Unsent
 from celery_lock.message.raw import RawMessage
 
 OWN = Queue("fast", Exchange("work", "direct"), routing_key="quick")
@@ -107,7 +107,7 @@ def test_what_no_queue_takes_and_cannot_be_declared_is_not_sent(
 ) -> None:
     broker = Broker(lacks=True)
 
-    with pytest.raises(Unsent, match="no route"):
+    with pytest.raises(Homeless, match="no route"):
         sender(app, broker, monkeypatch).send(raw(entity), Header(), delay=0)
 
     assert (broker.taken, broker.collected) == ([], 1)

@@ -25,7 +25,7 @@ from celery_lock import (
 )
 from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released, StoreFailed
-from celery_lock.message import HEADER, Unsent
+from celery_lock.message import HEADER, Homeless, Unsent
 from celery_lock.message.delivery import in_queue
 from celery_lock.model import Claim, Held, Holder
 from celery_lock.task.run import EARLIER_RUN, Run
@@ -625,6 +625,7 @@ class Broker:
 
     def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
         self.times, self.stopping = times, False
+        self.error: BaseException = Unsent("the broker is down")
         self.pauses: list[float] = []
         engine.unsent = self.refuse
         monkeypatch.setattr(Run, "pause", lambda run, seconds: self.pause(seconds))
@@ -633,7 +634,7 @@ class Broker:
 
     def refuse(self) -> BaseException | None:
         self.times -= 1
-        return Unsent("the broker is down") if self.times >= 0 else None
+        return self.error if self.times >= 0 else None
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -719,6 +720,25 @@ def test_a_stop_leaves_what_is_acknowledged_late_to_the_broker(
     ended = charge.deliver()
 
     assert (ended.state, ended.result.requeue, len(broker.pauses)) == ("REJECTED", True, 3)
+
+
+def test_what_has_lost_its_queue_lies_nowhere_else_though_it_is_acknowledged_late(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge = Charge(engine, acks_late=True)
+    engine.hold()
+    broker = Broker(engine, monkeypatch, times=100)
+    broker.error = Homeless("no queue took it")
+
+    def stop_later() -> None:
+        broker.error, broker.stopping = Unsent("refused"), len(broker.pauses) == 3
+
+    broker.at_pause = stop_later
+
+    ended = charge.deliver()
+
+    assert (ended.state, len(broker.pauses)) == ("FAILURE", 3)
+    assert "the task has not run" in str(ended.result)
 
 
 @pytest.mark.parametrize(
