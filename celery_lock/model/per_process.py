@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
+import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-__all__ = ["PerProcess"]
+__all__ = ["PerProcess", "look_for_fork"]
 
 T = TypeVar("T")
 
+_WIPE_ON_FORK = 18
+"""MADV_WIPEONFORK of Linux 4.14, which Python has no name for."""
+
+
+def _wiped_by_a_fork() -> mmap.mmap | bytearray:
+    """Return a byte that is 1, and 0 in a child, however that was forked.
+
+    To read it takes no call to the system, as os.getpid() does. Where there is no such memory it
+    is 1 for ever, and a fork is noticed only if Python is told of it.
+    """
+    byte: mmap.mmap | bytearray = bytearray(1)
+    if sys.platform == "linux":
+        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with suppress(OSError):
+            page.madvise(_WIPE_ON_FORK)
+            byte = page
+    byte[0] = 1
+    return byte
+
+
+_not_forked = _wiped_by_a_fork()
+
 _all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
+_locks: dict[int, threading.Lock] = {}
 _parents: list[object] = []
 """Values of the processes before this one: not used, and not collected either."""
 
@@ -35,6 +62,7 @@ class PerProcess(Generic[T]):
     Safe in threads: where several ask at once `make` may run in each of them, and all get the
     value of one. So `make` only makes, and what it has made begins nothing before its first use.
     A system that forks tells Python of it; one that does not has one process for each of these.
+    A server that forks in C, as uWSGI does, tells nobody: see `look_for_fork`.
     """
 
     value: T
@@ -58,11 +86,26 @@ class PerProcess(Generic[T]):
         return value
 
 
+def look_for_fork() -> None:
+    """Begin anew where this process was forked and Python has not been told of it.
+
+    Called by who is about to use a connection; all values of the process are dropped then, those
+    that hold threads too.
+    """
+    if _not_forked[0]:
+        return
+    # a lock by the number of the process: no thread of its parent can have left it held
+    with _locks.setdefault(os.getpid(), threading.Lock()):
+        if not _not_forked[0]:
+            _begin_anew()
+
+
 def _begin_anew() -> None:
     for each in list(_all):
         value = each.drop()
         if value is not None:
             _parents.append(value)
+    _not_forked[0] = 1  # not before: who finds it so uses what is there
 
 
 if hasattr(os, "register_at_fork"):  # Windows has neither this nor forks

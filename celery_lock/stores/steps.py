@@ -23,6 +23,7 @@ from ..model import (
     Release,
 )
 from ..model.durations import checked
+from ..model.per_process import look_for_fork
 from . import entries, tombstones, transitions
 from .key_state import Interval, KeyState, micro, taken_until
 from .stepped_records import SteppedRecords
@@ -78,6 +79,7 @@ class SteppedStore(SteppedRecords):
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
+        look_for_fork()  # before a subclass looks for its connection
         names = [self._names.state(claim.key)]
         if claim.copy_since is not None:
             names.append(self._names.tombstone(claim.key, claim.publication))

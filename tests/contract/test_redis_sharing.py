@@ -133,7 +133,7 @@ def test_the_watchers_of_one_key_block_one_connection(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_uses_nothing_of_its_parents(redis_url: str) -> None:
-    assert len(run("forks.py", redis_url).splitlines()) == 4
+    assert len(run("forks.py", redis_url).splitlines()) == 5
 
 
 def test_two_hundred_greenlets_share_ten_connections(redis_url: str) -> None:

@@ -4,10 +4,14 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from ctypes import PyDLL
 from time import monotonic
 
-from celery_lock.model import Lease
+from celery_lock.engine.locker import Ask, Grant, Locker
+from celery_lock.events import Subject
+from celery_lock.model import Completion, Lease
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link.connection import Connection
 from celery_lock.stores.redis.link.deadline_socket import ConnectionLost
@@ -116,11 +120,55 @@ def a_memory_store_that_was_locked_at_the_fork_hangs_no_child() -> None:
     assert store.peek("fork:memory") is None
 
 
+def a_child_that_was_forked_in_c_begins_anew() -> None:
+    """As those of uWSGI: Python is not told of the fork.
+
+    The parent has no threads: one that waits for the interpreter at that moment may hang a child
+    for ever, and nobody can help it.
+    """
+    if sys.platform != "linux":
+        return
+    store = RedisStore(url)
+    locker = Locker(store, threads=False)
+    grant = locker.claim(ask())
+    assert isinstance(grant, Grant)
+    mine = identity(store)
+    locker.completions.add(Completion("fork:c", "p1", 30.0), SUBJECT)
+
+    def child() -> None:
+        assert isinstance(locker.claim(ask()), Grant)
+        assert identity(store) != mine
+        assert (len(locker.keeper), len(locker.completions)) == (1, 0)
+
+    number = PyDLL(None).fork()
+    if number == 0:
+        status = 1
+        try:
+            signal.alarm(10)
+            child()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(number, 0)[1] == 0
+
+    assert identity(store) == mine
+    locker.release(grant)
+
+
+def ask() -> Ask:
+    return Ask(claim_of(), SUBJECT)
+
+
+SUBJECT = Subject("t", "id", "k")
+
 for test in (
     the_child_has_connections_of_its_own,
     a_pool_that_was_locked_at_the_fork_hangs_no_child,
     a_reply_that_is_due_to_the_parent_is_not_read_by_the_child,
     a_memory_store_that_was_locked_at_the_fork_hangs_no_child,
+    a_child_that_was_forked_in_c_begins_anew,
 ):
     test()
     print(test.__name__)

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from ....errors import StoreError
-from ....model.per_process import PerProcess
+from ....model.per_process import PerProcess, look_for_fork
 from .address import Address
 from .connection import Connection
 from .discovery import Directory
@@ -50,8 +50,7 @@ class Server:
         """Run a script with these keys and arguments, and return its answer."""
         seconds = self.deadline if within is None else self._seconds(within)
         ends = monotonic() + seconds
-        pool = self._own.value[0]
-        connection = self._take(pool, ends, seconds)
+        pool, connection = self._take(ends, seconds)
         try:
             try:
                 return connection.exchange(script.call(keys, args), ends)
@@ -75,8 +74,7 @@ class Server:
             return []
         seconds = self._seconds(within)
         ends = monotonic() + seconds
-        pool, _ = self._own.value
-        connection = self._take(pool, ends, seconds)
+        pool, connection = self._take(ends, seconds)
         try:
             commands = [script.call(keys, args) for script, keys, args in calls]
             outcomes = connection.exchange_each(commands, ends)
@@ -129,8 +127,7 @@ class Server:
 
     def _exchange(self, packed: bytes, seconds: float) -> Reply:
         ends = monotonic() + seconds
-        pool, _ = self._own.value
-        connection = self._take(pool, ends, seconds)
+        pool, connection = self._take(ends, seconds)
         try:
             return connection.exchange(packed, ends)
         except FAILURES as error:
@@ -138,9 +135,11 @@ class Server:
         finally:
             pool.give(connection)
 
-    def _take(self, pool: Pool, ends: float, seconds: float) -> Connection:
+    def _take(self, ends: float, seconds: float) -> tuple[Pool, Connection]:
+        look_for_fork()
+        pool = self._own.value[0]
         try:
-            return pool.take(ends)
+            return pool, pool.take(ends)
         except PoolExhausted as error:
             raise translated(error, self._nowhere, seconds) from error
 
