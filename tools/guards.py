@@ -902,6 +902,12 @@ LEASES = (
         (UNIT + "completions.py",),
     ),
     Guard(
+        "a fork that was made in C is noticed",
+        "        look_for_fork()\n        pool = self._own.value[0]\n",
+        "        pool = self._own.value[0]\n",
+        ("tests/contract/test_redis_sharing.py",),
+    ),
+    Guard(
         "an observer hurts nobody",
         'except Exception:\n                logger.exception("an observer failed',
         'except MemoryError:\n                logger.exception("an observer failed',
@@ -1597,6 +1603,30 @@ ENDINGS = (
         "an undone claim gives the key back to the heir (memory)",
         "heir, expiry = permit.took_over",
         'heir, expiry = "", 0',
+        (MEMORY,),
+    ),
+    Guard(
+        "an heir has no publication of the run before it (Redis)",
+        "'c' .. i, '', 'u' .. i, '',\n    'e' .. i",
+        "'c' .. i, '',\n    'e' .. i",
+        (REDIS,),
+    ),
+    Guard(
+        "an heir has no publication of the run before it (memory)",
+        '            publication="",  # of a retry that',
+        "            publication=permit.publication,  # of a retry that",
+        (MEMORY,),
+    ),
+    Guard(
+        "an undone claim leaves the heir no publication (Redis)",
+        "'c' .. i, '', 'u' .. i, '',\n      's' .. i",
+        "'c' .. i, '',\n      's' .. i",
+        (REDIS,),
+    ),
+    Guard(
+        "an undone claim leaves the heir no publication (memory)",
+        'publication="" if heir else permit.publication',
+        "publication=permit.publication",
         (MEMORY,),
     ),
     Guard(

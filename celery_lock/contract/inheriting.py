@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..model import Claim, End, Feature, Holder, LockStore, Outcome
+from ..model import Claim, Completion, End, Feature, Holder, LockStore, Met, Outcome
 from .fixture import StoreFixture
 
 __all__ = ["Inheriting"]
@@ -51,6 +51,29 @@ class Inheriting(StoreFixture):
         second = self.granted(store, self.the_next(key))
 
         assert self.refused(store, self.the_next(key)).holder == second.holder
+
+    def test_a_copy_of_the_run_before_is_known_by_its_record_while_the_key_is_kept(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.HEIRS)
+        self.need(store, Feature.COPIES)
+        claim = self.a_claim(key, task="task-1")
+        lease = self.granted(store, claim)
+        end = End(publication=claim.publication, remember=30, heir=HEIR, heir_ttl=30)
+        store.release(lease, end)
+        copy = replace(self.a_claim(key, task="task-1"), publication=claim.publication)
+        copy = replace(copy, copy_since="")
+        assert self.refused(store, copy).met is Met.ENDED
+
+        store.complete([Completion(key, claim.publication, 30)])
+
+        assert self.refused(store, copy).met is Met.DONE
+        second = self.the_next(key)
+        self.granted(store, second)
+        store.undo(second)
+        assert self.refused(store, copy).met is Met.DONE
+        again = replace(copy, publication=second.publication)
+        assert self.refused(store, again).met is Met.TASK
 
     def test_another_retry_is_no_heir(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.HEIRS)

@@ -86,6 +86,7 @@ def release(
         kept = replace(
             permit,
             holder=end.heir,
+            publication="",  # of a retry that is still to come; the run of this one is over
             expiry=hi + micro(end.heir_ttl),
             took_over=("", 0),
             released_before=(permit.holder, permit.token),
@@ -124,6 +125,7 @@ def undo(state: KeyState, claim: Claim, clock: Interval, settle: int) -> KeyStat
             undone = replace(
                 permit,
                 holder=heir or permit.holder,
+                publication="" if heir else permit.publication,
                 expiry=expiry,
                 floor=permit.floor_before,
                 took_over=("", 0),

@@ -62,8 +62,8 @@ end
 if heir then
   outlive(now + ARGV[8], tonumber(ARGV[5]))
   redis.call('HDEL', KEYS[1], 'h' .. i)
-  redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'e' .. i, now + ARGV[8],
-    's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
+  redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'u' .. i, '',
+    'e' .. i, now + ARGV[8], 's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return answer
 end
 if not watched or tonumber(watched) <= now then

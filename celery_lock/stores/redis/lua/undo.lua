@@ -41,7 +41,8 @@ for _, one in ipairs(granted) do
   end
   if one.left_to ~= '' then
     redis.call('HDEL', KEYS[1], 'h' .. i)
-    redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 's' .. i, one.left_to)
+    redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'u' .. i, '',
+      's' .. i, one.left_to)
   end
   limit = math.max(limit, one.limit)
   freed = freed or math.max(one.before, one.left_until) <= now
