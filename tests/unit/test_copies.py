@@ -69,9 +69,9 @@ class Task:
         self.engine.clock.move(seconds)
 
     def remembers(self) -> bool:
-        """The end was recorded though no copy was seen."""
+        """A release would record the end, if only where a copy was seen."""
         ends = [asked["end"] for asked in self.engine.store.asked("release")]
-        return any(end is not None and end.publication and not end.if_met for end in ends)
+        return any(end is not None and end.publication for end in ends)
 
     def was_dropped(self) -> bool:
         return bool(self.engine.told(CopyDropped))
