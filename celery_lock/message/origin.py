@@ -45,7 +45,8 @@ def origin_of(
     `consumer` and `queues` are the worker's, and the queues are asked for only where the message
     does not say enough: nearly every one that Redis gives says the queue's name itself.
 
-    AMQP says which consumer got it, and so from which queue. Other transports say only how it
+    AMQP says which consumer got it, and so from which queue; SQS says the queue's address, also of
+    what it has moved itself, into a dead-letter queue. Other transports say only how the message
     was published; the worker's queues are searched for the one that this leads to, and with two
     of them it could be either. A fanout queue of such a transport is no queue (each worker hears
     the message once), and a message sent to its exchange again would reach everybody again.
@@ -57,7 +58,9 @@ def origin_of(
         known = seen.get(tag) or _learn(consuming, tag, seen)
         if known is not None:
             return known
-    queue = _by_publication(info, queues)
+    queue = _by_address(message, info.get("sqs_queue"), queues, seen)
+    if queue is None:
+        queue = _by_publication(info, queues)
     if not tag:
         return Origin(queue, None, seen[None].broker)
     entity = None if queue is None else queues().get(queue)
@@ -128,6 +131,26 @@ _OF_A_BROKER = ("hostname", "port", "virtual_host", "userid")
 def _is_same(here: Any, there: Any) -> bool:
     # a driver writes down what it fills in, and kombu's for AMQP the address of this machine
     return there is None or here == there or (there, here) == ("localhost", "127.0.0.1")
+
+
+def _by_address(
+    message: Any,
+    url: str | None,
+    queues: Callable[[], Mapping[str, Any]],
+    seen: dict[str | None, Origin],
+) -> str | None:
+    """Return the queue of SQS that has this address; `None` where there is none, or no such."""
+    if not url:
+        return None
+    if url not in seen:
+        channel = getattr(message, "channel", None)
+        addresses = getattr(channel, "_queue_cache", None) or {}
+        names = {channel.canonical_queue_name(name): name for name in queues()} if channel else {}
+        found = [name for real, name in names.items() if addresses.get(real) == url]
+        if not found or seen is _OF_NOBODY:
+            return str(found[0]) if found else None
+        seen[url] = Origin(str(found[0]))
+    return seen[url].queue
 
 
 def _by_publication(info: Mapping[str, Any], queues: Callable[[], Mapping[str, Any]]) -> str | None:

@@ -56,6 +56,29 @@ def test_amqp_says_which_consumer_got_it() -> None:
     assert taken_from(message, consumer, queues(EU, US)) == "us"
 
 
+class SqsChannel:
+    """Kombu's channel, as far as it knows the addresses of queues."""
+
+    _queue_cache = {"p-eu": "https://sqs/1/p-eu", "p-us": "https://sqs/1/made-by-hand"}  # noqa: RUF012
+
+    def canonical_queue_name(self, name: str) -> str:
+        return f"p-{name}"
+
+
+@pytest.mark.parametrize("consumer", [Consumer(), None])
+@pytest.mark.parametrize(
+    ("address", "queue"),
+    [("p-eu", "eu"), ("made-by-hand", "us"), ("somebody-elses", "fast"), (None, "fast")],
+)
+def test_sqs_says_the_address_of_the_queue(address: Any, queue: str, consumer: Any) -> None:
+    """Also of a message that it has moved, of a topic with two queues, of a broadcast."""
+    message = came("", "fast", sqs_queue=address and f"https://sqs/1/{address}")
+    message.channel = SqsChannel()
+
+    for _ in range(2):
+        assert taken_from(message, consumer, queues(EU, US)) == queue
+
+
 def test_a_consumer_that_has_gone_leaves_the_way_it_was_published() -> None:
     consumer = Consumer()
     message = came("", "celery", consumer_tag="None8")
