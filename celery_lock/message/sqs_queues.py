@@ -2,7 +2,8 @@
 
 A queue has its own visibility timeout, whatever the transport options say: these count only for a
 queue that kombu makes. The worker's main process asks, in a thread, when the first locked task's
-message of the queue comes, and again after five minutes; no message waits for the answer.
+message of the queue comes, and again after five minutes. The first message waits for the answer,
+since it may be the one that has killed the worker before this one; but no longer than a second.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ UNREAD = 30.0
 """The visibility timeout, in seconds, of a queue that does not say its own: AWS's default."""
 _FRESH = 300.0
 """Seconds for which an answer counts; kombu remembers a redrive policy for as long."""
+_PATIENCE = 1.0
+"""Seconds that the first message of a queue waits for the answer at most."""
 _ATTRIBUTES = ["VisibilityTimeout", "RedrivePolicy"]
 
 
@@ -43,6 +46,7 @@ class _Known:
         self.facts: QueueFacts | None = None
         self.until = float("-inf")
         self.has_warned = False
+        self.is_answered = threading.Event()
 
 
 _known: PerProcess[dict[str, _Known]] = PerProcess(dict)
@@ -58,10 +62,11 @@ def facts_of(
     *,
     clock: Clock = steady,
     run: Callable[[Callable[[], None]], None] = _in_a_thread,
+    patience: float = _PATIENCE,
 ) -> QueueFacts | None:
     """Return what is known by now of the queue that a message came from; `None`: nothing.
 
-    In the main process, which has a client already. Never waits, never raises.
+    In the main process, which has a client already. Waits once for each queue, and never raises.
     """
     url = (message.delivery_info or {}).get("sqs_queue")
     if not url or queue is None:
@@ -74,6 +79,8 @@ def facts_of(
             # here, not in the thread: kombu makes a client that does not exist yet
             client = channel.sqs(queue=channel.canonical_queue_name(queue))
             run(lambda: _ask(client, url, known))
+            if known.facts is None:
+                known.is_answered.wait(patience)
         except Exception as error:
             _warn(url, known, error)
     return known.facts
@@ -89,6 +96,8 @@ def _ask(client: Any, url: str, known: _Known) -> None:
         )
     except Exception as error:
         _warn(url, known, error)
+    finally:
+        known.is_answered.set()
 
 
 def _warn(url: str, known: _Known, error: Exception) -> None:

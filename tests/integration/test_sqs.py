@@ -56,11 +56,16 @@ def setup(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Setup]:
     sqs_server.empty()
+    dead = sqs_server.attributes(sqs_server.create("dead"))["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 2})
+    sqs_server.create("limited", VisibilityTimeout=1, RedrivePolicy=policy)
     history = History(tmp_path_factory.mktemp("sqs") / "history")
     options = SqsServer.options(visibility_timeout=30)
     urls = {"broker": sqs_server.url, "backend": module_redis.url}
     env = {sqs_app.OPTIONS: json.dumps(options), **history.env}
-    module_worker_factory(APP, queues=["std", "row.fifo"], concurrency=2, env=env, **urls)
+    module_worker_factory(
+        APP, queues=["std", "row.fifo", "limited"], concurrency=2, env=env, **urls
+    )
     with (
         sending(
             sqs_app.make_app(options, broker_url=urls["broker"], result_backend=urls["backend"])
@@ -135,6 +140,27 @@ def test_a_message_that_our_header_makes_too_large_runs_all_the_same(setup: Setu
 
     assert result.get(timeout=20) == "ran"
     assert len(setup.history.lines("start", "big")) == 1
+
+
+# -- deliveries ------------------------------------------------------------------------------
+
+
+def test_what_was_received_too_often_over_all_sends_goes_to_the_dead_letter_queue(
+    setup: Setup,
+) -> None:
+    """Its body has killed two workers, and was sent again in between: SQS counts it anew."""
+    headers = {"id": "id-poison", "task": "sqs.late", "lang": "py", "retries": 0, "argsrepr": ""}
+    body = json.dumps([["poison"], {}, {}])
+    message = RawMessage(body, "application/json", "utf-8", headers, {}, "limited")
+    header = Header(id="id-poison", key="poison", publication="p", deliveries=2)
+
+    Sender(setup.app).send(message, header, delay=0)
+
+    dead = setup.server.call("GetQueueUrl", QueueName="dead")["QueueUrl"]
+    wait_for(
+        lambda: setup.server.attributes(dead)["ApproximateNumberOfMessages"] == "1", "its burial"
+    )
+    assert setup.history.lines("start", "poison") == []
 
 
 # -- a server that hangs ---------------------------------------------------------------------
