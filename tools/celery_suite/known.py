@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from tools.celery_suite.settings import LOCKS, PLAIN, Setting
 
-__all__ = ["KNOWN", "LEFT_OUT", "SUBSET", "Known"]
+__all__ = ["KNOWN", "LEFT_OUT", "SLOW", "SUBSET", "Known", "is_one_of"]
+
+
+def is_one_of(test: str, patterns: Iterable[str]) -> bool:
+    """Whether a test of the suite has one of these names; `*` stands for anything."""
+    name = test.removeprefix("t/integration/")
+    return any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,17 @@ class Known:
 
     def covers(self, test: str, setting: Setting) -> bool:
         """Whether it speaks of this test in this setting."""
-        named = fnmatchcase(test.removeprefix("t/integration/"), self.test.replace("[", "[[]"))
+        named = is_one_of(test, (self.test,))
         return named and setting.lock in self.locks and setting.broker in self.brokers
 
+
+SLOW = (
+    "test_canvas.py::test_chord::test_*abling_flag_allow_error_cb_on_chord_header",
+    "test_canvas.py::test_chord::test_flag_allow_error_cb_on_chord_header_on_upgraded_chord",
+    "test_canvas.py::test_chord::test_large_header",
+    "test_mem_leak_in_exception_handling.py::test_mem_leak_unhandled_exceptions",
+)
+"""Tests that wait for minutes by themselves, most of them for something that must not come."""
 
 LEFT_OUT = {
     "test_backend_leak_in_fixture_teardown.py::*": "needs no server and no task of the suite, and"
@@ -35,5 +50,32 @@ LEFT_OUT = {
 
 KNOWN: tuple[Known, ...] = ()
 
-SUBSET: tuple[str, ...] = ("test_group_chains.py::*",)
-"""About a minute: canvas, retries, replacements, wrong arguments, revokes."""
+_TASK = "test_tasks.py::test_tasks::test_"
+_CHAIN = "test_canvas.py::test_chain::test_"
+
+SUBSET = (
+    "test_canvas.py::test_group::test_nested_group_chord_counting_chain",
+    "test_canvas.py::test_link_error::*",
+    "test_canvas.py::test_stamping_mechanism::test_stamps_remain_on_task_retry",
+    "test_tasks.py::test_apply_tasks::*",
+    "test_tasks.py::test_class_based_tasks::*",
+    "test_tasks.py::test_task_replacement::*",
+    _CHAIN + "*_with_empty_chain",
+    _CHAIN + "chain_of_nine_chords",
+    _CHAIN + "chain_replaced_with_a_chain_and_*",
+    _CHAIN + "eager_chain_inside_task",
+    _CHAIN + "parent_ids",
+    _CHAIN + "second_order_replace",
+    _CHAIN + "simple_chain",
+    _TASK + "basic_task",
+    _TASK + "fail*",
+    _TASK + "properties",
+    _TASK + "pydantic_annotations",
+    _TASK + "reject_*",
+    _TASK + "request_time_limits_*",
+    _TASK + "retry_*",
+    _TASK + "task_retried_*",
+    _TASK + "wrong_arguments",
+)
+"""About half a minute in one setting: each way in which a task ends, and the quick ones of each
+kind of canvas. All of them pass, or fail as Celery expects, without a lock."""

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.services import Process, RabbitServer, RedisServer, WaitedTooLong
+from tools.celery_suite.known import SLOW, is_one_of
 from tools.celery_suite.settings import PLAIN, Setting
 
 __all__ = ["Outcome", "Suite"]
@@ -20,8 +21,10 @@ __all__ = ["Outcome", "Suite"]
 CHECKOUT = Path(__file__).parents[2]
 SHARE = 12
 """Tests for one process: a worker is started for each, and what hangs costs the others of it."""
-SECONDS = 120
-"""For one test; the longest takes a third of that, on a machine that does other things twice."""
+SECONDS = 90
+"""For one test; the longest usual one takes half of that on a machine that does other things."""
+SLOW_SECONDS = 420
+"""For one of the slow tests; the longest takes 280 s."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Outcome:
     came: str
     said: str = ""
     seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """What was said last, as one line."""
+        return " ".join(self.said.split())[:300]
 
 
 class Suite:
@@ -48,7 +56,10 @@ class Suite:
 
     def run(self, setting: Setting, tests: Sequence[str]) -> dict[str, Outcome]:
         """Run some tests, `jobs` shares of them at the same time."""
-        shares = [tests[start : start + SHARE] for start in range(0, len(tests), SHARE)]
+        slow = [test for test in tests if is_one_of(test, SLOW)]
+        usual = [test for test in tests if test not in slow]
+        shares = [[test] for test in slow]  # first, so that nobody waits for them in the end
+        shares += [usual[start : start + SHARE] for start in range(0, len(usual), SHARE)]
         with ThreadPoolExecutor(self.jobs) as pool:
             found: dict[str, Outcome] = {}
             for outcomes in pool.map(lambda share: self._run_share(setting, share), shares):
@@ -70,17 +81,18 @@ class Suite:
             plugins = ["-p", "tools.celery_suite.recording"]
             if setting.lock != PLAIN:
                 plugins += ["-p", "tools.celery_suite.locking"]
+            seconds = SLOW_SECONDS if is_one_of(tests[0], SLOW) else SECONDS
             pytest = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"]
             run = Process(
                 [*pytest, *plugins, *tests],
                 cwd=self.root,
-                env=environment(redis, broker, setting, record),
+                env=environment(redis, broker, setting, record) | {"SUITE_SECONDS": str(seconds)},
                 log=folder / "log",
             )
             stack.callback(run.kill)  # with its worker, whatever became of it
             run.start()
             with suppress(WaitedTooLong):
-                run.wait(SECONDS * (2 + len(tests) // 3))
+                run.wait(seconds * (2 + len(tests) // 3))
         lines = record.read_text().splitlines() if record.exists() else []
         came = {one.pop("test"): Outcome(**one) for one in map(json.loads, lines)}
         return {test: came.get(test, Outcome("lost", f"see {folder}/log")) for test in tests}
@@ -93,7 +105,7 @@ def environment(
     env = {name: value for name, value in os.environ.items() if not name.startswith("CELERY_")}
     env |= {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1", "TEST_BROKER": broker}
     env |= {"WORKER_LOGLEVEL": "INFO", "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
-    env |= {"SUITE_RECORD": str(record), "SUITE_SECONDS": str(SECONDS)}
+    env |= {"SUITE_RECORD": str(record), "SUITE_SECONDS": str(SECONDS), "SUITE_ACKS": "early"}
     if redis is not None:
         env |= {"TEST_BACKEND": redis.url, "SUITE_STORE": redis.url}
         env |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port)}
