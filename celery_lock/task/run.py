@@ -115,9 +115,11 @@ class Run:
     def _wait_its_turn(self, held: Held) -> Resend:
         """Send the message again, at the cost of nothing that its policy counts."""
         self.delivery = self.delivery.turned()
-        if held.met is not Met.ENDED:  # that keeps the key from nobody
-            self._notify(turn_fact(self.delivery, held))
         pause = _OUTAGE(self.delivery.header.turns)
+        if held.met is Met.ENDED:  # that keeps the key from nobody, and not for long
+            pause = min(pause, held.expires_in)
+        else:
+            self._notify(turn_fact(self.delivery, held))
         return self._resend(pause, f"its turn comes after {held.holder}")
 
     def _on_conflict(self, held: Held) -> Step:

@@ -138,6 +138,20 @@ def test_a_copy_runs_where_the_worker_died_before_anything_followed() -> None:
     assert not task.was_dropped()
 
 
+def test_a_copy_waits_no_longer_than_an_end_counts_for() -> None:
+    task = Task(**LATE)
+    dies(task, redelivered=True)
+    headers: dict[str, Any] = {}
+    for _ in range(40):
+        if task.deliver(headers=headers, redelivered=not headers).state == "SUCCESS":
+            break
+        headers = task.again()
+        task.tick(task.engine.sent[-1].delay)
+
+    assert task.runs == 2
+    assert sum(again.delay for again in task.engine.sent) <= WAITS + 0.01
+
+
 def test_a_chain_whose_next_step_cannot_be_sent_runs_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
