@@ -15,6 +15,7 @@ from celery.worker import state
 
 from ..engine.completions import send_last
 from ..errors import LockConfigurationError
+from ..message.hearing import hear_queues
 from . import notes
 from .bound import refuse_what_lacks
 from .locks import locks_of
@@ -147,6 +148,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         _consumers[parent.app] = parent
+        hear_queues(parent.task_consumer)
         _count_connection()
 
     def stop(self, parent: Any) -> None:

@@ -17,6 +17,7 @@ from kombu.transport.virtual.exchange import TopicExchange
 from kombu.utils.url import parse_url
 
 from .delayed import delayed_for
+from .hearing import heard_from
 
 __all__ = ["Origin", "arguments_in", "declared_arguments", "entity_in", "origin_of"]
 
@@ -48,8 +49,9 @@ def origin_of(
     AMQP says which consumer got it, and so from which queue; SQS says the queue's address, also of
     what it has moved itself, into a dead-letter queue. Other transports say only how the message
     was published; the worker's queues are searched for the one that this leads to, and with two
-    of them it could be either. A fanout queue of such a transport is no queue (each worker hears
-    the message once), and a message sent to its exchange again would reach everybody again.
+    of them it is the one that the transport says. A fanout queue of such a transport is no queue
+    (each worker hears the message once), and a message sent to its exchange again would reach
+    everybody again.
     """
     info = message.delivery_info or {}
     tag, consuming = info.get("consumer_tag"), consumer()
@@ -60,7 +62,7 @@ def origin_of(
             return known
     queue = _by_address(message, info.get("sqs_queue"), queues, seen)
     if queue is None:
-        queue = _by_publication(info, queues)
+        queue = _by_publication(info, queues) or _by_hearing(message, info, queues)
     if not tag:
         return Origin(queue, None, seen[None].broker)
     entity = None if queue is None else queues().get(queue)
@@ -163,6 +165,16 @@ def _by_publication(info: Mapping[str, Any], queues: Callable[[], Mapping[str, A
         return waited_for
     found = [name for name, queue in queues().items() if _takes(queue, exchange, routing_key)]
     return str(found[0]) if len(found) == 1 else None
+
+
+def _by_hearing(
+    message: Any, info: Mapping[str, Any], queues: Callable[[], Mapping[str, Any]]
+) -> str | None:
+    """Return the queue that a transport says, if what is sent there goes there alone."""
+    name = heard_from(message)
+    queue = None if name is None else queues().get(name)
+    exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
+    return name if queue is not None and _takes(queue, exchange, routing_key) else None
 
 
 def _takes(queue: Any, exchange: str, routing_key: str) -> bool:

@@ -86,11 +86,7 @@ def told(task: Any, book: str, key: str, seconds: float = 0.0) -> Iterator[Note]
     ended = {line["run"] for line in lines if line["what"] == "end"}
     others = [e for e in lines if e["what"] == "start" and e["key"] == key]
     found_dead = [e["run"] for e in others if e["run"] not in ended and dead(e["pid"])]
-    header = Header.read(
-        request.headers,
-        retries=request.retries or 0,
-        nesting=request.replaced_task_nesting or 0,
-    )
+    header = Header.of(request)
     note.tell(
         "start",
         task_id=request.id,

@@ -18,7 +18,7 @@ import pytest
 from redis import Redis
 
 from celery_lock import is_skipped
-from celery_lock.message import HEADER, tick_header
+from celery_lock.message import HEADER, named, tick_header
 from tests.faults.sweeper import Sweeper
 from tests.integration.apps import tick_app
 from tests.services import RedisServer, VirtualHost, Worker, sending, wait_for
@@ -38,10 +38,11 @@ class TickSetup:
 
     def send(self, task: str, name: str, *args: Any, **options: Any) -> Any:
         """Send one message of the tick of entry `name`, as each scheduler does."""
-        tick = {HEADER: tick_header("ticks", name, 1_795_442_400.25)}
-        return self.app.tasks[f"ticks.{task}"].apply_async(
-            (name, *args), headers=tick, task_id=f"id-{name}", **options
-        )
+        tick = tick_header("ticks", name, 1_795_442_400.25)
+        with named(tick["publication"], f"id-{name}"):
+            return self.app.tasks[f"ticks.{task}"].apply_async(
+                (name, *args), headers={HEADER: tick}, task_id=f"id-{name}", **options
+            )
 
     def runs(self, name: str) -> list[dict[str, Any]]:
         return [json.loads(run) for run in self.redis.lrange(f"runs:{name}", 0, -1)]

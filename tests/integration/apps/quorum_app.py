@@ -44,7 +44,7 @@ def make_app(**conf: Any) -> Celery:
     )
     def late(self: Any, key: str, seconds: float) -> list[Any]:
         redelivered = self.request.delivery_info["redelivered"]
-        time.sleep(0 if "celery_lock" in (self.request.headers or {}) else seconds)
+        time.sleep(0 if "attempt" in self.request.headers["celery_lock"] else seconds)
         return [redelivered, sorted(self.request.headers or {})]
 
     @app.task(bind=True, base=LockedTask, name="quorum.retried", lock=lock, shared=False)
