@@ -244,8 +244,25 @@ def label(self: Any, key: str) -> str:
     return "ran"
 
 
+@locked("moved", on_conflict=counting(requeue(SOON)))
+def moved(self: Any, key: str) -> None:
+    """Another task takes its place, and counts for itself."""
+    raise self.replace(bounded.si(f"{key}.next"))
+
+
+@locked("anew", key="anew:{key}", on_conflict=counting(requeue(SOON)))
+def anew(self: Any, key: str, number: int = 1) -> None:
+    """Sends itself once more, under its own id: new work."""
+    note("runs", self.request.id, number)
+    if number == 1:
+        anew.apply_async((key, 2), task_id=self.request.id)
+
+
 @locked("without", key="without:{key}")
 def without(self: Any, key: str) -> int:
-    """Sent while no store answers: how often it was sent again for that."""
-    headers = self.request.headers or {}
-    return int(headers.get("celery_lock", {}).get("outages", 0))
+    """Sent while no store answers: how often it was sent again, by its header's own count.
+
+    A claim that a store carried out before it was stopped is met by its own message, as a turn.
+    """
+    header = (self.request.headers or {}).get("celery_lock", {})
+    return int(header.get("outages", 0)) + int(header.get("turns", 0))

@@ -86,6 +86,20 @@ def _carry() -> Begun:
     return _no_trace, _no_id
 
 
+def _carry_inner() -> Begun:
+    """The same, into a dict `headers` within the headers."""
+    from celery import current_task
+    from celery.signals import before_task_publish
+
+    @before_task_publish.connect(weak=False)
+    def carry(headers: dict[str, Any], **_: Any) -> None:
+        if current_task and current_task.request.id:
+            inner = headers.setdefault("headers", {})
+            inner.update(current_task.request.headers or {})
+
+    return _no_trace, _no_id
+
+
 def _sentry() -> Begun:
     import sentry_sdk
     from sentry_sdk.transport import Transport
@@ -242,6 +256,7 @@ BEGINS = {
     "plain": _plain,
     "inner": _inner,
     "carry": _carry,
+    "carry-inner": _carry_inner,
     "signed": _plain,
     "sentry": _sentry,
     "sentry-1.45": _sentry,

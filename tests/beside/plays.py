@@ -183,6 +183,27 @@ def a_task_that_sends_another(stage: Stage) -> Play:
     return len(set(stage.noted("labels", "order")))
 
 
+def a_replacement_counts_anew(stage: Stage) -> Play:
+    stage.take("moved")
+    stage.take("moved.next")
+    sent = stage.send(tasks.moved, "moved")
+    yield lambda: len(stage.noted("attempts", sent)) >= 2
+    stage.give_back("moved")
+    yield sent.ended
+    attempts = stage.noted("attempts", sent)
+    return [attempts[:-4] == numbers(len(attempts) - 4), attempts[-4:], sent.end()]
+
+
+def a_task_that_sends_itself(stage: Stage) -> Play:
+    """Under one id, but it is new work."""
+    stage.take("anew:self")
+    sent = stage.send(tasks.anew, "self")
+    yield lambda: len(stage.noted("attempts", sent)) >= 2
+    stage.give_back("anew:self")
+    yield lambda: len(stage.noted("runs", sent)) >= 2
+    return stage.noted("runs", sent)
+
+
 def a_plain_task(stage: Stage) -> Play:
     sent = stage.send(tasks.plain, "plain", headers={"x-user": "7"})
     yield sent.ended
@@ -246,6 +267,8 @@ EXPECTED: dict[Callable[[Stage], Play], Any] = {
     a_chain: 3,
     a_chord: 3,
     a_task_that_sends_another: 2,
+    a_replacement_counts_anew: [True, ["1", "2", "3", "4"], "LockWaitTimeout"],
+    a_task_that_sends_itself: ["1", "2"],
     a_plain_task: 0,
     a_trace_goes_along: FOLLOWED,
 }

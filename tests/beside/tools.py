@@ -39,6 +39,7 @@ TOOLS = {
         Tool("plain", traces=False),
         Tool("inner"),
         Tool("carry", traces=False),
+        Tool("carry-inner", traces=False),
         Tool("signed", traces=False),
         Tool("sentry", ("sentry-sdk>=2.40",), modules=("sentry-sdk",)),
         Tool("sentry-1.45", ("sentry-sdk==1.45.*",), modules=("sentry-sdk",)),
@@ -97,7 +98,6 @@ TOOLS = {
             leaves_out=(
                 "a_bucket_of_the_publication",
                 "a_chord",
-                "a_retry_keeps_its_key",
                 "a_task_that_sends_another",
             ),
         ),
