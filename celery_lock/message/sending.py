@@ -78,7 +78,8 @@ class Sender:
             except self._transport.not_sent as exc:
                 outlet.drop()
                 kind = Homeless if outlet.found_no_queue else Unsent
-                raise kind(f"the broker did not take the message: {exc}") from exc
+                said = str(exc) or type(exc).__name__
+                raise kind(f"the broker did not take the message: {said}") from exc
             except BaseException:  # a time limit: the connection is in the middle of a call
                 outlet.drop()
                 raise

@@ -157,7 +157,7 @@ def test_an_exchange_that_may_lead_elsewhere_is_no_way(
 def test_a_nack_says_that_it_was_not_sent(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Broker(default=MessageNacked())
 
-    with pytest.raises(Unsent):
+    with pytest.raises(Unsent, match="the message: MessageNacked"):
         sender(app, broker, monkeypatch).send(raw(TOPIC), Header(), delay=0)
 
     assert broker.asked == [""]
