@@ -89,6 +89,14 @@ def test_more_messages_wait_than_a_worker_may_prefetch(setup: QuorumSetup) -> No
     assert [one.get(timeout=20)[0] for one in waiting] == [0] * 6
 
 
+def test_who_waits_keeps_no_plain_task_from_an_idle_process(setup: QuorumSetup) -> None:
+    with setup.keys.held("patient"):
+        for _ in range(4):
+            setup.tap.wait_for(setup.app.tasks["quorum.patient"].delay("patient").id, 2)
+
+    assert setup.app.tasks["quorum.plain"].delay().get(timeout=5) == "at once"
+
+
 def test_the_count_of_deliveries_is_no_header_of_a_message_sent_again(setup: QuorumSetup) -> None:
     sent = setup.app.tasks["quorum.late"].delay("killed", 60)
     setup.worker.wait_for_log(r"Task quorum\.late\[\S+\] received")

@@ -47,6 +47,15 @@ def make_app(**conf: Any) -> Celery:
         time.sleep(0 if "attempt" in self.request.headers["celery_lock"] else seconds)
         return [redelivered, sorted(self.request.headers or {})]
 
+    patient = Lock("{key}", ttl=TTL, on_conflict=requeue(constant(30)))
+
+    @app.task(base=LockedTask, name="quorum.patient", lock=patient, shared=False)
+    def waits(key: str) -> None: ...
+
+    @app.task(name="quorum.plain", shared=False)
+    def plain() -> str:
+        return "at once"
+
     @app.task(bind=True, base=LockedTask, name="quorum.retried", lock=lock, shared=False)
     def retried(self: Any, key: str) -> list[Any]:
         info = self.request.delivery_info
