@@ -1475,7 +1475,7 @@ COMMANDS = (
 ENDINGS = (
     Guard(
         "the key of a dead child is freed (matrix)",
-        "if isinstance(_unwrapped(exc_info), _DEATHS):",
+        "if isinstance(error, _DEATHS):",
         "if False:",
         (MATRIX.format("child killed"),),
     ),
@@ -1487,7 +1487,7 @@ ENDINGS = (
     ),
     Guard(
         "the key of a dead child is freed",
-        "if isinstance(_unwrapped(exc_info), _DEATHS):",
+        "if isinstance(error, _DEATHS):",
         "if False:",
         (UNIT + "request.py",),
     ),
@@ -1513,6 +1513,18 @@ ENDINGS = (
         "the key of a dead child's delivery is freed, not of the one before",
         'if not noted or Holder.parse(noted[0].holder).nonce != f"{_parts_of(request).nonce}.":',
         "if not noted:",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a copy of an acknowledged message whose child was killed is dropped",
+        "                self.store.complete([completion])\n",
+        "                pass\n",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a cancelled request is no completion",
+        'if getattr(request, "_already_cancelled", False) or',
+        "if",
         (UNIT + "request.py",),
     ),
     Guard(

@@ -217,8 +217,11 @@ class Locker:
         *,
         for_: float,
         gone: Callable[[], bool] = lambda: True,
+        completion: Completion | None = None,
     ) -> None:
         """End the lease of a holder that is dead. Never raises.
+
+        `completion`: what is told before that, for a copy that finds the key free runs.
 
         Done in the background, tried again for `for_` seconds, and not before `gone()`: a process
         that is still alive could still be at its body. If it is gone already the caller waits for
@@ -230,6 +233,8 @@ class Locker:
         def free() -> object:
             if not gone():
                 return NOT_YET
+            if completion is not None and Feature.COPIES in self.store.features:
+                self.store.complete([completion])
             had = self.store.free(key, holder)
             if had is not None:
                 self.observers.notify(

@@ -78,11 +78,14 @@ def leave(request: Any) -> None:
 
 
 def parts_of(request: Any) -> Parts | None:
-    """Return the parts of a request that runs.
+    """Return the parts of a request that runs, or of one in the main process.
 
     `None`: it is not of our class (a custom `Strategy` makes its own), or no worker made it.
     """
-    return _taken.get(id(request))
+    parts = _taken.get(id(request))
+    if parts is None and type(request.properties) is Given:
+        return request.properties.parts
+    return parts
 
 
 _taken: dict[int, Any] = {}

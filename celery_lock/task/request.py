@@ -12,6 +12,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # not in stubs
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.worker import state
 from celery.worker.request import Request
 from kombu.utils.imports import symbol_by_name
 
@@ -21,12 +22,13 @@ from ..app.locks import AppLocks, locks_of
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..errors import LockError
 from ..events import Subject
-from ..message import Header, Parts, Unsent, new_nonce
+from ..message import Header, Parts, Unsent, new_nonce, record_life
 from ..message.origin import origin_of
 from ..message.raw import attach
 from ..message.rejections import note_rejection
-from ..model import Holder
+from ..model import Completion, Holder
 from ..model.clock import steady
+from .ended_by import EndedBy, is_completion
 
 __all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
 
@@ -63,8 +65,9 @@ class LockedRequestMixin:
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Free the key of a dead child, before Celery sends its message to the next one."""
-        if isinstance(_unwrapped(exc_info), _DEATHS):
-            _free_for_the_dead(self)
+        error = _unwrapped(exc_info)
+        if isinstance(error, _DEATHS):
+            _free_for_the_dead(self, error)
         elif isinstance(getattr(_unwrapped(exc_info), "reason", None), Unsent):
             _note_our_rejection(self)
         return super().on_failure(exc_info, *args, **options)  # type: ignore[misc]  # a mixin
@@ -104,8 +107,8 @@ def _note_our_rejection(request: Any) -> None:
     note_rejection(parts.headers, parts.queue)
 
 
-def _free_for_the_dead(request: Any) -> None:
-    """Free what a dead child had claimed, as it has noted that itself.
+def _free_for_the_dead(request: Any, error: BaseException) -> None:
+    """Free what a dead child had claimed, as it has noted that itself, and tell its completion.
 
     Nothing is computed anew: a key may show what only the child knew, a tenant or a variable of
     its context. Never raises: what Celery does about the death must go on.
@@ -120,6 +123,7 @@ def _free_for_the_dead(request: Any) -> None:
         if not noted or Holder.parse(noted[0].holder).nonce != f"{_parts_of(request).nonce}.":
             return  # it died before it claimed the key of this delivery
         locks = locks_of(request.app)
+        completion = _completion_of(request, noted[0], error, locks)
         for claim in noted:
             if claim.key is None:
                 raise LockError("its key is too long to be noted")
@@ -129,9 +133,36 @@ def _free_for_the_dead(request: Any) -> None:
                 _subject_of(claim, locks),
                 for_=_ttl_of(claim, locks) + _DYING,
                 gone=lambda: _is_gone(pid),
+                completion=completion if claim is noted[0] else None,
             )
-    except Exception as error:
-        _left_to_its_ttl(request, error)
+    except Exception as why:
+        _left_to_its_ttl(request, why)
+
+
+def _completion_of(
+    request: Any, claim: notes.Noted, error: BaseException, locks: AppLocks
+) -> Completion | None:
+    """Return what the child cannot tell: the end of a message that Celery acknowledges now.
+
+    Whether a copy has been seen only the store knows, and children die seldom: it is told always.
+    """
+    if claim.key is None or not is_completion(_ended_by(request, error), request.task):
+        return None
+    context = request._context
+    sent_on = Header.of(context).was_sent_again
+    life = record_life(locks.transport_of(context), sent_on=sent_on)
+    return Completion(claim.key, claim.publication, life)
+
+
+def _ended_by(request: Any, error: BaseException) -> EndedBy:
+    if isinstance(error, TimeLimitExceeded):
+        return EndedBy.TIME_LIMIT
+    asked: Any = state.should_terminate  # an exit status, so 0 is a stop as well
+    if getattr(request, "_already_cancelled", False) or not (asked is None or asked is False):
+        return EndedBy.STOPPED  # the message goes back to the broker
+    if isinstance(error, Terminated):
+        return EndedBy.REVOKED
+    return EndedBy.CHILD_LOST if isinstance(error, WorkerLostError) else EndedBy.STOPPED
 
 
 def _parts_of(request: Any) -> Parts:

@@ -11,8 +11,9 @@ import pytest
 from billiard.exceptions import WorkerLostError
 
 from tests.integration.apps import killed_app
+from tests.integration.apps.history import History
 from tests.integration.keys import Keys
-from tests.services import RedisServer, Worker, sending
+from tests.services import RedisServer, Worker, sending, wait_for
 from tests.services.fixtures import WorkerFactory
 
 QUICK = 20
@@ -33,6 +34,7 @@ class Setup:
     app: celery.Celery
     worker: Worker
     keys: Keys
+    history: History
 
     def send(self, name: str, job: str, **options: Any) -> Any:
         task = self.app.tasks[f"killed.{name}"]
@@ -51,17 +53,23 @@ class Setup:
 
 
 @pytest.fixture(scope="module")
-def setup(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> Iterator[Setup]:
+def setup(
+    module_redis: RedisServer,
+    module_worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Setup]:
     url = module_redis.url_for(0)
+    history = History(tmp_path_factory.mktemp("killed") / "history")
     worker = module_worker_factory(
         "tests.integration.apps.killed_app",
         broker=url,
         backend=url,
         concurrency=3,
+        env=history.env,
         args=["--autoscale=6,3", "--max-tasks-per-child=3"],
     )
     with sending(killed_app.make_app(broker_url=url, result_backend=url)) as app:
-        yield Setup(app, worker, Keys(url))
+        yield Setup(app, worker, Keys(url), history)
 
 
 def test_the_keys_of_a_killed_process_are_free_at_once(setup: Setup) -> None:
@@ -81,3 +89,20 @@ def test_the_keys_of_a_killed_process_are_free_at_once(setup: Setup) -> None:
     assert setup.taken("restarted") == []
 
     assert "could not be freed" not in setup.worker.logs()
+
+
+def test_a_copy_of_a_message_that_was_acknowledged_as_its_process_was_killed_is_dropped(
+    setup: Setup,
+) -> None:
+    """The broker gives out a message twice, and the two reach this worker one after the other."""
+    result = setup.send("counted", "once", queue="aside")
+    with setup.app.connection_for_write() as connection:
+        client = connection.channel().client
+        message = client.rpop("aside")
+        client.lpush("celery", message)
+        with pytest.raises(WorkerLostError):
+            result.get(timeout=QUICK)
+        client.lpush("celery", message)
+
+    wait_for(lambda: "a copy of a message that was completed" in setup.worker.logs(), QUICK)
+    assert len(setup.history.lines("start", "once")) == 1

@@ -19,7 +19,7 @@ from celery_lock.engine import locker
 from celery_lock.events import Released
 from celery_lock.message import Given, Unsent
 from celery_lock.message.rejections import rejections_of
-from celery_lock.model import Claim, Held, Holder
+from celery_lock.model import Claim, Held, Holder, Met
 from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
 
@@ -35,6 +35,7 @@ class Base:
     """Celery's request, as far as ours asks it."""
 
     is_revoked = False
+    _already_cancelled = False
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -291,6 +292,87 @@ def test_a_retry_whose_key_cannot_be_known_changes_nothing_for_celery(
     assert request.revoked() is True
 
     assert "it is free when its lease has run out" in caplog.text
+
+
+# -- what a copy of the message meets --------------------------------------------------------
+
+
+def met_by_a_copy(engine: Engine, key: str = "k:7") -> Any:
+    got = engine.store.acquire(
+        Claim(key, "copy#w2#1#n.1", 30.0, publication="tag-1", copy_since="")
+    )
+    return got.met if isinstance(got, Held) else None
+
+
+LATE: dict[str, Any] = {"acks_late": True}
+GIVEN_OUT_AGAIN = {**LATE, "reject_on_worker_lost": True}
+RETRIED = {**LATE, "retry_on_worker_lost": True}
+ENDINGS: list[tuple[BaseException, dict[str, Any], Met | None]] = [
+    (WorkerLostError(), {}, Met.DONE),
+    (WorkerLostError(), LATE, Met.DONE),
+    (WorkerLostError(), GIVEN_OUT_AGAIN, None),
+    (WorkerLostError(), RETRIED, None),
+    (WorkerLostError(), {**LATE, "acks_on_failure_or_timeout": False}, None),
+    (Terminated(9), {}, Met.DONE),
+    (Terminated(9), LATE, Met.DONE),
+    (Terminated(9), GIVEN_OUT_AGAIN, None),
+    (TimeLimitExceeded(2), {}, Met.DONE),
+    (TimeLimitExceeded(2), LATE, Met.DONE),
+    (TimeLimitExceeded(2), {**LATE, "acks_on_failure_or_timeout": False}, None),
+    (SystemExit(1), LATE, None),
+    (KeyboardInterrupt(), LATE, None),
+]
+
+
+@pytest.mark.parametrize(("error", "options", "met"), ENDINGS, ids=repr)
+def test_a_copy_is_dropped_where_celery_acknowledges_a_message_whose_child_died(
+    engine: Engine, error: BaseException, options: dict[str, Any], met: Met | None
+) -> None:
+    hold(engine, THE_CHILDS)
+    request = a_request(engine)
+    for name in ("acks_on_failure", "acks_on_timeout"):  # filled by Celery 5.7 as it binds
+        if "acks_on_failure_or_timeout" in options:
+            setattr(request.task, name, options["acks_on_failure_or_timeout"])
+    for name, value in options.items():
+        setattr(request.task, name, value)
+
+    request.on_failure(failed(error))
+    engine.pending.make_due()
+
+    assert met_by_a_copy(engine) is met
+
+
+def test_a_copy_runs_where_a_cancelled_message_goes_back_to_the_broker(engine: Engine) -> None:
+    """The connection was lost, or the worker is on its way out."""
+    hold(engine, THE_CHILDS)
+    request = a_request(engine)
+    request._already_cancelled = True
+
+    request.on_failure(failed(Terminated(15)))
+    engine.pending.make_due()
+
+    assert met_by_a_copy(engine) is None
+
+
+def test_the_completion_is_told_before_the_key_is_free(engine: Engine) -> None:
+    """A copy that comes between the two waits for a key that is still held."""
+    hold(engine, THE_CHILDS)
+    engine.store.refuse("free")
+    request = a_request(engine)
+
+    request.on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+    assert holder_of(engine) == THE_CHILDS
+    engine.settle()
+
+    assert met_by_a_copy(engine) is Met.DONE
+    assert [call for call in engine.store.calls if call in ("complete", "free")][:2] == [
+        "complete",
+        "free",
+    ]
+
+
+# -- retries ---------------------------------------------------------------------------------
 
 
 def test_a_retry_that_is_revoked_frees_the_key_that_was_kept_for_it(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from celery import Celery, signals
 
 from celery_lock import Lock, LockedTask
+from tests.integration.apps.history import tell
 
 TTL = 60.0
 """So long that nobody who frees a key within it has waited for its end."""
@@ -21,6 +22,7 @@ def make_app(**conf: Any) -> Celery:
     """One app for the worker (by environment) and one for the test that sends."""
     app = Celery("killed", set_as_current=False)
     app.conf.update(broker_connection_retry_on_startup=True, worker_pool_restarts=True, **conf)
+    app.conf.task_acks_late = True
 
     def locked(name: str, lock: Lock) -> Any:
         return app.task(base=LockedTask, shared=False, name=f"killed.{name}", lock=lock)
@@ -39,6 +41,12 @@ def make_app(**conf: Any) -> Celery:
     def around(job: str) -> None:
         """Is killed in the body of a task that it calls."""
         template.apply((job,))
+
+    @locked("counted", Lock("counted:{job}", ttl=TTL))
+    def counted(job: str) -> None:
+        """Is killed, which is told first."""
+        tell("start", job)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @locked("quick", Lock("quick:{job}", ttl=TTL))
     def quick(job: str) -> int:
