@@ -897,8 +897,8 @@ LEASES = (
     ),
     Guard(
         "a waiter whose message was completed is answered at once",
-        " or got.done or left <= 0:",
-        " or left <= 0:",
+        " or got.done or left <= 0 or but_for(got):",
+        " or left <= 0 or but_for(got):",
         (UNIT + "completions.py",),
     ),
     Guard(
@@ -1229,6 +1229,18 @@ TASKS = (
         """                pass
             except BaseException""",
         (UNIT + "task.py", UNIT + "run.py"),
+    ),
+    Guard(
+        "who waits leaves its place to the retry that it waits for",
+        "if Holder.parse(held.holder).retry_no is None or self.is_eager:",
+        "if True:",
+        (UNIT + "retry_passes.py",),
+    ),
+    Guard(
+        "a wait for a retry counts for no bound",
+        "                self.delivery = uncounted\n",
+        "",
+        (UNIT + "retry_passes.py",),
     ),
     Guard(
         "nothing is published in eager mode",

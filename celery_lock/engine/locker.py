@@ -119,8 +119,12 @@ class Locker:
         if self.keeper.keeps(claim.holder):
             self._undo(claim)
 
-    def wait(self, ask: Ask, max_wait: float) -> Grant | Held:
+    def wait(
+        self, ask: Ask, max_wait: float, *, but_for: Callable[[Held], bool] = lambda held: False
+    ) -> Grant | Held:
         """Claim until the key is given, for at most `max_wait` seconds; blocks the caller.
+
+        `but_for`: tells of a holder for whom the caller does not wait here.
 
         Woken by the store where it has a watch. Claims again when the holder's lease would run
         out, and once a second: a wake-up is a hint that may be lost.
@@ -132,7 +136,7 @@ class Locker:
         for number in count(1):
             got = self.claim(ask, waited=self._clock() - began)
             left = began + max_wait - self._clock()
-            if isinstance(got, Grant) or got.done or left <= 0:
+            if isinstance(got, Grant) or got.done or left <= 0 or but_for(got):
                 return got
             nap = min(left, max(got.expires_in, 0.001), LOOK_AGAIN)
             if watches:

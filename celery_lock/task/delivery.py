@@ -18,6 +18,7 @@ from ..message import (
     in_canvas,
     named_by_contents,
     new_publication,
+    parts_of,
     publication_of,
     raw_of,
 )
@@ -186,6 +187,16 @@ class Delivery(NamedTuple):
         the sake of a message that may never have been sent.
         """
         return held.met in _WAITS_ITS_TURN and not self.is_eager and not self._is_sibling(held)
+
+    def lets_a_retry_pass(self, held: Held) -> bool:
+        """The key is kept for a retry on its way, and this message can wait outside of the pool.
+
+        Who blocks a pool process for that keeps out the very retry.
+        """
+        if Holder.parse(held.holder).retry_no is None or self.is_eager:
+            return False
+        parts = parts_of(self.request)
+        return parts is not None and parts.queue is not None
 
     def is_own_earlier_run(self, held: Held) -> bool:
         """The holder is an earlier run of this very task, which sent this message and is ending."""

@@ -150,10 +150,14 @@ class Holding:
         return self._hold(self._locker.claim(self._ask))
 
     def wait(self, seconds: float) -> Held | None:
-        """Wait for the key that was claimed, for so long at most; `None`: the key is held now."""
+        """Wait for the key that was claimed, for so long at most; `None`: the key is held now.
+
+        Not for one that is kept for a retry: that needs this very place.
+        """
         assert self._locker is not None
         assert self._ask is not None
-        return self._hold(self._locker.wait(self._ask, seconds))
+        got = self._locker.wait(self._ask, seconds, but_for=self._delivery.lets_a_retry_pass)
+        return self._hold(got)
 
     def _hold(self, got: Grant | Held) -> Held | None:
         if isinstance(got, Held):

@@ -33,6 +33,10 @@ EARLIER_RUN = 1.0
 """Seconds that a retry or replacement waits for the run before it, which has sent it and
 is about to end: sending it again for that would cost a message and a pause."""
 
+RETRY_PASSES = 1.0
+"""Seconds after which a message that waits for its key comes again, while that is kept for a retry
+on its way: the retry needs a pool process. Less brings more messages, more leaves the key free."""
+
 _OUTAGE = exponential(first=1, factor=2, cap=15)
 """Pauses between the tries of a message whose store gives no answer, or that waits its turn."""
 
@@ -124,6 +128,7 @@ class Run:
 
     def _on_conflict(self, held: Held) -> Step:
         """Do what is decided."""
+        uncounted = self.delivery
         if not self._is_counted:  # one delivery is one attempt, however long it stays here
             self.delivery, self._is_counted = self.delivery.conflicted(held), True
         resolution = resolve(self.delivery, held)
@@ -138,12 +143,23 @@ class Run:
             if not isinstance(decision, wait):
                 error = LockWaitTimeout if resolution.waited_out else LockConflict
                 raise error(conflict.key, conflict.holder.task_id, conflict.expires_in)
+            if self.delivery.lets_a_retry_pass(held):
+                self.delivery = uncounted
+                return self._let_pass(held)
             if self.delivery.is_eager and Holding.is_around(held):  # it would wait for itself
                 raise LockConflict(conflict.key, conflict.holder.task_id, conflict.expires_in)
             got = self._holding.wait(decision.blocks)
             if got is None or got.done or self.delivery.waits_its_turn(got):
                 return self._about(got)
+            if self.delivery.lets_a_retry_pass(got):
+                return self._let_pass(got)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
+
+    def _let_pass(self, held: Held) -> Resend:
+        """Wait outside of the pool for the retry that the key is kept for: it needs a place."""
+        counted = self.delivery.turned()
+        self.delivery = counted
+        return self._resend(RETRY_PASSES, f"kept for the retry {held.holder}")
 
     def _without_store(self, error: StoreError) -> Step:
         on_error = self.delivery.on_store_error
