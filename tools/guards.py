@@ -1630,6 +1630,12 @@ ENDINGS = (
         (MEMORY,),
     ),
     Guard(
+        "a full server takes a record",
+        "  redis.call('PEXPIRE', name, life) -- first, as above\n",
+        "",
+        ("tests/contract/test_redis_refusals.py",),
+    ),
+    Guard(
         "an heir has no publication of the run before it (Redis)",
         "'c' .. i, '', 'u' .. i, '',\n    'e' .. i",
         "'c' .. i, '',\n    'e' .. i",

@@ -6,13 +6,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from celery_lock.contract import StoreContract
 from celery_lock.errors import StoreError, StoreUnavailable
-from celery_lock.model import Lease, Outcome
+from celery_lock.model import Completion, End, Held, Lease, Met, Outcome, Release
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link.errors import PERMISSIONS
 from tests.contract.conftest import OpenStore, claim_of
@@ -201,6 +202,34 @@ def test_a_full_server_takes_no_claims_but_renewals_and_releases(
     assert again.token == second.token
     store.undo(claims[2])
     assert store.peek("order:2") is None
+
+
+def test_a_full_server_takes_the_end_of_a_run_and_its_completion(
+    fresh_redis: RedisServer, open_redis: OpenStore
+) -> None:
+    store = open_redis(fresh_redis.url)
+    claims = [
+        claim_of(f"order:{n}", publication=f"p{n}", ttl=ttl) for n, ttl in enumerate((9, 0.1))
+    ]
+    copies = [replace(claim, holder=f"copy#n#1#{claim.key}", copy_since="") for claim in claims]
+    leases = [store.acquire(claim) for claim in claims]
+    ends = [End(publication=claim.publication, remember=100.0, if_met=True) for claim in claims]
+    kept, lost = leases
+    assert isinstance(kept, Lease)
+    assert isinstance(lost, Lease)
+    time.sleep(0.1)
+    with fresh_redis.client() as client:
+        client.config_set("maxmemory", "1mb")
+
+    assert isinstance(seen := store.acquire(copies[0]), Held)
+    assert seen.met is Met.PUBLICATION
+    answers = [store.release(kept, ends[0]), store.release(lost, ends[1])]
+    assert answers == [Release(True, True), Release(False, True)]
+    store.complete([Completion(claim.key, claim.publication, 100.0) for claim in claims])
+    store.complete([Completion("order:new", "p9", 100.0)])
+
+    seen_later = [store.acquire(copy) for copy in copies]
+    assert all(isinstance(got, Held) and got.done for got in seen_later)
 
 
 @pytest.mark.parametrize(
