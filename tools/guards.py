@@ -2032,6 +2032,12 @@ TICKS = (
         (UNIT + "header.py",),
     ),
     Guard(
+        "a key that a sender named is not handed on",
+        "request_dict[HEADER] = named",
+        "pass",
+        (UNIT + "header.py",),
+    ),
+    Guard(
         "a header that was carried over is taken out",
         "if any(is_of_another(each, task_id) for each in written_in(headers)):",
         "if False:",

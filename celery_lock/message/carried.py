@@ -19,6 +19,7 @@ __all__ = [
     "flag",
     "is_of_another",
     "moment",
+    "name_its_task",
     "put",
     "seconds",
     "text",
@@ -82,6 +83,23 @@ def is_of_another(written: Any, task_id: str) -> bool:
     """A header names another task: it was carried over, and is nobody's."""
     its = written.get("id") if isinstance(written, Mapping) else None
     return its is not None and its != task_id
+
+
+def name_its_task(request_dict: dict[str, Any]) -> None:
+    """Let the header of a sender that names no task name the one that it came with.
+
+    A body that hands its headers on would else make the sender's key that of another task. The
+    message itself is left as it is.
+    """
+    task_id = request_dict.get("id")
+    for place in (request_dict, request_dict.get(INNER)):
+        written = place.get(HEADER) if isinstance(place, Mapping) else None
+        if isinstance(written, Mapping) and not {"id", "publication"} & written.keys():
+            named = {**written, "id": task_id}
+            if place is request_dict:
+                request_dict[HEADER] = named
+            else:
+                request_dict[INNER] = {**request_dict[INNER], HEADER: named}
 
 
 def put(headers: MutableMapping[str, Any], written: Mapping[str, Any] | None) -> None:

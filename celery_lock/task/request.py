@@ -23,6 +23,7 @@ from ..app.worker import connection_epoch, consumer_of, forks
 from ..errors import LockError
 from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, record_life
+from ..message.carried import name_its_task
 from ..message.origin import origin_of
 from ..message.raw import attach
 from ..message.rejections import note_rejection
@@ -49,6 +50,7 @@ class LockedRequestMixin:
         request: Any = self
         if _bound_lock_of(request) is not None:
             app, about = request.app, request.request_dict
+            name_its_task(about)
             origin = origin_of(
                 message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
             )

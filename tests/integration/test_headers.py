@@ -131,7 +131,21 @@ def test_a_task_that_is_sent_with_its_parents_headers_runs(setup: Setup, key: st
         wait_for(lambda: _said(setup, f"lock '{key}' is held") >= 4, "each sent again")
 
     wait_for(lambda: len(setup.notes(key)) >= 4, "four labels")
-    assert sorted(setup.notes(key)) == [f"label {number}" for number in range(4)]
+    assert sorted(setup.notes(key)) == [f"label {number} label:{number}" for number in range(4)]
+
+
+def test_the_key_that_another_language_named_is_not_that_of_what_the_task_sends(
+    setup: Setup, key: str
+) -> None:
+    header = {"celery_lock": {"v": 1, "key": f"named:{key}"}}
+    broker = setup.app.conf.broker_url
+
+    with celery.Celery("another", broker=broker, set_as_current=False) as app:
+        for number in range(4):
+            app.send_task("headers.order", [key, number], headers=header)
+
+    wait_for(lambda: len(setup.notes(key)) >= 4, "four labels")
+    assert sorted(setup.notes(key)) == [f"label {number} label:{number}" for number in range(4)]
 
 
 def _said(setup: Setup, words: str) -> int:

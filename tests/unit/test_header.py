@@ -11,7 +11,7 @@ from celery.app.task import Context
 
 from celery_lock import LockError
 from celery_lock.message import HEADER, Header
-from celery_lock.message.carried import Survives, put
+from celery_lock.message.carried import Survives, name_its_task, put
 
 
 def read(value: Any, *, retries: int = 0, nesting: int = 0) -> Header:
@@ -258,6 +258,52 @@ def test_celery_shows_both_places_to_a_task() -> None:
     assert Header.of(Context({"id": "id-1", HEADER: outer})).attempt == 2
     assert Header.of(Context({"id": "id-1", "headers": {HEADER: outer}})).attempt == 2  # eager
     assert Header.of(Context({"id": "id-2", HEADER: outer})).attempt == 0
+
+
+# -- in the main process ---------------------------------------------------------------------
+
+
+SENDERS = {"v": 1, "key": "order:7"}
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"id": "id-1", HEADER: SENDERS},
+        {"id": "id-1", "headers": {"x": 1, HEADER: SENDERS}},
+        {"id": "id-1", HEADER: SENDERS, "headers": {HEADER: SENDERS}},
+    ],
+)
+def test_a_senders_header_names_its_task_before_a_body_can_hand_it_on(about: Any) -> None:
+    before = json.loads(json.dumps(about))
+    arrived = dict(about)
+
+    name_its_task(arrived)
+
+    assert about == before  # the message is sent again as it came
+    header = Header.of(Context(arrived))
+    assert (header.key, header.given, header.id) == ("order:7", True, "id-1")
+    seen = Context(arrived).headers[HEADER]
+    assert Header.read({HEADER: seen}, id="id-2", retries=0, nesting=0) == Header()
+    assert Header.read({HEADER: seen}, id="id-1", retries=1, nesting=0).key == "order:7"
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"id": "id-1"},
+        {"id": "id-1", "headers": None},
+        {"id": "id-1", HEADER: "order:7", "headers": {HEADER: 5}},
+        {"id": "id-1", HEADER: {**SENDERS, "id": "id-0"}},
+        {"id": "id-1", HEADER: {**SENDERS, "publication": "n", "retries": 0}},
+    ],
+)
+def test_any_other_header_is_left_to_its_reader(about: Any) -> None:
+    arrived = dict(about)
+
+    name_its_task(arrived)
+
+    assert arrived == about
 
 
 # -- bad input -------------------------------------------------------------------------------

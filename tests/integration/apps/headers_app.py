@@ -89,7 +89,7 @@ def make_app(**conf: Any) -> Celery:
 
     @locked("label", Lock("label:{n}"))
     def label(self: Any, key: str, n: int) -> None:
-        note(key, "label", n)
+        note(key, "label", n, self.lease.key)
 
     @locked("order", Lock("{key}", on_conflict=requeue(SOON)), acks_late=True)
     def order(self: Any, key: str, n: int) -> None:
