@@ -37,7 +37,9 @@ def asks_since(
         return None
     if (
         transport.asks_always
-        or header.was_sent_again
+        # named where it was published: no other message has its name, and a worker that stood
+        # still may not know yet that the broker has given its messages to others
+        or header.publication is not None
         or header.beat is not None  # other beats may have published the same tick
         or transport.redelivered(request)
     ):
