@@ -212,6 +212,7 @@ def test_a_worker_that_was_started_in_an_except_clause_tells_too() -> None:
     assert task.deliver(redelivered=True).state == "IGNORED"
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # Celery before 5.7 finds it odd
 def test_a_handler_that_rejects_the_message_after_the_body_takes_the_completion_back() -> None:
     class Handled(LockedTask):
         abstract = True
@@ -656,6 +657,30 @@ def test_a_task_id_that_is_used_twice_runs_twice_though_it_met_a_conflict() -> N
 
     assert ended.state == "SUCCESS"
     assert task.runs == 2
+
+
+@pytest.mark.parametrize("options", [{}, LATE], ids=["early", "late"])
+def test_messages_that_are_equal_in_all_run_as_often_as_they_were_sent(options: Any) -> None:
+    """From a process without a name for them, on RabbitMQ: two meet the first, which then ends."""
+    task = Task(transport=AMQP, **options)
+
+    def others_come(self: Any) -> None:
+        task.during = lambda self: "done"
+        for tag in (2, 3):
+            assert task.deliver(tag=tag, ago=1).state == "IGNORED"
+
+    task.during = others_come
+    task.deliver(tag=1, ago=1)
+    task.tells()
+    sent = [{HEADER: again.header} for again in task.engine.sent]
+
+    ended = [task.deliver(headers=headers, tag=4).state for headers in sent]
+
+    assert ended == ["SUCCESS", "SUCCESS"]
+    assert task.runs == 3
+    task.tells()
+    copies = [task.deliver(headers=headers, tag=5, redelivered=True).state for headers in sent]
+    assert (copies, task.runs) == (["IGNORED", "IGNORED"], 3)
 
 
 def test_a_retry_is_no_copy_of_the_try_before_it() -> None:
