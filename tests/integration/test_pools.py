@@ -273,7 +273,8 @@ def test_many_leases_of_a_process_need_no_thread_each(
         connections.append(setup.connections())
         time.sleep(0.05)
 
-    # the bodies check that they kept theirs
+    # the bodies check that they kept theirs; whoever waited for the key is told to be done
     for result in sent:
-        assert result.get(timeout=40) == ["celery-lock-clock", "celery-lock-renewal"]
+        threads = set(result.get(timeout=40))
+        assert threads - {"celery-lock-calls"} == {"celery-lock-clock", "celery-lock-renewal"}
     assert 1 <= max(connections) <= 11
