@@ -2423,6 +2423,12 @@ SCHEDULES = (
         (UNIT + "beat_fan_out.py",),
     ),
     Guard(
+        "an interval begins anew after a tick that was late",
+        "                at = max(at, self.first_sent)\n",
+        "                pass\n",
+        (UNIT + "beat_outages.py",),
+    ),
+    Guard(
         "a tick that failed in part is tried again",
         "            self.tick.failed = True\n            raise\n        finally",
         "            raise\n        finally",

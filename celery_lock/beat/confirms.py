@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from .calls import Calls
-from .entry_record import EntryRecord
+from .entry_record import EntryRecord, LastRun
 from .ticks import Tick
 
 __all__ = ["Confirms"]
@@ -25,12 +25,16 @@ class Confirms:
         """Whether a confirm has not come to the store yet."""
         return bool(self._pending)
 
-    def send(self, tick: Tick) -> None:
-        """Confirm a tick in the store. Never raises: without an answer the confirm is pending."""
+    def send(self, tick: Tick) -> LastRun | None:
+        """Confirm a tick in the store; return a run that another beat has confirmed instead.
+
+        Never raises: without an answer the confirm is pending.
+        """
         try:
-            self._confirm(tick)
+            return self._confirm(tick)
         except StoreError:
             self._pending.append(tick)
+            return None
 
     def send_pending(self) -> None:
         """Send the pending confirms, if the store may be asked. Never raises."""
@@ -42,14 +46,17 @@ class Confirms:
                 return
             self._pending.remove(tick)
 
-    def _confirm(self, tick: Tick) -> None:
+    def _confirm(self, tick: Tick) -> LastRun | None:
         quiet, expected = EntryRecord(tick.run, next_due=tick.next_due), tick.stamp
         for _ in range(_TRIES):
             answer = self._calls.change(tick.name, expected, quiet, ttl=tick.record_ttl)
-            if answer.done or (answer.entry is not None and _is_beyond(answer.entry, tick)):
-                return
+            if answer.done:
+                return None
+            if answer.entry is not None and _is_beyond(answer.entry, tick):
+                return answer.entry.last
             # a tick is confirmed by its due time, not by who claimed it: it may be taken over
             expected = answer.stamp
+        return None
 
 
 def _is_beyond(record: EntryRecord, tick: Tick) -> bool:

@@ -126,7 +126,7 @@ class Deciding:
                     return None, situation.sleep
                 found = self._ask_ledger(entry, situation)
                 if isinstance(found, Tick):
-                    found.next_due = situation.next_due(found)
+                    found.due_after = situation.next_due(found)
                     return found, situation.delay_after(found, self.ledger.clock.now())
                 if isinstance(found, RetryAfter):
                     return None, min(found.seconds, self._delay_while_claimed(entry))

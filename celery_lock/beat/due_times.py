@@ -41,9 +41,11 @@ class DueTimes:
         self._now = now = round(now, 6)
         self._zone = zone
         # of a class of one's own nothing is known but what it answers
-        plain = type(schedule) is schedules.schedule and not schedule.relative
-        self.every = float(schedule.seconds) if plain else 0.0
-        """The seconds of a plain interval, 0 for all others."""
+        celerys = type(schedule) is schedules.schedule
+        self.interval = float(schedule.seconds) if celerys else 0.0
+        """The seconds of an interval, 0 for all other schedules."""
+        self.every = self.interval if celerys and not schedule.relative else 0.0
+        """The seconds of an interval with a grid; a relative one has none, and this is 0."""
         set_clock(schedule, lambda: moment_like(now, zone))
 
     def latest(self, last: float, start: float | None = None) -> float:

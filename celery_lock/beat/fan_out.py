@@ -7,7 +7,7 @@ a receiver of `before_task_publish`. So a name is made from what is handed to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +16,7 @@ from celery.beat import BeatLazyFunc, SchedulingError
 
 from ..message import HEADER, tick_header
 from .entries import message_of
+from .ledger import Ledger
 from .naming import Names, spelled
 from .outgoing import Outgoing
 from .ticks import Tick
@@ -40,14 +41,14 @@ class FanOut:
     Args:
         app: the scheduler's app.
         tick: the tick that this beat was granted.
-        may_send: says whether this beat may still publish the tick.
+        ledger: says whether this beat may still publish the tick.
     """
 
-    def __init__(self, app: Any, tick: Tick, may_send: Callable[[Tick], bool]) -> None:
+    def __init__(self, app: Any, tick: Tick, ledger: Ledger) -> None:
         self.tick = tick
         self.names = Names(app.main or "", str(tick.name), tick.due)
         self._app = app
-        self._may_send = may_send
+        self._ledger = ledger
         self.seen = 0
         """How many of its messages have come to the app."""
         self._own_ids: set[str] = set()
@@ -89,7 +90,7 @@ class FanOut:
 
     def was_sent(self, sent: str) -> None:
         """Note a message that its scheduler has sent, and not by the app."""
-        self.tick.note_sent(self.names.take(sent))
+        self.tick.note_sent(self.names.take(sent), self._ledger.clock.now())
 
     def _evaluated(self, value: Any) -> Any:
         if not isinstance(value, BeatLazyFunc):
@@ -102,7 +103,7 @@ class FanOut:
 
     def send(self, own: Any, task: str, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
         """Send a message of the tick as the app does by `own`, under its own name and id."""
-        if not self._may_send(self.tick):
+        if not self._ledger.may_go_on(self.tick):
             self.tick.failed = True
             raise SchedulingError(
                 f"the tick of {self.tick.name!r} due at {self.tick.due:.3f} is too old: another"
@@ -120,6 +121,7 @@ class FanOut:
             self._app,
             self.tick,
             self.names,
+            self._ledger.clock.now,
             sent=sent,
             task_id=task_id,
             preset=preset is not None,

@@ -169,10 +169,12 @@ class Ledger:
 
     def confirm(self, tick: Tick) -> None:
         """Say that a tick was published: its run is the last one from now on. Never raises."""
-        if self.views.knows(tick.name):
-            self.views.of(tick.name).settle(tick.run)
-        if tick.stamp is not None:
-            self.confirms.send(tick)
+        view = self.views.of(tick.name) if self.views.knows(tick.name) else None
+        if view is not None:
+            view.settle(tick.run)  # whatever the store says, or does not say
+        other = None if tick.stamp is None else self.confirms.send(tick)
+        if view is not None and other is not None:
+            view.settle(other)
 
     def fail(self, tick: Tick, after: float | None = None) -> None:
         """Say that a tick was not published: any beat may publish it `after` so many seconds.
@@ -226,4 +228,5 @@ def _tick(
         sent=set(claim.sent),
         written=len(claim.sent),
         claim_ttl=claim.ttl,
+        every=request.every,
     )

@@ -192,7 +192,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         fan_out = self._lock_fan_out
         if fan_out is None or fan_out.tick is not tick:
             listen(self.app)
-            fan_out = FanOut(self.app, tick, self._deciding.ledger.may_go_on)
+            fan_out = FanOut(self.app, tick, self._deciding.ledger)
             self._lock_fan_out = fan_out
         return fan_out
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..message import HEADER
 from ..message.carried import put
+from ..model.clock import Clock
 from .naming import Names, spelled
 from .ticks import Tick
 from .traces import without_traces
@@ -27,13 +28,22 @@ class Outgoing:
 
     Args:
         names: names the messages of the tick.
+        now: says the store's time.
         sent: what is known of the message so far.
         task_id: the id by which it is known so far.
         preset: its author chose that id.
     """
 
     def __init__(
-        self, app: Any, tick: Tick, names: Names, *, sent: str, task_id: str, preset: bool
+        self,
+        app: Any,
+        tick: Tick,
+        names: Names,
+        now: Clock,
+        *,
+        sent: str,
+        task_id: str,
+        preset: bool,
     ) -> None:
         self.task_id = task_id
         """The id of the message; another one than before if something was added to it."""
@@ -41,6 +51,7 @@ class Outgoing:
         self._app = app
         self._tick = tick
         self._names = names
+        self._now = now
         self._sent = sent
         self._first_id = task_id
         self._preset = preset
@@ -99,7 +110,7 @@ class Outgoing:
         self._tick.in_flight = True
         try:
             result = self._producer().publish(body, **options)
-            self._tick.note_sent(name)
+            self._tick.note_sent(name, self._now())
         finally:
             self._tick.in_flight = False
         return result

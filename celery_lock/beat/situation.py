@@ -80,7 +80,8 @@ class Situation:
         due = self.due_times.latest(self.last.at, self.start)
         next_base = self.due_times.next_base(due, self.last.at)
         following = self._until_next(next_base, self.now)
-        return TickRequest(due, next_base, claim_ttl(following), following)
+        every = self.due_times.interval
+        return TickRequest(due, next_base, claim_ttl(following), following, every)
 
     def delay_after(self, tick: Tick, now: float) -> float:
         """Return in how many seconds from `now` the entry is due again, after this tick."""

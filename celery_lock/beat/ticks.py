@@ -29,6 +29,11 @@ FRESH = 0.8
 """The part of a claim's ttl in which its tick may be published: a beat that was paused for longer
 leaves the tick to the beat that takes it over."""
 
+_LATE = 0.3, 1.0
+"""A tenth of an interval, with these bounds in seconds: so late may its tick be and still keep its
+phase. More: after an outage it fires twice within one interval. Less: a busy machine puts every
+tick off a little further."""
+
 _LETTERS = 8
 """So much of a message's name is written down: 48 bits tell a tick's messages apart."""
 
@@ -52,6 +57,8 @@ class TickRequest:
     """Seconds that the claim lives unconfirmed."""
     following: float = 0.0
     """Seconds until the due time after this one."""
+    every: float = 0.0
+    """The seconds of an interval; 0 for all other schedules."""
 
     @property
     def record_ttl(self) -> float:
@@ -87,8 +94,8 @@ class Tick:
     retry_in: float = 1.0
     """Seconds after which any beat may try the tick again, should its publishing fail."""
     tries: int = 1
-    next_due: float | None = None
-    """The due time after this one, where the schedule says so: for people to read."""
+    due_after: float | None = None
+    """The due time after its own, where the schedule says so and is no interval."""
     sending: Sending = Sending.NOT_BEGUN
     in_flight: bool = False
     """One of its messages is being sent."""
@@ -103,19 +110,40 @@ class Tick:
     was_given_up: bool = False
     """The beat before this one could not publish all of it."""
     claim_ttl: float = SHORTEST
+    every: float = 0.0
+    first_sent: float | None = None
+    """When its first message was sent: seconds since 1970 by the store's clock."""
 
     def has_sent(self, name: str) -> bool:
         """Whether its message of this name was sent."""
         return name[:_LETTERS] in self.sent
 
-    def note_sent(self, name: str) -> None:
+    def note_sent(self, name: str, now: float) -> None:
         """Note that its message of this name was sent."""
         self.sent.add(name[:_LETTERS])
+        if self.first_sent is None:
+            self.first_sent = now
 
     @property
     def run(self) -> LastRun:
-        """What the entry's last run becomes with the confirm."""
-        return LastRun(self.next_base, self.last.count + 1)
+        """What the entry's last run becomes with the confirm.
+
+        An interval keeps its phase, and begins anew after a tick that was late, as Celery's does:
+        else the next one would come right behind it.
+        """
+        at = self.next_base
+        if self.every and self.stamp is not None and self.first_sent is not None:
+            # a beat that died may have sent it in time: that is no reason to leave the phase
+            dead = 0 if self.was_given_up else self.tries - 1
+            late = self.first_sent - self.due - dead * self.claim_ttl
+            if late > min(_LATE[1], max(_LATE[0], self.every / 10)):
+                at = max(at, self.first_sent)
+        return LastRun(round(at, 6), self.last.count + 1)
+
+    @property
+    def next_due(self) -> float | None:
+        """The due time after this one, where the schedule says so: for people to read."""
+        return round(self.run.at + self.every, 6) if self.every else self.due_after
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,13 @@ _TRACES = (
     "correlation-id",
     "correlation_id",
     "__django_structlog__",
+    # the moment of sending
+    "published_at",
+    "enqueued_at",
+    "queued_at",
+    "sent_at",
+    "*-enqueued-time",
+    "*timestamp",
 )
 """Patterns of their names, in small letters. A name that is missing here makes a copy of a message
 another message; a tenant's header that stood here would make two tenants one."""

@@ -9,7 +9,7 @@ from typing import Any
 from celery_lock import Lock, LockedTask, constant, requeue
 from tests.beats.book import note
 from tests.beats.entries import beat_schedule, entries_of_this_process
-from tests.beats.inside import CONF, STORE, WatchedApp, due_of, watch_store
+from tests.beats.inside import CONF, NOTES, STORE, WatchedApp, due_of, watch_store
 
 __all__ = ["app"]
 
@@ -57,5 +57,5 @@ def ran(task: Any, entry: str) -> None:
         due=due_of(headers),
         task_id=task.request.id,
         pid=os.getpid(),
-        **headers.get("test", {}),
+        **headers.get(NOTES, {}),
     )

@@ -25,6 +25,7 @@ __all__ = [
     "FAIL",
     "HOME",
     "INJECTED",
+    "NOTES",
     "ORDER",
     "PUBLISHED",
     "STORE",
@@ -70,6 +71,10 @@ def _write(file: Path, text: str) -> None:
     new.replace(file)  # the beat never reads half of it
 
 
+NOTES = "x-request-id"
+"""The header with what is noted of a message; its name is one of those that tools write anew."""
+
+
 class WatchedApp(Celery):
     """An app that says what it publishes, and whose clock can be wrong."""
 
@@ -103,7 +108,7 @@ class WatchedApp(Celery):
         if ordered == FAIL:
             note(self.book, "failed", **known)
             raise ConnectionError("the broker does not answer, as ordered")
-        headers["test"] = {"sent": time.time(), "beat": self.home.name}
+        headers[NOTES] = {"sent": time.time(), "beat": self.home.name}
         sent = super().send_task(name, args, *rest, headers=headers, **options)
         note(self.book, "published", **{**known, "task_id": sent.id})
         if ordered == PUBLISHED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.beats.entries import ENTRIES, Entry
 from tests.beats.history import History, Run
@@ -12,6 +13,8 @@ from tests.beats.losses import LATE, TakeOver, in_outage, lost, merged, take_ove
 
 __all__ = ["Duplicate", "OfEntry", "Verdict", "judge"]
 
+LATEST = 0.28
+"""Seconds that a due time may be late and its interval keep its phase, nearly."""
 DRIFT = 0.05
 """Seconds by which due times may stand apart from their grid. They are computed, not measured."""
 
@@ -141,24 +144,45 @@ def _of(entry: Entry, history: History) -> OfEntry:
 
 
 class _Grid:
-    """The due times of an entry."""
+    """The due times of an entry; an interval's begin anew behind one that was sent late."""
 
     def __init__(self, entry: Entry, runs: Sequence[Run], history: History) -> None:
         self.entry = entry
-        self.zero = 0.0 if entry.by_the_clock else min((r.due for r in runs), default=history.began)
-        self._from = history.began if entry.by_the_clock else max(self.zero, history.began)
+        first = min((r.due for r in runs), default=history.began)
+        zero = 0.0 if entry.by_the_clock else first
+        self._parts = [_Part(zero, math.inf)]
+        if not entry.by_the_clock:
+            self._begin_anew(runs)
+        self._from = history.began if entry.by_the_clock else max(zero, history.began)
         # what was due last may be anybody's claim still
         self._until = history.ended - entry.claim_life - LATE
 
+    def _begin_anew(self, runs: Sequence[Run]) -> None:
+        every = self.entry.every
+        ordered = sorted(runs, key=lambda run: (run.due, run.sent))
+        for before, run in pairwise(ordered):
+            if abs(run.due - self.nearest(run.due)) <= DRIFT:
+                continue
+            apart = (run.due - before.sent) / every
+            late = before.sent - before.due > LATEST
+            if late and round(apart) and abs(apart - round(apart)) * every <= DRIFT:
+                self._parts[-1].last = before.due
+                self._parts.append(_Part(run.due, math.inf))
+
     def nearest(self, due: float) -> float:
         """The due time that is nearest."""
-        return self._at(round((due - self.zero) / self.entry.every))
+        zero = next((p.zero for p in self._parts[::-1] if p.zero <= due), self._parts[0].zero)
+        return self._at(zero, round((due - zero) / self.entry.every))
 
     def counted(self) -> list[float]:
         """All due times from the first to the last one that had its time."""
-        first = math.ceil((self._from - self.zero) / self.entry.every)
-        last = math.floor((self._until - self.zero) / self.entry.every)
-        return [self._at(number) for number in range(first, last + 1)]
+        found = []
+        for part in self._parts:
+            first = math.ceil((max(self._from, part.zero) - part.zero) / self.entry.every)
+            end = min(self._until, part.last + DRIFT)
+            last = math.floor((end - part.zero) / self.entry.every)
+            found += [self._at(part.zero, number) for number in range(first, last + 1)]
+        return found
 
     def drift(self, dues: Sequence[float]) -> float:
         """How far due times are spread about the grid."""
@@ -167,8 +191,16 @@ class _Grid:
         apart = [due - self.nearest(due) for due in dues]
         return max(apart) - min(apart)
 
-    def _at(self, number: int) -> float:
-        return self.zero + number * self.entry.every
+    def _at(self, zero: float, number: int) -> float:
+        return zero + number * self.entry.every
+
+
+@dataclass
+class _Part:
+    """A part of a grid."""
+
+    zero: float
+    last: float
 
 
 def _duplicate(entry: Entry, runs: Sequence[Run], history: History) -> Duplicate:

@@ -79,7 +79,7 @@ def test_a_beat_sleeps_until_the_entry_or_another_beats_claim_wants_it(
 def test_the_request_is_for_the_latest_due_time_and_its_claim_lives_until_the_next() -> None:
     asked = every(4.0, now=9.0, delay=4.0).request
 
-    assert asked == TickRequest(NOON + 8, NOON + 8, claim_ttl=3.0, following=3.0)
+    assert asked == TickRequest(NOON + 8, NOON + 8, claim_ttl=3.0, following=3.0, every=4.0)
 
 
 def test_a_request_of_a_crontab_takes_the_entrys_word_for_the_next_due_time() -> None:
