@@ -274,6 +274,7 @@ def test_only_the_policies_list_the_kinds_of_decision() -> None:
         "task/conflict.py",  # knows what is not asked of a policy
         "task/run.py",  # does what was decided
         "app/start_checks.py",  # advises
+        "app/limit_checks.py",  # advises too
         "model/lock.py",  # says what other libraries' options are called here
     }
 

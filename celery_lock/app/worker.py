@@ -18,6 +18,7 @@ from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
 from . import notes
 from .bound import refuse_what_lacks
+from .limit_checks import warn_of_limits
 from .locks import locks_of
 from .observing import last_words
 from .start_checks import (
@@ -131,6 +132,13 @@ class WorkerStep(bootsteps.StartStopStep):
             warn_of_waits(locks.bound)
         warn_of_transport(locks.transport, worker.app.amqp.queues.consume_from)
         warn_of_piling(worker.app)
+        limits = (worker.time_limit, getattr(worker, "soft_time_limit", None))
+        warn_of_limits(
+            worker.app,
+            locks.bound,
+            processes=_most_processes(options.get("autoscale"), worker),
+            time_limit=min((float(limit) for limit in limits if limit), default=None),
+        )
 
 
 def _most_processes(autoscale: Any, worker: Any) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from celery import Task
 
 from ..app.bound import BoundLock
+from ..app.limit_checks import longest_wait
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError
 from ..keys import compile_key, find_models, is_celerys
@@ -139,7 +140,16 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:  # that is self too
             signature = signature.replace(parameters=parameters[1:])
     on_conflict = lock.on_conflict or settings.on_conflict or requeue()
-    if isinstance(on_conflict, Decision) and on_conflict.blocks > LONG_WAIT:
+    waits, limits = longest_wait(on_conflict), (cls.time_limit, cls.soft_time_limit)
+    limit = min((float(limit) for limit in limits if limit), default=waits + 1)
+    if waits >= limit:
+        warnings.warn(
+            f"task {name} waits for its lock for up to {waits:g} s, but its time limit is"
+            f" {limit:g} s: where it waits so long it is ended before its body begins; let it"
+            " wait for less, or write requeue()",
+            stacklevel=2,
+        )
+    elif isinstance(on_conflict, Decision) and on_conflict.blocks > LONG_WAIT:
         warnings.warn(
             f"task {name} waits for its lock for up to {on_conflict.blocks:g} s, and its process"
             " of the pool does nothing else meanwhile; requeue() leaves it free",

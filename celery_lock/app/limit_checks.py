@@ -1,0 +1,88 @@
+"""What is said as a worker starts of locks that its limits do not go together with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..model import Decision
+from ..policies import outcomes, skip
+from .bound import BoundLock
+
+__all__ = ["longest_wait", "warn_of_limits"]
+
+logger = logging.getLogger("celery_lock")
+
+
+def longest_wait(policy: Any) -> float:
+    """Return for how many seconds a policy may keep a pool process waiting; a function: unknown."""
+    return max((decision.blocks for decision in outcomes(policy)), default=0.0)
+
+
+def warn_of_limits(
+    app: Any, bound: Mapping[str, BoundLock], *, processes: int, time_limit: float | None
+) -> None:
+    """Warn of each limit that makes a policy do something else than its author may think.
+
+    Args:
+        processes: how many tasks the worker runs at once.
+        time_limit: seconds, the lower of the worker's own for tasks that have none.
+    """
+    tasks = {name: app.tasks.get(name) for name in sorted(bound)}
+    for name, task in tasks.items():
+        wait = longest_wait(bound[name].on_conflict)
+        own = getattr(task, "time_limit", None) or getattr(task, "soft_time_limit", None)
+        if time_limit and not own and wait >= time_limit:
+            logger.warning(
+                "task %s waits for its lock for up to %g s, but this worker's time limit is %g s:"
+                " where it waits so long it is ended before its body begins; write a shorter"
+                " wait(), or requeue()",
+                name,
+                wait,
+                time_limit,
+            )
+        rate = getattr(task, "rate_limit", None)
+        if rate and _sends(bound[name]):
+            logger.warning(
+                "task %s has the rate_limit %r, and each delivery of a message uses one of it, also"
+                " one that meets a conflict and is sent again: a message that meets 3 uses 4."
+                " Longer pauses (requeue(constant(60))) use less; wait() uses one",
+                name,
+                rate,
+            )
+    etas = app.conf.get("worker_eta_task_limit")
+    sent = _named(bound, _sends)
+    if etas and sent:
+        logger.warning(
+            "worker_eta_task_limit is %d: a message that is sent again waits in the worker with an"
+            " eta (but on quorum queues and on SQS), and %d that wait hold up all other tasks of"
+            " this worker. These send again: %s. Raise it, or give them a worker of their own",
+            etas,
+            etas,
+            sent,
+        )
+    skipped = _named(bound, _skips)
+    if processes == 1 and skipped:
+        logger.warning(
+            "this worker runs 1 task at a time, so two messages that come to it run one after the"
+            " other, and skip() skips neither; only what other workers run is skipped. These skip:"
+            " %s. With a concurrency of 2 the second is skipped while the first one runs",
+            skipped,
+        )
+
+
+def _named(bound: Mapping[str, BoundLock], does: Callable[[BoundLock], bool]) -> str:
+    return ", ".join(name for name in sorted(bound) if does(bound[name]))
+
+
+def _sends(lock: BoundLock) -> bool:
+    return any(decision.sends for decision in _decisions(lock))
+
+
+def _skips(lock: BoundLock) -> bool:
+    return any(isinstance(decision, skip) for decision in _decisions(lock))
+
+
+def _decisions(lock: BoundLock) -> list[Decision]:
+    return list(outcomes(lock.on_conflict))

@@ -1,0 +1,124 @@
+"""The warnings of limits that make a policy do something else than it says, with the numbers."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from celery_lock import Lock, fail, requeue, skip, wait
+from celery_lock.app.limit_checks import warn_of_limits
+from celery_lock.app.locks import locks_of
+
+from .engine import locked
+
+
+def body() -> None: ...
+
+
+def an_app(policy: Any, conf: dict[str, Any] | None = None, **options: Any) -> Celery:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.update(conf or {})
+    locked(app, Lock("k", on_conflict=policy), name="report", **options)(body)
+    return app
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
+    def of(app: Celery, *, processes: int = 4, time_limit: float | None = None) -> list[str]:
+        with caplog.at_level(logging.WARNING, "celery_lock"):
+            bound = locks_of(app).bound
+            warn_of_limits(app, bound, processes=processes, time_limit=time_limit)
+        return [record.getMessage() for record in caplog.records]
+
+    return of
+
+
+Said = Callable[..., list[str]]
+
+# -- a wait and a time limit -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["time_limit", "soft_time_limit"])
+@pytest.mark.parametrize("policy", [wait(20), requeue(max_attempts=1, then=wait(20))])
+def test_a_wait_above_the_tasks_own_limit_is_warned_of_as_it_is_bound(
+    limit: str, policy: Any
+) -> None:
+    with pytest.warns(UserWarning, match="report waits .* up to 20 s, .* time limit is 15 s"):
+        an_app(policy, **{limit: 15})
+
+
+def test_the_limit_of_all_tasks_counts_as_the_tasks_own() -> None:
+    with pytest.warns(UserWarning, match="up to 20 s, .* time limit is 15 s"):
+        an_app(wait(20), {"task_time_limit": 15})
+
+
+@pytest.mark.parametrize("policy", [wait(20), skip(), requeue(), lambda c: wait(20)])
+def test_a_longer_limit_and_what_does_not_wait_give_no_warning(policy: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        an_app(policy, time_limit=30, soft_time_limit=25)
+
+
+def test_a_wait_above_the_workers_limit_is_warned_of_as_that_starts(said: Said) -> None:
+    (line,) = said(an_app(wait(20)), time_limit=15)
+
+    assert "up to 20 s, but this worker's time limit is 15 s" in line
+
+
+def test_the_workers_limit_is_none_for_a_task_with_its_own(said: Said) -> None:
+    assert said(an_app(wait(20), time_limit=60), time_limit=15) == []
+    assert said(an_app(wait(20)), time_limit=30) == []
+
+
+# -- requeue and limits of deliveries --------------------------------------------------------
+
+
+SENDING = pytest.mark.parametrize("policy", [None, requeue(), wait(1, then=requeue())])
+ENDING = pytest.mark.parametrize("policy", [skip(), fail(), wait(1), lambda c: requeue()])
+
+
+@SENDING
+def test_a_limit_of_etas_is_warned_of_beside_what_is_sent_again(said: Said, policy: Any) -> None:
+    (line,) = said(an_app(policy, {"worker_eta_task_limit": 20}))
+
+    assert "worker_eta_task_limit is 20" in line
+    assert "report" in line
+
+
+@SENDING
+def test_a_rate_limit_is_warned_of_beside_what_is_sent_again(said: Said, policy: Any) -> None:
+    (line,) = said(an_app(policy, rate_limit="10/m"))
+
+    assert "report has the rate_limit '10/m'" in line
+
+
+@ENDING
+def test_neither_is_of_interest_to_what_is_not_sent_again(said: Said, policy: Any) -> None:
+    conf = {"worker_eta_task_limit": 20, "task_default_rate_limit": "10/m"}
+
+    assert said(an_app(policy, conf)) == []
+
+
+@SENDING
+def test_without_limits_there_is_nothing_to_say(said: Said, policy: Any) -> None:
+    assert said(an_app(policy), processes=1) == []
+
+
+# -- skip and one process --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [skip(), wait(1, then=skip())])
+def test_a_skip_in_a_worker_of_one_process_is_warned_of(said: Said, policy: Any) -> None:
+    (line,) = said(an_app(policy), processes=1)
+
+    assert "runs 1 task at a time" in line
+    assert "report" in line
+
+
+def test_a_skip_in_a_worker_of_two_is_not(said: Said) -> None:
+    assert said(an_app(skip()), processes=2) == []
