@@ -23,6 +23,7 @@ _TRACES = (
     "newrelic",
     "x-newrelic-*",
     "elastic-apm-*",
+    "elasticapm",
     "x-instana-*",
     "x-dynatrace*",
     "x-amzn-trace-id",

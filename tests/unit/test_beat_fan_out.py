@@ -303,6 +303,7 @@ def test_what_tools_write_anew_is_no_part_of_a_name() -> None:
     for traced in (
         {"traceparent": "00-1-2-03", "baggage": "x", "Sentry-Trace": "5"},
         {"x-datadog-trace-id": "1", "headers": {"sentry-trace": "7", "tenant": "a"}},
+        {"elasticapm": {"trace_parent_string": "00-1-2-01"}},
     ):
         assert one({"headers": {"tenant": "a", **traced}}) == plain
     assert one({"headers": {"tenant": "b"}}) != plain
