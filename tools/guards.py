@@ -1128,6 +1128,12 @@ SENDING = (
         (UNIT + "ladder.py",),
     ),
     Guard(
+        "a message sent again reaches no other queue, and is no duplicate to the broker",
+        "if name not in row.obeys}",
+        "}",
+        (UNIT + "ladder.py",),
+    ),
+    Guard(
         "a queue that is gone is declared",
         "if returned is None or not way.declares or not can_declare(entity):",
         "if True:",

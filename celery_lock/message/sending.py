@@ -90,7 +90,7 @@ class Sender:
         """Send by the first way that the broker does not refuse."""
         row, app = self._transport, self._app()
         own, options = raw.of_its_sender(), {}
-        headers = dict(own.headers)
+        headers = {name: value for name, value in own.headers.items() if name not in row.obeys}
         # kombu decompressed the body and left the header: without this nobody could read it
         options["compression"] = headers.pop("compression", None)
         options["content_type"], options["content_encoding"] = (

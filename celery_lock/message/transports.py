@@ -106,6 +106,9 @@ class Transport:
     """Those of them that are the broker's own answer: to ask again at once is of no use."""
     returns: bool = False
     """The broker gives back a message that no queue took, instead of dropping it in silence."""
+    obeys: tuple[str, ...] = ()
+    """Headers that the broker itself reads, and by which it would send the message elsewhere as
+    well, or swallow it as one that it has: they are left out of what is sent again."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Transport options of a connection that must know what the broker took, and must not hang."""
 
@@ -160,6 +163,7 @@ AMQP = Transport(
     not_sent=(*Transport.not_sent, MessageNacked),
     answers=(ChannelError, MessageNacked),
     returns=True,
+    obeys=("CC", "BCC", "x-deduplication-header"),
     options={"confirm_publish": True, "read_timeout": _WITHIN, "write_timeout": _WITHIN},
 )
 SQS = Transport(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from amqp.exceptions import AccessRefused, MessageNacked, NoConsumers, NotFound
 from celery import Celery
 from kombu import Exchange, Queue
 
-from celery_lock.message import Header, Homeless, Sender, Unsent
+from celery_lock.message import HEADER, Header, Homeless, Sender, Unsent
 from celery_lock.message.raw import RawMessage
 
 OWN = Queue("fast", Exchange("work", "direct"), routing_key="quick")
@@ -34,6 +35,7 @@ class Broker:
         self.collected = 0
         self.connection = self.channel = self
         self.on_return: Any = None
+        self.headers: dict[str, Any] = {}
 
     def publish(self, body: Any, *, exchange: str, routing_key: str, **options: Any) -> None:
         assert options["mandatory"]
@@ -42,6 +44,7 @@ class Broker:
             raise self.refuses[exchange or "default"]
         if self.lacks and exchange == "":
             return self.on_return(NoConsumers("no route"), exchange, routing_key, body)  # type: ignore[no-any-return]
+        self.headers = options["headers"]
         self.taken.append((exchange, routing_key, options["headers"].get("eta")))
         return None
 
@@ -111,6 +114,23 @@ def test_what_no_queue_takes_and_cannot_be_declared_is_not_sent(
         sender(app, broker, monkeypatch).send(raw(entity), Header(), delay=0)
 
     assert (broker.taken, broker.collected) == ([], 1)
+
+
+# -- what the broker reads itself ------------------------------------------------------------
+
+
+def test_what_would_reach_other_queues_or_be_taken_for_a_duplicate_is_left_out(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ sends to each key in `CC`; its plugin drops one whose like is not acked yet."""
+    broker = Broker()
+    message = replace(
+        raw(), headers={"CC": ["others"], "x-deduplication-header": "order-7", "x-tenant": "a"}
+    )
+
+    sender(app, broker, monkeypatch).send(message, Header(), delay=0)
+
+    assert set(broker.headers) == {"x-tenant", HEADER}
 
 
 # -- a refusal -------------------------------------------------------------------------------
