@@ -1781,7 +1781,7 @@ ENDINGS = (
     ),
     Guard(
         "a record is never cut short (Redis)",
-        "  life = math.max(life, redis.call('PTTL', name))\n",
+        "  life = math.max(life, left)\n",
         "",
         (COMPLETIONS,),
     ),

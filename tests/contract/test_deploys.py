@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from celery_lock.model import Claim, Held, Lease, Outcome
+from celery_lock.model import Claim, Completion, Held, Lease, Met, Outcome
 from celery_lock.stores.redis import RedisStore
 from tests.contract.conftest import OpenStore, claim_of
 
@@ -118,6 +118,33 @@ def test_one_renews_and_gives_back_what_the_other_was_given(
     assert store.release(lease)
 
     assert store.peek("order:7") is None
+
+
+def test_what_one_has_completed_the_other_takes_for_no_new_message(
+    store: RedisStore, redis_url: str, tmp_path: Path
+) -> None:
+    """What the wheel has recorded with a result still to come may have followers that never came:
+    a copy of that waits, and runs then."""
+    store.complete([Completion("order:7", "new", 100.0)])
+
+    said = in_the_wheel(
+        tmp_path,
+        redis_url,
+        "from celery_lock.model import End\n"
+        "copy = Claim('order:7', 'copy#n#1#0c', 30.0, publication='new', copy_since='')\n"
+        "held = store.acquire(copy)\n"
+        "for name, due in ('told', False), ('due', True):\n"
+        "    lease = store.acquire(Claim('order:7', f'{name}#n#1#0a', 30.0, publication=name))\n"
+        "    store.release(lease, End(publication=name, remember=100.0, result_due=due))\n"
+        "print(held.done, held.result_due)",
+    )
+
+    copies = [
+        store.acquire(claim_of("order:7", publication=name, copy_since=""))
+        for name in ("told", "due")
+    ]
+    assert said == "True False"
+    assert [held.met for held in copies if isinstance(held, Held)] == [Met.DONE, Met.ENDED]
 
 
 def test_a_dead_holder_of_one_is_freed_by_the_other(

@@ -90,8 +90,11 @@ end
 -- Write into the record of a publication, which lives for so long: a day where a copy was seen.
 local function record(name, life, seen, field, value)
   life = math.ceil(math.max(life, seen and MET_FOR or 0) / 1000)
-  life = math.max(life, redis.call('PTTL', name))
+  local left = redis.call('PTTL', name)
+  life = math.max(life, left)
   redis.call('PEXPIRE', name, life) -- first, as above
   redis.call('HSET', name, field, value)
-  redis.call('PEXPIRE', name, life) -- the record may be new
+  if left < 0 then -- the record is new
+    redis.call('PEXPIRE', name, life)
+  end
 end
