@@ -2033,8 +2033,8 @@ TICKS = (
     ),
     Guard(
         "a message that is published anew has a new name",
-        "replace(kept, id=task_id, publication=nonce_for(task_id))",
-        "replace(kept, id=task_id, publication=said.publication)",
+        "publication=nonce_for(task_id, ticks)",
+        "publication=said.publication or nonce_for(task_id)",
         (UNIT + "stamping.py",),
     ),
     Guard(
@@ -2057,7 +2057,7 @@ TICKS = (
     ),
     Guard(
         "no other receiver writes over ours",
-        "    _locked.add(name)\n    _come_last()",
+        "    _locked.add(name)\n    come_last()",
         "    _locked.add(name)",
         (UNIT + "stamping.py",),
     ),

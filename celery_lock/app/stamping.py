@@ -27,7 +27,7 @@ from ..message.header import VERSION
 from .bound import BoundLock
 from .locks import locks_of
 
-__all__ = ["begin", "expect"]
+__all__ = ["begin", "come_last", "expect"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -43,10 +43,10 @@ def begin() -> None:
 def expect(name: str) -> None:
     """A task of this name has a lock: its messages get a header from now on."""
     _locked.add(name)
-    _come_last()
+    come_last()
 
 
-def _come_last() -> None:
+def come_last() -> None:
     """Stand behind all other receivers, which may write another task's header over ours.
 
     In one step: no message is published without us meanwhile, or named twice.
@@ -69,7 +69,7 @@ def _stamp(
     """Never raises: what is wrong with a header, its worker says."""
     try:
         if signals.before_task_publish.receivers[-1][1] is not _stamp:
-            _come_last()  # for the next message; this one sees those that stood there before
+            come_last()  # for the next message; this one sees those that stood there before
         if headers is not None:
             # of Celery's protocol 1, the body says what the headers say in the other one
             about = headers if "id" in headers or not isinstance(body, Mapping) else body
@@ -114,7 +114,9 @@ def _name(
     if (retries or nesting) and not (said.id or said.key or said.extra or said.context.is_known):
         said = _of_the_run_before(name, task_id) or said
     kept = said.through(Survives.ANEW, retries=retries, nesting=nesting)
-    header = replace(kept, id=task_id, publication=nonce_for(task_id))
+    # a tick that its scheduler sends in a way of its own, under the name that all beats give it
+    ticks = said.publication if said.beat is not None and said.id is None else None
+    header = replace(kept, id=task_id, publication=nonce_for(task_id, ticks))
     if clock_of is not None and header.first_published is None and header.key is None:
         header = replace(header, first_published=locks_of(clock_of).now())
     put(headers, header.write())

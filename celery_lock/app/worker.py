@@ -16,7 +16,7 @@ from celery.worker import state
 from ..engine.completions import send_last
 from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
-from . import notes
+from . import notes, stamping
 from .bound import refuse_what_lacks
 from .limit_checks import warn_of_limits
 from .locks import locks_of
@@ -117,6 +117,7 @@ class WorkerStep(bootsteps.StartStopStep):
         locks = locks_of(worker.app)
         if not locks.bound:
             return
+        stamping.come_last()  # the worker has imported all modules: receivers of theirs stand by
         locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         refuse_what_lacks(store, locks.bound)  # and one that cannot do what a lock needs
@@ -156,7 +157,7 @@ class ConsumerStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         _consumers[parent.app] = parent
-        hear_queues(parent.task_consumer)
+        hear_queues(getattr(parent, "task_consumer", None))
         _count_connection()
 
     def stop(self, parent: Any) -> None:

@@ -94,7 +94,9 @@ def name_its_task(request_dict: dict[str, Any]) -> None:
     task_id = request_dict.get("id")
     for place in (request_dict, request_dict.get(INNER)):
         written = place.get(HEADER) if isinstance(place, Mapping) else None
-        if isinstance(written, Mapping) and not {"id", "publication"} & written.keys():
+        if not isinstance(written, Mapping) or "id" in written:
+            continue
+        if "publication" not in written or "retries" in written:
             named = {**written, "id": task_id}
             if place is request_dict:
                 request_dict[HEADER] = named

@@ -50,7 +50,10 @@ class named:  # used as a function is: `with named("..."): task.apply_async()`
 _handed: ContextVar[named | None] = ContextVar("celery_lock_named", default=None)
 
 
-def nonce_for(task_id: str) -> str:
-    """Return the nonce of a message that is published now, for this task."""
+def nonce_for(task_id: str, otherwise: str | None = None) -> str:
+    """Return the nonce of a message that is published now, for this task.
+
+    `otherwise`: the one that it has where none is handed over; `None`: a fresh one.
+    """
     handed = _handed.get()
-    return (handed is not None and handed.take(task_id)) or new_publication()
+    return (handed is not None and handed.take(task_id)) or otherwise or new_publication()

@@ -272,6 +272,7 @@ SENDERS = {"v": 1, "key": "order:7"}
         {"id": "id-1", HEADER: SENDERS},
         {"id": "id-1", "headers": {"x": 1, HEADER: SENDERS}},
         {"id": "id-1", HEADER: SENDERS, "headers": {HEADER: SENDERS}},
+        {"id": "id-1", HEADER: {**SENDERS, "publication": "n", "given": True, "retries": 0}},
     ],
 )
 def test_a_senders_header_names_its_task_before_a_body_can_hand_it_on(about: Any) -> None:
@@ -295,7 +296,7 @@ def test_a_senders_header_names_its_task_before_a_body_can_hand_it_on(about: Any
         {"id": "id-1", "headers": None},
         {"id": "id-1", HEADER: "order:7", "headers": {HEADER: 5}},
         {"id": "id-1", HEADER: {**SENDERS, "id": "id-0"}},
-        {"id": "id-1", HEADER: {**SENDERS, "publication": "n", "retries": 0}},
+        {"id": "id-1", HEADER: {**SENDERS, "publication": "n"}},
     ],
 )
 def test_any_other_header_is_left_to_its_reader(about: Any) -> None:

@@ -12,10 +12,12 @@ import sys
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from celery import Celery, chain, group, signals
+from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
 
 from celery_lock import Lock, LockedTask
 from celery_lock.app import stamping
@@ -174,11 +176,12 @@ def test_a_name_that_was_handed_over_for_a_task_passes_others_by(make_app: MakeA
     assert NONCE.fullmatch(names[3])
 
 
-def test_a_tick_keeps_the_name_that_every_beat_gives_it(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("way", [named, lambda *_: nullcontext()], ids=["handed over", "alone"])
+def test_a_tick_keeps_the_name_that_every_beat_gives_it(make_app: MakeApp, way: Any) -> None:
     app = make_app(lock=PLAIN)
     header = tick_header("shop", "nightly", 1_795_442_400.0)
 
-    with named(header["publication"], "id-1"):
+    with way(header["publication"], "id-1"):
         app.send_task("report", task_id="id-1", headers={HEADER: header})
 
     found = published(app)
@@ -248,6 +251,29 @@ def test_a_task_that_is_published_anew_keeps_what_is_its_own(
     if inner:
         assert message.headers["headers"] == {"x": 1, HEADER: message.headers[HEADER]}
     assert written["publication"] == "p"
+
+
+@pytest.mark.parametrize("again", [{"retries": 1}, {"replaced_task_nesting": 1}])
+@pytest.mark.parametrize("id", ["id-1", "id-2"])
+def test_a_run_that_publishes_itself_anew_says_what_it_was_told(
+    make_app: MakeApp, again: dict[str, Any], id: str
+) -> None:
+    """Celery copies no header into a replacement, and none where a body gives headers itself."""
+    app = make_app()
+    task = app.tasks["report"]
+    task.push_request(id="id-1", **{HEADER: GIVEN})
+    _task_stack.push(task)
+    try:
+        app.send_task("report", task_id=id, headers={"trace": "new"}, **again)
+    finally:
+        _task_stack.pop()
+        task.pop_request()
+
+    header = published(app)
+    assert (header.get("key"), header["first_published"]) == (
+        ("order:7", 5.0) if id == "id-1" else (None, NOW)
+    )
+    assert header["publication"] != "p"
 
 
 @pytest.mark.parametrize("lock", [TIMED, PLAIN, None], ids=["timed", "locked", "not locked"])
