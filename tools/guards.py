@@ -1858,6 +1858,18 @@ ENDINGS = (
         (UNIT + "stopping.py",),
     ),
     Guard(
+        "a process that dies as it sends a message again completes nothing",
+        "        self._holding.sends()\n",
+        "",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "what a dead child was sending again is not told",
+        "    if claim.key is None or not claim.publication:",
+        "    if claim.key is None:",
+        (UNIT + "request.py",),
+    ),
+    Guard(
         "a send without an answer counts as one",
         "header=header, publication=publication, copy_since=since, is_sent_on=True",
         "header=header, publication=publication, is_sent_on=False",

@@ -24,6 +24,9 @@ from .delivery import Delivery
 
 __all__ = ["Holding"]
 
+_ELSEWHERE = ""
+"""What is noted for the publication of a message that may have been sent again: none."""
+
 _entered: dict[int, Holding] = {}
 """The holdings whose bodies are entered, by the numbers of their requests and of what these say of
 their delivery: a body that calls its own task gets a copy of its request, with the same objects in
@@ -126,9 +129,8 @@ class Holding:
         delivery, bound = self._delivery, self._delivery.bound
         if not self._claims:
             self._holder = holder_of(delivery.request)
-        if publication != self._noted:
-            notes.note(delivery.task.name, self._holder, delivery.key, publication)
-            self._noted = publication
+        if publication != self._noted and self._noted != _ELSEWHERE:
+            self._note(publication)
         self._claims += 1
         claim = Claim(
             key=delivery.key,
@@ -171,9 +173,24 @@ class Holding:
 
     # -- the body ----------------------------------------------------------------------------
 
-    def attach(self) -> None:
+    def _note(self, publication: str) -> None:
+        notes.note(self._delivery.task.name, self._holder, self._delivery.key, publication)
+        self._noted = publication
+
+    def sends(self) -> None:
+        """Note that the message may be on its way again from now on.
+
+        If this process dies, before or after it has the broker's answer, the work of the message
+        is still to be done: nobody may say that it was completed.
+        """
+        if self._noted is not None:
+            self._note(_ELSEWHERE)
+
+    def attach(self, publication: str) -> None:
         """Let the request be known as one with this holding: the body is entered now."""
         request = self._delivery.request
+        if self._noted == _ELSEWHERE:  # it was not taken, or is a copy of what runs here
+            self._note(publication)
         self._info = info = request.delivery_info
         _entered[id(request)] = self
         if info is not None:

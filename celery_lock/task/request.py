@@ -148,7 +148,9 @@ def _completion_of(
 
     Whether a copy has been seen only the store knows, and children die seldom: it is told always.
     """
-    if claim.key is None or not is_completion(_ended_by(request, error), request.task):
+    if claim.key is None or not claim.publication:  # (its message may be on its way again)
+        return None
+    if not is_completion(_ended_by(request, error), request.task):
         return None
     context = request._context
     sent_on = Header.of(context).was_sent_again

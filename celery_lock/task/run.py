@@ -173,7 +173,7 @@ class Run:
 
     def _enter(self) -> RunBody:
         self._is_entered = True
-        self._holding.attach()
+        self._holding.attach(self.delivery.publication)
         return RunBody()
 
     def _drop(self) -> DropCopy:
@@ -200,6 +200,7 @@ class Run:
         if self._stays_until is None:
             stays_for = self.delivery.stays_for(self._locks.time_limit)
             self._stays_until = steady() + stays_for
+        self._holding.sends()
         try:
             self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
         except Unsent as error:

@@ -11,6 +11,7 @@ from celery import signals
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from celery_lock import Lock, LockedTask, fail, requeue, skip, wait
+from celery_lock.app import notes
 from celery_lock.app.locks import locks_of
 from celery_lock.errors import StoreUnavailable
 from celery_lock.events import Conflicted, CopyDropped
@@ -394,6 +395,30 @@ def test_a_send_without_an_answer_counts_as_sent(
     copy = task.deliver(headers=taken[0], tag="tag-2")
 
     assert (first.state, copy.state, task.runs) == ("SUCCESS", "IGNORED", 1)
+
+
+def test_a_process_notes_no_completion_of_what_it_sends_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If it is killed before it has said how that ended, the main process tells none."""
+    monkeypatch.setattr(Run, "pause", lambda self, seconds: None)
+    noted: list[str] = []
+    monkeypatch.setattr(notes, "note", lambda *note: noted.append(note[-1]))
+    task = Task()
+    lease = task.engine.hold()
+    seen: list[str] = []
+
+    def is_lost(raw: Any, header: Header, *, delay: float) -> None:
+        seen.append(noted[-1])
+        if len(seen) == 2:
+            task.engine.free(lease)
+        raise Unsent("no answer")
+
+    monkeypatch.setattr(locks_of(task.task.app).sender, "send", is_lost)
+    task.during = lambda self: seen.append(noted[-1])
+    task.deliver()
+
+    assert seen == ["", "", "tag-1@celery"]
 
 
 def test_a_run_that_gets_the_key_after_its_copy_was_completed_is_dropped(

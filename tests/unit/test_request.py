@@ -342,6 +342,23 @@ def test_a_copy_is_dropped_where_celery_acknowledges_a_message_whose_child_died(
     assert met_by_a_copy(engine) is met
 
 
+@pytest.mark.parametrize("options", [{}, LATE], ids=["early", "late"])
+def test_what_a_child_was_sending_again_as_it_died_is_not_done(
+    engine: Engine, noted: list[Noted], options: dict[str, Any]
+) -> None:
+    """The broker may have it, with an answer or without one."""
+    noted[0] = noted[0]._replace(publication="")
+    request = a_request(engine)
+    for name, value in options.items():
+        setattr(request.task, name, value)
+
+    request.on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert met_by_a_copy(engine) is None
+    assert engine.store.asked("complete") == []
+
+
 def test_a_copy_runs_where_a_cancelled_message_goes_back_to_the_broker(engine: Engine) -> None:
     """The connection was lost, or the worker is on its way out."""
     hold(engine, THE_CHILDS)
