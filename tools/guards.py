@@ -1053,6 +1053,12 @@ MESSAGES = (
         (UNIT + "transports.py", UNIT + "sqs.py"),
     ),
     Guard(
+        "what the solo pool acknowledges early is acknowledged after its body",
+        "acks_late = bool(delivery.task.acks_late) or acknowledges_last(delivery.task.app)",
+        "acks_late = bool(delivery.task.acks_late)",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
         "a completion is recorded while nobody knows how soon a copy comes",
         "if transport.redelivered(request) or transport.is_guess:",
         "if transport.redelivered(request):",

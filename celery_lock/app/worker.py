@@ -32,6 +32,7 @@ from .start_checks import (
 __all__ = [
     "ConsumerStep",
     "WorkerStep",
+    "acknowledges_last",
     "connection_epoch",
     "consumer_of",
     "forks",
@@ -57,6 +58,8 @@ _CONNECTIONS = 1
 
 _forking: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker in this process runs the bodies in pool processes."""
+_solo: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The apps whose worker runs the bodies in its own thread."""
 
 
 def install(app: Any) -> None:
@@ -88,6 +91,15 @@ def forks(app: Any) -> bool:
     return app in _forking
 
 
+def acknowledges_last(app: Any) -> bool:
+    """Whether the worker of this process acknowledges a message after its body in any case.
+
+    The solo pool runs bodies where the worker would send the acknowledgement, one after the other
+    of all messages that came together: those acknowledged early are so after the last of them.
+    """
+    return app in _solo
+
+
 def consumer_of(app: Any) -> Any:
     """Return the kombu consumer of this process's worker, `None` where there is none."""
     consumer = _consumers.get(app)
@@ -109,9 +121,12 @@ class WorkerStep(bootsteps.StartStopStep):
             )
         _shared[_STOPPING] = 0
         _forking.discard(worker.app)
+        _solo.discard(worker.app)
         if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
             _forking.add(worker.app)
             notes.begin(_most_processes(options.get("autoscale"), worker))
+        if "solo" in pool:
+            _solo.add(worker.app)
         signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
         signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
         locks = locks_of(worker.app)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from celery.utils.time import maybe_iso8601
 
-from ..app.worker import connection_epoch
+from ..app.worker import acknowledges_last, connection_epoch
 from ..message import is_recorded, record_life
 from ..model import Completion, End, Holder
 from ..model.clock import steady
@@ -55,7 +55,7 @@ def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:
 
 
 def _is_recorded(delivery: Delivery) -> bool:
-    acks_late = bool(delivery.task.acks_late)
+    acks_late = bool(delivery.task.acks_late) or acknowledges_last(delivery.task.app)
     return is_recorded(
         delivery.request,
         delivery.header,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from celery_lock.app.locks import locks_of
 from celery_lock.errors import StoreUnavailable
 from celery_lock.events import Conflicted, CopyDropped
 from celery_lock.message import HEADER, Header, Unsent
+from celery_lock.message.sqs_queues import QueueFacts
 from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL, Transport
 from celery_lock.model import MET_FOR
 from celery_lock.task.run import Run
@@ -517,6 +519,19 @@ def test_where_a_copy_comes_unannounced_each_late_ack_leaves_one(transport: Tran
 def test_a_message_leaves_one_that_lay_here_for_half_its_visibility_timeout(options: Any) -> None:
     assert not records(Task(**options), ago=HOUR / 2 - 60)
     assert records(Task(**options), ago=HOUR / 2 + 60)
+
+
+@pytest.mark.parametrize("transport", [AMQP, SQS], ids=lambda row: row.driver)
+def test_a_message_leaves_one_that_is_acknowledged_early_by_a_worker_that_runs_bodies_itself(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The solo pool sends the acknowledgement after the body, and after those beside it."""
+    row = transport if transport is AMQP else transport.for_queue(QueueFacts(HOUR))
+    row = replace(row, reads=None)
+    assert not records(Task(transport=row), tag=1, ago=1)
+
+    monkeypatch.setattr("celery_lock.task.ending.acknowledges_last", lambda app: True)
+    assert records(Task(transport=row), tag=1, ago=1)
 
 
 def test_a_message_leaves_one_where_nobody_knows_yet_how_soon_a_copy_comes() -> None:

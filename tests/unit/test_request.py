@@ -14,7 +14,7 @@ from celery.exceptions import Reject
 from celery_lock import Lock, LockError, Scope
 from celery_lock.app import notes
 from celery_lock.app.notes import Noted
-from celery_lock.app.worker import WorkerStep
+from celery_lock.app.worker import WorkerStep, acknowledges_last
 from celery_lock.engine import locker
 from celery_lock.events import Released
 from celery_lock.message import Given, Unsent
@@ -246,6 +246,15 @@ def test_a_child_that_is_still_alive_keeps_its_key_until_it_is_gone(
     engine.move(0.1)
 
     assert holder_of(engine) is None
+
+
+@pytest.mark.parametrize(("pool", "last"), [(solo.TaskPool, True), (prefork.TaskPool, False)])
+def test_a_worker_that_runs_bodies_itself_acknowledges_after_them(
+    engine: Engine, pool: type, last: bool
+) -> None:
+    request = a_request(engine, pool=pool)
+
+    assert acknowledges_last(request.app) is last
 
 
 def test_in_a_pool_without_children_nobody_died(engine: Engine) -> None:
