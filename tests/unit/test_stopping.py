@@ -49,7 +49,8 @@ def test_a_child_learns_of_a_stop_from_its_parent() -> None:
 
 def test_what_came_by_a_connection_that_is_lost_is_older_than_what_comes_now() -> None:
     """Its copies run elsewhere before the worker has connected anew: a broker may be down."""
-    parent: Any = SimpleNamespace(app=Celery("shop", broker="memory://", set_as_current=False))
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    parent: Any = SimpleNamespace(app=app, task_consumer=None)
     step = worker.ConsumerStep(parent)
     step.start(parent)
     came = worker.connection_epoch()
@@ -63,7 +64,8 @@ def test_what_came_by_a_connection_that_is_lost_is_older_than_what_comes_now() -
 
 def test_a_stop_loses_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """What still runs is acknowledged by the one that there is."""
-    parent: Any = SimpleNamespace(app=Celery("shop", broker="memory://", set_as_current=False))
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    parent: Any = SimpleNamespace(app=app, task_consumer=None)
     step = worker.ConsumerStep(parent)
     step.start(parent)
     came = worker.connection_epoch()
