@@ -1552,6 +1552,18 @@ ENDINGS = (
         (UNIT + "request.py",),
     ),
     Guard(
+        "a process that is alive keeps the key of its delivery",
+        "or it.pid == own.pid or not notes.is_gone(it.pid):",
+        "or it.pid == own.pid:",
+        (UNIT + "dead_run.py",),
+    ),
+    Guard(
+        "the next process of a delivery frees what the dead one had",
+        "        if held.met not in (Met.PUBLICATION, Met.TASK):\n",
+        "        if True:\n",
+        (UNIT + "dead_run.py",),
+    ),
+    Guard(
         "a note that was cut off is none",
         "if len(data) != length or zlib.crc32(data, pid & 0xFFFFFFFF) != total:",
         "if False:",

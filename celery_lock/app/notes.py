@@ -15,7 +15,15 @@ from billiard.process import current_process
 from ..errors import LockError
 from ..model.per_process import PerProcess
 
-__all__ = ["Noted", "begin", "claims_of", "given_back", "note", "some_without_a_place"]
+__all__ = [
+    "Noted",
+    "begin",
+    "claims_of",
+    "given_back",
+    "is_gone",
+    "note",
+    "some_without_a_place",
+]
 
 _LONGEST = 4096
 """Bytes of a note at most: a key may have 1,024, and a body may take others (`apply()`)."""
@@ -172,6 +180,21 @@ def claims_of(pid: int) -> list[Noted]:
 def some_without_a_place() -> bool:
     """Whether some pool process cannot note anything: the pool has grown beyond the map."""
     return _notes is None or _notes.overflown
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process of this machine runs no more."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:  # a zombie runs no more, though Celery may take seconds to bury it
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (OSError, IndexError):  # no such file on this system, or buried just now
+        return False
 
 
 def _written(claims: list[Any]) -> bytes:

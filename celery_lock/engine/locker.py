@@ -239,18 +239,7 @@ class Locker:
                 return NOT_YET
             if completion is not None and Feature.COPIES in self.store.features:
                 self.store.complete([completion])
-            had = self.store.free(key, holder)
-            if had is not None:
-                self.observers.notify(
-                    Released(
-                        key=key,
-                        subject=subject,
-                        holder=had.holder,
-                        token=had.token,
-                        held=had.now - had.since,
-                        in_time=had.live,
-                    )
-                )
+            self.free_now(key, holder, subject)
             done.set()
             return None
 
@@ -258,6 +247,21 @@ class Locker:
         self.pending.add(free, for_=for_)
         if wait:
             done.wait(PATIENCE)
+
+    def free_now(self, key: str, holder: str, subject: Subject) -> None:
+        """End the lease of a holder that is dead, here. Raises `StoreError`."""
+        had = self.store.free(key, holder)
+        if had is not None:
+            self.observers.notify(
+                Released(
+                    key=key,
+                    subject=subject,
+                    holder=had.holder,
+                    token=had.token,
+                    held=had.now - had.since,
+                    in_time=had.live,
+                )
+            )
 
     def _undo(self, claim: Claim) -> None:
         self.keeper.forget(claim.holder)

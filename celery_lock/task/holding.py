@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..errors import LockError, StoreError
 from ..message import holder_of
-from ..model import Claim, End, Held, Lease
+from ..model import Claim, End, Held, Holder, Lease, Met
 from .delivery import Delivery
 
 __all__ = ["Holding"]
@@ -149,7 +150,26 @@ class Holding:
             delivery.on_store_error,
             None if self._interrupt is None else self._interrupt.lost,
         )
-        return self._hold(self._locker.claim(self._ask))
+        got = self._locker.claim(self._ask)
+        dead = isinstance(got, Held) and self._dead_run(got)
+        if dead:
+            self._locker.free_now(delivery.key, dead, delivery.subject)
+            return self.take(publication=publication, copy_since=copy_since)
+        return self._hold(got)
+
+    def _dead_run(self, held: Held) -> str:
+        """Return whose key it is, if that is a run of this very delivery in a process that is dead.
+
+        Where a process dies before Celery's main process has heard that it began, that gives the
+        message to the next one, and tells nobody of a death.
+        """
+        if held.met not in (Met.PUBLICATION, Met.TASK):
+            return ""
+        it, own = Holder.parse(held.holder), Holder.parse(self._holder)
+        delivery, dot, _ = it.nonce.rpartition(".")
+        if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
+            return ""
+        return str(replace(it, nonce=own.nonce))
 
     def wait(self, seconds: float) -> Held | None:
         """Wait for the key that was claimed, for so long at most; `None`: the key is held now.

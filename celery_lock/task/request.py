@@ -7,7 +7,6 @@ same message again; and it frees the key of a child that died and cannot do so i
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # not in stubs
@@ -19,6 +18,7 @@ from kombu.utils.imports import symbol_by_name
 from ..app import notes
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
+from ..app.notes import is_gone as _is_gone
 from ..app.worker import connection_epoch, consumer_of, forks
 from ..errors import LockError
 from ..events import Subject
@@ -209,17 +209,3 @@ def _left_to_its_ttl(request: Any, error: Exception) -> None:
         error,
         exc_info=None if isinstance(error, LockError) else error,
     )
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    try:  # a zombie runs no more, though Celery may take seconds to bury it
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return stat.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except (OSError, IndexError):  # no such file on this system, or buried just now
-        return False
