@@ -206,6 +206,35 @@ def test_every_field_survives_that_its_message_is_sent_again() -> None:
     assert all(Survives.MESSAGE in one.metadata["survives"] for one in fields(Header))
 
 
+# -- the release before this one ---------------------------------------------------------------
+
+OLD = {
+    "v": 1,
+    "key": "k",
+    "publication": "tag-1",
+    "attempt": 2,
+    "first_conflict": 5.0,
+    "outages": 0,
+    "retries": 0,
+    "nesting": 0,
+}
+"""What it writes: it names no task."""
+
+
+def test_what_the_release_before_sent_again_is_counted_on() -> None:
+    header = Header.read({HEADER: OLD}, id="id-1", retries=0, nesting=0)
+
+    assert header == Header("k", "tag-1", 2, 5.0)
+    assert header.was_sent_again
+
+
+def test_a_key_that_the_release_before_made_is_made_anew_for_a_retry() -> None:
+    retry = Header.read({HEADER: OLD}, id="id-1", retries=1, nesting=0)
+
+    assert retry == Header(retries=1)
+    assert Header.read({HEADER: {**OLD, "given": True}}, retries=1, nesting=0).key == "k"
+
+
 # -- two places ------------------------------------------------------------------------------
 
 

@@ -304,7 +304,7 @@ def test_the_header_of_another_task_is_taken_out(
 
 
 @pytest.mark.parametrize("write", ["update", "setdefault"])
-@pytest.mark.parametrize("first", [False, True], ids=["after ours", "before ours"])
+@pytest.mark.parametrize("first", [False, True], ids=["at last", "before the task is bound"])
 def test_receivers_that_carry_headers_over_do_no_harm(
     make_app: MakeApp, write: str, first: bool
 ) -> None:
@@ -314,10 +314,12 @@ def test_receivers_that_carry_headers_over_do_no_harm(
 
     if first:
         signals.before_task_publish.connect(carry)
+        assert signals.before_task_publish.receivers[-1][1] is not stamping._stamp
     app = make_app(lazy=False)
     signals.before_task_publish.connect(carry)
     try:
-        app.send_task("unknown")  # whoever comes after us, is seen by then
+        if not first:
+            app.send_task("unknown")  # whoever comes after us, is seen by then
         app.send_task("report", task_id="id-2")
 
         message = messages_of(app)[-1]
