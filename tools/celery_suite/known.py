@@ -44,6 +44,8 @@ SLOW = (
 LEFT_OUT = {
     "test_backend_leak_in_fixture_teardown.py::*": "needs no server and no task of the suite, and"
     " a minute for twenty workers in one process",
+    "test_tasks.py::test_trace_log_arguments::*": "looks for a log line 10 ms after the result, and"
+    " fails every other time on a machine that does other things, plainly",
     "test_canvas.py::test_chord::test_redis_subscribed_channels_leak": "counts channels of the"
     " whole server, and is an expected failure of Celery's",
 }

@@ -21,6 +21,8 @@ __all__ = ["Outcome", "Suite"]
 CHECKOUT = Path(__file__).parents[2]
 SHARE = 12
 """Tests for one process: a worker is started for each, and what hangs costs the others of it."""
+WARM_UP = "t/integration/test_tasks.py::test_tasks::test_basic_task"
+"""Starts the suite's worker: some tests of this file use it, and do not ask for it."""
 SECONDS = 90
 """For one test; the longest usual one takes half of that on a machine that does other things."""
 SLOW_SECONDS = 420
@@ -82,9 +84,10 @@ class Suite:
             if setting.lock != PLAIN:
                 plugins += ["-p", "tools.celery_suite.locking"]
             seconds = SLOW_SECONDS if is_one_of(tests[0], SLOW) else SECONDS
+            first = [WARM_UP] if any(WARM_UP.split("::")[0] in test for test in tests) else []
             pytest = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"]
             run = Process(
-                [*pytest, *plugins, *tests],
+                [*pytest, *plugins, *first, *tests],
                 cwd=self.root,
                 env=environment(redis, broker, setting, record) | {"SUITE_SECONDS": str(seconds)},
                 log=folder / "log",
