@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain
 
+from tests.faults.sweeper import Sweeper
 from tests.integration.apps import copies_app
 from tests.integration.apps.history import History
 from tests.services import Proxy, RedisServer, VirtualHost, Worker, sending, wait_for
@@ -52,7 +53,9 @@ def on_redis(module_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
     try:
         for one in workers:
             one.wait_ready()
-        with sending(copies_app.make_app(broker_url=url, result_backend=url)) as app:
+        made = copies_app.make_app(broker_url=url, result_backend=url)
+        made.conf.broker_transport_options["visibility_timeout"] = SHORT
+        with sending(made) as app, Sweeper(app):
             send(app, "plain.early", "busy", BUSY, queue="busy")
             history.wait("start", "busy")
             for twin in TWINS:
