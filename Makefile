@@ -88,6 +88,7 @@ beats: $(STAMP)-test
 beside: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.beside --install $(TOOLS) $(ARGS)
+	@$(if $(TOOLS),,$(RUN) -m tests.beside.tenants --install)
 
 celery-suite: $(SUITE_STAMP)
 	@sh tools/test_services.sh
