@@ -51,7 +51,7 @@ class Given(dict[str, Any]):
         self.parts = parts
 
     def __reduce__(self) -> Any:
-        return _arrive, (dict(self), *self.parts)
+        return _arrive, (dict(self), tuple(self.parts))
 
 
 def give(request_dict: dict[str, Any], properties: Any, parts: Parts) -> None:
@@ -69,7 +69,7 @@ def take(request: Any) -> None:
         _taken[id(request)] = properties.parts
         request.properties = dict(properties)
     elif properties is _last[0] and properties is not None:
-        _taken[id(request)] = _last[1]
+        _taken[id(request)] = Parts._make(_last[1])
 
 
 def leave(request: Any) -> None:
@@ -95,7 +95,7 @@ _last: tuple[Any, Any] = (None, None)
 """The properties and the parts that came through the pipe last: a pool process has one task."""
 
 
-def _arrive(properties: dict[str, Any], *parts: Any) -> dict[str, Any]:
+def _arrive(properties: dict[str, Any], parts: tuple[Any, ...]) -> dict[str, Any]:
     global _last
-    _last = (properties, Parts._make(parts))
+    _last = (properties, parts)
     return properties

