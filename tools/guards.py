@@ -2092,6 +2092,12 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "no late receiver writes over what a body sends",
+        "stamping.come_last()  # what the body sends may be given its own headers",
+        "pass",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
         "our header is found in the outer place",
         "outer, headers = getattr(request, HEADER, None), request.headers",
         "outer, headers = None, request.headers",

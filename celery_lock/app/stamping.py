@@ -52,6 +52,8 @@ def come_last() -> None:
     In one step: no message is published without us meanwhile, or named twice.
     """
     signal: Any = signals.before_task_publish  # the stubs know but half of it
+    if signal.receivers and signal.receivers[-1][1] is _stamp:
+        return
     with signal.lock:
         others = [each for each in signal.receivers if each[1] is not _stamp]
         ours = [each for each in signal.receivers if each[1] is _stamp]
@@ -68,8 +70,7 @@ def _stamp(
 ) -> None:
     """Never raises: what is wrong with a header, its worker says."""
     try:
-        if signals.before_task_publish.receivers[-1][1] is not _stamp:
-            come_last()  # for the next message; this one sees those that stood there before
+        come_last()  # for the next message; this one passes all that stood there before
         if headers is not None:
             # of Celery's protocol 1, the body says what the headers say in the other one
             about = headers if "id" in headers or not isinstance(body, Mapping) else body

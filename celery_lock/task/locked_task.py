@@ -118,6 +118,7 @@ class LockedTask(_Task[_P, _R]):
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
+                    stamping.come_last()  # what the body sends may be given its own headers
                     result = self._body(request, super().__call__)(*args, **kwargs)
                     run.conclude(_RETURNED)
                     return result

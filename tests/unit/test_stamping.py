@@ -23,6 +23,7 @@ from celery_lock import Lock, LockedTask
 from celery_lock.app import stamping
 from celery_lock.app.locks import locks_of
 from celery_lock.message import HEADER, named, new_publication, tick_header
+from celery_lock.testing import memory_locks
 
 NOW = 1_795_444_625.5
 TIMED = Lock("report:{bucket:1h}")
@@ -328,6 +329,28 @@ def test_receivers_that_carry_headers_over_do_no_harm(
         assert message.headers[HEADER]["first_published"] == NOW
     finally:
         signals.before_task_publish.disconnect(carry)
+
+
+def test_who_comes_late_writes_over_nothing_that_a_body_sends(make_app: MakeApp) -> None:
+    """A pool process may connect receivers as it begins, when all tasks are bound."""
+    app = make_app(lock=PLAIN)
+
+    def carry(headers: Any = None, **_: Any) -> None:
+        headers[HEADER] = GIVEN
+
+    def sends() -> None:
+        app.send_task("report", task_id="id-2")
+
+    parent = app.task(sends, name="parent", base=LockedTask, lock=Lock("k"), shared=False)
+    with memory_locks(app):
+        parent.apply().get()
+        signals.before_task_publish.connect(carry)
+        try:
+            parent.apply().get()
+        finally:
+            signals.before_task_publish.disconnect(carry)
+
+    assert [each.headers[HEADER]["id"] for each in messages_of(app)] == ["id-2"] * 2
 
 
 def test_a_receiver_of_the_user_sees_no_message_twice(make_app: MakeApp) -> None:
