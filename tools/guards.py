@@ -1756,6 +1756,18 @@ ENDINGS = (
         (REDIS,),
     ),
     Guard(
+        "a copy that comes before the end is told leaves its mark too (Redis)",
+        "(met == 'publication' or met == 'ended')",
+        "(met == 'publication')",
+        (COMPLETIONS,),
+    ),
+    Guard(
+        "a copy that comes before the end is told leaves its mark too (memory)",
+        "_OF_A_COPY = (Met.PUBLICATION, Met.ENDED)",
+        "_OF_A_COPY = (Met.PUBLICATION,)",
+        (COMPLETIONS,),
+    ),
+    Guard(
         "a refused copy leaves its mark (memory)",
         "writes[names[1]] = _record(tombstones.met(tombstone, clock))",
         "pass",

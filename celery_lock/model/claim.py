@@ -35,8 +35,8 @@ class Claim:
     copy_since: str | None = None
     """The message may be a copy: the claim is refused if its publication was completed, as its
     record says, at this mark of the store or later (`Held.mark`; `""`: at any time). If it is
-    refused since its publication runs, a mark of that is left in the record. `None`: the message
-    is delivered for the first time, and can be no copy."""
+    refused since its publication runs or has just ended, a mark of that is left in the record.
+    `None`: the message is delivered for the first time, and can be no copy."""
     heir_of: str = ""
     """The holder that an earlier run of the task left the key to: its lease is taken over."""
     limit: int = 1

@@ -36,6 +36,10 @@ FEATURES = frozenset(Feature) - {Feature.WATCH}
 """What every store of this kind promises."""
 
 
+_OF_A_COPY = (Met.PUBLICATION, Met.ENDED)
+"""What shows that a copy is about, which is sent again now and may wait for long."""
+
+
 class SteppedStore(SteppedRecords):
     """A store whose every call is one `step`. A subclass says what a step is.
 
@@ -93,7 +97,7 @@ class SteppedStore(SteppedRecords):
                 state, claim, tombstone, clock, micro(self.deadline)
             )
             writes = self._changed(claim.key, state, after, clock)
-            if len(names) > 1 and isinstance(answer, Held) and answer.met is Met.PUBLICATION:
+            if len(names) > 1 and isinstance(answer, Held) and answer.met in _OF_A_COPY:
                 writes[names[1]] = _record(tombstones.met(tombstone, clock))
             return answer, writes
 

@@ -2,8 +2,8 @@
 
 A record says that a run of its publication has *ended*, and whether that was *told*: all that
 follows the run was out. Only what was told is a completion. Where a copy was refused since its
-publication runs, the record has the mark that it was *met*, and that alone is no completion. All
-times are in microseconds since 1970.
+publication runs or has just ended, the record has the mark that it was *met*, and that alone is no
+completion. All times are in microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Tombstone:
     ended: int = 0
     """When its last run ended that was recorded."""
     met: bool = False
-    """A copy of it was seen while it ran. Alone that is no completion."""
+    """A copy of it was seen, which waits for its turn. Alone that is no completion."""
     until: int = 0
     """When it may be forgotten."""
 
@@ -44,7 +44,7 @@ def judged(record: Tombstone | None, claim: Claim, lo: int) -> Met | None:
 
 
 def met(record: Tombstone | None, clock: Interval) -> Tombstone:
-    """Leave the mark of a copy that was refused since its publication runs."""
+    """Leave the mark of a copy that was refused since its publication runs, or has just ended."""
     before = record or Tombstone()
     return replace(before, met=True, until=_outliving(before, True, 0.0, clock))
 

@@ -155,6 +155,16 @@ def test_a_record_lives_a_day_where_a_copy_was_met(world: World) -> None:
     life(world, MET_FOR)
 
 
+def test_a_record_lives_a_day_where_a_copy_came_before_the_end_was_told(world: World) -> None:
+    """That copy is sent again, and may lie behind a long backlog."""
+    world.run()
+    assert world.met(world.claim()) is Met.ENDED
+    world.tell()
+
+    life(world, MET_FOR)
+    assert world.met(world.claim()) is Met.DONE
+
+
 def test_a_record_lives_as_long_as_it_was_asked_for_where_none_was(world: World) -> None:
     world.run(remember=4560.0)
     life(world, 4560.0)

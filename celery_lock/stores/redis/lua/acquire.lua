@@ -141,9 +141,6 @@ if undone then
   met = 'undone'
 elseif copy then
   met, whom = 'publication', copy
-  if asks then
-    record(KEYS[2], 0, true, 'm', 1)
-  end
 elseif done then
   met, free_at = done, math.max(free_at or now, counts)
 elseif same then
@@ -155,6 +152,9 @@ elseif not heir and taken + 1 > smallest then
   end
 end
 if met then
+  if asks and (met == 'publication' or met == 'ended') then -- it is sent again, and waits for long
+    record(KEYS[2], 0, true, 'm', 1)
+  end
   if ARGV[9] ~= '0' and taken > 0 then
     redis.call('HSET', KEYS[1], 'w', now + ARGV[9])
   end
