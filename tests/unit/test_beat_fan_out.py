@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -116,7 +117,40 @@ def add_tenant(headers: dict[str, Any], **_: Any) -> None:
         headers["tenant"] = THE.present
 
 
+class Advancing(Scheduler):
+    """Leaves `advance` as it is by default, so that each message moves the entry's last run."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        for tenant in THE.query():
+            entry.options["headers"] = {"tenant": tenant}
+            self.apply_async(entry, producer=producer)
+
+
+class FromThreads(Scheduler):
+    """Sends from a thread for each tenant."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        def send(tenant: str) -> None:
+            mine = type(entry)(**{**dict(entry), "options": {"headers": {"tenant": tenant}}})
+            self.apply_async(mine, producer=producer, advance=False)
+
+        for tenant in THE.query():
+            thread = Thread(target=send, args=(tenant,))
+            thread.start()
+            thread.join()
+
+
+class ByPosition(Scheduler):
+    """Gives what Celery takes by position, and no id."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        for tenant in THE.query():
+            headers = {"tenant": tenant}
+            self.app.send_task(entry.task, (), {}, None, None, None, producer, headers=headers)
+
+
 WAYS = [ByOptions, ByArguments, ByApplyAsync, BySending, ByTheApp, ByAReceiver]
+WAYS += [Advancing, FromThreads, ByPosition]
 
 
 @pytest.fixture
@@ -185,7 +219,7 @@ def test_every_beat_gives_a_message_the_same_names_in_whatever_order(
     assert second["delta"] not in first.values()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way for way in WAYS if way is not FromThreads])
 def test_a_tick_whose_beat_dies_in_the_middle_is_completed_and_nothing_is_repeated(
     way: type, play: Callable[..., World], tenants: Tenants
 ) -> None:
@@ -329,6 +363,19 @@ def test_an_argument_that_is_made_as_it_is_published_changes_no_name() -> None:
 
 def test_an_id_that_the_author_chose_stays(play: Callable[..., World]) -> None:
     assert one({"task_id": "mine"}) == ["mine"]
+
+
+def test_one_id_that_the_author_chose_for_all_tenants_keeps_them_apart_by_publication(
+    play: Callable[..., World],
+) -> None:
+    world = play(ByOptions)
+    for beat in world.beats:
+        beat.scheduler.schedule["e"].options["task_id"] = "mine"
+
+    world.run(11)
+
+    assert [sent.task_id for sent in world.sent] == ["mine"] * 3
+    assert len({named(sent)[1] for sent in world.sent}) == 3
 
 
 def test_equal_messages_of_a_tick_are_told_apart_by_their_number(
