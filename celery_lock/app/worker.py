@@ -14,6 +14,7 @@ from celery import bootsteps, signals
 from celery.worker import state
 
 from ..engine.completions import send_last
+from ..engine.pending_calls import make_last
 from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
 from . import notes, stamping
@@ -190,5 +191,6 @@ def _on_shutting_down(**_: Any) -> None:
 
 
 def _on_child_leaving(**_: Any) -> None:
+    make_last()  # a release without an answer: the key would stay taken for its ttl
     send_last()
     last_words()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .alarm import Alarm
 
-__all__ = ["NOT_YET", "PendingCall", "PendingCalls"]
+__all__ = ["NOT_YET", "PendingCall", "PendingCalls", "make_last"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -55,6 +57,7 @@ class PendingCalls:
         self._threads = threads
         self._after = after
         self._own = PerProcess(lambda: _Calls(self))
+        _all.add(self)
 
     @property
     def unanswered(self) -> bool:
@@ -86,6 +89,14 @@ class PendingCalls:
         after = self._after()
         return min([after, *(call.due for call in list(own.waiting))])
 
+    def make_now(self) -> None:
+        """Make each call once, until one gets no answer: the process is about to leave."""
+        own = self._own.value
+        for call in list(own.waiting):
+            self._make(own, call)
+            if own.unanswered:
+                return
+
     def _make(self, own: _Calls, call: PendingCall) -> None:
         pause = 1.0
         try:
@@ -110,3 +121,15 @@ class _Calls:
         """In the order in which they came. Its own operations are atomic, so nothing is locked."""
         self.unanswered = False
         self.alarm = Alarm("celery-lock-calls", calls.make_due, calls._clock)
+
+
+_all: weakref.WeakSet[PendingCalls] = weakref.WeakSet()
+
+
+def make_last() -> None:
+    """Make what waits in this process, which is about to leave: nobody makes it afterwards."""
+    for calls in list(_all):
+        calls.make_now()
+
+
+atexit.register(make_last)  # who leaves without it, as the child of a prefork pool, calls it

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from celery_lock.engine.locker import Ask, Grant, Locker
-from celery_lock.engine.pending_calls import NOT_YET, SOON, PendingCalls
+from celery_lock.engine.pending_calls import NOT_YET, SOON, PendingCalls, make_last
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Claim
 from celery_lock.stores.memory import MemoryStore
@@ -53,6 +53,33 @@ def test_a_call_without_an_answer_is_made_every_second_until_nobody_needs_it(
 
     assert tries == [0, 1, 2]
     assert engine.pending.make_due() == math.inf
+
+
+def test_a_process_that_leaves_makes_its_calls_once_more(engine: Engine) -> None:
+    """A pool process is replaced after so many tasks; nobody else knows of its releases."""
+    grant = engine.take()
+    engine.store.refuse("release", times=1)
+    engine.locker.release(grant)
+    assert engine.holder_of() == "id-1"
+
+    make_last()
+
+    assert engine.holder_of() is None
+
+
+def test_a_process_that_leaves_asks_no_second_time_where_nobody_answers(engine: Engine) -> None:
+    """It has a few seconds."""
+    made: list[str] = []
+
+    def make() -> None:
+        made.append("made")
+        raise DOWN
+
+    for _ in range(3):
+        engine.pending.add(make, for_=30)
+    make_last()
+
+    assert made == ["made"]
 
 
 def test_a_call_whose_time_has_not_come_is_made_again_soon(engine: Engine) -> None:
