@@ -36,7 +36,7 @@ class Known:
 SLOW = (
     "test_canvas.py::test_chord::test_*abling_flag_allow_error_cb_on_chord_header",
     "test_canvas.py::test_chord::test_flag_allow_error_cb_on_chord_header_on_upgraded_chord",
-    "test_canvas.py::test_chord::test_large_header",
+    "test_canvas.py::test_chord::test_*large_header",
     "test_mem_leak_in_exception_handling.py::test_mem_leak_unhandled_exceptions",
 )
 """Tests that wait for minutes by themselves, most of them for something that must not come."""
