@@ -132,9 +132,10 @@ def test_a_note_that_its_process_did_not_bring_to_its_end_is_none() -> None:
 def test_a_process_that_a_body_has_forked_notes_nothing_in_its_parents_place() -> None:
     def forks() -> None:
         claim("one")
-        holds_in_a_child(lambda: claim("two") is None)
+        assert holds_in_a_child(lambda: claim("two") is None)
+        claim("three")
 
-    assert notes.claims_of(dying(0, forks)) == [noted("one")]
+    assert notes.claims_of(dying(0, forks)) == [noted("one"), noted("three")]
 
 
 def test_a_process_that_is_in_no_pool_notes_nothing() -> None:
