@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.faults.broken import CONTROLS
+from tests.faults.broker_play import BrokerOutcome, brokers, play_broker
+from tests.faults.broker_rows import BrokerRow, broker_rows
 from tests.faults.page import PAGE, page
 from tests.faults.plan import Session, sessions
 from tests.faults.redelivery import Played, Scale, play_rabbit, play_redis
@@ -74,11 +76,13 @@ def everything(run: Run, words: Sequence[str]) -> int:
     outcomes = run.endings([r for r in rows() if why_not(r) is None and named(r.name)])
     store = run.store(named)
     redelivered = run.redelivery() if not words or named("redelivery") else []
-    played: list[Outcome | StoreOutcome | Played] = [*outcomes, *store, *redelivered]
+    sent = run.brokers([row for row in broker_rows() if named(row.name)])
+    played: list[Outcome | StoreOutcome | Played | BrokerOutcome]
+    played = [*outcomes, *store, *redelivered, *sent]
     wrong = [one for one in played if one.wrong]
     print(f"{len(played)} rows, {len(wrong)} wrong", end=", ")
     if not words and not run.broken:
-        PAGE.write_text(page(outcomes, redelivered, store), encoding="utf-8")
+        PAGE.write_text(page(outcomes, redelivered, sent, store), encoding="utf-8")
         print(f"{PAGE.name} is written", end=", ")
     return 1 if wrong or run.broken else 0
 
@@ -167,6 +171,30 @@ class Run:
             verdict = "; ".join(one.wrong) or "ok"
             _print(f"{one.case.name:72} {one.ends} runs came to their end  {verdict}")
         return played
+
+    def brokers(self, chosen: Sequence[BrokerRow]) -> list[BrokerOutcome]:
+        """Play messages of one key on each broker, beside a plain task and one with SET NX."""
+        if not chosen:
+            return []
+        rabbit = find_rabbit()
+        if rabbit is None:
+            _print("RabbitMQ is missing: its rows are not played")
+            chosen = [row for row in chosen if row.broker in ("redis", "sqs")]
+        with brokers(self.binary, rabbit, self.folder) as made:
+
+            def one(row: BrokerRow) -> BrokerOutcome:
+                outcome = play_broker(row, made, self.binary, self.folder)
+                lost = ", ".join(f"{name} {twin.lost}" for name, twin in outcome.twins.items())
+                _print(f"{row.name:72} lost: {lost}  {outcome.verdict}")
+                return outcome
+
+            # SQS is emptied for each row: these one after the other
+            alone = [row for row in chosen if row.broker == "sqs"]
+            others = [row for row in chosen if row.broker != "sqs"]
+            played = self._all([(row.name, partial(one, row)) for row in others])
+            for row in alone:
+                played += self._all([(row.name, partial(one, row))])
+            return played
 
     def _all(self, work: Sequence[tuple[str, Callable[[], T]]]) -> list[T]:
         """Some at once; who breaks is named and left out."""

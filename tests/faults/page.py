@@ -7,12 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.faults.actor import TTL as STORE_TTL
+from tests.faults.broker_play import BrokerOutcome, Twin
+from tests.faults.broker_rows import TWINS, BrokerRow
 from tests.faults.redelivery import Played
 from tests.faults.rows import EXEMPT, LONG_TTL, TTL, Exempt, Row, rows, why_not
 from tests.faults.scenario import SOON, Outcome
 from tests.faults.store_play import StoreOutcome
 
-__all__ = ["PAGE", "cells_of", "page"]
+__all__ = ["PAGE", "broker_cells", "cells_of", "page"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
@@ -52,7 +54,10 @@ TAIL = """## This does not ...
 
 
 def page(
-    outcomes: Sequence[Outcome], redelivered: Sequence[Played], store: Sequence[StoreOutcome]
+    outcomes: Sequence[Outcome],
+    redelivered: Sequence[Played],
+    sent: Sequence[BrokerOutcome],
+    store: Sequence[StoreOutcome],
 ) -> str:
     """The whole page."""
     versions = {name: version(name) for name in ("celery", "kombu", "redis")}
@@ -60,6 +65,7 @@ def page(
     parts += ["## Endings", "", *_endings(outcomes), ""]
     parts += ["## What cannot happen", "", *_exempt(), ""]
     parts += ["## Redelivery", "", *_redelivery(redelivered), ""]
+    parts += ["## Brokers", "", *_brokers(sent), ""]
     parts += ["## The store, its server and the wire", "", *_store(store), "", TAIL]
     return "\n".join(parts)
 
@@ -115,6 +121,37 @@ def _redelivery(played: Iterable[Played]) -> Iterator[str]:
         verdict = ("; ".join(one.wrong) or "ok") if judged else "for comparison"
         ends = f"{one.ends} of {one.case.ends}" if judged else str(one.ends)
         yield (f"| {one.case.name} | {ends} | {len(one.found.overlaps)} | {verdict} |")
+
+
+def broker_cells(row: BrokerRow) -> str:
+    """How a row of the brokers' table begins."""
+    return f"| {row.broker} | {row.acks} | {row.event} |"
+
+
+def _brokers(played: Iterable[BrokerOutcome]) -> Iterator[str]:
+    yield (
+        "Eight messages of one key, whose body takes a quarter of a second, and four quick tasks of"
+        " somebody else in the same queue, on a worker with two pool processes."
+        " The same is done with a plain task (in brackets, first), and with a body that takes the"
+        " key by SET NX and calls `self.retry(countdown=1)` where it is taken (second)."
+    )
+    yield ""
+    yield "*Last*: seconds until the last of the eight ended."
+    yield "*Beside*: the longest wait of a quick task."
+    yield ""
+    yield "| broker | acks | what happens | overlaps | lost | run twice | last | beside | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for one in played:
+        locked, plain, nx = (one.twins[name] for name in TWINS)
+
+        def cell(name: str, form: str = "d", twins: tuple[Twin, ...] = (locked, plain, nx)) -> str:
+            mine, *others = (format(getattr(twin, name), form) for twin in twins)
+            return f"{mine} ({', '.join(others)})"
+
+        yield (
+            f"{broker_cells(one.row)} {cell('overlaps')} | {cell('lost')} | {cell('twice')} |"
+            f" {cell('last', '.1f')} | {cell('beside', '.1f')} | {one.verdict} |"
+        )
 
 
 def _store(outcomes: Iterable[StoreOutcome]) -> Iterator[str]:
