@@ -76,7 +76,8 @@ _ROWS: dict[EndedBy, tuple[bool, Callable[[Any], bool]]] = {
     EndedBy.RETRIED: (True, _always),
     EndedBy.RAISED: (True, _acks_on_failure),
     EndedBy.OUT_OF_MEMORY: (True, _never),
-    EndedBy.REJECTED: (True, _never),
+    # whoever rejects a message wants it to be seen again, by an operator at the least
+    EndedBy.REJECTED: (False, _never),
     EndedBy.SENT_AGAIN: (False, _never),
     EndedBy.TIME_LIMIT: (True, _acks_on_timeout),
     EndedBy.CHILD_LOST: (True, _child_is_final),

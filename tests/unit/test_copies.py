@@ -282,8 +282,8 @@ ENDINGS = [
     (SoftTimeLimitExceeded(), {"acks_on_failure_or_timeout": False}, True, False),
     (Ignore(), {}, True, True),
     (Retry("by hand"), {}, True, True),
-    (Reject("no", requeue=False), {}, True, False),
-    (Reject("later", requeue=True), {}, True, False),
+    (Reject("no", requeue=False), {}, False, False),
+    (Reject("later", requeue=True), {}, False, False),
     (MemoryError(), {}, True, False),
     (SystemExit(1), {}, False, False),
     (KeyboardInterrupt(), {}, False, False),
@@ -298,9 +298,12 @@ def test_a_copy_is_dropped_only_where_the_broker_was_told_that_the_message_is_do
     assert ends_twice(Task(**options, **LATE), error) is late
 
 
-def test_a_message_that_was_sent_again_and_then_rejected_runs_when_it_comes_back() -> None:
+@pytest.mark.parametrize("options", [LATE, {}], ids=["acks late", "by default"])
+def test_a_message_that_was_sent_again_and_then_rejected_runs_when_it_comes_back(
+    options: dict[str, Any],
+) -> None:
     """Through a dead-letter queue, or by the hand of an operator: the headers are the same."""
-    task = Task(**LATE)
+    task = Task(**options)
     lease = task.engine.hold()
     task.deliver()
     task.engine.free(lease)
