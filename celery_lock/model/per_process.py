@@ -27,8 +27,8 @@ def _wiped_by_a_fork() -> mmap.mmap | bytearray:
     """
     byte: mmap.mmap | bytearray = bytearray(1)
     if sys.platform == "linux":
-        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # an old kernel; a Python without these names
+            page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             page.madvise(_WIPE_ON_FORK)
             byte = page
     byte[0] = 1

@@ -16,7 +16,7 @@ from tests.services.process import Process
 
 pytestmark = pytest.mark.acceptance
 
-PAGE = ROOT / "docs" / "how-to" / "two-beats.md"
+PAGE = ROOT / "docs" / "how-to" / "your-own-scheduler.md"
 (COMMAND,) = (line for line in commands(blocks_of(PAGE)) if "schedulers:" in line)
 
 

@@ -56,6 +56,7 @@ TYPED = [
     ROOT / "docs" / "tutorial.md",
     ROOT / "docs" / "how-to" / "free-a-stuck-key.md",
     ROOT / "docs" / "how-to" / "two-beats.md",
+    ROOT / "docs" / "how-to" / "your-own-scheduler.md",
     ROOT / "docs" / "how-to" / "move-from-redbeat.md",
 ]
 """The pages whose commands are typed by tests of their own."""
