@@ -338,21 +338,24 @@ def test_a_message_goes_back_to_the_queue_it_came_from(
         assert copy.parts.get("queue", copy.parts.get("queues")) in (f"shop:{queue}", [queue])
 
 
-@pytest.mark.parametrize(
-    ("exchange", "routing_key", "copies"),
-    [(raw_app.EVERYBODY, "", 0), (raw_app.WEATHER, "heavy.rain", 2)],
-    ids=["broadcast", "two queues of a topic"],
-)
-def test_a_message_that_has_no_queue_of_its_own_fails_and_says_so(
-    on_redis: RequeueSetup, exchange: kombu.Exchange, routing_key: str, copies: int
-) -> None:
+def test_a_message_that_has_no_queue_of_its_own_fails_and_says_so(on_redis: RequeueSetup) -> None:
     with on_redis.keys.held(KEY):
-        sent = _send(on_redis, exchange, routing_key)
+        sent = _send(on_redis, raw_app.EVERYBODY, "")
 
         with pytest.raises(LockError, match=r"without reaching others; use skip\(\)"):
             sent.get(timeout=20)
 
-    assert len(on_redis.tap.copies(sent.id)) == copies
+    assert on_redis.tap.copies(sent.id) == []
+
+
+def test_two_queues_of_a_topic_are_told_apart_on_redis_too(on_redis: RequeueSetup) -> None:
+    with on_redis.keys.held(KEY):
+        sent = _send(on_redis, raw_app.WEATHER, "heavy.rain")
+        on_redis.tap.wait_for(sent.id, 2 + 2 * HOPS)
+
+    done = re.escape(f"Task raw.record[{sent.id}] succeeded")
+    on_redis.worker.wait_for_log(f"(?s){done}.*{done}")
+    assert len(re.findall(done, on_redis.worker.logs())) == 2
 
 
 def test_a_message_in_two_queues_goes_back_to_each_and_does_not_multiply(
