@@ -245,8 +245,11 @@ def test_beats_that_all_start_again_run_once_for_what_they_missed_and_not_right_
     after = lives.sent(kind, entry.name, "again")
 
     assert twice([*before, *after], entry) == []
-    assert off_grid(after, entry, before[0].due) == []
-    assert min(b.at - a.at for a, b in itertools.pairwise(after)) > 0.85 * entry.every
+    # its phase is that of the last run: one that was late may have changed it before
+    assert off_grid([before[-1], *after], entry, before[-1].due) == []
+    # a run that is late by no more than this counts as one in time, and keeps the phase
+    in_time = max(0.3, entry.every / 10)
+    assert min(b.at - a.at for a, b in itertools.pairwise(after)) > entry.every - in_time - 0.05
     early = [one for one in after if one.due < lives.marks["again"]]
     assert len(early) <= 1, "one run for all due times that went by"
     assert after[0].at - after[0].due < entry.every + STALL, "and that for the latest"
