@@ -28,6 +28,8 @@ from celery_lock.testing import memory_locks
 NOW = 1_795_444_625.5
 TIMED = Lock("report:{bucket:1h}")
 PLAIN = Lock("report")
+# no other test has it: where a message does not tell its app, each app that lives may be the one
+NAME = "stamping.report"
 NONCE = re.compile(r"[A-Za-z0-9_-]{12}")
 
 
@@ -49,7 +51,7 @@ def make_app() -> Iterator[MakeApp]:
     def make(*, now: float = NOW, lock: Lock | None = TIMED, lazy: bool = False) -> Celery:
         app = Celery(uuid.uuid4().hex, broker="memory://", set_as_current=False)
         app.conf.task_default_queue = app.main
-        app.task(report, name="report", base=LockedTask, lock=lock, shared=False, lazy=lazy)
+        app.task(report, name=NAME, base=LockedTask, lock=lock, shared=False, lazy=lazy)
         locks_of(app).now = lambda: now
         made.append(app)
         return app
@@ -76,13 +78,13 @@ def published(app: Celery) -> Any:
 
 
 WAYS: dict[str, Callable[[Celery], Any]] = {
-    "delay": lambda app: app.tasks["report"].delay(),
-    "apply_async": lambda app: app.tasks["report"].apply_async(countdown=1),
-    "send_task": lambda app: app.send_task("report"),
-    "a reply elsewhere": lambda app: app.send_task("report", reply_to="elsewhere"),
-    "a signature by name": lambda app: app.signature("report").apply_async(),
-    "a chain": lambda app: chain(app.tasks["report"].si(), app.tasks["report"].si())(),
-    "a group": lambda app: group([app.tasks["report"].si()], app=app)(),
+    "delay": lambda app: app.tasks[NAME].delay(),
+    "apply_async": lambda app: app.tasks[NAME].apply_async(countdown=1),
+    "send_task": lambda app: app.send_task(NAME),
+    "a reply elsewhere": lambda app: app.send_task(NAME, reply_to="elsewhere"),
+    "a signature by name": lambda app: app.signature(NAME).apply_async(),
+    "a chain": lambda app: chain(app.tasks[NAME].si(), app.tasks[NAME].si())(),
+    "a group": lambda app: group([app.tasks[NAME].si()], app=app)(),
 }
 
 
@@ -118,14 +120,14 @@ def test_two_messages_with_one_preset_id_have_two_names(make_app: MakeApp) -> No
     app = make_app(lock=PLAIN)
 
     for _ in range(2):
-        app.send_task("report", task_id="nightly")
+        app.send_task(NAME, task_id="nightly")
 
     assert len({each.headers[HEADER]["publication"] for each in messages_of(app)}) == 2
 
 
 def test_a_chain_names_each_of_its_messages(make_app: MakeApp) -> None:
     app = make_app(lock=PLAIN)
-    step = chain(app.tasks["report"].si(), app.tasks["report"].si())
+    step = chain(app.tasks[NAME].si(), app.tasks[NAME].si())
 
     step()
 
@@ -152,8 +154,8 @@ def test_a_name_that_was_handed_over_is_for_one_message_alone(make_app: MakeApp)
     app = make_app(lock=PLAIN)
 
     with named("mine"):
-        app.send_task("report")
-        app.send_task("report")
+        app.send_task(NAME)
+        app.send_task(NAME)
 
     names = [each.headers[HEADER]["publication"] for each in messages_of(app)]
     assert names[0] == "mine"
@@ -166,10 +168,10 @@ def test_a_name_that_was_handed_over_for_a_task_passes_others_by(make_app: MakeA
 
     with named("mine", "id-1"):
         with named("inner"):
-            app.send_task("report", task_id="id-0")
-        app.send_task("report", task_id="id-2")
-        app.send_task("report", task_id="id-1")
-    app.send_task("report", task_id="id-1")
+            app.send_task(NAME, task_id="id-0")
+        app.send_task(NAME, task_id="id-2")
+        app.send_task(NAME, task_id="id-1")
+    app.send_task(NAME, task_id="id-1")
 
     names = [each.headers[HEADER]["publication"] for each in messages_of(app)]
     assert (names[0], names[2]) == ("inner", "mine")
@@ -183,7 +185,7 @@ def test_a_tick_keeps_the_name_that_every_beat_gives_it(make_app: MakeApp, way: 
     header = tick_header("shop", "nightly", 1_795_442_400.0)
 
     with way(header["publication"], "id-1"):
-        app.send_task("report", task_id="id-1", headers={HEADER: header})
+        app.send_task(NAME, task_id="id-1", headers={HEADER: header})
 
     found = published(app)
     assert found == {
@@ -197,7 +199,7 @@ def test_a_task_without_a_lock_gets_no_header(make_app: MakeApp) -> None:
     make_app()
     app = make_app(lock=None)
 
-    app.send_task("report")
+    app.send_task(NAME)
     app.send_task("nobody knows it")
 
     assert [HEADER in each.headers for each in messages_of(app)] == [False, False]
@@ -207,7 +209,7 @@ def test_a_task_of_another_app_with_the_same_name_gets_no_header(make_app: MakeA
     make_app()
     other = make_app(lock=None)
 
-    other.send_task("report")
+    other.send_task(NAME)
 
     assert published(other) is None
 
@@ -215,8 +217,8 @@ def test_a_task_of_another_app_with_the_same_name_gets_no_header(make_app: MakeA
 def test_each_app_has_its_own_clock(make_app: MakeApp) -> None:
     one, two = make_app(now=1.0), make_app(now=2.0)
 
-    two.send_task("report")
-    one.send_task("report")
+    two.send_task(NAME)
+    one.send_task(NAME)
 
     assert [published(app)["first_published"] for app in (one, two)] == [1.0, 2.0]
 
@@ -238,7 +240,7 @@ def test_a_task_that_is_published_anew_keeps_what_is_its_own(
     written = {**GIVEN, **COUNTED, "theirs": [1]}
     headers = {"headers": {"x": 1, HEADER: written}} if inner else {HEADER: written}
 
-    app.send_task("report", task_id="id-1", headers=headers, **again)
+    app.send_task(NAME, task_id="id-1", headers=headers, **again)
 
     (message,) = messages_of(app)
     found = dict(message.headers[HEADER])
@@ -261,11 +263,11 @@ def test_a_run_that_publishes_itself_anew_says_what_it_was_told(
 ) -> None:
     """Celery copies no header into a replacement, and none where a body gives headers itself."""
     app = make_app()
-    task = app.tasks["report"]
+    task = app.tasks[NAME]
     task.push_request(id="id-1", **{HEADER: GIVEN})
     _task_stack.push(task)
     try:
-        app.send_task("report", task_id=id, headers={"trace": "new"}, **again)
+        app.send_task(NAME, task_id=id, headers={"trace": "new"}, **again)
     finally:
         _task_stack.pop()
         task.pop_request()
@@ -286,7 +288,7 @@ def test_the_header_of_another_task_is_taken_out(
     app.conf.task_protocol = protocol
     headers = {HEADER: {**GIVEN, **COUNTED}, "headers": {"x": 1, HEADER: GIVEN}, "trace": "t"}
 
-    app.send_task("report", task_id="id-2", headers=headers)
+    app.send_task(NAME, task_id="id-2", headers=headers)
 
     (message,) = messages_of(app)
     assert message.headers["trace"] == "t"
@@ -321,7 +323,7 @@ def test_receivers_that_carry_headers_over_do_no_harm(
     try:
         if not first:
             app.send_task("unknown")  # whoever comes after us, is seen by then
-        app.send_task("report", task_id="id-2")
+        app.send_task(NAME, task_id="id-2")
 
         message = messages_of(app)[-1]
         assert message.headers["trace"] == "t"
@@ -339,7 +341,7 @@ def test_who_comes_late_writes_over_nothing_that_a_body_sends(make_app: MakeApp)
         headers[HEADER] = GIVEN
 
     def sends() -> None:
-        app.send_task("report", task_id="id-2")
+        app.send_task(NAME, task_id="id-2")
 
     parent = app.task(sends, name="parent", base=LockedTask, lock=Lock("k"), shared=False)
     with memory_locks(app):
@@ -363,17 +365,17 @@ def test_a_receiver_of_the_user_sees_no_message_twice(make_app: MakeApp) -> None
     try:
         app = make_app()
         for _ in range(3):
-            app.send_task("report")
+            app.send_task(NAME)
     finally:
         signals.before_task_publish.disconnect(look)
 
-    assert seen == ["report"] * 3
+    assert seen == [NAME] * 3
 
 
 def test_other_fields_of_a_header_are_kept(make_app: MakeApp) -> None:
     app = make_app()
 
-    app.send_task("report", headers={HEADER: {"v": 1, "theirs": [1]}})
+    app.send_task(NAME, headers={HEADER: {"v": 1, "theirs": [1]}})
 
     header = published(app)
     assert (header["theirs"], header["first_published"]) == ([1], NOW)
@@ -382,7 +384,7 @@ def test_other_fields_of_a_header_are_kept(make_app: MakeApp) -> None:
 def test_a_key_that_the_sender_names_is_said_to_be_given(make_app: MakeApp) -> None:
     app = make_app()
 
-    app.send_task("report", task_id="id-1", headers={HEADER: {"v": 1, "key": "report"}})
+    app.send_task(NAME, task_id="id-1", headers={HEADER: {"v": 1, "key": "report"}})
 
     header = published(app)
     assert (header["key"], header["given"], header["id"]) == ("report", True, "id-1")
@@ -395,9 +397,9 @@ def test_a_header_that_is_none_is_left_to_the_worker(
     app = make_app()
 
     for header in ("report", {"v": 2}, {"v": 1, "kye": "k"}, 5):
-        app.send_task("report", headers={HEADER: header})
+        app.send_task(NAME, headers={HEADER: header})
         assert published(app) == header
-    app.send_task("report", headers={"headers": 5})
+    app.send_task(NAME, headers={"headers": 5})
     assert published(app)["v"] == 1
 
     assert caplog.records == []
@@ -406,7 +408,7 @@ def test_a_header_that_is_none_is_left_to_the_worker(
 def test_the_headers_that_a_caller_gave_are_not_changed(make_app: MakeApp) -> None:
     app, given = make_app(), {HEADER: {"v": 1}}
 
-    app.send_task("report", headers=given)
+    app.send_task(NAME, headers=given)
 
     assert given == {HEADER: {"v": 1}}
 
@@ -417,7 +419,7 @@ def test_an_app_that_must_not_finalize_by_itself_is_left_alone(make_app: MakeApp
     app.conf.task_default_queue = app.main
 
     with app:
-        app.send_task("report")
+        app.send_task(NAME)
         assert published(app) is None
 
 
@@ -432,7 +434,7 @@ def test_the_receiver_is_there_once_however_many_tasks_and_apps(make_app: MakeAp
 
 def test_an_app_is_not_kept_alive(make_app: MakeApp) -> None:
     app: Any = Celery(uuid.uuid4().hex, broker="memory://", set_as_current=False)
-    app.task(report, name="report", base=LockedTask, lock=TIMED, shared=False, lazy=False)
+    app.task(report, name=NAME, base=LockedTask, lock=TIMED, shared=False, lazy=False)
     gone = weakref.ref(app)
 
     app.close()
