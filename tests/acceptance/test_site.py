@@ -20,10 +20,20 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT / "docs").as_posix()
 
 
-def test_every_page_is_in_the_menu_once() -> None:
+def test_every_page_for_users_is_in_the_menu_once() -> None:
     menu = re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
-    assert sorted(menu) == sorted(map(name, DOCS))
+    assert sorted(menu) == sorted(map(name, WRITTEN_FOR_USERS))
+
+
+def test_the_decisions_are_numbered_without_a_hole_and_found_by_contributors() -> None:
+    pages = [page for page in DOCS if page not in WRITTEN_FOR_USERS]
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+    for number, page in enumerate(pages, start=1):
+        assert page.name.startswith(f"{number:02}-")
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. ")
+        assert re.search(rf"(?m)^{number}\. \[.+\]\(docs/decisions/{page.name}\)$", guide)
 
 
 @pytest.mark.parametrize("page", WRITTEN_FOR_USERS, ids=name)
