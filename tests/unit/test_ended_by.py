@@ -28,7 +28,9 @@ def task(acks_late: bool, options: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("ended", EndedBy)
-def test_with_early_acks_all_is_done_but_what_goes_on_elsewhere_or_was_rejected(ended: EndedBy) -> None:
+def test_with_early_acks_all_is_done_but_what_goes_on_elsewhere_or_was_rejected(
+    ended: EndedBy,
+) -> None:
     goes_on = {EndedBy.SENT_AGAIN, EndedBy.STOPPED, EndedBy.REJECTED}
 
     for options in ({}, OLD_OFF, FAILURE_OFF, TIMEOUT_OFF, REJECTS, RETRIES):
