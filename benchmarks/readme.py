@@ -24,14 +24,18 @@ def table(results: Results) -> str:
     prefork, threads = names.throughput("prefork"), names.throughput("threads")
     cycle = _ratios(results, names.CYCLE, names.MICROSECONDS, _LOCKS)
     rows = {
-        "time to take a key and give it back; two bare round trips: 1.00": cycle,
-        "a worker's empty tasks a second, prefork; plain task: 1.00": _ratios(
+        "lock and unlock, as time (two plain Redis round trips = 1.00)": cycle,
+        "empty tasks a second, prefork worker (plain task = 1.00)": _ratios(
             results, prefork, names.WORKER, _TASKS
         ),
-        "the same, threads": _ratios(results, threads, names.WORKER, _TASKS),
-        "a publisher's; plain task: 1.00": _ratios(results, prefork, names.PUBLISHER, _TASKS),
+        "empty tasks a second, threads worker (plain task = 1.00)": _ratios(
+            results, threads, names.WORKER, _TASKS
+        ),
+        "tasks sent a second (plain task = 1.00)": _ratios(
+            results, prefork, names.PUBLISHER, _TASKS
+        ),
         "bytes in Redis for each key that is held": _bytes(results),
-        "it is locked as the task ...": ("runs", "runs", "is sent", "is sent"),
+        "the lock is taken when the task ...": ("runs", "runs", "is sent", "is sent"),
     }
     return markdown(_HEAD, [(what, *cells) for what, cells in rows.items()])
 
