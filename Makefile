@@ -73,7 +73,7 @@ bench: $(BENCH_STAMP)
 
 docs: $(STAMP)-docs
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict # --quiet would not see the warnings
-	@echo 'the documentation is in build/site/index.html'
+	@echo 'open build/site/index.html in a browser: it needs no server, and its search works'
 
 faults: $(STAMP)-test
 	@sh tools/test_services.sh
