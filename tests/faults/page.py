@@ -20,27 +20,28 @@ PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
 HEAD = """# Fault matrix
 
-However a task ends, its lock ends with it.
-`make faults` plays every row with real workers and real servers, and writes this page: it is the
-record of the last run.
+This page shows what happens to a key when a task ends, or when its store fails.
+Each row is one fault, played with real workers and real servers.
+`ok`: the lock lost no task, the key was free in time, and nobody ran unnoticed beside a holder.
+In time is {soon:g} s where Celery sees the end, and a second after the ttl where nobody sees it.
+`make faults` plays all rows and writes this page; the numbers are those of the last run.
 
-A body takes its key, the fault comes, and another task waits for the key.
-The same is done with a plain Celery task at the same time: its numbers stand in brackets.
+## How to read a row
 
-- **Overlaps**: bodies of the key that were inside at once. With a plain task nothing keeps the
-  next one out.
-- **Lost**: tasks that were sent, that no run brought to its own end, and of which the broker has
-  no message any more. A limit and a revoke cut a body short, which is what they are for; acks
-  early forgets what a dead worker was running. With a lock no more is lost than without.
-- **Seconds**: from the end of the body, or the death of its process, until the key is free. What
-  stands after the plus passed before Celery noticed the death: it looks every five seconds when
-  nothing wakes it.
+A body takes its key, then the fault comes, and another task waits for the key.
+A plain Celery task meets the same fault at the same time: its numbers stand in brackets.
 
-Where Celery sees the end, the key is free within {soon:g} s of it, though its ttl is {long:g} s.
-Where nobody sees it, the key is free when its ttl ({ttl:g} s here) has passed, and a second later
-at most.
+- **Overlaps**: how many bodies of the key ran at the same time as another one. Nothing keeps two
+  plain tasks apart. *After a told loss*: the holder was paused, and learned that its key was lost.
+- **Lost**: tasks that were sent and that no run finished, and whose message is no longer in the
+  broker. A time limit and a revoke stop a body, as they should. With early acks Celery forgets
+  what a dead worker was running. With a lock no more tasks are lost than without one.
+- **Seconds**: the time from the end of the body, or from the death of its process, until the key
+  is free. The number after the plus is the time until Celery noticed the death: it looks every
+  five seconds when nothing wakes it.
 
-Played with Celery {celery}, kombu {kombu}, redis-py {redis}.
+The ttl is {long:g} s where Celery sees the end, and {ttl:g} s where nobody sees it.
+These rows were played with Celery {celery}, kombu {kombu} and redis-py {redis}.
 """
 
 
