@@ -23,7 +23,6 @@ LONG_CELLS = {
     "docs/explanation/overlap.md",
     "docs/explanation/redelivery-and-acks-late.md",
     "docs/how-to/django-beats.md",
-    "docs/how-to/free-a-stuck-key.md",
     "docs/how-to/move-from-redbeat.md",
     "docs/how-to/two-beats.md",
     "docs/how-to/your-own-scheduler.md",
