@@ -22,7 +22,6 @@ WORDS = 15
 LONG_CELLS = {
     "docs/explanation/overlap.md",
     "docs/explanation/redelivery-and-acks-late.md",
-    "docs/how-to/your-own-scheduler.md",
     "docs/reference/brokers.md",
     "docs/reference/cli.md",
     "docs/reference/keys.md",
