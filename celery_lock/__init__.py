@@ -6,7 +6,8 @@ from .backoff import constant, exponential
 from .errors import LeaseLost, LockConfigurationError, LockConflict, LockError, StoreError
 from .model import Conflict, Lease, Lock, Scope
 from .policies import fail, is_skipped, requeue, skip, wait
-from .task.locked_task import LockedTask, current_lease
+from .task.lease_here import current_lease
+from .task.locked_task import LockedTask
 
 __all__ = [
     "Conflict",

@@ -1375,6 +1375,24 @@ TASKS = (
         (UNIT + "binding.py",),
     ),
     Guard(
+        "a lease does not say in a forked child that it is held",
+        "        if self._home is not this_process.value and self._home is not None:",
+        "        if False:",
+        (UNIT + "lease_here.py",),
+    ),
+    Guard(
+        "a body in another thread is named where there is no lease",
+        "        if name is None or holding.task == name:",
+        "        if False:",
+        (UNIT + "lease_here.py",),
+    ),
+    Guard(
+        "a forked child is not given its parent's lease",
+        "    if not holding.is_here:",
+        "    if False:",
+        (UNIT + "lease_here.py",),
+    ),
+    Guard(
         "coroutines and generators are refused",
         "if is_one(body):",
         "if False:",
@@ -1421,13 +1439,13 @@ SERVER = (
     ),
     Guard(
         "a forked child sends nothing on its parent's connection",
-        "                or self._process is not _this_process.value\n",
+        "                or self._process is not this_process.value\n",
         "",
         ("tests/contract/test_redis_sharing.py",),
     ),
     Guard(
         "a forked child reads no reply of its parent's",
-        "not self.unread or self._process is not _this_process.value",
+        "not self.unread or self._process is not this_process.value",
         "not self.unread",
         ("tests/contract/test_redis_sharing.py",),
     ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from ..errors import LeaseLost, UnsupportedFeature
+from ..errors import LeaseLost, LockError, UnsupportedFeature
 from .clock import Clock, steady
+from .per_process import this_process
 
 __all__ = ["DRIFT", "MARGIN", "Lease", "LossReason", "ttl_to_ask"]
 
@@ -30,6 +31,9 @@ class Lease:
 
     `lost` is read from this machine's own clock: it is true from the deadline on, whatever the
     network does, and never becomes false again.
+
+    Any thread of the body's process may use it. A process that the body forked has a copy that
+    nobody renews: there `lost`, `check()` and `remaining()` raise `LockError`.
     """
 
     __slots__ = (
@@ -37,6 +41,7 @@ class Lease:
         "_ceiling",
         "_clock",
         "_deadline",
+        "_home",
         "_reason",
         "_token",
         "holder",
@@ -66,11 +71,13 @@ class Lease:
         self._clock: Clock = steady
         self._deadline = math.inf
         self._ceiling = math.inf
+        self._home: object = None
         self._reason: LossReason | None = None
         self._by: str | None = None
 
     def __repr__(self) -> str:
-        state = "lost" if self.lost else f"{self.remaining():.1f} s left"
+        left = max(0.0, self._deadline - self._clock())
+        state = "lost" if self.reason else f"{left:.1f} s left"
         return f"<Lease {self.key!r} token {self._token}, {state}>"
 
     # -- for the body ------------------------------------------------------------------------
@@ -88,6 +95,7 @@ class Lease:
     @property
     def lost(self) -> bool:
         """The lease has ended: somebody else may have the key by now."""
+        self._must_be_at_home()
         return self.reason is not None
 
     def check(self) -> None:
@@ -96,15 +104,32 @@ class Lease:
         Call it before each step that must not happen twice. It cannot help a body that is
         paused between the check and the step: there only the fencing token does.
         """
+        self._must_be_at_home()
         reason = self.reason
         if reason is not None:
             raise LeaseLost(self.key, reason, self._by)
 
     def remaining(self) -> float:
         """Seconds until the lease ends if no renewal succeeds from now on; 0 once lost."""
+        self._must_be_at_home()
         if self._reason is not None:
             return 0.0
         return max(0.0, self._deadline - self._clock())
+
+    def _must_be_at_home(self) -> None:
+        if self._home is not this_process.value and self._home is not None:
+            raise LockError(
+                f"the lease of {self.key!r} is renewed in the process that took it, and this one"
+                " was forked from it: here nobody knows whether it is lost. Let that process look"
+                " at lease.lost and end this one; lease.key and lease.token may be used here"
+            )
+
+    def __reduce__(self) -> Any:
+        raise LockError(
+            f"the lease of {self.key!r} cannot be copied or sent to another process: it is renewed"
+            " in the one that took it. Send lease.key and lease.token; a thread may have the lease"
+            " itself"
+        )
 
     # -- for the engine ----------------------------------------------------------------------
 
@@ -131,7 +156,7 @@ class Lease:
 
     def arm(self, clock: Clock, sent: float, ttl: float, at_most: float | None = None) -> None:
         """Start the lease's time: it was asked for at `sent`, for `ttl` seconds."""
-        self._clock = clock
+        self._clock, self._home = clock, this_process.value
         if at_most is not None:
             self._ceiling = sent + at_most
         self._deadline = self._until(sent, ttl)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-__all__ = ["PerProcess", "look_for_fork"]
+__all__ = ["PerProcess", "look_for_fork", "this_process"]
 
 T = TypeVar("T")
 
@@ -84,6 +84,11 @@ class PerProcess(Generic[T]):
         """Take this process's own value away, if it has one; the next use makes another."""
         value: T | None = self.__dict__.pop("value", None)
         return value
+
+
+this_process = PerProcess(object)
+"""What tells this process from the ones that it forked, and from the one that it was forked from:
+another object in each."""
 
 
 def look_for_fork() -> None:

@@ -21,6 +21,7 @@ from ..engine.locker import Ask, Grant, Locker
 from ..errors import LockError, StoreError
 from ..message import holder_of
 from ..model import Claim, End, Held, Holder, Lease, Met
+from ..model.per_process import this_process
 from .delivery import Delivery
 
 __all__ = ["Holding"]
@@ -51,6 +52,7 @@ class Holding:
         "_delivery",
         "_grant",
         "_holder",
+        "_home",
         "_info",
         "_interrupt",
         "_lends",
@@ -71,6 +73,7 @@ class Holding:
         self._holder = ""
         self._claims = 0
         self._noted: str | None = None
+        self._home = this_process.value
         self._info: Any = None
         self._lends = False
         self._borrowed: Holding | None = None
@@ -81,6 +84,22 @@ class Holding:
         if not _entered:
             return None
         return _entered.get(id(request)) or _entered.get(id(request.delivery_info))
+
+    @staticmethod
+    def entered() -> list[Holding]:
+        """Return the holdings of all bodies that run in this process, or ran as it was forked."""
+        return list(_entered.values())
+
+    @property
+    def is_here(self) -> bool:
+        """Its body runs in this process, and not in the one that this was forked from."""
+        return self._home is this_process.value
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        name: str = self._delivery.task.name
+        return name
 
     @staticmethod
     def is_around(held: Held) -> bool:

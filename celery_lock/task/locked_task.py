@@ -9,7 +9,6 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from celery import Task
-from celery._state import get_current_task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
@@ -26,10 +25,11 @@ from .ended_by import EndedBy
 from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
+from .lease_here import lease_of
 from .run import Run
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 
-__all__ = ["LockedTask", "current_lease"]
+__all__ = ["LockedTask"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R", covariant=True)
@@ -199,19 +199,7 @@ class LockedTask(_Task[_P, _R]):
     @property
     def lease(self) -> Lease:
         """The lease of the running body. Raises `LockError` where there is none."""
-        return _lease_of(self)
-
-
-def current_lease() -> Lease:
-    """Return the lease of the task that is running here.
-
-    Raises `LockError` outside a locked run, so that a forgotten lock fails the first test; and
-    in a run that goes on without a lock, because the store gave no answer.
-    """
-    task = get_current_task()
-    if task is None:
-        raise LockError("there is no lease here: no task is running; apply the task to get one")
-    return _lease_of(task)
+        return lease_of(self)
 
 
 _RETURNED = Ending(EndedBy.RETURNED)
@@ -229,13 +217,3 @@ def _ending_of(error: BaseException) -> Ending:
     if isinstance(error, MemoryError):
         return Ending(EndedBy.OUT_OF_MEMORY)
     return Ending(EndedBy.RAISED if isinstance(error, Exception) else EndedBy.STOPPED)
-
-
-def _lease_of(task: Any) -> Lease:
-    holding = Holding.of(task.request)
-    if holding is None:
-        raise LockError(
-            f"there is no lease here: task {task.name} was called directly, or has no lock;"
-            " apply it (delay, apply_async, apply), and let it name LockedTask as its base"
-        )
-    return holding.lease

@@ -498,27 +498,6 @@ def test_two_threads_with_one_key_do_not_run_at_once(app: Celery, engine: Engine
         thread.join(PATIENCE)
 
 
-def test_a_thread_that_the_body_started_has_no_lease_of_its_own(
-    app: Celery, engine: Engine
-) -> None:
-    said: list[str] = []
-
-    def ask() -> None:
-        try:
-            current_lease()
-        except LockError as error:
-            said.append(str(error))
-
-    def body() -> None:
-        thread = threading.Thread(target=ask)
-        thread.start()
-        thread.join(PATIENCE)
-
-    task_of(app, Lock("k"), body).apply()
-
-    assert "no task is running" in said[0]
-
-
 # -- other people's classes ------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....errors import StoreError
-from ....model.per_process import PerProcess
+from ....model.per_process import this_process
 from .address import Address
 from .connect import Unreachable, connect
 from .deadline_socket import ConnectionLost, DeadlineExceeded, DeadlineSocket
@@ -32,8 +32,6 @@ UNANSWERED = (
 _DOUBTFUL = (ConnectionLost, DeadlineExceeded, Unreachable)
 _TAKES_NO_WRITES = ("MASTERDOWN", "READONLY")
 """What a server says that is no longer the primary, or not yet."""
-
-_this_process = PerProcess(object)
 
 
 class Connection:
@@ -69,7 +67,7 @@ class Connection:
                 sock is None
                 or self.unread
                 or self._doubts != self._directory.doubts
-                or self._process is not _this_process.value
+                or self._process is not this_process.value
             ):
                 self.close()
                 sock = self._open(ends)
@@ -86,7 +84,7 @@ class Connection:
         An `ErrorReply` is a reply like any other. After any other error the connection has ended,
         and no more replies are due.
         """
-        if not self.unread or self._process is not _this_process.value:
+        if not self.unread or self._process is not this_process.value:
             self.close()
             raise ConnectionLost("no reply is due on it")
         return self._next()
@@ -175,7 +173,7 @@ class Connection:
         self._doubts = self._directory.doubts
         self.address = address = self._directory.find(ends)
         sock = connect(address, ends)
-        self._process, self._socket, self._reader = _this_process.value, sock, Reader(sock)
+        self._process, self._socket, self._reader = this_process.value, sock, Reader(sock)
         login = _login(address)
         greeting = _greeting(address, login)
         if greeting:

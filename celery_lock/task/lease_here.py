@@ -1,0 +1,60 @@
+"""The lease of the body that runs here, and what is said where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery._state import get_current_task
+
+from ..errors import LockError
+from ..model import Lease
+from .holding import Holding
+
+__all__ = ["current_lease", "lease_of"]
+
+_FORKED = (
+    "there is no lease here: this process was forked from the one that runs the body of task %s,"
+    " and only that one renews the lease and learns of its loss. Let that one look at lease.lost"
+    " and end this one; lease.key and lease.token may be handed over"
+)
+_IN_A_THREAD = (
+    "there is no lease here: the body of task %s runs in another thread (or greenlet) of this"
+    " process, and each of them sees its own task alone. Read it in the body, lease = self.lease,"
+    " and hand that to the thread: lost, check(), remaining() and token may be used in any thread"
+)
+
+
+def current_lease() -> Lease:
+    """Return the lease of the task that is running here.
+
+    Raises `LockError` outside a locked run, so that a forgotten lock fails the first test; in a
+    run that goes on without a lock, because the store gave no answer; and in a thread, or a forked
+    process, that the body has begun: hand the lease over to a thread.
+    """
+    task: Any = get_current_task()  # the stubs say that there is always one
+    if task is not None:
+        return lease_of(task)
+    _say_where_it_is(None)
+    raise LockError("there is no lease here: no task is running; apply the task to get one")
+
+
+def lease_of(task: Any) -> Lease:
+    """Return the lease of a task's body that runs here. Raises `LockError` where none does."""
+    holding = Holding.of(task.request)
+    if holding is None:
+        if task.request_stack.top is None:  # a direct call has a request, in its own thread
+            _say_where_it_is(task.name)
+        raise LockError(
+            f"there is no lease here: task {task.name} was called directly, or has no lock;"
+            " apply it (delay, apply_async, apply), and let it name LockedTask as its base"
+        )
+    if not holding.is_here:
+        raise LockError(_FORKED % task.name)
+    return holding.lease
+
+
+def _say_where_it_is(name: str | None) -> None:
+    """Raise if a body of the task `name` (`None`: of any) runs, but not in this thread."""
+    for holding in Holding.entered():
+        if name is None or holding.task == name:
+            raise LockError((_IN_A_THREAD if holding.is_here else _FORKED) % holding.task)
