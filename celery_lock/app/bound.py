@@ -52,6 +52,11 @@ class BoundLock:
             *(decision.needs for decision in decisions)
         )
 
+    @property
+    def has_functions(self) -> bool:
+        """The lock's key or its policy is made by a function of its author's."""
+        return callable(self.lock.key) or not isinstance(self.on_conflict, Decision)
+
     def header_of(self, request: Any, now: Callable[[], float]) -> Header:
         """Return the header of a request that is to run; an eager one is published by its call."""
         header = Header.of(request)

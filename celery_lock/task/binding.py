@@ -21,7 +21,7 @@ from ..model import Decision, Lock, Scope
 from ..policies import requeue
 from .fitting import is_ours
 
-__all__ = ["LONG_WAIT", "bind", "declared_lock", "is_refused", "name_of", "warn_if_hidden"]
+__all__ = ["LONG_WAIT", "bind", "declared_lock", "is_refused", "name_of"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
@@ -199,19 +199,3 @@ def _check_options(cls: Any, name: str) -> None:
             f"task {name} has the option {written!r}, which nobody reads;"
             f" write lock=Lock(..., {option}=...)"
         )
-
-
-def warn_if_hidden(cls: Any, name: str, locked_task: type) -> None:
-    """Warn when a class before ours has a `__call__` that does not seem to call ours."""
-    for klass in cls.__mro__:
-        if klass is locked_task:
-            return
-        call = vars(klass).get("__call__")
-        code = getattr(inspect.unwrap(call), "__code__", None) if call is not None else None
-        if call is not None and (code is None or not {"super", "__call__"} & set(code.co_names)):
-            warnings.warn(
-                f"task {name} is not locked: {klass.__name__}.__call__ stands before that of"
-                f" {locked_task.__name__} and does not call super().__call__(*args, **kwargs);"
-                f" let it call that, or name {locked_task.__name__} first among the bases",
-                stacklevel=2,
-            )

@@ -10,7 +10,10 @@ from celery._state import get_current_task
 
 from .holding import Holding
 
-__all__ = ["is_ours", "keep_users_request", "let_interrupt", "offer_on_commit"]
+__all__ = ["DJANGO_TASK", "is_ours", "keep_users_request", "let_interrupt", "offer_on_commit"]
+
+DJANGO_TASK = "celery.contrib.django.task"
+"""Where Celery's own Django task is."""
 
 
 def let_interrupt(cls: Any, app: Any, name: str) -> None:
@@ -49,10 +52,13 @@ def is_ours(body: Any) -> bool:
 
 
 def offer_on_commit(cls: Any, app: Any) -> None:
-    """Offer what Celery's own Django task does, where its Django fix-up is on."""
+    """Offer what Celery's own Django task does, where its Django fix-up is on, or the app's class
+    is such a task."""
     from celery.fixups.django import DjangoFixup  # imports no Django by itself
 
-    if not any(isinstance(fixup, DjangoFixup) for fixup in getattr(app, "_fixups", ())):
+    by_class = any(klass.__module__ == DJANGO_TASK for klass in app.Task.__mro__)
+    by_fixup = any(isinstance(fixup, DjangoFixup) for fixup in getattr(app, "_fixups", ()))
+    if not by_class and not by_fixup:
         return
     from celery.contrib.django.task import DjangoTask
 

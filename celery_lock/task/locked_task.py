@@ -15,11 +15,12 @@ from ..app import stamping, worker
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..backoff import exponential
-from ..errors import LockError
+from ..errors import LockConfigurationError, LockError
 from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
-from .binding import bind, declared_lock, is_refused, name_of, warn_if_hidden
+from .binding import bind, declared_lock, is_refused, name_of
+from .classes import lock_outside, refuse_strategy, warn_if_left_out
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending
@@ -71,25 +72,46 @@ class LockedTask(_Task[_P, _R]):
     Request = "celery_lock.task.request:LockedRequest"
 
     _bound_lock: BoundLock | None = None
+    _bound_to: Any = None
+    _refused: str = ""
     _app_locks: AppLocks
+
+    @classmethod
+    def bind(cls, app: Any) -> Any:
+        """Bind the class, also where a class of its user's keeps `on_bound()` from us."""
+        cls._bound_to = None
+        bound = super().bind(app)
+        if cls._bound_to is not app:
+            LockedTask._fit(cls, app)
+        return bound
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
         """Check the lock against the task and the app; raises `LockConfigurationError`."""
         super().on_bound(app)
-        cls._bound_lock = None
+        LockedTask._fit(cls, app)
+
+    @staticmethod
+    def _fit(cls: Any, app: Any) -> None:
+        cls._bound_lock, cls._refused, cls._bound_to = None, "", app
         name = name_of(cls, app)
         if not name:
             return
         offer_on_commit(cls, app)
-        lock = declared_lock(cls, name, LockedTask, app.Task)
-        if lock is None:
-            return
-        locks = locks_of(app)
-        bound = bind(cls, name, lock, locks)
-        locks.register(name, bound)
+        warn_if_left_out(cls, app, name, LockedTask)
+        try:
+            lock = declared_lock(cls, name, LockedTask, app.Task)
+            if lock is None:
+                return
+            refuse_strategy(cls, name)
+            locks = locks_of(app)
+            bound = bind(cls, name, lock, locks)
+            locks.register(name, bound)
+        except LockConfigurationError as error:
+            cls._refused = str(error)
+            raise
         stamping.expect(name)
-        warn_if_hidden(cls, name, LockedTask)
+        lock_outside(cls, name, LockedTask, has_functions=bound.has_functions)
         if bound.interrupts:
             let_interrupt(cls, app, name)
         keep_users_request(cls, LockedTask.Request)
@@ -98,11 +120,17 @@ class LockedTask(_Task[_P, _R]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
+        return self._call_locked(super().__call__, args, kwargs)
+
+    def _call_locked(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do so; `call`: what runs the body, Celery's own or that of another class."""
         request = self.request
         bound = self._bound_lock
         if bound is None or request.called_directly or Holding.of(request) is not None:
             # Holding.of: a body that calls its own task directly has its request, and the key
-            return super().__call__(*args, **kwargs)
+            if self._refused and not request.called_directly:
+                raise LockConfigurationError(self._refused)  # its app has gone on without it
+            return call(*args, **kwargs)
         locks = self._app_locks
         run: Run | None = None
         try:
@@ -113,13 +141,13 @@ class LockedTask(_Task[_P, _R]):
                 error = wrong.error
             if run is None:  # not within the handler: the error's history is its own
                 if is_refused(self, args, kwargs):
-                    return self._body(request, super().__call__)(*args, **kwargs)
+                    return self._body(request, call)(*args, **kwargs)
                 raise error
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
                     stamping.come_last()  # what the body sends may be given its own headers
-                    result = self._body(request, super().__call__)(*args, **kwargs)
+                    result = self._body(request, call)(*args, **kwargs)
                     run.conclude(_RETURNED)
                     return result
                 if isinstance(step, Skip):

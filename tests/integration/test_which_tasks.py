@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ def setup(
         ("requested", "r:7"),
         ("declared", "declared:7"),
         ("off", None),
-        ("hidden", None),
+        ("hidden", "hidden:7"),
         ("plain", None),
         ("shared_plain", None),
     ],
@@ -102,15 +101,6 @@ def test_another_base_class_is_called_as_well(setup: OneWorker, task: str) -> No
 
     assert counted == "counted"
     assert key.startswith(f"which.{task}:")
-
-
-def test_a_base_class_that_hides_the_lock_is_warned_of(setup: OneWorker) -> None:
-    said = re.findall(r"task which\.\w+ is not locked: .*", setup.worker.logs())
-
-    assert {line.partition(";")[0] for line in said} == {
-        "task which.hidden is not locked: Hiding.__call__ stands before that of LockedTask"
-        " and does not call super().__call__(*args, **kwargs)"
-    }
 
 
 def test_a_model_has_one_key_however_it_was_written(setup: OneWorker) -> None:

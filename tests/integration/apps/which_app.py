@@ -37,7 +37,7 @@ class Counting(Task):
 
 
 class Hiding(Task):
-    """One that does not let anybody else be called."""
+    """One that runs the body itself, past all others."""
 
     abstract = True
 
@@ -121,6 +121,7 @@ def make_app(*, task_cls: Any = None, **conf: Any) -> Celery:
         shared=False,
         name="which.hidden",
         base=type("Bad", (Hiding, LockedTask), {"abstract": True}),
+        lock=Lock("hidden:{order}"),
     )
     def hidden(order: int) -> str | None:
         return key_here()

@@ -1,0 +1,175 @@
+"""The classes that a locked task is made of: what in them would keep its lock from being taken."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+import weakref
+from collections.abc import Iterator
+from functools import wraps
+from types import CodeType
+from typing import Any
+
+from celery import Task
+
+from ..errors import LockConfigurationError
+from .fitting import DJANGO_TASK, is_ours
+
+__all__ = ["lock_outside", "refuse_strategy", "warn_if_left_out"]
+
+_STRATEGIES = ("celery.worker.strategy:default", "celery.worker.strategy.default")
+
+_OF_NO_CLASS = {
+    "__annotations__",
+    "__classcell__",
+    "__doc__",
+    "__firstlineno__",
+    "__module__",
+    "__reduce__",
+    "__static_attributes__",
+    "_app",
+    "abstract",
+}
+"""What is in a class that adds nothing to its bases, also in one that Celery makes for an app."""
+
+_warned: weakref.WeakKeyDictionary[Any, set[tuple[str, str]]] = weakref.WeakKeyDictionary()
+"""By app: which base classes have been warned of, and without which class they are."""
+
+
+def refuse_strategy(cls: Any, name: str) -> None:
+    """Refuse a class whose worker does not run each message as a task of its own.
+
+    Such a class gives its body a list of messages, say. Then there is no one message to be sent
+    again, skipped or acknowledged, and no lock is taken at all.
+    """
+    where = _is_of(cls, "start_strategy", Task.start_strategy)
+    if where is None and cls.Strategy not in _STRATEGIES:
+        where = _owner(cls, "Strategy")
+    if where is not None:
+        whose = "it" if where is cls and "_decorated" in vars(cls) else where.__name__
+        raise LockConfigurationError(
+            f"task {name} cannot be locked: {whose} has a Strategy of its own, which says"
+            " how the worker runs its messages, and which takes no lock. Write lock=None on this"
+            " task, and let its body send a task with base=LockedTask (that_task.delay(...)),"
+            " which does the work that must not run twice at once"
+        )
+
+
+def warn_if_left_out(cls: Any, app: Any, name: str, locked_task: type) -> None:
+    """Warn of a task whose base class leaves the app's own task class out.
+
+    Celery makes a task of its base class alone, so that what the app's class does around each
+    task (a context, a tenant's schema, an audit) is not done for this one.
+    """
+    left_out = next((each for each in app.Task.__mro__ if _adds(each)), None)
+    if left_out is None or issubclass(cls, left_out):
+        return
+    decorated = "_decorated" in vars(cls)
+    base = cls.__bases__[0] if decorated else cls
+    pair = (f"{base.__module__}.{base.__qualname__}", left_out.__qualname__)
+    known = _warned.setdefault(app, set())
+    if pair in known:
+        return
+    known.add(pair)
+    mine = left_out.__name__
+    if issubclass(left_out, locked_task) and decorated:
+        write = f"leave base= out, or write base={mine}"
+    elif decorated:
+        write = f"write class Both({base.__name__}, {mine}): abstract = True, and base=Both"
+    else:
+        bases = ", ".join(each.__name__ for each in cls.__bases__ if each not in left_out.__mro__)
+        write = f"write class {cls.__name__}({bases}, {mine})".replace("(, ", "(")
+    warnings.warn(
+        f"task {name} is made of {base.__name__} alone, without {mine}, the task class of its app:"
+        f" what {mine} does around each task is not done for this one; {write}",
+        stacklevel=3,
+    )
+
+
+def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool) -> None:
+    """Let the key be taken before a `__call__` that runs the body itself, past ours.
+
+    One that calls `super().__call__` comes to ours by itself, and is left where it is: then the
+    key is made within what it sets up. Where nobody can tell, it is taken outside, which is
+    right in any case: who has it passes ours.
+
+    `has_functions`: the lock has a function of its user's, which may ask for what is set up.
+    """
+    for klass in cls.__mro__:
+        if klass is locked_task:
+            return
+        call = vars(klass).get("__call__")
+        if call is not None and is_ours(call):
+            return
+        if call is not None and not _hands_on(call, locked_task):
+            break
+    else:  # pragma: no cover - a locked task has our class
+        return
+    cls.__call__ = _taking_the_key(inspect.getattr_static(cls, "__call__"))
+    if has_functions:
+        warnings.warn(
+            f"task {name}: {klass.__name__}.__call__ runs the body itself, so the key is taken"
+            " before it, and the functions of the lock do not see what it sets up; let it call"
+            " super().__call__(*args, **kwargs) instead",
+            stacklevel=3,
+        )
+
+
+def _taking_the_key(call: Any) -> Any:
+    @wraps(call)
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        own = call.__get__(self, type(self)) if hasattr(call, "__get__") else call
+        return self._call_locked(own, args, kwargs)
+
+    __call__._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
+    return __call__
+
+
+def _hands_on(call: Any, locked_task: type) -> bool:
+    """Whether a `__call__` surely comes to ours: by `super()`, or by one of our classes' name."""
+    function = inspect.unwrap(call)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    names = set(_names_in(code))
+    if "run" in names:
+        return False
+    if "super" in names:
+        return True
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    values = [*cells, *(function.__globals__.get(each) for each in names)]
+    return "__call__" in names and any(
+        isinstance(value, type) and issubclass(value, locked_task) for value in values
+    )
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _adds(klass: type) -> bool:
+    """Whether a class of an app's task class is its author's, and does something."""
+    if klass is object or klass.__module__ == DJANGO_TASK or issubclass(Task, klass):
+        return False
+    return bool(set(vars(klass)) - _OF_NO_CLASS)
+
+
+def _is_of(cls: Any, name: str, celerys: Any) -> type | None:
+    """Return the class whose method `name` is not Celery's; `None`: it is Celery's."""
+    owner = _owner(cls, name)
+    return None if vars(owner)[name] is celerys else owner
+
+
+def _owner(cls: Any, name: str) -> type:
+    owner: type = next(klass for klass in cls.__mro__ if name in vars(klass))
+    return owner

@@ -1,0 +1,376 @@
+"""The classes of a locked task: a lock that is declared is taken, or refused with what to write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from celery import Celery, Task
+from celery.contrib.django.task import DjangoTask
+
+from celery_lock import Lock, LockConfigurationError, LockedTask, is_skipped, skip
+from celery_lock.events import Acquired, Released
+
+from .engine import Engine, deliver, locked
+
+MISTAKE = LockConfigurationError
+PlainTask: Any = Task
+Locked: Any = LockedTask
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def app(engine: Engine) -> Celery:
+    return engine.app()
+
+
+@contextmanager
+def nothing_is_warned_of() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def a_class(name: str, *bases: Any, **members: Any) -> Any:
+    return type(name, bases, {"abstract": True, "__module__": __name__, **members})
+
+
+def body() -> None:
+    """Do nothing."""
+
+
+# -- a Strategy of its own -------------------------------------------------------------------
+
+
+def in_batches(self: Any, task: Any, app: Any, consumer: Any) -> Any:
+    """Run many messages at once, as celery-batches does."""
+
+
+STRATEGIES: list[dict[str, Any]] = [
+    {"Strategy": in_batches},
+    {"Strategy": "somewhere:strategy"},
+    {"Strategy": staticmethod(in_batches)},
+    {"start_strategy": in_batches},
+]
+
+
+@pytest.mark.parametrize("members", STRATEGIES)
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_class_with_a_strategy_of_its_own_is_refused_with_what_to_write(
+    app: Celery, members: dict[str, Any], order: str
+) -> None:
+    batches = a_class("Batches", PlainTask, **members)
+    bases = (LockedTask, batches) if order == "after" else (batches, LockedTask)
+
+    with pytest.raises(MISTAKE, match="task t cannot be locked: Batches has a Strategy") as said:
+        locked(app, Lock("k"), base=a_class("Both", *bases), name="t")(body)
+
+    assert "Write lock=None on this task" in str(said.value)
+
+
+def test_it_is_refused_where_only_the_base_class_says_that_it_is_locked(app: Celery) -> None:
+    with pytest.raises(MISTAKE, match="Strategy of its own"):
+        locked(app, base=a_class("Mine", Locked, Strategy=in_batches), name="t")(body)
+
+
+def test_a_strategy_that_a_task_names_itself_is_refused(app: Celery) -> None:
+    with pytest.raises(MISTAKE, match="task a cannot be locked: it has a Strategy of its own"):
+        locked(app, name="a", Strategy="somewhere:strategy")(body)
+
+
+def test_a_strategy_that_an_annotation_names_is_refused(app: Celery) -> None:
+    app.conf.task_annotations = {"b": {"Strategy": "somewhere:strategy"}}
+    with pytest.raises(MISTAKE, match="Strategy of its own"):
+        locked(app, name="b")(body)
+
+
+def test_without_a_lock_a_strategy_is_nobodys_business(app: Celery) -> None:
+    task = locked(app, None, name="t", Strategy="somewhere:strategy")(body)
+
+    assert task._bound_lock is None
+
+
+def test_a_task_that_was_refused_does_not_run_without_its_lock(app: Celery) -> None:
+    ran: list[int] = []
+
+    def runs() -> None:
+        ran.append(1)
+
+    with pytest.raises(MISTAKE):
+        locked(app, name="t", Strategy="somewhere:strategy")(runs)
+
+    ended = deliver(app._tasks["t"])  # type: ignore[attr-defined]  # the stubs do not know it
+
+    assert ended.state == "FAILURE"
+    assert "task t cannot be locked" in str(ended.result)
+    assert ran == []
+
+
+# -- classes that keep ours from being asked -------------------------------------------------
+
+
+def test_a_class_that_keeps_on_bound_to_itself_has_its_lock_all_the_same(
+    app: Celery, engine: Engine
+) -> None:
+    seen: list[Any] = []
+    Selfish = a_class("Selfish", Locked, on_bound=classmethod(lambda cls, app: seen.append(app)))
+
+    deliver(locked(app, Lock("k"), base=Selfish, name="t")(body))
+
+    assert seen == [app]
+    assert len(engine.told(Acquired)) == 1
+
+
+def test_a_class_that_declares_its_lock_as_it_is_bound_has_it(app: Celery, engine: Engine) -> None:
+    def on_bound(cls: Any, app: Any) -> None:
+        cls.lock = Lock("late")
+
+    deliver(
+        locked(app, base=a_class("Late", Locked, on_bound=classmethod(on_bound)), name="t")(body)
+    )
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["late"]
+
+
+def runs_itself(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return ("around", self.run(*args, **kwargs))
+
+
+def runs_by_celerys(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return ("around", Task.__call__(self, *args, **kwargs))
+
+
+def runs_or_not(self: Any, *args: Any, **kwargs: Any) -> Any:
+    call = super(LockedTask, self).__call__ if args else self.run
+    return ("around", call(*args, **kwargs))
+
+
+class Callable:
+    """No function, but to be called."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return ("around", "no body at all")
+
+
+RUN_PAST_OURS = [runs_itself, runs_by_celerys, runs_or_not]
+
+
+@pytest.mark.parametrize("call", RUN_PAST_OURS)
+@pytest.mark.parametrize("order", ["itself", "before"])
+def test_a_call_that_runs_the_body_past_ours_runs_with_the_key(
+    app: Celery, engine: Engine, call: Any, order: str
+) -> None:
+    """As in Flask's documentation: `self.run` within the context of the application."""
+    if order == "itself":
+        base = a_class("FlaskTask", Locked, __call__=call)
+    else:
+        base = a_class("Both", a_class("FlaskTask", PlainTask, __call__=call), Locked)
+    held: list[Any] = []
+
+    def says(self: Any) -> str:
+        held.append(engine.holder_of())
+        return str(self.lease.key)
+
+    with nothing_is_warned_of():
+        task = locked(app, Lock("k"), base=base, name="t", bind=True)(says)
+    ended = deliver(task)
+
+    assert ended.result == ("around", "k")
+    assert held == ["id-1"]
+    assert engine.holder_of() is None
+    assert len(engine.told(Acquired)) == len(engine.told(Released)) == 1
+
+
+def test_a_call_that_is_no_function_is_made_with_the_key(app: Celery, engine: Engine) -> None:
+    task = locked(app, Lock("k"), base=a_class("Odd", Locked, __call__=Callable()), name="t")(body)
+
+    assert deliver(task).result == ("around", "no body at all")
+    assert len(engine.told(Acquired)) == 1
+
+
+def test_a_conflict_ends_before_a_call_that_would_run_the_body(app: Celery, engine: Engine) -> None:
+    engine.hold("k")
+    base = a_class("FlaskTask", Locked, __call__=runs_itself)
+
+    task = locked(app, Lock("k", on_conflict=skip()), base=base, name="t")(body)
+
+    assert is_skipped(deliver(task).result)
+
+
+def test_a_call_around_ours_is_made_once_by_a_direct_call(app: Celery, engine: Engine) -> None:
+    base = a_class("FlaskTask", Locked, __call__=runs_itself)
+    task = locked(app, Lock("k"), base=base, name="t")(body)
+
+    assert task() == ("around", None)
+    assert engine.told(Acquired) == []
+
+
+def test_binding_twice_and_inheriting_put_one_lock_around(app: Celery, engine: Engine) -> None:
+    class FlaskTask(LockedTask):  # type: ignore[type-arg]
+        name = "a"
+        lock = Lock("k")
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return ("around", self.run(*args, **kwargs))
+
+        def run(self) -> int:
+            return 7
+
+    class Heir(FlaskTask):
+        name = "b"
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return ("further", super().__call__(*args, **kwargs))
+
+    first = app.register_task(FlaskTask())
+    first.bind(app)
+    second = app.register_task(Heir())
+
+    assert deliver(first).result == ("around", 7)
+    assert deliver(second, id="id-2").result == ("further", ("around", 7))
+    assert len(engine.told(Acquired)) == len(engine.told(Released)) == 2
+
+
+def test_a_call_that_hands_on_makes_the_key_within_what_it_sets_up(
+    app: Celery, engine: Engine
+) -> None:
+    tenant: list[str] = []
+
+    class InTenant(LockedTask):  # type: ignore[type-arg]
+        abstract = True
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            tenant.append("red")
+            try:
+                return super().__call__(*args, **kwargs)
+            finally:
+                tenant.pop()
+
+    with nothing_is_warned_of():
+        task = locked(app, Lock(lambda: f"{tenant[0]}:k"), base=InTenant, name="t")(body)
+    deliver(task)
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["red:k"]
+
+
+def test_our_class_may_be_called_by_its_name(app: Celery) -> None:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return Locked.__call__(self, *args, **kwargs)
+
+    base = a_class("Old", Locked, __call__=call)
+
+    with nothing_is_warned_of():
+        locked(app, Lock(lambda: "k"), base=base, name="t")(body)
+
+    assert "__call__" not in vars(type(app.tasks["t"]))
+
+
+@pytest.mark.parametrize(
+    "lock", [Lock(lambda: "k"), Lock("k", on_conflict=lambda conflict: skip())]
+)
+def test_functions_of_a_lock_that_do_not_see_what_a_call_sets_up_are_warned_of(
+    app: Celery, lock: Lock
+) -> None:
+    base = a_class("FlaskTask", Locked, __call__=runs_itself)
+
+    with pytest.warns(UserWarning, match=r"task t: FlaskTask\.__call__ runs the body itself"):
+        locked(app, lock, base=base, name="t")(body)
+
+
+# -- the app's own task class ----------------------------------------------------------------
+
+
+Mine = a_class("Mine", PlainTask, __call__=runs_itself)
+Audited = a_class("Audited", Locked, max_retries=9)
+
+
+@pytest.mark.parametrize("lock", [Lock("k"), None, ...])
+def test_a_base_that_leaves_out_the_apps_own_class_is_warned_of_with_both(
+    engine: Engine, lock: Any
+) -> None:
+    app = engine.app(task_cls=Mine)
+
+    with pytest.warns(
+        UserWarning, match=r"task t is made of LockedTask alone, without Mine"
+    ) as said:
+        locked(app, lock, name="t")(body)
+
+    assert "class Both(LockedTask, Mine): abstract = True, and base=Both" in str(said[0].message)
+
+
+@pytest.mark.parametrize(
+    ("base", "written"),
+    [
+        (a_class("Other", Locked), "class Both(Other, Mine): abstract = True, and base=Both"),
+        (a_class("Both", Locked, Mine), None),
+        (a_class("Both", Mine, Locked), None),
+    ],
+)
+def test_a_base_of_ones_own_is_looked_at_as_well(
+    engine: Engine, base: Any, written: str | None
+) -> None:
+    app = engine.app(task_cls=Mine)
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        locked(app, Lock("k"), base=base, name="t")(body)
+
+    assert [written in str(each.message) for each in said if written] == [True] * bool(written)
+    assert bool(said) is bool(written)
+
+
+def test_a_class_based_task_is_warned_of_with_its_own_bases(engine: Engine) -> None:
+    charge = type("Charge", (LockedTask,), {"name": "charge", "run": lambda self: None})
+
+    with pytest.warns(UserWarning, match=r"write class Charge\(LockedTask, Mine\)"):
+        engine.app(task_cls=Mine).register_task(charge())
+
+
+def test_where_the_apps_own_class_is_a_locked_one_it_is_the_base_to_write(engine: Engine) -> None:
+    with pytest.warns(UserWarning, match="leave base= out, or write base=Audited"):
+        locked(engine.app(task_cls=Audited), Lock("k"), name="t")(body)
+
+
+def test_a_class_that_was_put_into_the_app_later_is_the_apps_own(app: Celery) -> None:
+    """As the first pages on Flask with Celery had it: `celery.Task = ContextTask`."""
+    app.Task = a_class("ContextTask", app.Task, __call__=runs_itself)
+
+    with pytest.warns(UserWarning, match="without ContextTask"):
+        locked(app, Lock("k"), name="t")(body)
+
+
+def test_one_base_is_warned_of_once_in_an_app(engine: Engine) -> None:
+    app = engine.app(task_cls=Mine)
+
+    with pytest.warns(UserWarning, match="task a is made of LockedTask alone"):
+        locked(app, Lock("k"), name="a")(body)
+
+    with nothing_is_warned_of():
+        locked(app, Lock("k"), name="b")(body)
+
+
+@pytest.mark.parametrize(
+    "task_cls",
+    [
+        LockedTask,
+        DjangoTask,
+        "celery.contrib.django.task:DjangoTask",
+        a_class("Nothing", PlainTask),
+    ],
+)
+def test_a_class_that_is_not_missed_is_not_warned_of(engine: Engine, task_cls: Any) -> None:
+    with nothing_is_warned_of():
+        locked(engine.app(task_cls=task_cls), Lock("k"), name="t")(body)
+
+
+def test_what_celerys_django_task_does_is_there_also_if_the_app_names_that(engine: Engine) -> None:
+    task = locked(engine.app(task_cls=DjangoTask), Lock("k"), name="t")(body)
+
+    assert type(task).delay_on_commit is DjangoTask.delay_on_commit
