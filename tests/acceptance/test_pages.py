@@ -113,7 +113,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
         path, _, anchor = target.partition("#")
         file = (page.parent / path) if path else page
         assert file.exists(), f"{name(page)} links to {target}"
-        if anchor:
+        if anchor and file.suffix == ".md":  # of a picture: in which colour scheme it is shown
             assert anchor in headings(file), f"{name(page)} links to {target}"
 
 

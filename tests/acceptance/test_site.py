@@ -59,3 +59,13 @@ def test_every_public_name_is_in_the_reference() -> None:
 
     assert missing == set()
     assert all(f"::: {room}\n" in shown for room in rooms.values())
+
+
+def test_the_first_page_says_how_to_install_which_version() -> None:
+    first = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'(?m)^version = "(.+)"$', project)
+
+    assert version
+    assert f"Version {version[1]} " in first
+    assert "pip install 'celery-lock[redis]'" in first
