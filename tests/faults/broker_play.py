@@ -8,7 +8,8 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ class Brokers:
     redis: RedisServer
     rabbit: RabbitServer | None
     sqs: SqsServer
+    databases: Iterator[int] = field(default_factory=count)
 
     def port(self, broker: str) -> int:
         """Return the port on which a broker listens."""
@@ -100,10 +102,10 @@ class Brokers:
         assert self.rabbit is not None
         return self.rabbit.url_for(place, port=port)
 
-    def place(self, broker: str, number: int) -> str:
+    def place(self, broker: str) -> str:
         """Return a place of its own for a row: a database or a virtual host."""
         if broker == "redis":
-            return str(number % 16)
+            return str(next(self.databases) % 16)
         return "" if broker == "sqs" or self.rabbit is None else self.rabbit.new_vhost()
 
 
@@ -123,7 +125,7 @@ def brokers(redis: str, rabbit: str | None, folder: Path) -> Iterator[Brokers]:
 def play_broker(row: BrokerRow, made: Brokers, binary: str, folder: Path) -> BrokerOutcome:
     """Play one row, its three twins at the same time, each on a worker and a queue of its own."""
     name = uuid.uuid4().hex[:6]
-    place = made.place(row.broker, hash(name))
+    place = made.place(row.broker)
     with ExitStack() as stack:
         store = stack.enter_context(RedisServer(binary, folder / f"store-{name}"))
         if row.broker == "sqs":
@@ -156,7 +158,7 @@ def play_broker(row: BrokerRow, made: Brokers, binary: str, folder: Path) -> Bro
         stack.callback(app.close)
         began, sent = time.monotonic(), _send(app, book, name)
         _happen(row, workers, wires, store, start, book)
-        _wait_for_the_end(book, sent)
+        _wait_for_the_end(book, sent, workers, start)
         if row.event != "nothing":
             time.sleep(1.0)  # whoever still comes now comes too often
         lines = read(book)
@@ -186,13 +188,13 @@ def _happen(
 ) -> None:
     time.sleep(0.7)
     if row.event == "worker killed":
-        for twin, worker in workers.items():
+        for twin, worker in list(workers.items()):
             pids = worker.process.members()
             worker.process.kill()
             for pid in pids:
                 if dead(pid):
                     tell(book, "died", pid=pid)
-            start(twin)
+            workers[twin] = start(twin)
     elif row.event == "connection cut":
         for wire in wires.values():
             wire.cut()
@@ -203,10 +205,20 @@ def _happen(
         store.process.resume()
 
 
-def _wait_for_the_end(book: Path, sent: dict[str, list[str]]) -> None:
-    """Wait until nothing more has ended for a while, or all has."""
+def _wait_for_the_end(
+    book: Path,
+    sent: dict[str, list[str]],
+    workers: dict[str, Worker],
+    start: Callable[[str], Worker],
+) -> None:
+    """Wait until nothing more has ended for a while, or all has; be a worker's supervisor."""
     until, seen, since = time.monotonic() + BY, 0, time.monotonic()
     while time.monotonic() < until:
+        for twin, worker in list(workers.items()):
+            # kombu's SQS ends its worker, the plain one as well, where a poll's answer is cut off
+            if not worker.process.alive():
+                worker.process.kill()  # the rest of its group
+                workers[twin] = start(twin)
         lines = read(book)
         ended = {line["task_id"] for line in lines if line["what"] == "end"}
         if all(task_id in ended for ids in sent.values() for task_id in ids):

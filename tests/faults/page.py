@@ -135,6 +135,8 @@ def _brokers(played: Iterable[BrokerOutcome]) -> Iterator[str]:
         " somebody else in the same queue, on a worker with two pool processes."
         " The same is done with a plain task (in brackets, first), and with a body that takes the"
         " key by SET NX and calls `self.retry(countdown=1)` where it is taken (second)."
+        " A worker that ends is started again, as a supervisor does: a cut connection to SQS can"
+        " end each worker, the plain one as well."
     )
     yield ""
     yield "*Last*: seconds until the last of the eight ended."
