@@ -5,6 +5,7 @@ RUN useradd --create-home celery && install --directory --owner=celery --group=c
 WORKDIR /app
 
 COPY pyproject.toml README.md LICENSE ./
+COPY tools/index_page.py tools/
 COPY celery_lock celery_lock
 RUN pip install --no-cache-dir '.[redis]' 'flower>=2.0.1,<3'
 

@@ -10,11 +10,11 @@ folder=$2
 say() { echo "make_venv: $*" >&2; }
 
 if ! command -v "$python" >/dev/null 2>&1; then
-    say "there is no $python. Install Python 3.10 to 3.13, or name one: make PYTHON=/path/to/python"
+    say "there is no $python. Install Python 3.10 or later, or name one: make PYTHON=/path/to/python"
     exit 1
 fi
-if ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; then
-    say "$python is $("$python" -V 2>&1), and Python 3.10 to 3.13 is needed: make PYTHON=..."
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+    say "$python is $("$python" -V 2>&1), and Python 3.10 or later is needed: make PYTHON=..."
     exit 1
 fi
 
