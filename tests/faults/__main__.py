@@ -22,7 +22,7 @@ from typing import TypeVar
 from tests.faults.broken import CONTROLS
 from tests.faults.broker_play import BrokerOutcome, brokers, play_broker
 from tests.faults.broker_rows import BrokerRow, broker_rows
-from tests.faults.page import PAGE, page
+from tests.faults.page import PAGE, page, with_rows
 from tests.faults.plan import Session, sessions
 from tests.faults.redelivery import Played, Scale, play_rabbit, play_redis
 from tests.faults.rows import Row, rows, why_not
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def everything(run: Run, words: Sequence[str]) -> int:
-    """Play all rows, or those with some words; write the page if it was all."""
+    """Play all rows, or those with some words; write the page, or its rows of brokers alone."""
 
     def named(name: str) -> bool:
         return all(word in name for word in words)
@@ -84,6 +84,9 @@ def everything(run: Run, words: Sequence[str]) -> int:
     if not words and not run.broken:
         PAGE.write_text(page(outcomes, redelivered, sent, store), encoding="utf-8")
         print(f"{PAGE.name} is written", end=", ")
+    elif sent and not run.broken:
+        PAGE.write_text(with_rows(PAGE.read_text(encoding="utf-8"), sent), encoding="utf-8")
+        print(f"the rows of brokers in {PAGE.name} are written", end=", ")
     return 1 if wrong or run.broken else 0
 
 

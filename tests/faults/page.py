@@ -14,7 +14,7 @@ from tests.faults.rows import EXEMPT, LONG_TTL, TTL, Exempt, Row, rows, why_not
 from tests.faults.scenario import SOON, Outcome
 from tests.faults.store_play import StoreOutcome
 
-__all__ = ["PAGE", "broker_cells", "cells_of", "page"]
+__all__ = ["PAGE", "broker_cells", "cells_of", "page", "with_rows"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 
@@ -32,7 +32,7 @@ A body takes its key, then the fault comes, and another task waits for the key.
 A plain Celery task meets the same fault at the same time: its numbers stand in brackets.
 
 - **Overlaps**: how many bodies of the key ran at the same time as another one. Nothing keeps two
-  plain tasks apart. *After a told loss*: the holder was paused, and learned that its key was lost.
+  plain tasks apart. *After a known loss*: the holder was paused, and learned that its key was lost.
 - **Lost**: tasks that were sent and that no run finished, and whose message is no longer in the
   broker. A time limit and a revoke stop a body, as they should. With early acks Celery forgets
   what a dead worker was running. With a lock no more tasks are lost than without one.
@@ -45,12 +45,13 @@ These rows were played with Celery {celery}, kombu {kombu} and redis-py {redis}.
 """
 
 
-TAIL = """## This does not ...
+TAIL = """## Limits
 
-- make a body run exactly once: what a worker was at when it died runs again with acks late, and
-  never with acks early.
-- stop a holder that was paused past its lease. It is told; only the fencing token keeps it out.
-- show a rare race. Each row is played once.
+- A body does not run exactly once. What a worker was running when it died runs again with acks
+  late, and never with acks early.
+- A holder that was paused past its lease goes on when it wakes. It learns that its key is lost;
+  only the fencing token keeps its writes out.
+- A rare race does not show here: each row is played once.
 """
 
 
@@ -84,7 +85,7 @@ def _endings(outcomes: Iterable[Outcome]) -> Iterator[str]:
         one = by_row.get((row.ending.name, row.pool, row.acks.name))
         if one is None:
             continue
-        excused = f", {len(one.locked.excused)} after a told loss" if one.locked.excused else ""
+        excused = f", {len(one.locked.excused)} after a known loss" if one.locked.excused else ""
         yield (
             f"{cells_of(row)} {len(one.locked.overlaps)} ({len(one.plain.overlaps)}){excused}"
             f" | {len(one.locked.lost)} ({len(one.plain.lost)}) | {_seconds(one)} | {one.verdict} |"
@@ -136,7 +137,8 @@ def _brokers(played: Iterable[BrokerOutcome]) -> Iterator[str]:
         " The same is done with a plain task (in brackets, first), and with a body that takes the"
         " key by SET NX and calls `self.retry(countdown=1)` where it is taken (second)."
         " A worker that ends is started again, as a supervisor does: a cut connection to SQS can"
-        " end each worker, the plain one as well."
+        " end each worker, the plain one as well. Where a worker is killed, each of its two"
+        " processes may lose its message with early acks, and run it once more with late ones."
     )
     yield ""
     yield "*Last*: seconds until the last of the eight ended."
@@ -144,26 +146,41 @@ def _brokers(played: Iterable[BrokerOutcome]) -> Iterator[str]:
     yield ""
     yield "| broker | acks | what happens | overlaps | lost | run twice | last | beside | verdict |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    for one in played:
-        locked, plain, nx = (one.twins[name] for name in TWINS)
+    yield from map(broker_line, played)
 
-        def cell(name: str, form: str = "d", twins: tuple[Twin, ...] = (locked, plain, nx)) -> str:
-            mine, *others = (format(getattr(twin, name), form) for twin in twins)
-            return f"{mine} ({', '.join(others)})"
 
-        yield (
-            f"{broker_cells(one.row)} {cell('overlaps')} | {cell('lost')} | {cell('twice')} |"
-            f" {cell('last', '.1f')} | {cell('beside', '.1f')} | {one.verdict} |"
-        )
+def broker_line(one: BrokerOutcome) -> str:
+    """A row of the brokers' table."""
+    locked, plain, nx = (one.twins[name] for name in TWINS)
+
+    def cell(name: str, form: str = "d", twins: tuple[Twin, ...] = (locked, plain, nx)) -> str:
+        mine, *others = (format(getattr(twin, name), form) for twin in twins)
+        return f"{mine} ({', '.join(others)})"
+
+    return (
+        f"{broker_cells(one.row)} {cell('overlaps')} | {cell('lost')} | {cell('twice')} |"
+        f" {cell('last', '.1f')} | {cell('beside', '.1f')} | {one.verdict} |"
+    )
+
+
+def with_rows(text: str, played: Iterable[BrokerOutcome]) -> str:
+    """Return the page with these rows of the brokers' table as they were played last."""
+    new = {broker_cells(one.row): broker_line(one) for one in played}
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        cells = "|".join(line.split("|")[:4]) + "|"
+        lines[number] = new.get(cells, line)
+    return "\n".join(lines) + "\n"
 
 
 def _store(outcomes: Iterable[StoreOutcome]) -> Iterator[str]:
     yield (
-        f"Here the ttl is {STORE_TTL:g} s. *Told*: a server that forgot a lease gave the key to the"
-        " next one, and its holder was told with its next renewal, a third of the ttl later."
+        f"Here the ttl is {STORE_TTL:g} s. *Noticed*: a server that forgot a lease gave the key to"
+        " the next one, and its holder learned of it with its next renewal, a third of the ttl"
+        " later."
     )
     yield ""
-    yield "| fault | overlaps | told | seconds | verdict |"
+    yield "| fault | overlaps | noticed | seconds | verdict |"
     yield "|---|---|---|---|---|"
     for one in outcomes:
         seconds = "" if one.seconds is None else f"{one.seconds:.2f}"
