@@ -16,7 +16,7 @@ The counters of this process are `counters`. To hand them to prometheus_client:
 
 Each process counts for itself and starts at zero: in a prefork pool that is each child, which no
 scraper reaches. There, push from the child (`worker_process_shutdown`, or a timer), or count the
-`task-lock-*` events with an exporter.
+`lock-*` events with an exporter.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def test_importing_brings_nothing_that_celery_has_not_brought() -> None:
         """
     )
 
-    assert set(out.split()) - set(sys.stdlib_module_names) <= {"celery_lock", "kombu", "_uuid"}
+    known = {"celery", "celery_lock", "kombu", "_uuid"}  # Celery's own, where it is lazy
+    assert set(out.split()) - set(sys.stdlib_module_names) <= known
 
 
 def test_a_process_that_only_sends_tasks_loads_no_store_and_starts_no_thread() -> None:

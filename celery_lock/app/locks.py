@@ -13,7 +13,6 @@ from typing import Any
 
 from ..engine.locker import Locker
 from ..errors import LockConfigurationError
-from ..events import Observers
 from ..message import Sender, Transport, parts_of, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
@@ -36,23 +35,27 @@ class AppLocks:
         self.bound: dict[str, BoundLock] = {}
         """What each locked task's lock has become, by the task's name."""
         self.sender = Sender(app)
-        self.observers = self._observers(app, events=bool(app.conf.worker_send_task_events))
+        self.observers = observers_of(app, self.settings, events=_setting_of(app))
         self._of_queues: dict[tuple[Any, ...] | None, Transport] = {}
         self._engine: dict[str, Locker] = {}
         self._stand_in: Locker | None = None
 
-    def _observers(self, app: Any, *, events: bool) -> Observers:
-        return observers_of(app, self.settings, events=events)
-
-    def in_worker(self, *, events: bool, time_limit: float | None = None) -> None:
+    def in_worker(
+        self,
+        *,
+        events: Callable[[], bool],
+        hostname: str | None = None,
+        time_limit: float | None = None,
+    ) -> None:
         """This process is a worker's, or will be forked from it.
 
-        `events`: it sends them. `time_limit`: seconds, its own for tasks that have none.
+        `events`: whether it sends them at this moment. `hostname`: its own, under which its pool
+        processes send theirs too. `time_limit`: seconds, its own for tasks that have none.
         """
         self.time_limit = time_limit
         app = self._app()
         if app is not None:
-            self.observers = self._observers(app, events=events)
+            self.observers = observers_of(app, self.settings, events=events, hostname=hostname)
             self._engine.clear()
 
     @cached_property
@@ -124,6 +127,12 @@ class AppLocks:
                         f" {mine!r} against {theirs!r}; give both the same, or two templates"
                     )
         self.bound[task] = bound
+
+
+def _setting_of(app: Any) -> Callable[[], bool]:
+    """Return what says whether a process that is no worker sends events."""
+    sends = bool(app.conf.worker_send_task_events)
+    return lambda: sends
 
 
 _apps: weakref.WeakKeyDictionary[Any, AppLocks] = weakref.WeakKeyDictionary()

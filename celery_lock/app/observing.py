@@ -8,7 +8,10 @@ import queue
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
+
+from celery.app.events import Events
 
 from ..events import Fact, Observers
 from ..events.log_lines import log_lines
@@ -18,13 +21,32 @@ from ..model.per_process import PerProcess
 from ..signals import signal_observer
 from .settings import Settings
 
-__all__ = ["EventPost", "last_words", "observers_of"]
+__all__ = ["EventPost", "know_earlier_names", "last_words", "observers_of"]
 
 logger = logging.getLogger("celery_lock")
 
 
-def observers_of(app: Any, settings: Settings, *, events: bool) -> Observers:
-    """Return the observers of an app; with `events`, those of Celery's monitors as well."""
+Wanted = Callable[[], bool]
+
+_CELERYS_RECEIVER = "celery.events.receiver:EventReceiver"
+_OUR_RECEIVER = "celery_lock.app.receiving:LockEventReceiver"
+
+
+def know_earlier_names() -> None:
+    """Let `app.events.Receiver` know what our events were called before, unless it is a user's."""
+    if Events.receiver_cls == _CELERYS_RECEIVER:
+        Events.receiver_cls = _OUR_RECEIVER
+
+
+def observers_of(
+    app: Any, settings: Settings, *, events: Wanted, hostname: str | None = None
+) -> Observers:
+    """Return the observers of an app, those of Celery's monitors among them.
+
+    `events`: whether events are wanted at this moment, where the settings do not say so.
+    `hostname`: the worker's, by which monitors know it; Celery gives a process without one a name
+    of its own.
+    """
     ref = weakref.ref(app)
 
     def sender(fact: Fact) -> object:
@@ -32,10 +54,33 @@ def observers_of(app: Any, settings: Settings, *, events: bool) -> Observers:
         return fact.task if alive is None else alive.tasks.get(fact.task, fact.task)
 
     observers = Observers(log_lines, counters, signal_observer(sender))
-    wanted = settings.send_events if settings.send_events is not None else events
-    if wanted:
-        observers.add(event_observer(EventPost(app).send))
+    setting = settings.send_events
+    if setting is not False:
+        wanted = events if setting is None else _always
+        observers.add(_Monitors(sender, EventPost(app, hostname), wanted))
     return observers
+
+
+def _always() -> bool:
+    return True
+
+
+class _Monitors:
+    """An observer that sends the event of each fact, as long as monitors want to receive them."""
+
+    def __init__(self, task_of: Callable[[Fact], object], post: EventPost, wanted: Wanted) -> None:
+        self._task_of = task_of
+        self._observe = event_observer(post.send)
+        self._wanted = wanted
+
+    def __call__(self, fact: Fact) -> None:
+        # a task may say for itself that it has no events: that holds for ours too
+        if self._wanted() and getattr(self._task_of(fact), "send_events", True):
+            self._observe(fact)
+
+    def wants(self, kind: type[Fact]) -> bool:
+        """Whether monitors want to receive events at this moment."""
+        return self._wanted()
 
 
 def last_words() -> None:
@@ -57,8 +102,10 @@ class EventPost:
     FULL = 1000
     """Events that wait at most. More would be told later, and cost memory while a broker hangs."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, hostname: str | None = None) -> None:
+        """`hostname`: whose events they are; `None`: those of a process that is no worker."""
         self._app = weakref.ref(app)
+        self._hostname = hostname
         self._own = PerProcess(lambda: _Waiting(self.FULL))
         _posts.add(self)
         atexit.register(self._flush)
@@ -82,7 +129,7 @@ class EventPost:
             app = self._app()
             try:
                 if app is not None:
-                    with app.events.default_dispatcher() as dispatcher:
+                    with app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
                         dispatcher.send(type_, **fields)
             except Exception as exc:
                 logger.debug("the event %s could not be sent: %s", type_, exc)

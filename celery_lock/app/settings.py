@@ -51,8 +51,8 @@ class Settings:
     on_store_error: OnStoreError = "requeue"
     """What is done when the store gives no answer, for a `Lock` without an `on_store_error`."""
     send_events: bool | None = None
-    """Send `task-lock-*` events: one message to the broker for each fact. Default: where
-    `worker_send_task_events` is on."""
+    """Send `lock-*` events: one message to the broker for each fact. Default: while
+    the worker sends the events of tasks; in other processes `worker_send_task_events`."""
 
     beat_on_store_error: Literal["wait", "fire"] = "wait"
     """What a beat of `celery_lock.beat` does while the store gives no answer. `wait`: nothing;

@@ -36,6 +36,7 @@ __all__ = [
     "acknowledges_last",
     "connection_epoch",
     "consumer_of",
+    "follow_events",
     "forks",
     "install",
     "stopping",
@@ -47,15 +48,17 @@ _PREFORK = "celery.concurrency.prefork"
 
 _consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
-# Celery lets no pool process know of a warm shutdown or of a lost connection: the main process
-# writes both flags, and the pool processes read them. An anonymous map is shared over a fork,
-# without a lock that a killed process could leave held.
-_shared = mmap.mmap(-1, 2)
+# Celery lets no pool process know of a warm shutdown, of a lost connection, or whether monitors
+# want events: the main process writes the flags, and the pool processes read them. An anonymous
+# map is shared over a fork, without a lock that a killed process could leave held.
+_shared = mmap.mmap(-1, 3)
 _STOPPING = 0
 """Index of the flag that is 1 once the worker has been asked to stop."""
 _CONNECTIONS = 1
 """Index of the flag that counts the worker's connections to its broker, made and lost, modulo
 256."""
+_EVENTS = 2
+"""Index of the flag that is 1 while the worker sends the events of tasks."""
 
 _forking: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker in this process runs the bodies in pool processes."""
@@ -81,6 +84,20 @@ def stopping() -> bool:
 def connection_epoch() -> int:
     """Return a number that changes whenever the worker connects to its broker anew."""
     return _shared[_CONNECTIONS]
+
+
+def follow_events(dispatcher: Any) -> None:
+    """Send events from now on if the worker's dispatcher sends those of tasks, else none.
+
+    Flower and `celery control enable_events` switch them on in a worker that runs.
+    """
+    groups = getattr(dispatcher, "groups", None)
+    enabled = getattr(dispatcher, "enabled", False)
+    _shared[_EVENTS] = bool(enabled and (not groups or "task" in groups))
+
+
+def _sends_events() -> bool:
+    return _shared[_EVENTS] == 1
 
 
 def forks(app: Any) -> bool:
@@ -134,7 +151,10 @@ class WorkerStep(bootsteps.StartStopStep):
         if not locks.bound:
             return
         stamping.come_last()  # the worker has imported all modules: receivers of theirs stand by
-        locks.in_worker(events=bool(worker.task_events), time_limit=worker.time_limit)
+        _shared[_EVENTS] = bool(worker.task_events)
+        locks.in_worker(
+            events=_sends_events, hostname=worker.hostname, time_limit=worker.time_limit
+        )
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         refuse_what_lacks(store, locks.bound)  # and one that cannot do what a lock needs
         warn_of_features(store, locks.bound)
@@ -174,6 +194,7 @@ class ConsumerStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         _consumers[parent.app] = parent
         hear_queues(getattr(parent, "task_consumer", None))
+        follow_events(getattr(parent, "event_dispatcher", None))
         _count_connection()
 
     def stop(self, parent: Any) -> None:

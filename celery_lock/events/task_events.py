@@ -1,7 +1,7 @@
 """A fact as a Celery event: what Flower, `celery events` and exporters receive.
 
-A monitor that follows Celery's own rule shows the last event of a task as its state, such as
-`LOCK-ACQUIRED`, until the task ends; the fields become attributes of its record of the task.
+Our events form a group of their own, `lock-*`: a monitor that follows Celery's own rule takes the
+last `task-*` event of a task for its state, and a task that holds its lock is `STARTED`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from ..app import stamping, worker
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
+from ..app.observing import know_earlier_names
 from ..backoff import exponential
 from ..errors import LockConfigurationError, LockError
 from ..keys import WrongArguments
@@ -41,6 +42,7 @@ _ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 """Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
 stamping.begin()
+know_earlier_names()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)
 """Pauses of a worker that holds the only copy of a message while nobody takes it."""

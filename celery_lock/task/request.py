@@ -19,7 +19,7 @@ from ..app import notes
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..app.notes import is_gone as _is_gone
-from ..app.worker import connection_epoch, consumer_of, forks
+from ..app.worker import connection_epoch, consumer_of, follow_events, forks
 from ..errors import LockError
 from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, record_life
@@ -50,6 +50,7 @@ class LockedRequestMixin:
         request: Any = self
         if _bound_lock_of(request) is not None:
             app, about = request.app, request.request_dict
+            follow_events(getattr(request, "eventer", None))
             name_its_task(about)
             origin = origin_of(
                 message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from

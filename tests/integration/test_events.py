@@ -103,6 +103,7 @@ def test_a_monitor_receives_what_happened(
         ours = {event["type"]: event for event in events if "lock" in event["type"]}
 
     assert set(ours) == {"task-lock-acquired", "task-lock-released", "task-lock-conflicted"}
+    assert {event["hostname"] for event in ours.values()} == {worker.hostname}
     acquired, released = ours["task-lock-acquired"], ours["task-lock-released"]
     assert (acquired["uuid"], acquired["key"]) == (free.id, "job:1")
     assert (released["uuid"], released["token"]) == (free.id, acquired["token"])
@@ -122,15 +123,20 @@ def test_a_monitor_receives_what_happened(
     ]
 
 
-def test_without_events_nothing_is_sent_to_monitors(
+def test_nothing_is_sent_to_monitors_before_they_switch_events_on(
     app: celery.Celery, redis_url: str, worker_factory: WorkerFactory
 ) -> None:
     with monitor(app) as events:
         worker = worker_factory(APP, broker=redis_url, backend=redis_url, concurrency=1)
         assert app.tasks["event.job"].delay(1).get(timeout=20) == 1
+        (answer,) = app.control.enable_events(reply=True, timeout=20, limit=1)
+        assert answer == {worker.hostname: {"ok": "task events enabled"}}
+        heard = app.tasks["event.job"].delay(2)
+        assert heard.get(timeout=20) == 2
         worker.stop()
 
-        assert arrived(app, events, "later") == []
+        ours = [(e["uuid"], e["hostname"]) for e in arrived(app, events, "later")]
+    assert ours == [(heard.id, worker.hostname)] * 2
 
 
 def test_a_pool_process_has_its_last_word(

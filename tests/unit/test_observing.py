@@ -15,10 +15,11 @@ import pytest
 from celery import Celery
 
 from celery_lock import Lock
+from celery_lock.app import worker
 from celery_lock.app.locks import locks_of
 from celery_lock.app.observing import EventPost, observers_of
 from celery_lock.app.settings import Settings
-from celery_lock.events import Fact, Observers
+from celery_lock.events import Acquired, Fact, Observers
 from celery_lock.signals import lock_acquired
 from celery_lock.stores.manual_clock import ManualClock
 
@@ -34,6 +35,7 @@ class Monitor:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.hostnames: list[str | None] = []
         self.arrived = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.go_on.set()
@@ -41,7 +43,8 @@ class Monitor:
         self.error: Exception | None = None
 
     @contextmanager
-    def default_dispatcher(self) -> Iterator[Monitor]:
+    def default_dispatcher(self, hostname: str | None = None) -> Iterator[Monitor]:
+        self.hostnames.append(hostname)
         self.taken.set()
         self.go_on.wait(PATIENCE)
         if self.error is not None:
@@ -79,7 +82,7 @@ def heard() -> Iterator[list[object]]:
 
 
 def observers(app: Celery, *, events: bool = False, **settings: Any) -> Observers:
-    return observers_of(app, Settings(**settings), events=events)
+    return observers_of(app, Settings(**settings), events=lambda: events)
 
 
 # -- signals ---------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ def test_an_event_carries_its_fact(app: Celery, monitor: Monitor) -> None:
 
     assert monitor.arrived.acquire(timeout=PATIENCE)
     ((type_, fields),) = monitor.sent
-    assert type_ == "task-lock-acquired"
+    assert type_ == "lock-acquired"
     assert (fields["uuid"], fields["key"]) == ("id-1", "user:7")
 
 
@@ -158,11 +161,66 @@ def test_an_app_follows_its_own_setting(monitor: Monitor) -> None:
 
 def test_a_worker_started_with_events_sends_them(app: Celery, monitor: Monitor) -> None:
     locks = locks_of(app)
-    locks.in_worker(events=True)
+    locks.in_worker(events=lambda: True, hostname="w@shop")
 
     locks.observers.notify(acquired())
 
     assert monitor.arrived.acquire(timeout=PATIENCE)
+    assert monitor.hostnames == ["w@shop"]
+
+
+def test_a_worker_begins_and_ends_to_send_events_as_monitors_want_them(
+    app: Celery, monitor: Monitor
+) -> None:
+    locks, wanted = locks_of(app), [False]
+    locks.in_worker(events=lambda: wanted[0], hostname="w@shop")
+
+    for key, wanted[0] in (("1", False), ("2", True), ("3", False), ("4", True)):
+        locks.observers.notify(acquired(key=key))
+
+    assert monitor.arrived.acquire(timeout=PATIENCE)
+    assert monitor.arrived.acquire(timeout=PATIENCE)
+    assert [fields["key"] for _, fields in monitor.sent] == ["2", "4"]
+    assert not locks.observers.only_counted(Acquired, SUBJECT)
+    wanted[0] = False
+    assert locks.observers.only_counted(Acquired, SUBJECT)
+
+
+def test_a_task_without_events_of_its_own_has_none_of_ours(app: Celery, monitor: Monitor) -> None:
+    def charge() -> None:
+        """Do nothing."""
+
+    locked(app, Lock("k"), name=SUBJECT.task, send_events=False)(charge)
+    told = observers(app, events=True)
+
+    told.notify(acquired())
+    told.notify(acquired(subject=SUBJECT._replace(task="shop.other")))
+
+    assert monitor.arrived.acquire(timeout=PATIENCE)
+    assert [fields["name"] for _, fields in monitor.sent] == ["shop.other"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "enabled", "sends"),
+    [
+        (set(), True, True),
+        ({"worker", "task"}, True, True),
+        ({"worker"}, True, False),
+        (set(), False, False),
+    ],
+)
+def test_events_follow_the_dispatcher_of_the_worker(
+    groups: set[str], enabled: bool, sends: bool
+) -> None:
+    worker.follow_events(SimpleNamespace(groups=groups, enabled=enabled))
+
+    assert worker._sends_events() is sends
+
+
+def test_without_a_dispatcher_a_worker_sends_no_events() -> None:
+    worker.follow_events(None)
+
+    assert not worker._sends_events()
 
 
 # -- the post --------------------------------------------------------------------------------
@@ -173,7 +231,7 @@ def test_nobody_waits_while_the_broker_hangs(app: Celery, monitor: Monitor) -> N
     post = EventPost(app)
 
     for number in range(3 * EventPost.FULL):
-        post.send("task-lock-acquired", {"number": number})
+        post.send("lock-acquired", {"number": number})
 
     assert monitor.sent == []
     monitor.go_on.set()

@@ -16,7 +16,7 @@ from celery_lock.app import worker
 
 @pytest.fixture(autouse=True)
 def _nobody_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_shared", bytearray(2))
+    monkeypatch.setattr(worker, "_shared", bytearray(3))
     monkeypatch.setattr(state, "should_stop", None)
     monkeypatch.setattr(state, "should_terminate", None)
 

@@ -44,7 +44,7 @@ def test_one_word_makes_all_the_names_of_a_fact() -> None:
     for row in TABLE:
         word = row.signal.removeprefix("lock_")
 
-        assert row.event == f"task-lock-{word.replace('_', '-')}"
+        assert row.event == f"lock-{word.replace('_', '-')}"
         assert row.counter == f"celery_lock_{word}_total"
         assert row.fact.__name__.lower() == word.replace("_", "")
 

@@ -571,7 +571,7 @@ def test_a_worker_that_a_test_starts_keeps_the_engine_that_the_test_put_in_place
 ) -> None:
     locks = locks_of(app)
 
-    locks.in_worker(events=False)
+    locks.in_worker(events=lambda: False)
 
     assert locks.locker is engine.locker
     assert locks.open_store() is engine.store

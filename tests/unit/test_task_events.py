@@ -6,15 +6,19 @@ import inspect
 import json
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from celery import current_task
+from celery import Celery, current_task
+from celery.app.events import Events
 from celery.events import Event
 from celery.events.dispatcher import EventDispatcher
-from celery.events.state import State, Task
+from celery.events.receiver import EventReceiver
+from celery.events.state import TASK_EVENT_TO_STATE, State, Task
 
+from celery_lock.app.observing import know_earlier_names
 from celery_lock.events import Fact, Observers
 from celery_lock.events.table import TABLE
 from celery_lock.events.task_events import event_fields, event_observer
@@ -94,30 +98,77 @@ def test_a_fact_told_from_another_thread_carries_the_id_of_its_task() -> None:
     assert [(carried["uuid"], in_task) for carried, in_task in sent] == [("id-1", False)]
 
 
-def test_a_monitor_ends_with_celerys_state_and_knows_the_key() -> None:
+@pytest.mark.parametrize("receiver", ["Celery's own", "the app's"])
+@pytest.mark.parametrize("state", ["RECEIVED", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"])
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda fact: type(fact).__name__)
+def test_no_event_of_ours_changes_what_a_monitor_knows(
+    fact: Fact, state: str, receiver: str
+) -> None:
+    (word,) = [kind for kind, becomes in TASK_EVENT_TO_STATE.items() if becomes == state]
     monitor: Any = State()
-    told = [event_observer_of(fact) for fact in ONE_OF_EACH]
+    receive = receiver_of(receiver, {"*": monitor.event})
+    receive({"type": f"task-{word}", "hostname": "w@1"})
 
-    for clock, (kind, carried) in enumerate(
-        [("task-received", {"name": "shop.charge"}), ("task-started", {}), *told], start=1
-    ):
-        receive(monitor, kind, clock, carried)
-    running = monitor.tasks["id-1"].state
-    receive(monitor, "task-succeeded", 20, {"result": "1"})
+    receive(event_of(fact) | {"hostname": "gen17@1"})
 
-    task = monitor.tasks["id-1"]
-    assert running == "LOCK-STORE-FAILED"
-    assert task.state == "SUCCESS"
-    assert (task.name, task.key, task.token) == ("shop.charge", "user:7", 5)
+    assert monitor.tasks["id-1"].state == state
+    assert list(monitor.workers) == ["w@1"]
 
 
-def event_observer_of(fact: Fact) -> tuple[str, dict[str, Any]]:
-    sent: list[tuple[str, dict[str, Any]]] = []
-    event_observer(lambda kind, carried: sent.append((kind, carried)))(replace(fact))
+def test_a_handler_of_the_app_gets_each_event_by_the_name_it_asks_for() -> None:
+    new: list[dict[str, Any]] = []
+    earlier: list[dict[str, Any]] = []
+    every: list[dict[str, Any]] = []
+    handlers = {"lock-acquired": new.append, "task-lock-lost": earlier.append, "*": every.append}
+    receive = receiver_of("the app's", handlers)
+
+    for fact in ONE_OF_EACH:
+        receive(event_of(fact))
+
+    assert [event["type"] for event in new] == ["lock-acquired"]
+    assert [event["type"] for event in earlier] == ["task-lock-lost"]
+    assert {event["type"] for event in every} == {
+        f"task-{row.event}" for row in TABLE if row.event not in ("lock-acquired", "lock-lost")
+    }
+    assert json.loads(json.dumps(every)) == every
+
+
+def test_a_monitor_that_does_not_load_us_gets_each_event_as_it_was_sent() -> None:
+    every: list[dict[str, Any]] = []
+    receive = receiver_of("Celery's own", {"*": every.append})
+
+    for fact in ONE_OF_EACH:
+        receive(event_of(fact))
+
+    assert [event["type"] for event in every] == [row.event for row in TABLE]
+
+
+def test_a_receiver_that_a_user_has_chosen_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Events, "receiver_cls", "shop.monitors:Receiver")
+
+    know_earlier_names()
+
+    assert Events.receiver_cls == "shop.monitors:Receiver"
+
+
+def event_of(fact: Fact) -> dict[str, Any]:
+    """What comes over the wire of a fact."""
+    sent: list[dict[str, Any]] = []
+    event_observer(lambda kind, carried: sent.append({**carried, "type": kind}))(replace(fact))
     return sent[0]
 
 
-def receive(monitor: Any, kind: str, clock: int, carried: dict[str, Any]) -> None:
-    frame = {"hostname": "w@1", "clock": clock, "local_received": 1.0 * clock}
-    event = {**Event(kind, **{**carried, "uuid": "id-1"}), **frame}
-    monitor.event(json.loads(json.dumps(event)))
+def receiver_of(kind: str, handlers: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """What gives each event that comes in to the handlers."""
+    app = Celery("monitor", broker="memory://", set_as_current=False)
+    with app.connection_for_read() as connection:
+        if kind == "the app's":
+            receiver = app.events.Receiver(connection, handlers=handlers)
+        else:
+            receiver = EventReceiver(connection, handlers=handlers, app=app)
+
+    def receive(event: dict[str, Any]) -> None:
+        whole = {"uuid": "id-1", "hostname": "w@1", "timestamp": 1.0, "utcoffset": 0, "clock": 1}
+        receiver._receive(json.loads(json.dumps(whole | event)), None)
+
+    return receive
