@@ -16,7 +16,11 @@ from .decision import OnConflict, checked_policy
 __all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error"]
 
 OnStoreError = Literal["requeue", "run", "fail"]
+"""What is done when the store gives no answer: the message is sent again, the body runs without a
+lock, or the task fails."""
 Key = str | Callable[..., str] | None
+"""A template such as `"order:{order_id}"`, a function of the task's own parameters that returns a
+string, or `None`: the task's name and all its arguments."""
 
 
 class Scope(str, Enum):

@@ -116,6 +116,15 @@ def test_every_link_leads_to_a_file_and_to_a_place_in_it(pages: dict[Path, Page]
     assert broken == []
 
 
+def test_a_signature_links_the_types_of_its_options(pages: dict[Path, Page], site: Path) -> None:
+    api = pages[site / "reference" / "api.html"]
+
+    for name in ("lock.Key", "decision.OnConflict", "lock.OnStoreError", "Holder", "LossReason"):
+        assert f"#celery_lock.model.{name}" in api.links
+        assert f"celery_lock.model.{name}" in api.anchors
+    assert "#celery_lock.backoff.Duration" in api.links
+
+
 def test_nothing_is_fetched_from_elsewhere(site: Path, pages: dict[Path, Page]) -> None:
     fetched = [load for page in pages.values() for load in page.loads if "//" in load]
     styles = [style.read_text(encoding="utf-8") for style in site.rglob("*.css")]
