@@ -13,16 +13,35 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from .declaring import answers_wrong_calls
 from .errors import LockConfigurationError
 
-__all__ = ["Backoff", "Duration", "constant", "exponential", "seconds"]
+__all__ = ["LONGEST", "Backoff", "Duration", "constant", "exponential", "seconds"]
 
 Duration = float | timedelta
 """Seconds, or a `timedelta`."""
 
+LONGEST = 10 * 365 * 86_400.0
+"""Ten years, in seconds. Every store counts so far without losing microseconds, and a time beyond
+it is a mistake in a unit."""
 
-def seconds(value: Duration, name: str, *, zero: bool = False) -> float:
-    """Return `value` as seconds; refuse what is no finite number above zero (`zero`: or zero)."""
+_ELSEWHERE = {
+    "max": "here it is cap",
+    "maximum": "here it is cap",
+    "max_delay": "here it is cap",
+    "base": "here it is factor",
+    "multiplier": "here it is factor",
+    "min": "here it is first",
+    "initial": "here it is first",
+    "countdown": "here it is constant(delay)",
+    "seconds": "here it is constant(delay)",
+    "interval": "here it is constant(delay)",
+}
+
+
+def seconds(value: Duration, name: str, *, zero: bool = False, longest: float = LONGEST) -> float:
+    """Return `value` as seconds; refuse what is no finite number above zero (`zero`: or zero),
+    and what is longer than `longest`."""
     if isinstance(value, timedelta):
         number = value.total_seconds()
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -33,11 +52,21 @@ def seconds(value: Duration, name: str, *, zero: bool = False) -> float:
         try:
             number = float(value)
         except OverflowError:  # an int with hundreds of digits
-            number = math.inf
+            number, value = math.inf, math.inf  # whose text is not to be written
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
         bound = "zero or more" if zero else "more than zero"
         raise LockConfigurationError(f"{name}={value!r} must be {bound} seconds, and finite")
+    if number > longest:
+        said = value if isinstance(value, timedelta) else f"{number:g}"
+        raise LockConfigurationError(
+            f"{name}={said} is too long: at most {_bound(longest)} can be kept; it counts in"
+            " seconds, not in milliseconds"
+        )
     return number
+
+
+def _bound(longest: float) -> str:
+    return f"{longest:.0f} s" + (" (ten years)" if longest == LONGEST else "")
 
 
 class Backoff(ABC):
@@ -52,6 +81,7 @@ class Backoff(ABC):
         return self.pause(attempt, random.uniform)
 
 
+@answers_wrong_calls("constant(5)", elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class constant(Backoff):
     """Always the same pause of `delay` seconds.
@@ -69,6 +99,7 @@ class constant(Backoff):
         return seconds(self.delay, "delay")
 
 
+@answers_wrong_calls("exponential(first=1, cap=15)", elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class exponential(Backoff):
     """A pause that grows from `first` by `factor` up to `cap` seconds.

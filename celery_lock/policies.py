@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from .backoff import Backoff, Duration, exponential, seconds
+from .declaring import answers_wrong_calls
 from .errors import LockConfigurationError, LockError
 from .model import Conflict, Decision, OnConflict, written
 
@@ -30,7 +31,22 @@ class _Nothing:
 
 _NOTHING: Any = _Nothing()
 
+_ELSEWHERE = {
+    "countdown": "here it is requeue(constant(5))",
+    "delay": "here it is requeue(constant(5))",
+    "max_retries": "here it is requeue(max_attempts=3)",
+    "retries": "here it is requeue(max_attempts=3)",
+    "timeout": "here it is wait(10), or requeue(max_wait=60)",
+    "blocking_timeout": "here it is wait(10)",
+    "seconds": "here it is wait(10)",
+    "on_timeout": "here it is then",
+    "otherwise": "here it is then",
+    "value": "here it is skip(result=...)",
+    "ttl": "it belongs to the lock: Lock(ttl=...)",
+}
 
+
+@answers_wrong_calls("fail()", elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class fail(Decision):
     """The task fails with `LockConflict`, which names the key and its holder."""
@@ -43,6 +59,7 @@ class fail(Decision):
         return "fails with LockConflict"
 
 
+@answers_wrong_calls("skip(), or skip(result=...)", elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class skip(Decision):
     """The task completes without running, so that `get()`, chords, chains and links go on.
@@ -68,6 +85,7 @@ class skip(Decision):
         return self.result
 
 
+@answers_wrong_calls("wait(10)", elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class wait(Decision):
     """Block the pool process for at most `max_wait` seconds, then do `then` (default `fail()`).
@@ -97,6 +115,9 @@ class wait(Decision):
         return seconds(self.max_wait, "max_wait")
 
 
+@answers_wrong_calls(
+    "requeue(), or requeue(exponential(first=1, cap=15), max_attempts=3)", elsewhere=_ELSEWHERE
+)
 @dataclass(frozen=True)
 class requeue(Decision):
     """Send the same message again, after a pause; its task id, retries and canvas are untouched.
@@ -160,8 +181,14 @@ def _check_then(decision: Decision) -> None:
     if isinstance(decision.after, tuple(others)):
         return
     others.sort(key=lambda kind: kind is not fail)  # the default comes first
+    then: object = decision.after
+    why = ""
+    if isinstance(then, type) and issubclass(then, Decision):
+        why = f": {then.__name__} is the name of a policy, not a policy"
+    elif callable(then):
+        why = ": what comes then is one decision, and no function decides it"
     raise LockConfigurationError(
-        f"{decision.word}(then={decision.after!r}) is not possible;"
+        f"{decision.word}(then={then!r}) is not possible{why};"
         f" write one of {', '.join(kind.written for kind in others)}"
     )
 

@@ -997,8 +997,8 @@ DECLARED = (
     ),
     Guard(
         "an unknown option of a Lock is named",
-        "if name not in known:",
-        "if False:",
+        "        if option not in known:\n",
+        "        if False:\n",
         (UNIT + "lock.py",),
     ),
     Guard(

@@ -21,6 +21,9 @@ __all__ = ["Settings"]
 
 _ABSENT = object()
 
+_LONGEST_DEADLINE = 86_400.0
+"""Seconds: a socket counts in milliseconds, and not beyond some 24 days."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -74,7 +77,8 @@ class Settings:
                 " password); write a dict with names as keys, such as {'socket_keepalive': True}"
             )
         put(self, "store_options", MappingProxyType(dict(self.store_options)))
-        put(self, "store_deadline", seconds(self.store_deadline, "lock_store_deadline"))
+        deadline = seconds(self.store_deadline, "lock_store_deadline", longest=_LONGEST_DEADLINE)
+        put(self, "store_deadline", deadline)
         _check_prefix(self.key_prefix)
         put(self, "ttl", seconds(self.ttl, "lock_ttl"))
         if self.on_conflict is not None:

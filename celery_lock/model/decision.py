@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
 from ..backoff import Backoff
+from ..declaring import Declared
 from ..errors import LockConfigurationError
 from .conflict import Conflict
 from .store import Feature
@@ -81,10 +83,39 @@ def checked_policy(value: Any, name: str) -> OnConflict:
                 f"{name}={value.__name__} is the name of a policy, not a policy:"
                 f" write {name}={value.__name__}()"
             )
-    elif callable(value) and not isinstance(value, Backoff):
+    elif callable(value) and not isinstance(value, (Backoff, Declared)):
+        _check_function(value, name)
         return cast(OnConflict, value)
     kinds = ", ".join(kind.written for kind in Decision.kinds)
     raise LockConfigurationError(
         f"{name}={value!r} is no policy; write {kinds},"
         " or a function of the Conflict that returns one of them"
     )
+
+
+def _check_function(function: Any, name: str) -> None:
+    """Refuse a policy function that cannot be called with one conflict, or answers it later.
+
+    One in C may not say what it takes: it is believed.
+    """
+    called = getattr(function, "__qualname__", None) or repr(function)
+    how = f"write a function of the Conflict, such as lambda c: {Decision.kinds[0].written}"
+    for one in (function, getattr(function, "__call__", None)):  # noqa: B004 (an object's)
+        if any(is_one(one) for is_one in _LATER):
+            raise LockConfigurationError(
+                f"{name}={called} answers later: it is a coroutine or a generator function; {how}"
+            )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise LockConfigurationError(
+            f"{name}={called}{signature} cannot be called with one argument, the Conflict"
+            f" ({error}); {how}"
+        ) from error
+
+
+_LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["LONGEST", "checked"]
+from ..backoff import LONGEST
 
-LONGEST = 10 * 365 * 86_400.0
-"""Ten years, in seconds. Every store counts so far without losing microseconds, and a time beyond
-it is a mistake in a unit."""
+__all__ = ["LONGEST", "checked"]
 
 
 def checked(seconds: float, name: str) -> float:

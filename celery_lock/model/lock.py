@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from ..backoff import Duration, seconds
-from ..errors import LockConfigurationError, did_you_mean
+from ..declaring import Declared, WrongCall, answers_wrong_calls
+from ..errors import LockConfigurationError
 from ..keys import check_declared_key
 from .decision import OnConflict, checked_policy
 
@@ -33,8 +34,36 @@ class Scope(str, Enum):
     retries, and gives it back when the task has ended for good."""
 
 
+_ELSEWHERE = {
+    "timeout": "which other libraries use for the lifetime: here ttl is how long an"
+    " unrenewed lease lives, and wait(max_wait) how long somebody waits",
+    "expire": "here it is ttl",
+    "expires": "here it is ttl",
+    "expiry": "here it is ttl",
+    "lock_expiry": "here it is ttl",
+    "lock_ttl": "here it is ttl",
+    "lifetime": "here it is ttl",
+    "name": "here it is key",
+    "keys": "here it is a template: key='order:{order_id}'",
+    "unique_on": "here it is a template: key='order:{order_id}'",
+    "fields": "here they stand in the template: key='order:{order_id}'",
+    "blocking": "here it is on_conflict=wait(max_wait)",
+    "blocking_timeout": "here it is on_conflict=wait(max_wait)",
+    "max_wait": "here it is on_conflict=wait(max_wait)",
+    "raise_on_duplicate": "here it is on_conflict=fail()",
+    "graceful": "here it is on_conflict=skip()",
+    "policy": "here it is on_conflict",
+    "auto_renewal": "a lease is renewed in any case; at_most bounds it",
+    "store": "it belongs to the app: app.conf.lock_store",
+    "redis": "the store belongs to the app: app.conf.lock_store",
+    "deadline": "it belongs to the app: app.conf.lock_store_deadline",
+}
+"""What words of other libraries are called here."""
+
+
+@answers_wrong_calls('Lock("order:{order_id}", ttl=30, on_conflict=skip())', elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
-class Lock:
+class Lock(Declared):
     """At most one task at a time for the same key, over all workers on all machines.
 
     Raises `LockConfigurationError` where it is written if a value makes no sense.
@@ -81,21 +110,24 @@ class Lock:
     that does not ask goes on without its key. `"interrupt"` raises `LeaseLost` in the body as
     well, once, at any point of it: it stops sooner, and must bear to be stopped anywhere."""
 
-    def __new__(cls, *args: Any, **options: Any) -> Lock:
-        known = [f.name for f in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise LockConfigurationError(
-                    f"Lock has no option {name!r}{did_you_mean(name, known)}{_false_friend(name)};"
-                    f" it has {', '.join(known)}"
-                )
-        return super().__new__(cls)
+    _write: ClassVar[str] = (
+        "write @app.task(base=LockedTask, lock=Lock(...)), and the worker takes it around the body"
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_A_LOCK_OBJECT:
+            raise _NoSuchMethod(str(self._refused(f"a Lock has no {name}()")))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __set_name__(self, owner: type, name: str) -> None:
         _warn_if_unread(owner)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        if isinstance(self.key, Declared):
+            raise LockConfigurationError(
+                f"key={self.key!r} is a Lock and no key; write Lock('order:{{order_id}}')"
+            )
         check_declared_key(self.key)
         put(self, "scope", _one_of(Scope, self.scope))
         for name in ("ttl", "at_least", "at_most", "queue_ttl"):
@@ -125,16 +157,21 @@ class Lock:
             )
 
 
-def _false_friend(name: str) -> str:
-    """Say what a word of another library is called here."""
-    return {
-        "timeout": ", which other libraries use for the lifetime: here ttl is how long an"
-        " unrenewed lease lives, and wait(max_wait) how long somebody waits",
-        "expire": ": here it is ttl",
-        "blocking": ": here it is on_conflict=wait(max_wait)",
-        "raise_on_duplicate": ": here it is on_conflict=fail()",
-        "graceful": ": here it is on_conflict=skip()",
-    }.get(name, "")
+class _NoSuchMethod(WrongCall, AttributeError):
+    """What another library's lock has, and a declaration has not."""
+
+
+_OF_A_LOCK_OBJECT = (
+    "acquire",
+    "release",
+    "locked",
+    "owned",
+    "extend",
+    "reacquire",
+    "refresh",
+    "unlock",
+)
+"""Methods of locks that are objects, as in redis-py and in Python itself."""
 
 
 def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
