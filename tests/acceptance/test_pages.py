@@ -40,6 +40,14 @@ class REGISTRY:
     @staticmethod
     def register(collector): print(*collector.collect())
 """,
+    "tenant_schemas_celery/app.py": """
+from celery import Celery
+class CeleryApp(Celery): task_cls = "tenant_schemas_celery.task:TenantTask"
+""",
+    "tenant_schemas_celery/task.py": """
+from celery import Task
+class TenantTask(Task): tenant_databases = None
+""",
 }
 """Other people's libraries that pages show and tests do not install: as little as is used."""
 
