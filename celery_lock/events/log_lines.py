@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .facts import Fact
+from .log_fields import log_fields
 from .log_words import words
 from .table import ORDINARY_LEVEL, Budget, LogRule, row_of
 
@@ -45,7 +46,7 @@ class LogLines:
             return
         if rule.budget is None or self._may(own, rule, rule.budget, fact):
             # outside the mutex: a handler may be slow, or come to a lock itself
-            self._logger.log(rule.level, *words(fact))
+            self._logger.log(rule.level, *words(fact), extra=log_fields(fact))
 
     def wants(self, kind: type[Fact]) -> bool:
         """Whether an ordinary fact of this kind has a line, or a sum waits for the next fact."""
@@ -70,8 +71,8 @@ class LogLines:
             owing = [spent for spent in own.spent.values() if spent.latest is not None]
             sums = [spent.sum_up() for spent in owing if spent.silent_until <= now]
             own.due = min((s.silent_until for s in owing if s.latest is not None), default=math.inf)
-        for level, message, values in sums:
-            self._logger.log(level, message, *values)
+        for level, message, values, extra in sums:
+            self._logger.log(level, message, *values, extra=extra)
 
 
 class _Budgets:
@@ -114,8 +115,8 @@ class _Spent:
         self.level = max(self.level, level)
         self.latest = fact
 
-    def sum_up(self) -> tuple[int, str, tuple[object, ...]]:
-        """Return level, template and values of the sum, and begin to count again."""
+    def sum_up(self) -> tuple[int, str, tuple[object, ...], dict[str, object]]:
+        """Return level, template, values and fields of the sum, and begin to count again."""
         assert self.latest is not None
         message, *values = words(self.latest)
         level = min(self.level, logging.WARNING)  # a sum of errors is no further error
@@ -123,6 +124,7 @@ class _Spent:
             level,
             f"%d more lines like this one were left out, to write at most %d a minute: {message}",
             (self.left_out, self.budget.a_minute, *values),
+            {**log_fields(self.latest), "left_out": self.left_out},
         )
         self.left_out, self.level, self.latest = 0, logging.DEBUG, None
         return summed

@@ -13,6 +13,7 @@ from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import LockConflict, LockWaitTimeout, StoreError
 from ..events import CopyDropped, Fact
+from ..events.log_fields import fields_of
 from ..message import Homeless, Unsent, raw_of
 from ..model import Completion, End, Held, Met
 from ..model.clock import steady
@@ -212,6 +213,7 @@ class Run:
                     subject.task,
                     subject.task_id,
                     error,
+                    extra=fields_of(self.key, subject),
                 )
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from celery.app.log import TaskFormatter
 
 from celery_lock.events import Fact, Observers
 from celery_lock.events.log_lines import LogLines
@@ -450,3 +453,74 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
         "DEBUG",
         "ERROR",
     ]
+
+
+# -- fields ----------------------------------------------------------------------------------
+
+
+def test_a_record_has_the_facts_as_fields(lines: LogLines, kept: Kept) -> None:
+    lines(conflicted(requeue()))
+
+    (record,) = kept.records
+    fields = vars(record)
+    assert (fields["key"], fields["template"]) == ("user:7", "user:{user_id}")
+    assert (fields["holder"], fields["holder_task"]) == ("id-2#web-1#17#ab", "id-2")
+    assert (fields["attempt"], fields["decision"]) == (1, "requeue")
+    assert (fields["task_id"], fields["task_name"]) == ("id-1", "shop.charge")
+    assert record.name == "celery_lock.of_a_test"
+
+
+@pytest.mark.parametrize("fact", ONE_OF_EACH, ids=lambda fact: type(fact).__name__)
+def test_every_record_has_its_key_and_template_and_goes_through_json(
+    lines: LogLines, kept: Kept, logger: logging.Logger, fact: Fact
+) -> None:
+    logger.setLevel(logging.DEBUG)
+    plain = vars(logging.makeLogRecord({}))
+
+    lines(fact)
+
+    (record,) = kept.records
+    own = {name: value for name, value in vars(record).items() if name not in plain}
+    assert (own["key"], own["template"]) == ("user:7", "user:{user_id}")
+    assert json.loads(json.dumps(own, allow_nan=False)) == own
+
+
+def test_a_sum_has_the_fields_of_the_last_line_and_their_number(
+    lines: LogLines, kept: Kept, time: Time
+) -> None:
+    for _ in range(130):
+        lines(conflicted())
+    lines.flush()
+
+    fields = vars(kept.records[-1])
+    assert (fields["key"], fields["left_out"]) == ("user:7", 30)
+
+
+def test_celerys_formatter_names_the_task_of_a_line_outside_of_any_task(
+    lines: LogLines, kept: Kept
+) -> None:
+    lines(lost())
+
+    line = TaskFormatter("%(task_name)s[%(task_id)s] %(key)s", use_color=False).format(
+        kept.records[0]
+    )
+
+    assert line == "shop.charge[id-1] user:7"
+
+
+def test_a_users_own_record_factory_may_have_fields_of_these_names(
+    lines: LogLines, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Record(logging.LogRecord):
+        """What many projects add to each of their records."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.task_id, self.key = "theirs", "theirs"
+
+    monkeypatch.setattr(logging, "_logRecordFactory", Record)
+
+    lines(lost())
+
+    (record,) = kept.records
+    assert (vars(record)["key"], vars(record)["template"]) == ("theirs", "user:{user_id}")
