@@ -32,7 +32,7 @@ SUITE_STAMP := $(SUITE_VENV)/.installed-$(HERE)
 	clean
 
 help:
-	@echo 'make demo      charge points with and without the lock, on three real workers'
+	@echo 'make demo      top up points with and without the lock, on three real workers'
 	@echo 'make test      run all tests on real servers'
 	@echo 'make pairs     the tests of the engine with the oldest and the newest Python and Celery'
 	@echo 'make lint      ruff, mypy, pyright'

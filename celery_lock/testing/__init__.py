@@ -2,11 +2,11 @@
 
     from celery_lock.testing import memory_locks
 
-    def test_a_second_charge_is_skipped():
+    def test_a_second_order_is_skipped():
         with memory_locks(app) as locks:
             locks.hold("order:7")
 
-            result = charge.apply(args=[7])
+            result = ship.apply(args=[7])
 
             assert is_skipped(result.get())
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from examples.demo import Demo, play
 
-from .app import app, charge, charge_without_token
+from .app import app, spend, spend_without_token
 from .books import Books, Write
 from .provider import Provider
 
 USER = 1
 BALANCE = 1000
 PAUSED, OTHER = 100, 10
-"""What is charged by the process that is paused, and by another one meanwhile."""
+"""What is spent by the process that is paused, and by another one meanwhile."""
 RIGHT = BALANCE - PAUSED - OTHER
 
 
@@ -25,26 +25,26 @@ def story(demo: Demo) -> bool:
     books = Books(demo.folder / "books.sqlite")
     books.create()
     demo.workers("examples.fencing.app", "A", "B", FENCING_FOLDER=str(demo.folder))
-    print(f"{BALANCE} points; {PAUSED} and {OTHER} are charged at once, so {RIGHT} should be left.")
-    print(f"Who charges {PAUSED} is stopped after it has read, for longer than its lease of 2 s.")
+    print(f"{BALANCE} points; {PAUSED} and {OTHER} are spent at once, so {RIGHT} should be left.")
+    print(f"The worker that spends {PAUSED} is stopped after its read, for longer than its lease.")
 
-    without = charge_both(demo, books, charge_without_token)
+    without = spend_both(demo, books, spend_without_token)
     wrong = tell("Without the token", books, without)
-    fenced = charge_both(demo, books, charge)
+    fenced = spend_both(demo, books, spend)
     right = tell("With the token in the WHERE clause", books, fenced)
 
     refused = [write for write in fenced if not write.accepted]
     return wrong == BALANCE - PAUSED and right == RIGHT and len(refused) == 1
 
 
-def charge_both(demo: Demo, books: Books, task: Any) -> list[Write]:
-    """Charge twice, the first time by a process that is paused; return who wrote what."""
+def spend_both(demo: Demo, books: Books, task: Any) -> list[Write]:
+    """Spend twice, the first time by a process that is paused; return who wrote what."""
     provider = Provider(demo.folder)
     provider.forget()
     books.begin(USER, BALANCE)
 
     paused = task.delay(USER, PAUSED)
-    process = demo.wait_for("the first charge", lambda: provider.waiting(PAUSED))
+    process = demo.wait_for("the first payment", lambda: provider.waiting(PAUSED))
     os.kill(process, signal.SIGSTOP)
     try:
         provider.answer(OTHER)

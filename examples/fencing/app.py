@@ -1,4 +1,4 @@
-"""The Celery app: one charge that shows its fencing token to the database, and one that does not.
+"""The Celery app: one task that shows its fencing token to the database, and one that does not.
 
 Broker and result backend come from CELERY_BROKER_URL and CELERY_RESULT_BACKEND; the locks live on
 the broker's server, which is celery_lock's default.
@@ -20,7 +20,7 @@ from .provider import Provider
 app = Celery("fencing")
 app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1)
 
-# 2 s, so that nobody has to watch for long: in production a ttl below 5 s is rash
+# 2 s, so that nobody has to watch for long: in production a ttl below 5 s is unsafe
 POINTS = Lock("points:{user_id}", ttl=2, on_conflict=requeue(constant(0.2)))
 
 
@@ -29,7 +29,7 @@ class TooLate(Exception):
 
 
 @app.task(bind=True, base=LockedTask, lock=POINTS)
-def charge(self: Any, user_id: int, amount: int) -> None:
+def spend(self: Any, user_id: int, amount: int) -> None:
     balance = books().balance(user_id)
     provider().take(amount)
     # self.lease.check() belongs here: it raises if the lease has ended. But no check sees a pause
@@ -40,7 +40,7 @@ def charge(self: Any, user_id: int, amount: int) -> None:
 
 
 @app.task(bind=True, base=LockedTask, lock=POINTS)
-def charge_without_token(self: Any, user_id: int, amount: int) -> None:
+def spend_without_token(self: Any, user_id: int, amount: int) -> None:
     balance = books().balance(user_id)
     provider().take(amount)
     books().overwrite(user_id, balance, balance - amount, self.lease.token)

@@ -30,7 +30,7 @@ def _play(options: argparse.Namespace) -> int:
 
     try:
         stop.check()
-        return 0 if perform(options.charges, broken=options.broken) else 1
+        return 0 if perform(options.top_ups, broken=options.broken) else 1
     except stop.Stopped as stopped:
         return stopped.status
     except DemoError as error:
@@ -41,10 +41,14 @@ def _play(options: argparse.Namespace) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m examples.point_charging",
-        description="Charges points on three servers, without a lock and with one.",
+        description="Tops up points on three servers, without a lock and with one.",
     )
     parser.add_argument(
-        "--charges", type=_positive, default=300, help="how many, per run (default: 300)"
+        "--top-ups",
+        "--charges",
+        type=_positive,
+        default=300,
+        help="how many, per run (default: 300)",
     )
     # the second run without its lock too: shows that the check can fail
     parser.add_argument("--broken", action="store_true", help=argparse.SUPPRESS)

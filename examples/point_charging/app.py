@@ -1,4 +1,4 @@
-"""The Celery app: charging points, once as a plain task and once as a locked one.
+"""The Celery app: topping up points, once as a plain task and once as a locked one.
 
 Broker and result backend come from CELERY_BROKER_URL and CELERY_RESULT_BACKEND, which Celery
 reads by itself; the locks live on the broker's own server, which is celery_lock's default.
@@ -30,8 +30,8 @@ RECEIPT_ROUNDS = 6000
 
 
 @app.task(bind=True)
-def charge_plain(self: Any, charge_id: int, user_id: int, amount: int) -> None:
-    charge(_server_of(self), charge_id, user_id, amount)
+def top_up_plain(self: Any, top_up_id: int, user_id: int, amount: int) -> None:
+    add_points(_server_of(self), top_up_id, user_id, amount)
 
 
 # The pauses suit a body of a few milliseconds; the defaults suit one of seconds.
@@ -40,23 +40,23 @@ def charge_plain(self: Any, charge_id: int, user_id: int, amount: int) -> None:
     base=LockedTask,
     lock=Lock("user:point:{user_id}", on_conflict=requeue(exponential(first=0.05, cap=0.5))),
 )
-def charge_locked(self: Any, charge_id: int, user_id: int, amount: int) -> None:
-    charge(_server_of(self), charge_id, user_id, amount, token=self.lease.token)
+def top_up_locked(self: Any, top_up_id: int, user_id: int, amount: int) -> None:
+    add_points(_server_of(self), top_up_id, user_id, amount, token=self.lease.token)
 
 
-def charge(
-    server: str, charge_id: int, user_id: int, amount: int, *, token: int | None = None
+def add_points(
+    server: str, top_up_id: int, user_id: int, amount: int, *, token: int | None = None
 ) -> None:
     """Add to a user's points the naive way: read, compute, write."""
     points = Points(Path(os.environ["POINT_CHARGING_DATABASE"]))
     start = time.monotonic()  # one clock for all processes of a machine
     before = points.balance(user_id)
     after = before + amount
-    receipt = f"{charge_id}: {before} + {amount} = {after} for user {user_id}".encode()
+    receipt = f"{top_up_id}: {before} + {amount} = {after} for user {user_id}".encode()
     digest = hashlib.pbkdf2_hmac("sha256", receipt, b"point charging", RECEIPT_ROUNDS)
     points.set_balance(user_id, after)
     end = time.monotonic()
-    points.note(Hold(charge_id, user_id, server, start, end, before, after, token), digest.hex())
+    points.note(Hold(top_up_id, user_id, server, start, end, before, after, token), digest.hex())
 
 
 def _server_of(task: Any) -> str:

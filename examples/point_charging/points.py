@@ -1,4 +1,4 @@
-"""The users' points and the history of their charges: one SQLite file, a connection per call."""
+"""The users' points and the history of their top-ups: one SQLite file, a connection per call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TABLES = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS points (user_id INTEGER PRIMARY KEY, balance INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS history (
-    charge_id INTEGER, user_id INTEGER, server TEXT, start REAL, "end" REAL,
+    top_up_id INTEGER, user_id INTEGER, server TEXT, start REAL, "end" REAL,
     before INTEGER, after INTEGER, token INTEGER, receipt TEXT
 );
 """
@@ -20,9 +20,9 @@ CREATE TABLE IF NOT EXISTS history (
 
 @dataclass(frozen=True)
 class Hold:
-    """One run of one charge: who had a user's points in hand, from when to when."""
+    """One run of one top-up: who had a user's points in hand, from when to when."""
 
-    charge_id: int
+    top_up_id: int
     user_id: int
     server: str
     start: float
@@ -80,9 +80,9 @@ class Points:
             connection.execute(statement, (*astuple(hold), receipt))
 
     def done(self) -> int:
-        """Count the charges that ran at least once."""
+        """Count the top-ups that ran at least once."""
         with self._connection() as connection:
-            query = "SELECT count(DISTINCT charge_id) FROM history"
+            query = "SELECT count(DISTINCT top_up_id) FROM history"
             return int(connection.execute(query).fetchone()[0])
 
     def balances(self) -> dict[int, int]:
@@ -94,7 +94,7 @@ class Points:
         """Return all runs, in the order of their starts."""
         with self._connection() as connection:
             query = (
-                'SELECT charge_id, user_id, server, start, "end", before, after, token'
+                'SELECT top_up_id, user_id, server, start, "end", before, after, token'
                 " FROM history ORDER BY start"
             )
             return [Hold(*row) for row in connection.execute(query)]

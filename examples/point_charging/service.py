@@ -1,6 +1,6 @@
 """The same two tasks as a service that runs on, for docker-compose.yml.
 
-Every few seconds beat asks for a rush of charges, with the lock and without; when a rush is done,
+Every few seconds beat asks for a rush of top-ups, with the lock and without; when a rush is done,
 a worker compares the books with the history, and says what is missing.
 """
 
@@ -18,13 +18,13 @@ from celery.utils.log import get_task_logger
 
 from celery_lock import Lock, LockedTask, skip
 
-from .app import app, charge_locked, charge_plain
+from .app import app, top_up_locked, top_up_plain
 from .points import Points
 from .story import FIRST_BALANCE
 
 PLAIN, LOCKED = range(1, 6), range(101, 106)
-"""The users who are charged without a lock, and with one."""
-CHARGES = 15
+"""The users whose points are topped up without a lock, and with one."""
+TOP_UPS = 15
 """How many of each there are in a rush."""
 
 logger = get_task_logger(__name__)
@@ -46,13 +46,13 @@ def open_books(**_: Any) -> None:
 # A second beat would add nothing: `at_least` keeps its message out.
 @app.task(base=LockedTask, lock=Lock("point-charging:rush", at_least=4, on_conflict=skip()))
 def rush() -> None:
-    """Send charges for both kinds of users, all at once, and look at the books afterwards."""
-    charges = [
+    """Send top-ups for both kinds of users, all at once, and look at the books afterwards."""
+    top_ups = [
         task.si(random.getrandbits(48), random.choice(users), random.randint(1, 100))
-        for task, users in ((charge_plain, PLAIN), (charge_locked, LOCKED))
-        for _ in range(CHARGES)
+        for task, users in ((top_up_plain, PLAIN), (top_up_locked, LOCKED))
+        for _ in range(TOP_UPS)
     ]
-    chord(charges, report.si()).delay()
+    chord(top_ups, report.si()).delay()
 
 
 @app.task
@@ -64,11 +64,11 @@ def report() -> dict[str, int]:
 
 
 def missing(users: Collection[int]) -> int:
-    """Return how many points were charged and are not in the balances."""
+    """Return how many points were added and are not in the balances."""
     points = books()
     found = sum(balance for user, balance in points.balances().items() if user in users)
-    charged = sum(h.after - h.before for h in points.history() if h.user_id in users)
-    return len(users) * FIRST_BALANCE + charged - found
+    added = sum(h.after - h.before for h in points.history() if h.user_id in users)
+    return len(users) * FIRST_BALANCE + added - found
 
 
 def books() -> Points:

@@ -7,16 +7,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import show
-from .app import app, charge_locked, charge_plain
+from .app import app, top_up_locked, top_up_plain
 from .points import Points
 from .server import Server
-from .story import FIRST_BALANCE, USERS, Charge, Run, make_charges, play
+from .story import FIRST_BALANCE, USERS, Run, TopUp, make_top_ups, play
 from .verdict import Verdict, judge
 from .workers import CONCURRENCY, SERVERS, Workers
 
 
 def perform(count: int, *, broken: bool = False) -> bool:
-    """Play `count` charges without a lock and with one; return whether the locked run is right.
+    """Play `count` top-ups without a lock and with one; return whether the locked run is right.
 
     `broken` plays the second run without its lock too. Raises `DemoError` when something is
     missing or dies, `Stopped` when told to stop; all that it started has ended by then.
@@ -24,12 +24,12 @@ def perform(count: int, *, broken: bool = False) -> bool:
     # ignore: a process that was killed a moment ago may still be closing a file
     temporary = TemporaryDirectory(prefix="points-", ignore_cleanup_errors=True)
     with temporary as name, Server(Path(name)) as server:
-        print(f"{count} charges for {len(USERS)} users, by servers {', '.join(SERVERS)}")
+        print(f"{count} top-ups for {len(USERS)} users, by servers {', '.join(SERVERS)}")
         print(f"({CONCURRENCY} processes each; broker and locks: {server.program})\n", flush=True)
         app.conf.update(broker_url=server.url, result_backend=server.url)
         points = Points(Path(name, "points.sqlite"))
         points.create()
-        charges = make_charges(count)
+        top_ups = make_top_ups(count)
         with Workers(Path(name), server.url, points.path) as workers:
 
             def check() -> None:
@@ -37,23 +37,23 @@ def perform(count: int, *, broken: bool = False) -> bool:
                 workers.check()
 
             with show.Bar("without a lock", count) as bar:
-                plain = play(charge_plain, charges, points, check=check, progress=bar.show)
-            task: Any = charge_plain if broken else charge_locked
+                plain = play(top_up_plain, top_ups, points, check=check, progress=bar.show)
+            task: Any = top_up_plain if broken else top_up_locked
             with show.Bar("with LockedTask", count) as bar:
                 locked = play(
                     task,
-                    charges,
+                    top_ups,
                     points,
                     check=check,
                     progress=bar.show,
                     finish=workers.finish,
                 )
-    return _tell(charges, plain, locked)
+    return _tell(top_ups, plain, locked)
 
 
-def _tell(charges: list[Charge], plain: Run, locked: Run) -> bool:
-    without = judge(charges, FIRST_BALANCE, plain.balances, plain.history)
-    with_lock = judge(charges, FIRST_BALANCE, locked.balances, locked.history)
+def _tell(top_ups: list[TopUp], plain: Run, locked: Run) -> bool:
+    without = judge(top_ups, FIRST_BALANCE, plain.balances, plain.history)
+    with_lock = judge(top_ups, FIRST_BALANCE, locked.balances, locked.history)
     print(f"\n{show.table(without, with_lock)}\n")
     _tell_plain(without)
     user_id = USERS[0]
@@ -65,7 +65,7 @@ def _tell(charges: list[Charge], plain: Run, locked: Run) -> bool:
             print(f"  {fault}")
         return False
     print(
-        f"Right: with the lock the sums are exact, and each of the {len(charges)} charges ran"
+        f"Right: with the lock the sums are exact, and each of the {len(top_ups)} top-ups ran"
         " once, alone."
     )
     return True
@@ -75,5 +75,5 @@ def _tell_plain(verdict: Verdict) -> None:
     if not verdict.lost:
         print("Warning: the run without a lock lost nothing this time, so it shows nothing.")
         return
-    print(f"Without a lock {len(verdict.overlaps)} charges began while another of that user ran.")
+    print(f"Without a lock {len(verdict.overlaps)} top-ups began while another of that user ran.")
     print(show.lost_update(verdict))

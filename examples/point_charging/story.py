@@ -1,4 +1,4 @@
-"""The story: the same charges, sent to the same three servers, once for each task."""
+"""The story: the same top-ups, sent to the same three servers, once for each task."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ USERS = range(1, 6)
 FIRST_BALANCE = 1000
 
 _PATIENCE = 15.0
-"""Seconds without a single charge done after which the rest is given up for lost."""
+"""Seconds without a single top-up done after which the rest is given up for lost."""
 
 
 @dataclass(frozen=True)
-class Charge:
+class TopUp:
     """So many points for this user."""
 
-    charge_id: int
+    top_up_id: int
     user_id: int
     amount: int
 
@@ -36,35 +36,35 @@ class Run:
     seconds: float
 
 
-def make_charges(count: int) -> list[Charge]:
+def make_top_ups(count: int) -> list[TopUp]:
     """Return the load: for users in no order, and the same for each run."""
     chance = random.Random(7)
-    return [Charge(number, chance.choice(USERS), chance.randint(1, 100)) for number in range(count)]
+    return [TopUp(number, chance.choice(USERS), chance.randint(1, 100)) for number in range(count)]
 
 
 def play(
     task: Any,
-    charges: list[Charge],
+    top_ups: list[TopUp],
     points: Points,
     *,
     check: Callable[[], None],
     progress: Callable[[int], None],
     finish: Callable[[], None] | None = None,
 ) -> Run:
-    """Send every charge, and return what is in the database when all are done or given up.
+    """Send every top-up, and return what is in the database when all are done or given up.
 
     `check` raises when something has died. `finish` ends the workers: after it nothing can
-    change any more, and a charge that runs twice has done so.
+    change any more, and a top-up that runs twice has done so.
     """
     points.begin(USERS, FIRST_BALANCE)
     start = moved = time.monotonic()
-    for number, charge in enumerate(charges):
-        task.delay(charge.charge_id, charge.user_id, charge.amount)
+    for number, top_up in enumerate(top_ups):
+        task.delay(top_up.top_up_id, top_up.user_id, top_up.amount)
         if number % 20 == 0:  # sending them all takes a good part of the time
             progress(points.done())
         stop.check()
     done = 0
-    while done < len(charges) and time.monotonic() < moved + _PATIENCE:
+    while done < len(top_ups) and time.monotonic() < moved + _PATIENCE:
         check()
         before, done = done, points.done()
         if done > before:

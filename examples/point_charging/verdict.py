@@ -1,4 +1,4 @@
-"""The judgement of one run: are the sums exact, and did every charge run once, alone?"""
+"""The judgement of one run: are the sums exact, and did every top-up run once, alone?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .points import Hold
-from .story import Charge
+from .story import TopUp
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Verdict:
 
     sums: list[Sum]
     not_run: list[int]
-    """Charges that are not in the history."""
+    """Top-ups that are not in the history."""
     run_again: list[int]
-    """Charges that are in it more than once."""
+    """Top-ups that are in it more than once."""
     overlaps: list[tuple[Hold, Hold]]
     """Holds that began while another hold of the same user had not ended: that one, and it."""
     stale_tokens: list[Hold]
@@ -50,36 +50,36 @@ class Verdict:
         wrong_sums = [row.user_id for row in self.sums if row.lost]
         found = {
             "wrong sums, for users": wrong_sums,
-            "charges lost": self.not_run,
-            "charges run twice": self.run_again,
-            "overlapping holds, in charges": [second.charge_id for _, second in self.overlaps],
-            "fencing tokens that do not grow, in charges": [
-                hold.charge_id for hold in self.stale_tokens
+            "top-ups lost": self.not_run,
+            "top-ups run twice": self.run_again,
+            "overlapping holds, in top-ups": [second.top_up_id for _, second in self.overlaps],
+            "fencing tokens that do not grow, in top-ups": [
+                hold.top_up_id for hold in self.stale_tokens
             ],
         }
         return [f"{what}: {_few(which)}" for what, which in found.items() if which]
 
 
 def judge(
-    charges: Sequence[Charge],
+    top_ups: Sequence[TopUp],
     first_balance: int,
     balances: Mapping[int, int],
     history: Iterable[Hold],
 ) -> Verdict:
     """Compare what was sent with what is in the database."""
     expected = {user_id: first_balance for user_id in balances}
-    for charge in charges:
-        expected[charge.user_id] = expected.get(charge.user_id, first_balance) + charge.amount
+    for top_up in top_ups:
+        expected[top_up.user_id] = expected.get(top_up.user_id, first_balance) + top_up.amount
     holds = sorted(history, key=lambda hold: hold.start)
-    runs = Counter(hold.charge_id for hold in holds)
+    runs = Counter(hold.top_up_id for hold in holds)
     by_user = [[hold for hold in holds if hold.user_id == user_id] for user_id in sorted(expected)]
     return Verdict(
         sums=[
             Sum(user_id, total, balances.get(user_id, 0))
             for user_id, total in sorted(expected.items())
         ],
-        not_run=[charge.charge_id for charge in charges if not runs[charge.charge_id]],
-        run_again=sorted(charge_id for charge_id, times in runs.items() if times > 1),
+        not_run=[top_up.top_up_id for top_up in top_ups if not runs[top_up.top_up_id]],
+        run_again=sorted(top_up_id for top_up_id, times in runs.items() if times > 1),
         overlaps=[pair for in_turn in by_user for pair in _overlaps(in_turn)],
         stale_tokens=[
             two

@@ -62,7 +62,7 @@ class Workers:
                 raise DemoError(f"server {letter} died; it said:\n{child.last_words()}")
 
     def finish(self) -> None:
-        """Let them finish what they run, and end them: after this nothing can run a charge."""
+        """Let them finish what they run, and end them: after this nothing can run a top-up."""
         for child in self._children.values():
             child.ask_to_end()
         deadline = time.monotonic() + _STOPPING

@@ -209,7 +209,7 @@ def test_a_worker_starts(stack: Stack, name: str, node: str) -> None:
     stack.processes[name].wait_for_log(rf"{node} ready\.", timeout=60)
 
 
-def test_beat_sends_and_both_workers_charge_without_a_loss(stack: Stack) -> None:
+def test_beat_sends_and_both_workers_top_up_without_a_loss(stack: Stack) -> None:
     both = ("worker-a", "worker-b")
     said = wait_for(
         lambda: re.findall(r"points lost: (-?\d+) without a lock, (-?\d+) with", stack.logs(*both)),

@@ -38,7 +38,7 @@ class Demo:
         self._mark = uuid.uuid4().hex
         self._directory = directory
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "examples.point_charging", "--charges", "60", *options],
+            [sys.executable, "-m", "examples.point_charging", "--top-ups", "60", *options],
             cwd=ROOT,
             env={
                 **os.environ,

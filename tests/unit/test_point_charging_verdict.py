@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from examples.point_charging.points import Hold
 from examples.point_charging.show import lost_update
-from examples.point_charging.story import Charge
+from examples.point_charging.story import TopUp
 from examples.point_charging.verdict import Verdict, judge
 
-CHARGES = [Charge(0, 1, 10), Charge(1, 1, 20), Charge(2, 2, 5)]
+TOP_UPS = [TopUp(0, 1, 10), TopUp(1, 1, 20), TopUp(2, 2, 5)]
 
 
 def hold(
-    charge_id: int, start: float, end: float, token: int | None = None, user_id: int = 1
+    top_up_id: int, start: float, end: float, token: int | None = None, user_id: int = 1
 ) -> Hold:
-    return Hold(charge_id, user_id, "A", start, end, 100, 110, token)
+    return Hold(top_up_id, user_id, "A", start, end, 100, 110, token)
 
 
 def verdict(balances: dict[int, int], *history: Hold) -> Verdict:
-    return judge(CHARGES, 100, balances, history)
+    return judge(TOP_UPS, 100, balances, history)
 
 
 RIGHT = (hold(0, 0, 1, 7), hold(1, 1, 2, 8), hold(2, 0.5, 1.5, 3, user_id=2))
@@ -42,20 +42,20 @@ def test_losses_and_gains_that_cancel_out_are_wrong_sums_all_the_same() -> None:
     assert found.faults == ["wrong sums, for users: 1, 2"]
 
 
-def test_a_charge_that_did_not_run_is_lost() -> None:
-    assert verdict(SUMS, *RIGHT[:1], *RIGHT[2:]).faults == ["charges lost: 1"]
+def test_a_top_up_that_did_not_run_is_lost() -> None:
+    assert verdict(SUMS, *RIGHT[:1], *RIGHT[2:]).faults == ["top-ups lost: 1"]
 
 
-def test_a_charge_that_ran_twice_is_found_though_the_sums_are_right() -> None:
+def test_a_top_up_that_ran_twice_is_found_though_the_sums_are_right() -> None:
     again = hold(0, 2, 3, 9)
 
-    assert verdict(SUMS, *RIGHT, again).faults == ["charges run twice: 0"]
+    assert verdict(SUMS, *RIGHT, again).faults == ["top-ups run twice: 0"]
 
 
 def test_holds_of_one_user_must_not_overlap() -> None:
     found = verdict(SUMS, hold(0, 0, 1, 7), hold(1, 0.9, 2, 8), RIGHT[2])
 
-    assert found.faults == ["overlapping holds, in charges: 1"]
+    assert found.faults == ["overlapping holds, in top-ups: 1"]
 
 
 def test_the_holds_of_every_user_are_looked_at() -> None:
@@ -79,7 +79,7 @@ def test_holds_of_two_users_may_overlap() -> None:
 def test_a_token_must_be_above_the_one_before() -> None:
     found = verdict(SUMS, hold(0, 0, 1, 8), hold(1, 1, 2, 8), RIGHT[2])
 
-    assert found.faults == ["fencing tokens that do not grow, in charges: 1"]
+    assert found.faults == ["fencing tokens that do not grow, in top-ups: 1"]
 
 
 def test_a_user_who_is_missing_in_the_database_has_lost_everything() -> None:
