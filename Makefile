@@ -89,6 +89,7 @@ beside: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.beside --install $(TOOLS) $(ARGS)
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.tenants --install)
+	@$(if $(TOOLS),,$(RUN) -m tests.beside.classes --install)
 
 celery-suite: $(SUITE_STAMP)
 	@sh tools/test_services.sh

@@ -16,7 +16,8 @@ def install(tool: Tool) -> None:
     """Make the environment of a tool, unless it is there as its row says."""
     if not tool.requires:
         return
-    wanted = [f"celery[redis]=={importlib.metadata.version('celery')}", *tool.requires]
+    celery = tool.celery or f"=={importlib.metadata.version('celery')}"
+    wanted = [f"celery[redis]{celery}", *tool.requires]
     stamp = ENVIRONMENTS / tool.name / "installed.txt"
     if stamp.exists() and stamp.read_text().splitlines() == wanted:
         return

@@ -31,6 +31,8 @@ class Tool:
     """Whether it follows a task from its publisher into the worker."""
     leaves_out: tuple[str, ...] = ()
     """Plays that send what it refuses to send, by its own design."""
+    celery: str = ""
+    """Another Celery than that of the tests, for one that takes no newer."""
 
 
 TOOLS = {
