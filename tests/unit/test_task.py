@@ -596,4 +596,4 @@ def test_an_app_without_a_store_says_so_when_the_first_task_runs(engine: Engine)
     result = task.apply()
 
     assert isinstance(result.result, LockError)
-    assert "Set lock_store" in str(result.result)
+    assert "set lock_store" in str(result.result)
