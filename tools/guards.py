@@ -1256,8 +1256,8 @@ TASKS = (
     ),
     Guard(
         "nothing is published in eager mode",
-        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
-        "return not (decision.blocks and Holding.is_around(held))",
+        "if isinstance(decision, requeue) and not self.delivery.is_eager:",
+        "if isinstance(decision, requeue):",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1316,8 +1316,8 @@ TASKS = (
     ),
     Guard(
         "a copy that waits for its first delivery uses up nothing of its policy",
-        "self.delivery = self.delivery.turned()\n        pause",
-        "self.delivery = self.delivery.conflicted(held).turned()\n        pause",
+        "self.delivery = self.delivery.turned()\n",
+        "self.delivery = self.delivery.conflicted(held).turned()\n",
         (UNIT + "run.py",),
     ),
     Guard(
@@ -1334,8 +1334,8 @@ TASKS = (
     ),
     Guard(
         "an eager wait does not wait for itself",
-        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
-        "return not decision.sends",
+        "if self.delivery.is_eager and Holding.is_around(held):",
+        "if False:",
         (UNIT + "task.py",),
     ),
     Guard(
@@ -1401,6 +1401,12 @@ TASKS = (
     Guard(
         "a class that keeps on_bound from us is fitted all the same",
         "        if cls._bound_to is not app:\n            LockedTask._fit(cls, app)\n",
+        "",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "a lock that a task gives itself is the one that is taken",
+        "        use_own_lock(cls, app, name)\n",
         "",
         (UNIT + "classes.py",),
     ),

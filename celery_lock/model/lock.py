@@ -187,9 +187,14 @@ def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
 def _warn_if_unread(owner: type) -> None:
     """Warn of a lock on a Celery task that has nothing to do with locks: nobody would read it."""
     if hasattr(owner, "apply_async") and not hasattr(owner, "_bound_lock"):
+        # Celery's own class, and what an app makes of its task_cls, are both named Task
+        base = next(klass.__name__ for klass in owner.__mro__[1:] if klass.__name__ != "Task")
+        write = "@app.task(base=LockedTask, lock=Lock(...))"
+        if base != "object":
+            write = f"class Both(LockedTask, {base}): abstract = True, and base=Both"
         warnings.warn(
             f"task {getattr(owner, 'name', None) or owner.__name__} declares a lock that nobody"
-            " reads: write @app.task(base=LockedTask, lock=Lock(...))",
+            f" reads: write {write}",
             stacklevel=2,
         )
 

@@ -15,7 +15,7 @@ from celery import Task
 from ..errors import LockConfigurationError
 from .fitting import DJANGO_TASK, is_ours
 
-__all__ = ["lock_outside", "refuse_strategy", "warn_if_left_out"]
+__all__ = ["lock_outside", "refuse_strategy", "use_own_lock", "warn_if_left_out"]
 
 _STRATEGIES = ("celery.worker.strategy:default", "celery.worker.strategy.default")
 
@@ -53,6 +53,16 @@ def refuse_strategy(cls: Any, name: str) -> None:
             " task, and let its body send a task with base=LockedTask (that_task.delay(...)),"
             " which does the work that must not run twice at once"
         )
+
+
+def use_own_lock(cls: Any, app: Any, name: str) -> None:
+    """Take a lock that was put on the task itself, by its `__init__` or later, for its class's.
+
+    Celery makes one task of a class, and binds it once more as the app is finalized.
+    """
+    task = app._tasks.get(name)
+    if type(task) is cls and "lock" in vars(task):
+        cls.lock = vars(task)["lock"]
 
 
 def warn_if_left_out(cls: Any, app: Any, name: str, locked_task: type) -> None:

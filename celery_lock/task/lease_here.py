@@ -44,6 +44,11 @@ def lease_of(task: Any) -> Lease:
     if holding is None:
         if task.request_stack.top is None:  # a direct call has a request, in its own thread
             _say_where_it_is(task.name)
+            raise LockError(
+                f"there is no lease here: no body of task {task.name} runs with a lock in this"
+                " process; apply the task to get one. A process that its body starts may be given"
+                " lease.key and lease.token"
+            )
         raise LockError(
             f"there is no lease here: task {task.name} was called directly, or has no lock;"
             " apply it (delay, apply_async, apply), and let it name LockedTask as its base"

@@ -16,12 +16,12 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..app.observing import know_earlier_names
 from ..backoff import exponential
-from ..errors import LockConfigurationError, LockError, span
+from ..errors import LockConfigurationError, LockError
 from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from .binding import bind, declared_lock, is_refused, name_of
-from .classes import lock_outside, refuse_strategy, warn_if_left_out
+from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending
@@ -101,6 +101,7 @@ class LockedTask(_Task[_P, _R]):
             return
         offer_on_commit(cls, app)
         warn_if_left_out(cls, app, name, LockedTask)
+        use_own_lock(cls, app, name)
         try:
             lock = declared_lock(cls, name, LockedTask, app.Task)
             if lock is None:
@@ -224,7 +225,7 @@ class LockedTask(_Task[_P, _R]):
                 ) from error
             run.pause(_BETWEEN_TRIES(run.unsent))
             return
-        raise Ignore(f"sent again, to run in {span(step.delay)}; lock {run.key!r}: {step.why}")
+        raise Ignore(f"sent again, to run in {step.delay:.1f} s; lock {run.key!r}: {step.why}")
 
     @property
     def lease(self) -> Lease:

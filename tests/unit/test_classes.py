@@ -139,6 +139,28 @@ def test_a_class_that_declares_its_lock_as_it_is_bound_has_it(app: Celery, engin
     assert [fact.key for fact in engine.told(Acquired)] == ["late"]
 
 
+def test_a_lock_that_a_task_gives_itself_is_taken(app: Celery, engine: Engine) -> None:
+    def init(self: Any) -> None:
+        self.lock = Lock("own")
+
+    deliver(locked(app, base=a_class("Own", Locked, __init__=init), name="t")(body))
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["own"]
+
+
+@pytest.mark.parametrize("on", [lambda task: task, type], ids=["task", "class"])
+def test_a_lock_that_a_task_is_given_later_is_taken_once_the_app_is_finalized(
+    app: Celery, engine: Engine, on: Any
+) -> None:
+    task = locked(app, None, name="t")(body)
+    on(task).lock = Lock("later")
+
+    app.finalize()
+    deliver(task)
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["later"]
+
+
 def runs_itself(self: Any, *args: Any, **kwargs: Any) -> Any:
     return ("around", self.run(*args, **kwargs))
 
@@ -374,3 +396,26 @@ def test_what_celerys_django_task_does_is_there_also_if_the_app_names_that(engin
     task = locked(engine.app(task_cls=DjangoTask), Lock("k"), name="t")(body)
 
     assert type(task).delay_on_commit is DjangoTask.delay_on_commit
+
+
+# -- a lock that nobody would read -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_default", [True, False])
+def test_a_lock_beside_a_class_that_cannot_lock_is_warned_of_with_both(as_default: bool) -> None:
+    app = Celery("shop", set_as_current=False, task_cls=Mine if as_default else None)
+    base = {} if as_default else {"base": Mine}
+
+    with pytest.warns(UserWarning, match="declares a lock that nobody reads") as said:
+        app.task(name="t", lock=Lock("k"), shared=False, lazy=False, **base)(body)
+
+    assert "class Both(LockedTask, Mine): abstract = True, and base=Both" in str(said[0].message)
+
+
+def test_a_lock_on_a_plain_task_is_warned_of_with_our_class() -> None:
+    app = Celery("shop", set_as_current=False)
+
+    with pytest.warns(UserWarning, match=r"write @app\.task\(base=LockedTask, lock=") as said:
+        app.task(name="t", lock=Lock("k"), shared=False, lazy=False)(body)
+
+    assert "Both" not in str(said[0].message)
