@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import span
-from ..events.plain_text import moment, plain
+from ..events.plain_text import moment, plain, span
 from ..model import Held, Holder
 
 __all__ = ["fields", "released", "retry_of", "words"]

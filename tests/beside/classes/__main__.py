@@ -32,6 +32,7 @@ TOOLS = {
             modules=("celery-batches", "celery"),
             celery=">=5.6,<5.7",  # it takes no newer one
         ),
+        Tool("singleton", ("celery-singleton>=0.3.1",), modules=("celery-singleton",)),
         Tool("flask_shop", ("flask>=3.1",), modules=("flask",)),
         Tool(
             "results",
