@@ -20,8 +20,6 @@ WORDS = 15
 """A cell of a table has fewer."""
 
 LONG_CELLS = {
-    "docs/explanation/overlap.md",
-    "docs/explanation/redelivery-and-acks-late.md",
     "docs/reference/brokers.md",
     "docs/reference/cli.md",
     "docs/reference/keys.md",
