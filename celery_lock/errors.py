@@ -7,6 +7,7 @@ and pickles with its arguments, since it crosses the pipe of a prefork pool and 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,8 @@ __all__ = [
     "StoreUnavailable",
     "UnsupportedFeature",
     "did_you_mean",
+    "span",
+    "taken",
 ]
 
 
@@ -57,17 +60,27 @@ class LockConflict(LockError):
     """The key is taken, and the policy was `fail()`."""
 
     def __init__(
-        self, key: str, holder: str | None = None, expires_in: float | None = None
+        self,
+        key: str,
+        holder: str | None = None,
+        expires_in: float | None = None,
+        state: str = "held",
     ) -> None:
         """`key` is what was asked for, `holder` who has it, `expires_in` the seconds after which
-        the key is free if its lease is not renewed (`None`: not known, or not any more)."""
-        super().__init__(key, holder, *(() if expires_in is None else (expires_in,)))
+        the key is free if its lease is not renewed (`None`: not known, or not any more).
+
+        `state` is what keeps the key taken, in one word: `held`; `at_least`, when `holder` had it
+        last; or `retry`, when it is kept for one of `holder`."""
+        known = (expires_in, state) if state != "held" else (expires_in,)
+        super().__init__(key, holder, *(() if known == (None,) else known))
         self.key = key
         self.holder = holder
         self.expires_in = expires_in
+        self.state = state
 
     def __str__(self) -> str:
-        return f"lock {self.key!r} is held by {self.holder or 'somebody who has left since'}"
+        who = self.holder or "somebody who has left since"
+        return f"lock {self.key!r} is {taken(self.state, who, self.expires_in)}"
 
 
 class LockWaitTimeout(LockConflict):
@@ -107,6 +120,30 @@ class StoreUnavailable(StoreError):
 
     def __str__(self) -> str:
         return f"the lock store {self.url} is not available: {self.cause}"
+
+
+def taken(state: str, who: str, expires_in: float | None = None) -> str:
+    """Say what keeps a key taken: see `LockConflict` for the states."""
+    if state == "at_least":
+        left = "" if expires_in is None else f" for {span(expires_in)} more"
+        return f"kept taken by at_least{left}; its last holder was {who}"
+    if state == "retry":
+        return f"kept for a retry of {who}"
+    return f"held by {who}"
+
+
+def span(seconds: float) -> str:
+    """Write seconds as a duration that people grasp."""
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
+    if seconds < 119.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} day{'s' if days > 1 else ''}" + (f" {hours} h" if hours else "")
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

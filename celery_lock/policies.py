@@ -13,7 +13,7 @@ from typing import Any
 
 from .backoff import Backoff, Duration, exponential, seconds
 from .declaring import answers_wrong_calls
-from .errors import LockConfigurationError, LockError
+from .errors import LockConfigurationError, LockError, span
 from .model import Conflict, Decision, OnConflict, written
 
 __all__ = ["KINDS", "decide", "fail", "is_skipped", "outcomes", "requeue", "skip", "wait"]
@@ -57,6 +57,10 @@ class fail(Decision):
     @property
     def says(self) -> str:
         return "fails with LockConflict"
+
+    @property
+    def says_at_last(self) -> str:
+        return "fails with LockWaitTimeout"
 
 
 @answers_wrong_calls("skip(), or skip(result=...)", elsewhere=_ELSEWHERE)
@@ -108,7 +112,7 @@ class wait(Decision):
 
     @property
     def says(self) -> str:
-        return f"waits here for up to {self.blocks:g} s"
+        return f"waits here for up to {span(self.blocks)}"
 
     @property
     def blocks(self) -> float:

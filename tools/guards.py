@@ -1256,8 +1256,8 @@ TASKS = (
     ),
     Guard(
         "nothing is published in eager mode",
-        "if isinstance(decision, requeue) and not self.delivery.is_eager:",
-        "if isinstance(decision, requeue):",
+        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
+        "return not (decision.blocks and Holding.is_around(held))",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1316,8 +1316,8 @@ TASKS = (
     ),
     Guard(
         "a copy that waits for its first delivery uses up nothing of its policy",
-        "self.delivery = self.delivery.turned()\n",
-        "self.delivery = self.delivery.conflicted(held).turned()\n",
+        "self.delivery = self.delivery.turned()\n        pause",
+        "self.delivery = self.delivery.conflicted(held).turned()\n        pause",
         (UNIT + "run.py",),
     ),
     Guard(
@@ -1334,8 +1334,8 @@ TASKS = (
     ),
     Guard(
         "an eager wait does not wait for itself",
-        "if self.delivery.is_eager and Holding.is_around(held):",
-        "if False:",
+        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
+        "return not decision.sends",
         (UNIT + "task.py",),
     ),
     Guard(

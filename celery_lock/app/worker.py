@@ -22,6 +22,7 @@ from .bound import refuse_what_lacks
 from .limit_checks import warn_of_limits
 from .locks import locks_of
 from .observing import last_words
+from .refusing import refusing
 from .start_checks import (
     warn_of_features,
     warn_of_piling,
@@ -131,6 +132,10 @@ class WorkerStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
+        with refusing():
+            self._check(worker, options)
+
+    def _check(self, worker: Any, options: dict[str, Any]) -> None:
         pool = f"{worker.pool_cls.__module__}"
         if "eventlet" in pool:
             raise LockConfigurationError(

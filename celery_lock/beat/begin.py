@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..app.locks import AppLocks, locks_of
+from ..app.refusing import refusing, typed
 from ..app.start_checks import warn_of_piling, warn_of_store
 from ..errors import StoreError, UnsupportedFeature
 from ..events import StoreFailed, Subject
@@ -15,7 +16,7 @@ from .calls import Calls
 from .clock import StoreClock
 from .ledger import Ledger
 
-__all__ = ["begin", "space_of", "store_for_ticks"]
+__all__ = ["begin", "refuse_early", "space_of", "store_for_ticks"]
 
 
 def space_of(app: Any) -> str:
@@ -31,6 +32,16 @@ def store_for_ticks(app: Any) -> LockStore:
             Feature.RECORDS.value, "a beat", store.url, stores_with(Feature.RECORDS)
         )
     return store
+
+
+def refuse_early(app: Any) -> None:
+    """End a beat that somebody has typed, and that has no store for its ticks, with one line.
+
+    Celery's loop would write a traceback of the error in which it ends otherwise.
+    """
+    if typed():
+        with refusing():
+            store_for_ticks(app).close()
 
 
 def begin(app: Any) -> tuple[Ledger, LockStore]:

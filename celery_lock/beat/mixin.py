@@ -12,7 +12,7 @@ from celery.schedules import schedstate
 from ..app.locks import locks_of
 from ..model import LockStore
 from .asking import SOON
-from .begin import begin
+from .begin import begin, refuse_early
 from .check import check_scheduler, sends_once
 from .deciding import Deciding
 from .entries import on_clock
@@ -80,6 +80,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         mine.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
         mine.apply_async = partial(self._lock_apply_async, self.apply_async)
         super().__init__(*args, **options)
+        refuse_early(self.app)
 
     def lock_begin(self) -> tuple[Ledger, LockStore]:
         """Return the ledger and the store of this beat, which starts to run now."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..beat.beat_id import host_and_pid
 from ..beat.entry_record import NOBODY, OpenClaim
-from ..events.plain_text import moment, plain, span
+from ..errors import span
+from ..events.plain_text import moment, plain
 from .seen_entries import SeenEntry
 
 __all__ = ["block", "entry_fields", "table"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..events.plain_text import moment, plain, span
+from ..errors import span
+from ..events.plain_text import moment, plain
 from ..model import Held, Holder
 
 __all__ = ["fields", "released", "retry_of", "words"]

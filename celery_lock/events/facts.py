@@ -68,6 +68,10 @@ class Conflicted(Fact):
     attempt: int
     decision: Decision
     expires_in: float
+    live: bool = True
+    """`False`: the lease of the holder has ended, and only `at_least` keeps the key taken."""
+    waited_out: bool = False
+    """Another decision came to its end before this one, and without the key."""
 
 
 @dataclass(frozen=True)

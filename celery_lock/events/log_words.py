@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import span
 from ..model import Holder
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 from .plain_text import moment, plain
@@ -28,18 +29,26 @@ def words(fact: Fact) -> tuple[Any, ...]:
 
 
 def _acquired(fact: Acquired) -> tuple[Any, ...]:
-    return "lock %r taken%s, after a wait of %.1f s", fact.key, _token(fact.token), fact.waited
+    return "lock %r taken%s, after a wait of %s", fact.key, _token(fact.token), span(fact.waited)
 
 
 def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
-    return (
-        "%s: lock %r is held by %s, free in at most %.1f s unless renewed; attempt %d",
-        fact.decision.says,
-        fact.key,
-        _who(fact.holder),
-        fact.expires_in,
-        fact.attempt,
-    )
+    decision, holder = fact.decision, fact.holder
+    says = decision.says_at_last if fact.waited_out else decision.says
+    if not fact.live:
+        template = (
+            "%s: lock %r is kept taken by at_least, free in %s;"
+            " its last holder was %s%s; attempt %d"
+        )
+        left = span(fact.expires_in)
+        return template, says, fact.key, left, _who(holder), _since(holder.since), fact.attempt
+    since, left = _since(holder.since), span(fact.expires_in)
+    if holder.retry_no is not None:
+        template = "%s: lock %r is kept for retry %d of task %s%s, for at most %s; attempt %d"
+        task = plain(holder.task_id)
+        return template, says, fact.key, holder.retry_no, task, since, left, fact.attempt
+    template = "%s: lock %r is held by %s%s, free in at most %s unless renewed; attempt %d"
+    return template, says, fact.key, _who(holder), since, left, fact.attempt
 
 
 def _copy_dropped(fact: CopyDropped) -> tuple[Any, ...]:
@@ -62,12 +71,12 @@ def _lost(fact: Lost) -> tuple[Any, ...]:
 
 def _released(fact: Released) -> tuple[Any, ...]:
     if fact.in_time:
-        return "lock %r given back after %.1f s%s", fact.key, fact.held, _token(fact.token)
+        return "lock %r given back after %s%s", fact.key, span(fact.held), _token(fact.token)
     return (
-        "lock %r given back after %.1f s%s, but its lease had ended before:"
+        "lock %r given back after %s%s, but its lease had ended before:"
         " another task may have run at the same time",
         fact.key,
-        fact.held,
+        span(fact.held),
         _token(fact.token),
     )
 
@@ -116,7 +125,7 @@ def _token(token: int | None) -> str:
 def _who(holder: Holder) -> str:
     node = f" on {plain(holder.node)}" if holder.node else ""
     pid = f" (pid {holder.pid})" if holder.pid else ""
-    return f"task {plain(holder.task_id)}{node}{pid}{_since(holder.since)}"
+    return f"task {plain(holder.task_id)}{node}{pid}"
 
 
 def _since(seconds: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone, tzinfo
 
-__all__ = ["moment", "plain", "span"]
+__all__ = ["moment", "plain"]
 
 
 def moment(seconds: float, zone: tzinfo = timezone.utc) -> str:
@@ -14,15 +14,6 @@ def moment(seconds: float, zone: tzinfo = timezone.utc) -> str:
         return f"{at:%Y-%m-%d %H:%M:%S %Z}"
     except (ValueError, OverflowError, OSError):  # another program's: say what is known
         return str(seconds)
-
-
-def span(seconds: float) -> str:
-    """Write seconds as a duration that people grasp."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def plain(text: str) -> str:

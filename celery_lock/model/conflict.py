@@ -31,3 +31,13 @@ class Conflict:
     """The broker says that this message was delivered before."""
     in_canvas: bool
     """The task belongs to a chain, group or chord, or has a callback: somebody waits for it."""
+    live: bool = True
+    """The holder has a lease, or the key is kept for its retry; `False`: that has ended, and only
+    `at_least` keeps the key taken."""
+
+    @property
+    def state(self) -> str:
+        """What keeps the key taken, in one word: `held`, `at_least` or `retry`."""
+        if not self.live:
+            return "at_least"
+        return "held" if self.holder.retry_no is None else "retry"

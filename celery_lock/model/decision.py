@@ -49,6 +49,11 @@ class Decision:
         return self.word
 
     @property
+    def says_at_last(self) -> str:
+        """The phrase of a log line where another decision has come to its end before."""
+        return self.says
+
+    @property
     def blocks(self) -> float:
         """Seconds at most for which the pool process does nothing else."""
         return 0.0

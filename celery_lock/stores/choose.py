@@ -16,6 +16,8 @@ from .redacted import redacted
 __all__ = ["choose_store"]
 
 _REDIS = ("redis", "rediss", "unix", "redis+socket")
+_NAMES = ("django-db", "django-cache")
+"""Result backends that are set by name, and that no word of a password would look like."""
 _INHERITED = ("username", "password", "credential_provider", "client_name", "ssl")
 """Transport options that are meant for a connection, whoever opens it."""
 
@@ -44,11 +46,31 @@ def choose_store(
         backend = [f"redis://{host}:{port}/{conf.get('redis_db') or 0}"]
     if len(backend) == 1 and _scheme(backend[0]) in _REDIS:
         return backend[0], dict(_backend_options(conf))
-    raise LockConfigurationError(
-        "there is no store for locks: lock_store is not set, and neither the broker"
-        f" ({_listed(broker)}) nor the result backend ({_listed(backend)}) is one Redis."
-        " Set lock_store, for example to 'redis://localhost:6379/0'"
+    raise LockConfigurationError(_no_store(conf, broker, backend))
+
+
+def _no_store(conf: Mapping[str, Any], broker: list[str], backend: list[str]) -> str:
+    name, schemes = _written(conf, "lock_store"), {_scheme(url) for url in [*broker, *backend]}
+    said = (
+        f"there is no store for locks: {name} is not set, and neither the broker"
+        f" ({_listed(broker)}) nor the result backend ({_listed(backend)}) is one Redis; set"
+        f" {name}, for example to 'redis://localhost:6379/0', or to 'memory://' in a test"
+        " whose worker runs in the test's own process"
     )
+    if "sentinel" in schemes:
+        said += "; no lock can be kept behind a Sentinel, so this has to be the URL of one server"
+    if "memory" in schemes:
+        said += (
+            f"; with celery.contrib.pytest, the fixture celery_config has to return {{{name!r}:"
+            " 'memory://'}"
+        )
+    return said
+
+
+def _written(conf: Mapping[str, Any], name: str) -> str:
+    """Return the name of a setting as this app writes it: `CELERY_LOCK_STORE` in Django."""
+    namespace = getattr(conf, "prefix", None) or ""
+    return f"{namespace}{name}".upper() if namespace.isupper() else f"{namespace}{name}"
 
 
 def _setting(conf: Mapping[str, Any], name: str) -> Any:
@@ -75,7 +97,7 @@ def _scheme(url: str) -> str:
 
 
 def _listed(urls: list[str]) -> str:
-    return ", ".join(redacted(url) for url in urls) or "none"
+    return ", ".join(url if url in _NAMES else redacted(url) for url in urls) or "none"
 
 
 def _broker_options(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

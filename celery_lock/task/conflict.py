@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..errors import LockConflict, LockWaitTimeout
 from ..events import Conflicted, Subject
 from ..model import Conflict, Decision, Held, Holder
 from ..policies import decide, fail, requeue
@@ -33,7 +34,19 @@ class Resolution:
             attempt=conflict.attempt,
             decision=self.decision,
             expires_in=conflict.expires_in,
+            live=conflict.live,
+            waited_out=self.waited_out,
         )
+
+    def error(self) -> LockConflict:
+        """Return what the task fails with, where that is the decision."""
+        conflict = self.conflict
+        kind = LockWaitTimeout if self.waited_out else LockConflict
+        return kind(conflict.key, conflict.holder.task_id, conflict.expires_in, conflict.state)
+
+    def failing(self) -> Resolution:
+        """Return the resolution for a message for which the decision is not possible."""
+        return replace(self, decision=fail())
 
 
 def resolve(delivery: Delivery, held: Held, *, after: Resolution | None = None) -> Resolution:
@@ -62,4 +75,5 @@ def turn_fact(delivery: Delivery, held: Held) -> Conflicted:
         attempt=delivery.header.attempt + delivery.header.turns,
         decision=_TURN,
         expires_in=held.expires_in,
+        live=held.live,
     )

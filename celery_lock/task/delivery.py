@@ -220,4 +220,5 @@ class Delivery(NamedTuple):
             expires_in=held.expires_in,
             redelivered=self.transport.redelivered(self.request),
             in_canvas=in_canvas(self.request),
+            live=held.live,
         )

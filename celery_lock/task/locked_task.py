@@ -16,7 +16,7 @@ from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..app.observing import know_earlier_names
 from ..backoff import exponential
-from ..errors import LockConfigurationError, LockError
+from ..errors import LockConfigurationError, LockError, span
 from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
@@ -225,7 +225,7 @@ class LockedTask(_Task[_P, _R]):
                 ) from error
             run.pause(_BETWEEN_TRIES(run.unsent))
             return
-        raise Ignore(f"sent again, to run in {step.delay:.1f} s; lock {run.key!r}: {step.why}")
+        raise Ignore(f"sent again, to run in {span(step.delay)}; lock {run.key!r}: {step.why}")
 
     @property
     def lease(self) -> Lease:

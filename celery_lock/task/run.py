@@ -11,11 +11,11 @@ from functools import partial
 
 from ..app.locks import AppLocks
 from ..backoff import exponential
-from ..errors import LockConflict, LockWaitTimeout, StoreError
+from ..errors import StoreError, taken
 from ..events import CopyDropped, Fact
 from ..events.log_fields import fields_of
 from ..message import Homeless, Unsent, raw_of
-from ..model import Completion, End, Held, Met
+from ..model import Completion, Decision, End, Held, Met
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
 from .conflict import resolve, turn_fact
@@ -134,21 +134,20 @@ class Run:
             self.delivery, self._is_counted = self.delivery.conflicted(held), True
         resolution = resolve(self.delivery, held)
         while True:
+            if not self._is_possible(resolution.decision, held):
+                resolution = resolution.failing()
             decision, conflict = resolution.decision, resolution.conflict
+            if isinstance(decision, wait) and self.delivery.lets_a_retry_pass(held):
+                self.delivery = uncounted
+                return self._let_pass(held)
             self._notify(resolution.fact(self.delivery.subject))
             if isinstance(decision, skip):
                 return Skip(decision.outcome(conflict))
-            if isinstance(decision, requeue) and not self.delivery.is_eager:
-                pause = decision.backoff(conflict.attempt)
-                return self._resend(pause, f"held by {conflict.holder.task_id}")
+            if isinstance(decision, requeue):
+                why = taken(conflict.state, conflict.holder.task_id, conflict.expires_in)
+                return self._resend(decision.backoff(conflict.attempt), why)
             if not isinstance(decision, wait):
-                error = LockWaitTimeout if resolution.waited_out else LockConflict
-                raise error(conflict.key, conflict.holder.task_id, conflict.expires_in)
-            if self.delivery.lets_a_retry_pass(held):
-                self.delivery = uncounted
-                return self._let_pass(held)
-            if self.delivery.is_eager and Holding.is_around(held):  # it would wait for itself
-                raise LockConflict(conflict.key, conflict.holder.task_id, conflict.expires_in)
+                raise resolution.error()
             got = self._holding.wait(decision.blocks)
             if got is None or got.done or self.delivery.waits_its_turn(got):
                 return self._about(got)
@@ -156,10 +155,16 @@ class Run:
                 return self._let_pass(got)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
 
+    def _is_possible(self, decision: Decision, held: Held) -> bool:
+        """In eager mode nothing is sent, and who waits for a body around it waits for itself."""
+        if not self.delivery.is_eager:
+            return True
+        return not (decision.sends or (decision.blocks and Holding.is_around(held)))
+
     def _let_pass(self, held: Held) -> Resend:
         """Wait outside of the pool for the retry that the key is kept for: it needs a place."""
-        counted = self.delivery.turned()
-        self.delivery = counted
+        self.delivery = self.delivery.turned()
+        self._notify(turn_fact(self.delivery, held))
         return self._resend(RETRY_PASSES, f"kept for the retry {held.holder}")
 
     def _without_store(self, error: StoreError) -> Step:

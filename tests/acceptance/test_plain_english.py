@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ EASE = 60.0
 WORDS = 15
 """A cell of a table has fewer."""
 
+LONGEST = 30
+"""Words of a sentence on the pages that a newcomer reads first."""
+
+FIRST_READ = [
+    page
+    for page in PAGES
+    if page.name in ("README.md", "tutorial.md") or page.parent.name == "how-to"
+]
+
+LONG_SENTENCES = {"docs/how-to/use-beside-a-tracer.md"}
 LONG_CELLS = {
     "docs/reference/brokers.md",
     "docs/reference/cli.md",
@@ -51,6 +62,15 @@ def test_a_cell_of_a_table_is_a_few_words(page: Path) -> None:
     found = long_cells(page)
 
     assert bool(found) == (name(page) in LONG_CELLS), found
+
+
+@pytest.mark.parametrize("page", FIRST_READ, ids=name)
+def test_a_sentence_is_read_once(page: Path) -> None:
+    sentences = re.split(r"(?<=[.!?])\s+", sentences_of(page))
+
+    found = [sentence for sentence in sentences if len(sentence.split()) > LONGEST]
+
+    assert bool(found) == (name(page) in LONG_SENTENCES), found
 
 
 def test_code_tables_headings_and_addresses_count_for_nothing(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ ONE_OF_EACH: tuple[LockError, ...] = (
     LockConflict("k", "id-2"),
     LockConflict("k"),
     LockConflict("k", "id-2", 12.5),
+    LockConflict("k", "id-2", 12.5, "at_least"),
+    LockConflict("k", "id-2", None, "retry"),
     LockWaitTimeout("k", "id-2"),
     LockWaitTimeout("k", "id-2", 0.5),
     LeaseLost("k", "expired"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from celery.app.log import TaskFormatter
 
+from celery_lock.errors import span
 from celery_lock.events import Fact, Observers
 from celery_lock.events.log_lines import LogLines
 from celery_lock.events.log_words import words
@@ -23,6 +25,8 @@ from celery_lock.policies import fail, requeue, skip, wait
 
 from .facts import ONE_OF_EACH, acquired, conflicted, copy_dropped, lost, released, store_failed
 from .forking import holds_in_a_child
+
+DAY = 86_400.0
 
 
 class Time:
@@ -95,7 +99,7 @@ def test_a_skip_names_the_key_its_holder_and_what_was_decided() -> None:
     ("decision", "decided"),
     [
         (requeue(), "sent again to run later"),
-        (wait(10), "waits here for up to 10 s"),
+        (wait(10), "waits here for up to 10.0 s"),
         (fail(), "fails with LockConflict"),
     ],
 )
@@ -453,6 +457,59 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
         "DEBUG",
         "ERROR",
     ]
+
+
+# -- words that are true ---------------------------------------------------------------------
+
+
+def test_a_floor_is_not_said_to_be_held_by_a_holder_that_has_ended() -> None:
+    assert said(conflicted(skip(), live=False, expires_in=86_340.0)) == (
+        "Task shop.charge[id-1]: skipped, will not run: lock 'user:7' is kept taken by at_least,"
+        " free in 23 h 59 min; its last holder was task id-2 on web-1 (pid 17)"
+        " since 2023-11-14 22:13:20 UTC; attempt 1"
+    )
+
+
+def test_a_key_that_is_kept_for_a_retry_is_not_said_to_be_held() -> None:
+    retry = Holder.for_retry("id-2", 3)
+
+    assert said(conflicted(requeue(), holder=retry, expires_in=90_000.0)) == (
+        "Task shop.charge[id-1]: sent again to run later: lock 'user:7' is kept for retry 3 of task"
+        " id-2, for at most 1 day 1 h; attempt 1"
+    )
+
+
+def test_who_gave_up_waiting_is_not_said_to_meet_a_conflict() -> None:
+    assert "fails with LockConflict:" in said(conflicted(fail()))
+    assert "fails with LockWaitTimeout:" in said(conflicted(fail(), waited_out=True))
+    assert "skipped, will not run:" in said(conflicted(skip(), waited_out=True))
+
+
+def test_long_durations_are_written_as_people_say_them() -> None:
+    assert "free in at most 2 h 00 min unless" in said(conflicted(expires_in=7199.7))
+    assert "after a wait of 10 min 00 s" in said(acquired(waited=600.0))
+    assert "given back after 23 h 59 min," in said(released(held=86_340.0))
+    assert "given back after 3 days, token 5, but" in said(released(held=3 * DAY, in_time=False))
+    assert "waits here for up to 15 min 00 s:" in said(conflicted(wait(900)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.0 s"),
+        (119.94, "119.9 s"),
+        (119.96, "2 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (86_399.6, "1 day"),
+        (90_000.0, "1 day 1 h"),
+        (86_340.0, "23 h 59 min"),
+        (7 * DAY, "7 days"),
+        (math.inf, "inf s"),
+        (math.nan, "nan s"),
+    ],
+)
+def test_a_span_is_said_in_the_two_units_that_matter(seconds: float, text: str) -> None:
+    assert span(seconds) == text
 
 
 # -- fields ----------------------------------------------------------------------------------

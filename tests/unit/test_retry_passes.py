@@ -9,6 +9,7 @@ from celery import Celery
 
 from celery_lock import Lock, Scope, fail, wait
 from celery_lock.errors import LockWaitTimeout
+from celery_lock.events import Conflicted
 from celery_lock.message import HEADER
 from celery_lock.model import Claim, End, Holder, Lease
 
@@ -61,6 +62,7 @@ def test_a_waiter_goes_outside_of_the_pool_while_the_key_is_kept(
     assert ended.state == "IGNORED"
     assert engine.clock() == 1000
     assert engine.sent[-1].delay == 1.0
+    assert [fact.decision.word for fact in engine.told(Conflicted)] == ["requeue"]
 
 
 def test_a_waiter_leaves_the_pool_as_soon_as_the_key_is_left_to_a_retry(

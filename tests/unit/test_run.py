@@ -510,6 +510,50 @@ def test_a_floor_keeps_out_others_and_not_the_task_that_set_it(engine: Engine) -
     assert len(charge.ran) == 3
 
 
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (
+            fail(),
+            "lock 'k' is kept taken by at_least for 16 min 40 s more; its last holder was other",
+        ),
+        (
+            wait(1),
+            "gave up waiting:"
+            " lock 'k' is kept taken by at_least for 16 min 39 s more; its last holder was other",
+        ),
+    ],
+)
+def test_a_floor_is_told_as_what_it_is(engine: Engine, policy: Any, says: str) -> None:
+    charge = Charge(engine, Lock("k", on_conflict=policy))
+    engine.free(engine.hold(at_least=1000))
+
+    ended = charge.deliver()
+
+    assert str(ended.result) == says
+    conflicts = engine.told(Conflicted)
+    assert [fact.live for fact in conflicts] == [False] * len(conflicts)
+    assert [fact.waited_out for fact in conflicts] == [False, True][: len(conflicts)]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_policy_sees_whether_the_holder_has_its_lease(engine: Engine, live: bool) -> None:
+    seen: list[Conflict] = []
+
+    def looks(conflict: Conflict) -> Any:
+        seen.append(conflict)
+        return skip()
+
+    charge = Charge(engine, Lock("k", on_conflict=looks))
+    lease = engine.hold(at_least=100)
+    if not live:
+        engine.free(lease)
+
+    charge.deliver()
+
+    assert [(c.live, c.state) for c in seen] == [(live, "held" if live else "at_least")]
+
+
 # -- the store gives no answer ---------------------------------------------------------------
 
 

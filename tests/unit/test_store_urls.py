@@ -412,13 +412,27 @@ def test_a_broker_of_several_servers_asks_for_lock_store(broker: object) -> None
             "neither the broker (sentinel://a, sentinel://b) nor the result backend",
         ),
         ({"result_backend": "redis://a;redis://b"}, "the result backend (redis://a, redis://b)"),
+        ({"result_backend": "django-db"}, "nor the result backend (django-db)"),
+        ({}, "set lock_store, for example to 'redis://localhost:6379/0', or to 'memory://'"),
+        ({"broker_url": "sentinel://a;sentinel://b"}, "no lock can be kept behind a Sentinel"),
+        (
+            {"broker_url": "memory://", "result_backend": "cache+memory://"},
+            "the fixture celery_config has to return {'lock_store': 'memory://'}",
+        ),
     ],
 )
 def test_without_any_redis_the_error_says_what_was_found(conf: dict[str, Any], found: str) -> None:
     said = refusal(choose_store, conf)
 
     assert found in said
-    assert "Set lock_store" in said
+    assert "set lock_store" in said
+
+
+def test_the_setting_is_named_as_the_app_writes_it() -> None:
+    class Conf(dict[str, Any]):
+        prefix = "CELERY_"
+
+    assert "set CELERY_LOCK_STORE, for example" in refusal(choose_store, Conf())
 
 
 @pytest.mark.parametrize(

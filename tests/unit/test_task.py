@@ -93,6 +93,7 @@ def test_what_would_be_sent_again_is_a_conflict_at_once(
 
     assert engine.sent == []
     assert engine.clock() == 1000
+    assert [fact.decision for fact in engine.told(Conflicted)] == [fail()]
 
 
 def test_an_eager_skip_skips(app: Celery, engine: Engine) -> None:
@@ -595,4 +596,4 @@ def test_an_app_without_a_store_says_so_when_the_first_task_runs(engine: Engine)
     result = task.apply()
 
     assert isinstance(result.result, LockError)
-    assert "Set lock_store" in str(result.result)
+    assert "set lock_store" in str(result.result)

@@ -1,0 +1,82 @@
+"""What a worker and a beat with wrong settings show: one line if typed, else the error itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import click
+import pytest
+from celery import Celery
+
+from celery_lock.app.refusing import refusing
+from celery_lock.app.worker import WorkerStep
+from celery_lock.beat import LockedScheduler
+from celery_lock.errors import LockConfigurationError
+
+from .engine import locked
+
+
+def charge() -> None: ...
+
+
+@pytest.fixture
+def app() -> Celery:
+    app = Celery("shop", broker="amqp://127.0.0.1:1//", set_as_current=False)
+    locked(app, name="shop.charge")(charge)
+    app.finalize()
+    return app
+
+
+@pytest.fixture
+def command() -> Iterator[None]:
+    """What click sets up while a command runs."""
+    with click.Context(click.Command("celery")):
+        yield
+
+
+class Worker:
+    """As much of a worker as the step looks at before it opens the store."""
+
+    pool_cls = Celery
+    task_events = time_limit = hostname = None
+    concurrency = 1
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+
+
+def test_a_worker_that_was_typed_ends_with_one_line(
+    app: Celery, command: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        WorkerStep(Worker(app))
+
+    (line,) = caplog.records
+    assert ended.value.code == 1
+    assert line.levelno == logging.CRITICAL
+    assert line.exc_info is None
+    assert "there is no store for locks" in line.getMessage()
+
+
+def test_a_beat_that_was_typed_ends_with_one_line_before_its_loop(
+    app: Celery, command: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        LockedScheduler(app, lazy=True)
+
+    assert ended.value.code == 1
+    assert ["there is no store" in line.getMessage() for line in caplog.records] == [True]
+
+
+def test_a_program_gets_the_error(app: Celery, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(LockConfigurationError, match="there is no store for locks"):
+        WorkerStep(Worker(app))
+
+    LockedScheduler(app, lazy=True)  # its banner, or its first tick, raises
+    assert caplog.records == []
+
+
+def test_another_error_is_left_alone(command: None) -> None:
+    with pytest.raises(OSError, match="full"), refusing():
+        raise OSError("the disk is full")
