@@ -21,6 +21,7 @@ __all__ = [
     "StoreUnavailable",
     "UnsupportedFeature",
     "did_you_mean",
+    "duration",
     "span",
     "taken",
 ]
@@ -94,7 +95,8 @@ class LeaseLost(LockError):
     """The lease ended under the running body: somebody else may have the key by now."""
 
     def __init__(self, key: str, reason: str, by: str | None = None) -> None:
-        """`reason` is one word of `celery_lock.model.LossReason`, `by` who caused it, if known."""
+        """`reason` is one word of `celery_lock.model.LossReason`, `by` who caused it, if known:
+        the task that has the key now, or who has released it by hand."""
         super().__init__(key, reason, by)
         self.key = key
         self.reason = reason
@@ -144,6 +146,11 @@ def span(seconds: float) -> str:
     if days:
         return f"{days} day{'s' if days > 1 else ''}" + (f" {hours} h" if hours else "")
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration that somebody chose, and not one that was measured: 45 s, 15 min 00 s."""
+    return f"{seconds:g} s" if seconds < 120 else span(seconds)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

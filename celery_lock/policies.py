@@ -13,7 +13,7 @@ from typing import Any
 
 from .backoff import Backoff, Duration, exponential, seconds
 from .declaring import answers_wrong_calls
-from .errors import LockConfigurationError, LockError, span
+from .errors import LockConfigurationError, LockError, duration
 from .model import Conflict, Decision, OnConflict, written
 
 __all__ = ["KINDS", "decide", "fail", "is_skipped", "outcomes", "requeue", "skip", "wait"]
@@ -112,7 +112,7 @@ class wait(Decision):
 
     @property
     def says(self) -> str:
-        return f"waits here for up to {span(self.blocks)}"
+        return f"waits here for up to {duration(self.blocks)}"
 
     @property
     def blocks(self) -> float:

@@ -820,11 +820,17 @@ LEASES = (
         (UNIT + "keeper.py",),
     ),
     Guard(
+        "a lost lease names who took its key",
+        "by = takers(self._store, gone, self._clock) if gone else {}",
+        "by: dict[Lease, str] = {}",
+        (UNIT + "takers.py",),
+    ),
+    Guard(
         "a renewal that overtook a release is no loss",
         """if own.kept.pop(lease, None) is not None:
-                    self._lose(kept, "taken")""",
+                    self._lose(kept, "taken", by.get(lease))""",
         """own.kept.pop(lease, None)
-                self._lose(kept, "taken")""",
+                self._lose(kept, "taken", by.get(lease))""",
         (UNIT + "keeper.py",),
     ),
     Guard(
@@ -1525,9 +1531,15 @@ SERVER = (
 
 COMMANDS = (
     Guard(
+        "lock release: the holder hears who took its key",
+        "store.change(Change(_SPACE, held.holder, None, token_hex(8), by, TAKEN_KNOWN_FOR))",
+        "pass",
+        (UNIT + "takers.py", UNIT + "cli.py"),
+    ),
+    Guard(
         "lock release: only the holder that was shown is robbed",
-        "store.free(key, held.holder, floor=True)",
-        "store.free(key, (store.peek(key) or held).holder, floor=True)",
+        "store.free(held.key, held.holder, floor=True)",
+        "store.free(held.key, (store.peek(held.key) or held).holder, floor=True)",
         (UNIT + "cli.py",),
     ),
     Guard(
@@ -2071,8 +2083,26 @@ INTERRUPTS = (
         (UNIT + "interrupt.py",),
     ),
     Guard(
+        "an event is sent under the name of its worker",
+        "default_dispatcher(hostname=self._hostname)",
+        "default_dispatcher()",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
+        "no event of ours is the state of a task",
+        'return str(self).removeprefix("task-").partition(sep)',
+        "return str(self).partition(sep)",
+        (UNIT + "task_events.py",),
+    ),
+    Guard(
+        "a log line is not lost for a user's field of the same name",
+        "{name: value for name, value in fields.items() if name not in taken}",
+        "fields",
+        (UNIT + "logs.py",),
+    ),
+    Guard(
         "the run hears of the loss",
-        "            if ask.on_lost is not None:\n                ask.on_lost(reason)\n",
+        "            if ask.on_lost is not None:\n                ask.on_lost(reason, lease.by)\n",
         "            pass\n",
         (UNIT + "interrupt.py",),
     ),

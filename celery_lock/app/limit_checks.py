@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import duration
 from ..model import Decision
 from ..policies import outcomes, skip
 from .bound import BoundLock
@@ -35,12 +36,12 @@ def warn_of_limits(
         own = getattr(task, "time_limit", None) or getattr(task, "soft_time_limit", None)
         if time_limit and not own and wait >= time_limit:
             logger.warning(
-                "task %s waits for its lock for up to %g s, but this worker's time limit is %g s:"
+                "task %s waits for its lock for up to %s, but this worker's time limit is %s:"
                 " where it waits so long it is ended before its body begins; write a shorter"
                 " wait(), or requeue()",
                 name,
-                wait,
-                time_limit,
+                duration(wait),
+                duration(time_limit),
             )
         rate = getattr(task, "rate_limit", None)
         if rate and _sends(bound[name]):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, duration
 from ..message import Transport
 from ..message.delayed import LONGEST_NAME
 from ..message.origin import declared_arguments
@@ -68,11 +68,11 @@ def warn_of_transport(transport: Transport, queues: Mapping[str, Any]) -> None:
         logger.warning(
             "the transport %r is not known to celery_lock, which takes it for one of kombu's"
             " virtual ones: a redelivered message keeps its delivery tag and is flagged, it comes"
-            " back within %g s, a requeued one waits in a worker for up to %g s, and an error of"
+            " back within %s, a requeued one waits in a worker for up to %s, and an error of"
             " its driver says that a message was not sent",
             transport.driver,
-            transport.visibility,
-            transport.longest_pause,
+            duration(transport.visibility),
+            duration(transport.longest_pause),
         )
     for name, queue in sorted(queues.items()):
         arguments = declared_arguments(queue)
@@ -92,10 +92,10 @@ def warn_of_waits(bound: Mapping[str, BoundLock]) -> None:
     for task, lock in bound.items():
         if isinstance(lock.on_conflict, Decision) and lock.on_conflict.blocks:
             logger.warning(
-                "task %s waits for its lock for up to %g s in the solo pool, which can do nothing"
+                "task %s waits for its lock for up to %s in the solo pool, which can do nothing"
                 " else meanwhile, not even answer the broker; requeue() leaves it free",
                 task,
-                lock.on_conflict.blocks,
+                duration(lock.on_conflict.blocks),
             )
 
 

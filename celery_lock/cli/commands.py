@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
@@ -11,6 +13,7 @@ import click
 from celery.bin.base import handle_preload_options
 
 from ..app.locks import locks_of
+from ..engine.takers import free_by
 from ..model import Held, LockStore
 from .key_words import fields, released, retry_of, words
 from .opening import NotDone, Wrong, opened
@@ -69,7 +72,7 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
         if not force:
             _ask(held)
         # somebody else may have it by now: only the holder that was shown is robbed
-        robbed = store.free(key, held.holder, floor=True)
+        robbed = free_by(store, held, f"`lock release` ({_operator()})")
         if robbed is not None:
             click.echo(released(robbed))
             return
@@ -93,6 +96,15 @@ def _ask(held: Held) -> None:
     runs = held.live and retry_of(held) is None
     if not click.confirm("Release it, though its body may still run?" if runs else "Release it?"):
         raise NotDone("nothing was released")
+
+
+def _operator() -> str:
+    """Return who types the command, and where: for the task that loses its lease."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _can_ask() -> bool:

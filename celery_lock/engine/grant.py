@@ -12,7 +12,7 @@ from .keeper import Kept
 
 __all__ = ["Ask", "Grant", "Reports"]
 
-OnLost = Callable[[LossReason], None]
+OnLost = Callable[[LossReason, str | None], None]
 
 
 class Ask(NamedTuple):
@@ -77,7 +77,7 @@ class Grant(Kept):
         lease, ask = self.lease, self.ask
         try:
             if ask.on_lost is not None:
-                ask.on_lost(reason)
+                ask.on_lost(reason, lease.by)
         finally:  # where a test moves the keeper on in the body's own thread, that has raised
             self.reports.observers.notify(
                 Lost(
@@ -86,7 +86,7 @@ class Grant(Kept):
                     holder=lease.holder,
                     token=lease.known_token,
                     reason=reason,
-                    by=None,
+                    by=lease.by,
                 )
             )
 

@@ -19,6 +19,7 @@ from ..model import Lease, LockStore, LossReason, Outcome
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .alarm import Alarm
+from .takers import takers
 
 __all__ = ["BATCH", "Keeper", "Kept"]
 
@@ -144,19 +145,23 @@ class Keeper:
             batch[0].failed(error)
             return
         own.unanswered = False
+        gone = [
+            lease for (lease, _), out in zip(asked, outcomes, strict=True) if out is Outcome.LOST
+        ]
+        by = takers(self._store, gone, self._clock) if gone else {}
         for kept, (lease, ttl), outcome in zip(batch, asked, outcomes, strict=True):
             if outcome is Outcome.LOST:
                 # a release may have overtaken this renewal: what was dropped is not lost
                 if own.kept.pop(lease, None) is not None:
-                    self._lose(kept, "taken")
+                    self._lose(kept, "taken", by.get(lease))
             elif outcome is Outcome.RENEWED and lease.extend(sent, ttl):
                 # a lease that was asked for less than its ttl has reached its ceiling
                 kept.due = sent + ttl / 3 if ttl == kept.ttl else math.inf
             else:  # it came too late, or is no answer at all
                 kept.due = self._clock() + max(kept.ttl / 12, 0.02)
 
-    def _lose(self, kept: Kept, reason: LossReason) -> None:
-        if kept.lease.lose(reason):
+    def _lose(self, kept: Kept, reason: LossReason, by: str | None = None) -> None:
+        if kept.lease.lose(reason, by):
             kept.lost(reason)
 
 

@@ -150,6 +150,11 @@ class Lease:
         return self._reason
 
     @property
+    def by(self) -> str | None:
+        """Who caused the loss; `None`: that is not known, or there is none."""
+        return self._by
+
+    @property
     def deadline(self) -> float:
         """When it ends, by its clock."""
         return self._deadline

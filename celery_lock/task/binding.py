@@ -15,7 +15,7 @@ from celery import Task
 from ..app.bound import BoundLock
 from ..app.limit_checks import longest_wait
 from ..app.locks import AppLocks
-from ..errors import LockConfigurationError
+from ..errors import LockConfigurationError, duration
 from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import requeue
@@ -144,15 +144,15 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     limit = min((float(limit) for limit in limits if limit), default=waits + 1)
     if waits >= limit:
         warnings.warn(
-            f"task {name} waits for its lock for up to {waits:g} s, but its time limit is"
-            f" {limit:g} s: where it waits so long it is ended before its body begins; let it"
+            f"task {name} waits for its lock for up to {duration(waits)}, but its time limit is"
+            f" {duration(limit)}: where it waits so long it is ended before its body begins; let it"
             " wait for less, or write requeue()",
             stacklevel=2,
         )
     elif isinstance(on_conflict, Decision) and on_conflict.blocks > LONG_WAIT:
         warnings.warn(
-            f"task {name} waits for its lock for up to {on_conflict.blocks:g} s, and its process"
-            " of the pool does nothing else meanwhile; requeue() leaves it free",
+            f"task {name} waits for its lock for up to {duration(on_conflict.blocks)}, and its"
+            " process of the pool does nothing else meanwhile; requeue() leaves it free",
             stacklevel=2,
         )
     return BoundLock(

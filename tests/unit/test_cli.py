@@ -13,7 +13,8 @@ from celery.bin.base import CLIContext
 from click.testing import CliRunner, Result
 
 from celery_lock import cli
-from celery_lock.errors import StoreUnavailable
+from celery_lock.cli.commands import _operator
+from celery_lock.errors import LeaseLost, StoreUnavailable
 from celery_lock.model import Claim, Holder, Lease
 
 from .engine import Engine
@@ -366,7 +367,10 @@ def test_the_robbed_holder_is_told_at_its_next_renewal(desk: Desk) -> None:
 
     assert grant.lease.lost
     (lost,) = [fact for fact in desk.engine.facts if type(fact).__name__ == "Lost"]
-    assert lost.reason == "taken"
+    assert (lost.reason, lost.by) == ("taken", f"`lock release` ({_operator()})")
+    with pytest.raises(LeaseLost, match=r"is lost \(taken by `lock release` \(.+@.+\)\)") as raised:
+        grant.lease.check()
+    assert raised.value.by == lost.by
 
 
 # -- what goes wrong -----------------------------------------------------------------------------

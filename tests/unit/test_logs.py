@@ -99,7 +99,7 @@ def test_a_skip_names_the_key_its_holder_and_what_was_decided() -> None:
     ("decision", "decided"),
     [
         (requeue(), "sent again to run later"),
-        (wait(10), "waits here for up to 10.0 s"),
+        (wait(10), "waits here for up to 10 s"),
         (fail(), "fails with LockConflict"),
     ],
 )

@@ -117,8 +117,8 @@ def test_a_transport_that_is_not_known_is_named_with_what_is_assumed(
     (line,) = said_of(caplog, replace(UNKNOWN, driver="carrier-pigeon"))
 
     assert "'carrier-pigeon' is not known" in line
-    assert "within 3600 s" in line
-    assert "up to 450 s" in line
+    assert "within 1 h 00 min" in line
+    assert "up to 7 min 30 s" in line
 
 
 @pytest.mark.parametrize("row", [REDIS, AMQP, SQS, VIRTUAL], ids=lambda row: row.driver)

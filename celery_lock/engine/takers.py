@@ -1,0 +1,56 @@
+"""Who took keys away from their holders, as far as the store knows that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from secrets import token_hex
+
+from ..errors import StoreError
+from ..model import Change, Feature, Held, Holder, Lease, LockStore
+from ..model.clock import Clock
+
+__all__ = ["TAKEN_KNOWN_FOR", "free_by", "takers"]
+
+_SPACE = "taken"
+"""The records of the keys that somebody took away, by the holder that lost them."""
+
+TAKEN_KNOWN_FOR = 3600.0
+"""Seconds that such a record lives. Shorter: a holder that is paused for longer cannot say who took
+its key. Longer: some 200 bytes for longer, for each key that is released by hand."""
+
+_LOOKS_FOR = 0.5
+"""Seconds after which the next lease is not looked up: each look is a call to the store, and the
+holders are to hear of their losses. A store that was emptied has lost all leases at once."""
+
+
+def free_by(store: LockStore, held: Held, by: str) -> Held | None:
+    """End the lease of a holder and its `at_least`, and let it know by whom."""
+    if held.live and Feature.RECORDS in store.features:
+        with suppress(StoreError):  # it must not keep the key from being freed
+            store.change(Change(_SPACE, held.holder, None, token_hex(8), by, TAKEN_KNOWN_FOR))
+    return store.free(held.key, held.holder, floor=True)
+
+
+def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Lease, str]:
+    """Return who took the keys of these leases, where that is known. Never raises."""
+    known: dict[Lease, str] = {}
+    until = clock() + _LOOKS_FOR
+    with suppress(StoreError):
+        if Feature.RECORDS in store.features:
+            records, _ = store.records(_SPACE, [lease.holder for lease in leases])
+            known = {
+                lease: record.value
+                for lease, record in zip(leases, records, strict=True)
+                if record is not None
+            }
+        for lease in leases:
+            if lease not in known and clock() < until:
+                _note_holder(store.peek, lease, known)
+    return known
+
+
+def _note_holder(peek: Callable[[str], Held | None], lease: Lease, known: dict[Lease, str]) -> None:
+    held = peek(lease.key)
+    if held is not None and held.holder != lease.holder:
+        known[lease] = f"task {Holder.parse(held.holder).task_id}"
