@@ -2014,6 +2014,18 @@ ENDINGS = (
         (UNIT + "ending.py",),
     ),
     Guard(
+        "the key of a revoked retry is the one that was kept",
+        "key = header.kept or bound.key_of(",
+        "key = bound.key_of(",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a wait goes on where a retry has interrupted it",
+        "got = self._holding.wait(decision.blocks - self.delivery.header.waited)",
+        "got = self._holding.wait(decision.blocks)",
+        (UNIT + "retry_passes.py",),
+    ),
+    Guard(
         "a retry that expires keeps nobody out after that",
         "return max(1.0, min(longest, left))",
         "return longest",

@@ -10,7 +10,7 @@ the receiver itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from celery._state import (  # type: ignore[attr-defined]  # not in the stubs
 )
 
 from ..errors import LockError
-from ..message import Header, nonce_for
+from ..message import HEADER, Header, nonce_for
 from ..message.carried import Survives, is_of_another, put, written_in
 from ..message.header import VERSION
 from .bound import BoundLock
@@ -35,8 +35,15 @@ _locked: set[str] = set()
 """Names of tasks that have a lock; in some app, and not for ever."""
 
 
-def begin() -> None:
-    """Name messages from now on; more than once is once."""
+_key_of_run: list[Callable[[Any], str | None]] = []
+
+
+def begin(key_of_run: Callable[[Any], str | None]) -> None:
+    """Name messages from now on; more than once is once.
+
+    `key_of_run`: returns the key that a running request has, if it has one.
+    """
+    _key_of_run[:] = [key_of_run]
     signals.before_task_publish.connect(_stamp, weak=False)
 
 
@@ -90,6 +97,8 @@ def _write(
             bound = _lock_of(app, name)
             if bound is not None:
                 _name(name, task_id, headers, about, app if bound.key.timed else None)
+                if bound.across_retries and about.get("retries"):
+                    _say_what_is_kept(name, task_id, headers)
                 return
     if any(is_of_another(each, task_id) for each in written_in(headers)):
         put(headers, None)
@@ -123,16 +132,34 @@ def _name(
     put(headers, header.write())
 
 
+def _say_what_is_kept(name: str, task_id: str, headers: MutableMapping[str, Any]) -> None:
+    """Let a retry carry the key that its run leaves to it.
+
+    Should it be revoked or expire, the main process frees that key. It cannot compute it: the key
+    may show what only the pool process knew.
+    """
+    request = _run_before(name, task_id)
+    key = None if request is None else _key_of_run[0](request)
+    if key is not None:
+        put(headers, {**headers[HEADER], "kept": key})
+
+
 def _of_the_run_before(name: str, task_id: str) -> Header | None:
     """Return the header of the run that publishes its own retry, or itself in its place.
 
     Celery copies it into a retry, but not where a tool or the body itself has written the headers
     that it copies; and into a replacement it copies none.
     """
+    request = _run_before(name, task_id)
+    return None if request is None else Header.of(request)
+
+
+def _run_before(name: str, task_id: str) -> Any:
+    """Return the request that runs here, if it publishes its own task once more."""
     task = _task_stack.top
     if task is None or task.name != name or str(task.request.id) != task_id:
         return None
-    return Header.of(task.request)
+    return task.request
 
 
 def _publishers(properties: Any) -> list[Any]:

@@ -61,6 +61,10 @@ class Header:
     """How often it was sent again to wait its turn, behind its own task."""
     deliveries: int = carried(0, survives=_MESSAGE, read=count)
     """What brokers counted of its deliveries before it was last sent again."""
+    waited: float = carried(0.0, survives=_MESSAGE, read=seconds)
+    """Seconds that its present `wait()` has blocked for, before it had to leave its process."""
+    kept: str | None = carried(survives=_MESSAGE, read=text)
+    """The key that the try before this retry has left to it, for whoever has to free that."""
 
     @classmethod
     def of(cls, request: Any) -> Header:

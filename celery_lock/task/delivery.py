@@ -173,6 +173,10 @@ class Delivery(NamedTuple):
         """Return the delivery with one more turn counted that it waits."""
         return self._replace(header=self.header.turned())
 
+    def waited(self, seconds: float) -> Delivery:
+        """Return the delivery with so many seconds noted that its present wait has blocked for."""
+        return self._replace(header=replace(self.header, waited=seconds))
+
     def unanswered(self) -> Delivery:
         """Return the delivery with one more outage of the store counted."""
         return self._replace(header=replace(self.header, outages=self.header.outages + 1))

@@ -85,6 +85,12 @@ class Holding:
             return None
         return _entered.get(id(request)) or _entered.get(id(request.delivery_info))
 
+    @classmethod
+    def key_of(cls, request: Any) -> str | None:
+        """Return the key of a request whose body is entered, `None` otherwise."""
+        holding = cls.of(request)
+        return None if holding is None else holding._delivery.key
+
     @staticmethod
     def entered() -> list[Holding]:
         """Return the holdings of all bodies that run in this process, or ran as it was forked."""

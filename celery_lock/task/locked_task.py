@@ -41,7 +41,7 @@ _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>
 _ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 """Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
-stamping.begin()
+stamping.begin(Holding.key_of)
 know_earlier_names()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)

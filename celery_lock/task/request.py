@@ -187,14 +187,19 @@ def _ttl_of(claim: notes.Noted, locks: AppLocks) -> float:
 
 
 def _free_for_the_revoked(request: Any) -> None:
-    """Free the key that is kept for a retry which will not run. Never raises."""
+    """Free the key that is kept for a retry which will not run. Never raises.
+
+    It is the one that the retry carries. Only one of the release before carries none.
+    """
     bound, context = _bound_lock_of(request), request._context
     retry_no = context.retries or 0
     if bound is None or not bound.across_retries or not retry_no:
         return
     try:
         task, header = request.task, Header.of(context)
-        key = bound.key_of(header, tuple(request.args or ()), dict(request.kwargs or {}))
+        key = header.kept or bound.key_of(
+            header, tuple(request.args or ()), dict(request.kwargs or {})
+        )
         holder = str(Holder.for_retry(request.id, retry_no))
         subject = Subject(task.name, request.id, bound.key.template)
         locks_of(request.app).locker.free(key, holder, subject, for_=bound.ttl + _DYING)

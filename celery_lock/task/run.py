@@ -148,11 +148,15 @@ class Run:
                 return self._resend(decision.backoff(conflict.attempt), why)
             if not isinstance(decision, wait):
                 raise resolution.error()
-            got = self._holding.wait(decision.blocks)
+            got = self._holding.wait(decision.blocks - self.delivery.header.waited)
+            if got is not None:
+                waited = self.delivery.header.waited + max(0.0, got.now - held.now)
+                self.delivery = self.delivery.waited(waited)
             if got is None or got.done or self.delivery.waits_its_turn(got):
                 return self._about(got)
             if self.delivery.lets_a_retry_pass(got):
                 return self._let_pass(got)
+            self.delivery = self.delivery.waited(0.0)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
 
     def _is_possible(self, decision: Decision, held: Held) -> bool:

@@ -111,6 +111,8 @@ WRITTEN = Header(
     outages=2,
     turns=3,
     deliveries=4,
+    waited=6.5,
+    kept="k",
     given=True,
     beat={"entry": "nightly", "due": "2026-11-23T14:00:00+00:00"},
     first_published=90.0,
@@ -131,6 +133,8 @@ TABLE = {
     "turns": {SENT_AGAIN},
     "outages": {SENT_AGAIN},
     "deliveries": {SENT_AGAIN},
+    "waited": {SENT_AGAIN},
+    "kept": {SENT_AGAIN},
 }
 WAYS = {
     SENT_AGAIN: {"id": "id-1", "retries": 0, "nesting": 0},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery import signals
 from celery.app.task import Context
 from celery.concurrency import prefork, solo
 from celery.exceptions import Reject
@@ -17,13 +18,13 @@ from celery_lock.app.notes import Noted
 from celery_lock.app.worker import WorkerStep, acknowledges_last
 from celery_lock.engine import locker
 from celery_lock.events import Released
-from celery_lock.message import Given, Unsent
+from celery_lock.message import HEADER, Given, Unsent
 from celery_lock.message.rejections import rejections_of
 from celery_lock.model import Claim, Held, Holder, Met
 from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
 
-from .engine import Engine, arrived, locked
+from .engine import Engine, arrived, deliver, locked
 
 CHILD = 4711
 NONCE = "Ab3_-91f"
@@ -413,6 +414,34 @@ def test_a_retry_that_is_revoked_frees_the_key_that_was_kept_for_it(engine: Engi
     engine.pending.make_due()
 
     assert holder_of(engine) is None
+
+
+def test_a_retry_that_is_revoked_frees_the_key_that_it_carries(engine: Engine) -> None:
+    """A key function may read what the main process does not know: a tenant, a context variable."""
+    tenant, retries = ["acme"], []  # type: tuple[list[str], list[Any]]
+    lock = Lock(lambda user_id: f"{tenant[0]}:{user_id}", scope=Scope.ACROSS_RETRIES)
+    app = engine.app()
+    WorkerStep(SimpleNamespace(app=app, pool_cls=prefork.TaskPool))
+
+    def once_more(task: Any, user_id: int) -> None:
+        task.retry(countdown=60)
+
+    task = locked(app, lock, name="t", bind=True)(once_more)
+
+    def see(headers: Any = None, **_: Any) -> None:
+        retries.append(headers)
+
+    signals.before_task_publish.connect(see)  # weakly: it goes with the test
+    deliver(task, 7)
+    assert holder_of(engine, "acme:7") == str(Holder.for_retry("id-1", 1))
+
+    tenant[0] = "nobody's"
+    request = Request(task, id="id-1", retries=1, **{HEADER: retries[0][HEADER]})
+    request.is_revoked = True
+    request.revoked()
+    engine.pending.make_due()
+
+    assert holder_of(engine, "acme:7") is None
 
 
 def test_a_first_run_that_is_revoked_frees_nothing(engine: Engine) -> None:

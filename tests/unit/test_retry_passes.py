@@ -123,6 +123,36 @@ def test_a_wait_begins_anew_when_the_retry_works(app: Celery, engine: Engine) ->
     assert engine.clock() - began == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.parametrize("policy", [WAITS, lambda c: wait(10)], ids=["a value", "a function"])
+def test_what_was_waited_before_the_key_was_kept_counts(
+    app: Celery, engine: Engine, monkeypatch: pytest.MonkeyPatch, policy: Any
+) -> None:
+    """Else a holder that retries for ever lets nobody's wait come to its end."""
+    task, tries, headers = task_of(app, policy), 0, {}
+    watch, ended = engine.store.watch, None
+
+    while ended is None or ended.state == "IGNORED":
+        tries += 1
+        lease = engine.store.inner.acquire(
+            Claim("k", "first#w#1#n.1", 60.0, heir_of=str(Holder.for_retry("first", 1)))
+        )
+        assert isinstance(lease, Lease)
+        stop = engine.clock() + 4
+
+        def and_retries(key: str, timeout: float, lease: Lease = lease, stop: float = stop) -> Any:
+            if engine.clock() >= stop:
+                retries(engine, lease)
+            return watch(key, timeout)
+
+        monkeypatch.setattr(engine.store, "watch", and_retries)
+        ended = deliver(task, headers=headers)
+        headers = sent_again(engine)
+        assert tries < 10
+
+    assert type(ended.result) is LockWaitTimeout
+    assert tries == 3
+
+
 def test_the_retry_itself_takes_what_was_kept_for_it(app: Celery, engine: Engine) -> None:
     task = task_of(app)
     retries(engine, works(engine))
