@@ -11,7 +11,7 @@ from ..errors import StoreError, duration
 from ..message import Transport
 from ..message.delayed import LONGEST_NAME
 from ..message.origin import declared_arguments
-from ..model import Decision, Feature, LockStore
+from ..model import Decision, Feature, Lock, LockStore
 from ..policies import outcomes
 from .bound import BoundLock
 
@@ -21,10 +21,14 @@ __all__ = [
     "warn_of_piling",
     "warn_of_store",
     "warn_of_transport",
+    "warn_of_unread",
     "warn_of_waits",
 ]
 
 logger = logging.getLogger("celery_lock")
+
+_NAMED = 5
+"""How many tasks are named in one line at most."""
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+>")
 """Celery names an entry without a name after its arguments; many things show where they are."""
@@ -107,6 +111,28 @@ def warn_of_name(name: str) -> None:
             " entry of its own and publishes it, and one that starts again begins it anew. Give it"
             " a name: add_periodic_task(..., name=...)",
             name,
+        )
+
+
+def warn_of_unread(app: Any) -> None:
+    """Warn once of the locks that no class reads: what `task_annotations` give says so nowhere.
+
+    Celery's own tasks are left out: `"*"` gives them what it gives to all.
+    """
+    unread = [
+        name
+        for name, task in sorted(app.tasks.items())
+        if isinstance(getattr(task, "lock", None), Lock)
+        and not hasattr(task, "_bound_lock")
+        and not name.startswith("celery.")
+    ]
+    if len(unread) > _NAMED:
+        unread[_NAMED:] = [f"and {len(unread) - _NAMED} more"]
+    if unread:
+        logger.warning(
+            "these tasks declare a lock that nobody takes, for their class is no LockedTask: %s."
+            " Write base=LockedTask, or Celery(task_cls=LockedTask) for tasks of other people",
+            ", ".join(unread),
         )
 
 

@@ -28,6 +28,7 @@ from .start_checks import (
     warn_of_piling,
     warn_of_store,
     warn_of_transport,
+    warn_of_unread,
     warn_of_waits,
 )
 
@@ -174,6 +175,7 @@ class WorkerStep(bootsteps.StartStopStep):
             warn_of_waits(locks.bound)
         warn_of_transport(locks.transport, worker.app.amqp.queues.consume_from)
         warn_of_piling(worker.app)
+        warn_of_unread(worker.app)
         limits = (worker.time_limit, getattr(worker, "soft_time_limit", None))
         warn_of_limits(
             worker.app,

@@ -111,6 +111,12 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
         call = vars(klass).get("__call__")
         if call is not None and is_ours(call):
             return
+        if inspect.iscoroutinefunction(call) or inspect.isgeneratorfunction(call):
+            raise LockConfigurationError(
+                f"task {name} cannot be locked: {klass.__name__}.__call__ runs nothing yet when it"
+                " is called, and Celery awaits nothing; make it a plain function"
+                " (asyncio.run(...) inside it is fine)"
+            )
         if call is not None and not _hands_on(call, locked_task):
             break
     else:  # pragma: no cover - a locked task has our class

@@ -109,12 +109,12 @@ class LockedTask(_Task[_P, _R]):
             refuse_strategy(cls, name)
             locks = locks_of(app)
             bound = bind(cls, name, lock, locks)
+            lock_outside(cls, name, LockedTask, has_functions=bound.has_functions)
             locks.register(name, bound)
         except LockConfigurationError as error:
             cls._refused = str(error)
             raise
         stamping.expect(name)
-        lock_outside(cls, name, LockedTask, has_functions=bound.has_functions)
         if bound.interrupts:
             let_interrupt(cls, app, name)
         keep_users_request(cls, LockedTask.Request)

@@ -217,6 +217,20 @@ def test_a_call_that_is_no_function_is_made_with_the_key(app: Celery, engine: En
     assert len(engine.told(Acquired)) == 1
 
 
+async def awaits(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return self.run(*args, **kwargs)
+
+
+def yields(self: Any, *args: Any, **kwargs: Any) -> Any:
+    yield self.run(*args, **kwargs)
+
+
+@pytest.mark.parametrize("call", [awaits, yields])
+def test_a_call_that_runs_nothing_yet_is_refused(app: Celery, call: Any) -> None:
+    with pytest.raises(MISTAKE, match=r"Odd\.__call__ runs nothing yet.*a plain function"):
+        locked(app, Lock("k"), base=a_class("Odd", Locked, __call__=call), name="t")(body)
+
+
 def test_a_conflict_ends_before_a_call_that_would_run_the_body(app: Celery, engine: Engine) -> None:
     engine.hold("k")
     base = a_class("FlaskTask", Locked, __call__=runs_itself)

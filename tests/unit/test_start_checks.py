@@ -11,8 +11,8 @@ from celery import Celery
 from celery.beat import ScheduleEntry
 from kombu import Queue
 
-from celery_lock import Lock, requeue, skip, wait
-from celery_lock.app.start_checks import warn_of_piling, warn_of_transport
+from celery_lock import Lock, LockedTask, requeue, skip, wait
+from celery_lock.app.start_checks import warn_of_piling, warn_of_transport, warn_of_unread
 from celery_lock.message import Transport
 from celery_lock.message.transports import AMQP, REDIS, SQS, UNKNOWN, VIRTUAL
 
@@ -141,3 +141,32 @@ def test_a_quorum_queue_whose_messages_wait_in_a_worker_is_named(
     caplog: pytest.LogCaptureFixture, queue: Queue, count: int
 ) -> None:
     assert len(said_of(caplog, AMQP, queue)) == count
+
+
+def test_a_lock_that_an_annotation_gives_to_a_class_that_cannot_lock_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.task_annotations = {
+        name: {"lock": Lock("k")} for name in ("plain", "locked", "celery.chord")
+    }
+    app.task(name="plain", shared=False)(body)
+    locked(app, name="locked")(body)
+    app.finalize()
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        warn_of_unread(app)
+
+    assert "nobody takes, for their class is no LockedTask: plain. Write" in caplog.text
+
+
+def test_without_such_a_lock_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False, task_cls=LockedTask)
+    app.task(name="plain", shared=False)(body)
+    app.task(name="declared", shared=False, lock=Lock("k"))(body)
+    app.finalize()
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        warn_of_unread(app)
+
+    assert caplog.text == ""
