@@ -22,7 +22,7 @@ def verdict(found: int) -> Verdict:
 
 def said() -> str:
     sums, holds = table(verdict(1150), verdict(1200)), timeline(HISTORY, 1)
-    return f"3 charges for 1 user, by servers A\n\n{sums}\n\nWho held a:1, here:\n{holds}\n"
+    return f"3 top-ups for 1 user, by servers A\n\n{sums}\n\nWho held a:1, here:\n{holds}\n"
 
 
 def words(drawn: str) -> list[str]:
@@ -32,7 +32,7 @@ def words(drawn: str) -> list[str]:
 def test_the_picture_has_all_that_the_demo_printed() -> None:
     drawn = words(picture(said(), SCHEMES["light"]))
 
-    assert drawn[0] == "3 charges for 1 user"
+    assert drawn[0] == "3 top-ups for 1 user"
     assert drawn.count("1,200") == 4
     assert drawn.count("1,150") == drawn.count("50") == 2
     assert drawn[-5:] == ["Who held a:1", "A", "B", "0 ms", "400 ms"]
@@ -40,7 +40,7 @@ def test_the_picture_has_all_that_the_demo_printed() -> None:
 
 def test_output_without_a_table_is_refused() -> None:
     with pytest.raises(ValueError, match="not what `make demo` prints"):
-        picture("300 charges for 5 users\n", SCHEMES["light"])
+        picture("300 top-ups for 5 users\n", SCHEMES["light"])
 
 
 def test_both_pictures_show_the_same_run_whose_sums_are_right() -> None:
