@@ -93,7 +93,7 @@ def test_a_mistake_is_found(mistake: Callable[[Any], None], fault: str) -> None:
 def test_the_readme_names_the_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    section = re.search(r"(?ms)^## [^\n]*Docker[^\n]*\n(.*?)(?=^## )", readme)
+    section = re.search(r"(?ms)^## [^\n]*Docker[^\n]*\n(.*?)(?=^## |\Z)", readme)
 
     assert section is not None
     assert "docker compose up --build" in section[1]

@@ -158,7 +158,8 @@ def test_the_ceiling_ends_the_hold_of_a_hung_body(setup: DistantStore) -> None:
     # a token is the time of its grant: the ceiling counts from there, and the body begins later
     held = (token - first["token"]) / 1e6
     print(f"the key was given on {held:.2f} s after the hung body had it")
-    assert AT_MOST < held < 2.5
+    # a server ends a key at a whole millisecond, the holder stops before that
+    assert AT_MOST - 0.001 < held < 2.5
     assert [end["lost"] for end in ends] == [False, True]
 
 

@@ -26,6 +26,7 @@ from celery_lock.stores.manual_clock import ManualClock
 from .engine import locked
 from .facts import SUBJECT, acquired
 from .forking import holds_in_a_child
+from .quiet_signals import nobody_else_connected
 
 PATIENCE = 10.0
 
@@ -55,6 +56,12 @@ class Monitor:
     def send(self, type_: str, **fields: Any) -> None:
         self.sent.append((type_, fields))
         self.arrived.release()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_is_connected() -> Iterator[None]:
+    with nobody_else_connected():
+        yield
 
 
 @pytest.fixture

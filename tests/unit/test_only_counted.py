@@ -19,6 +19,7 @@ from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 
 from .facts import ONE_OF_EACH, SUBJECT, conflicted
+from .quiet_signals import nobody_else_connected
 
 ACQUIRED = ("celery_lock_acquired_total", SUBJECT.task, SUBJECT.template)
 RELEASED = ("celery_lock_released_total", SUBJECT.task, SUBJECT.template)
@@ -46,6 +47,12 @@ class Told:
         assert isinstance(grant, Grant)
         self.clock.move(passing)
         self.locker.release(grant)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_else_is_connected() -> Iterator[None]:
+    with nobody_else_connected():
+        yield
 
 
 @pytest.fixture

@@ -14,18 +14,15 @@ from celery_lock.events.table import TABLE
 from celery_lock.signals import lock_acquired, lock_conflicted, lock_lost, signal_observer
 
 from .facts import ONE_OF_EACH, SUBJECT, acquired, lost
+from .quiet_signals import nobody_else_connected
 
 ALL: dict[str, Any] = {row.signal: getattr(signals, row.signal) for row in TABLE}
 
 
 @pytest.fixture(autouse=True)
 def _nobody_else_is_connected() -> Iterator[None]:
-    before = {name: list(signal.receivers) for name, signal in ALL.items()}
-    for signal in ALL.values():
-        signal.receivers[:] = []  # the apps of other tests have some
-    yield
-    for name, signal in ALL.items():
-        signal.receivers[:] = before[name]
+    with nobody_else_connected():
+        yield
 
 
 def test_every_fact_is_sent_on_its_own_signal() -> None:
