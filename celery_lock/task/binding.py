@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from dataclasses import fields
 from typing import Any
 
 from celery import Task
@@ -28,15 +27,6 @@ QUEUE_TTL = 86_400.0
 
 LONG_WAIT = 30.0
 """Seconds of `wait` from which on a warning is given: the process does nothing else meanwhile."""
-
-_OPTIONS = [f.name for f in fields(Lock)]
-_MISPLACED = {f"lock_{name}" for name in _OPTIONS} | {
-    "on_conflict",
-    "on_store_error",
-    "on_lost",
-    "at_least",
-    "at_most",
-}
 
 
 def name_of(cls: Any, app: Any) -> str | None:
@@ -128,7 +118,6 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     run = inspect.getattr_static(cls, "run")
     function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
     _check_body(name, function)
-    _check_options(cls, name)
     settings = locks.settings
     signature = inspect.signature(function)
     if not isinstance(run, staticmethod):
@@ -188,14 +177,3 @@ def _check_body(name: str, function: Any) -> None:
                 " would be given back before the body runs; make it a plain function"
                 " (asyncio.run(...) inside it is fine)"
             )
-
-
-def _check_options(cls: Any, name: str) -> None:
-    for written in sorted(_MISPLACED & set(vars(cls))):
-        if inspect.isfunction(vars(cls)[written]) and written.startswith("lock_"):
-            continue  # a method of a class-based task
-        option = written.removeprefix("lock_")
-        raise LockConfigurationError(
-            f"task {name} has the option {written!r}, which nobody reads;"
-            f" write lock=Lock(..., {option}=...)"
-        )

@@ -28,6 +28,7 @@ from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
 from .lease_here import lease_of
+from .options import ChecksCalls, check_task_options
 from .run import Run
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     _Task = Task
 else:
 
-    class _Task(Task):
+    class _Task(ChecksCalls):
         """Celery's own, with parameters for type checkers, which that of Celery 5.5 lacks."""
 
         abstract = True
@@ -104,6 +105,8 @@ class LockedTask(_Task[_P, _R]):
         use_own_lock(cls, app, name)
         try:
             lock = declared_lock(cls, name, LockedTask, app.Task)
+            if cls.lock is not None and not name.startswith("celery."):
+                check_task_options(cls, name, LockedTask, is_locked=lock is not None)
             if lock is None:
                 return
             refuse_strategy(cls, name)
