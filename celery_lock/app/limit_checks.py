@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import duration
@@ -11,7 +11,16 @@ from ..model import Decision
 from ..policies import outcomes, skip
 from .bound import BoundLock
 
-__all__ = ["longest_wait", "warn_of_limits"]
+__all__ = [
+    "cut_short",
+    "longest_wait",
+    "never_comes",
+    "warn_of_limits",
+    "warn_of_short_leases",
+]
+
+CALLS = 3
+"""How many calls to the store a lease has to outlive, each as long as its deadline allows."""
 
 logger = logging.getLogger("celery_lock")
 
@@ -19,6 +28,44 @@ logger = logging.getLogger("celery_lock")
 def longest_wait(policy: Any) -> float:
     """Return for how many seconds a policy may keep a pool process waiting; a function: unknown."""
     return max((decision.blocks for decision in outcomes(policy)), default=0.0)
+
+
+def never_comes(policy: Any) -> Iterator[str]:
+    """Say of each decision that ends by no bound, and has another one after it, that this one
+    never comes."""
+    for decision in outcomes(policy):
+        then = decision.after
+        if not decision.bounded and then is not None and then != type(decision)().after:
+            yield (
+                f"{decision.written} has no bound, so then={then.written} never comes after"
+                " it; write max_attempts=20, or max_wait=600"
+            )
+
+
+def cut_short(at_most: Any, limit: Any) -> Iterator[str]:
+    """Say for how long a body may go on without its key, where its ceiling is below its limit."""
+    if at_most and limit and float(at_most) < float(limit):
+        yield (
+            f"at_most={float(at_most):g} is below the time limit of {float(limit):g} s: a body"
+            f" may go on for {float(limit) - float(at_most):g} s after it has lost its key; write"
+            f" at_most={float(limit):g} or more, or leave at_most out"
+        )
+
+
+def warn_of_short_leases(bound: Mapping[str, BoundLock], deadline: float) -> None:
+    """Warn of each lease that a slow store may lose: one that ends before three calls can."""
+    for name, lock in sorted(bound.items()):
+        if lock.ttl < CALLS * deadline:
+            logger.warning(
+                "the ttl of task %s is %g s, and one call to the store may take %g s"
+                " (lock_store_deadline): a lease shorter than three of these, %g s, is lost where"
+                " the store is slow. Write a ttl of %g or more, or a shorter lock_store_deadline",
+                name,
+                lock.ttl,
+                deadline,
+                CALLS * deadline,
+                CALLS * deadline,
+            )
 
 
 def warn_of_limits(
@@ -43,6 +90,9 @@ def warn_of_limits(
                 duration(wait),
                 duration(time_limit),
             )
+        if not own:
+            for said in cut_short(bound[name].at_most, time_limit):
+                logger.warning("task %s: %s", name, said)
         rate = getattr(task, "rate_limit", None)
         if rate and _sends(bound[name]):
             logger.warning(

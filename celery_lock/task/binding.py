@@ -12,7 +12,7 @@ from typing import Any
 from celery import Task
 
 from ..app.bound import BoundLock
-from ..app.limit_checks import longest_wait
+from ..app.limit_checks import cut_short, longest_wait, never_comes
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError, duration
 from ..keys import compile_key, find_models, is_celerys
@@ -144,6 +144,8 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
             " process of the pool does nothing else meanwhile; requeue() leaves it free",
             stacklevel=2,
         )
+    for said in (*never_comes(on_conflict), *cut_short(lock.at_most, cls.time_limit)):
+        warnings.warn(f"task {name}: {said}", stacklevel=2)
     return BoundLock(
         lock=lock,
         key=compile_key(lock.key, task=name, signature=signature, models=find_models(function)),

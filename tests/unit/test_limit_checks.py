@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_lock import Lock, fail, requeue, skip, wait
-from celery_lock.app.limit_checks import warn_of_limits
+from celery_lock.app.limit_checks import warn_of_limits, warn_of_short_leases
 from celery_lock.app.locks import locks_of
 
 from .engine import locked
@@ -122,3 +122,71 @@ def test_a_skip_in_a_worker_of_one_process_is_warned_of(said: Said, policy: Any)
 
 def test_a_skip_in_a_worker_of_two_is_not(said: Said) -> None:
     assert said(an_app(skip()), processes=2) == []
+
+
+# -- what can never come, and what is cut short ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "policy", [requeue(then=skip()), requeue(then=wait(5)), wait(5, then=requeue(then=skip()))]
+)
+def test_a_then_that_never_comes_is_warned_of_as_it_is_bound(policy: Any) -> None:
+    with pytest.warns(
+        UserWarning, match=r"report: requeue\(\) has no bound, so then=.*max_attempts"
+    ):
+        an_app(policy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [requeue(), requeue(then=fail()), requeue(max_wait=5, then=skip()), wait(5, then=skip())],
+)
+def test_a_then_that_comes_is_not(policy: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        an_app(policy)
+
+
+def limited(at_most: float | None, **options: Any) -> Celery:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    locked(app, Lock("k", at_most=at_most, on_conflict=requeue()), name="report", **options)(body)
+    return app
+
+
+def test_a_ceiling_below_the_time_limit_is_warned_of_with_the_seconds_without_a_key() -> None:
+    with pytest.warns(UserWarning, match=r"at_most=5 is below the time limit of 60 s.* for 55 s"):
+        limited(5, time_limit=60)
+
+
+def test_a_ceiling_below_the_workers_limit_is_warned_of_at_start(said: Said) -> None:
+    (line,) = said(limited(5), time_limit=60)
+
+    assert "report: at_most=5 is below the time limit of 60 s" in line
+
+
+@pytest.mark.parametrize("at_most", [60, 61, None])
+def test_a_ceiling_that_outlives_the_limit_is_not(said: Said, at_most: float | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert said(limited(at_most, time_limit=60)) == []
+    assert said(limited(at_most), time_limit=60) == []
+
+
+@pytest.mark.parametrize(
+    ("ttl", "deadline", "warned"),
+    [(0.5, 2, True), (2, 2, True), (5.9, 2, True), (6, 2, False), (30, 30, True), (3, 0.5, False)],
+)
+def test_a_lease_shorter_than_three_calls_to_the_store_is_warned_of(
+    caplog: pytest.LogCaptureFixture, ttl: float, deadline: float, warned: bool
+) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    locked(app, Lock("k", ttl=ttl), name="report")(body)
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        warn_of_short_leases(locks_of(app).bound, deadline)
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == warned
+    if warned:
+        assert f"the ttl of task report is {ttl:g} s" in lines[0]
+        assert f"{3 * deadline:g} s, is lost" in lines[0]
