@@ -2026,6 +2026,12 @@ ENDINGS = (
         (UNIT + "retry_passes.py",),
     ),
     Guard(
+        "an error that nobody foresaw loses no message",
+        "if not isinstance(exc, Exception) or isinstance(exc, _STOPS):",
+        "if True:",
+        (UNIT + "sending.py",),
+    ),
+    Guard(
         "a retry that expires keeps nobody out after that",
         "return max(1.0, min(longest, left))",
         "return longest",

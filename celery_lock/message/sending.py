@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import kombu
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from ..errors import LockError
 from ..model import Decision, written
@@ -31,6 +32,10 @@ from .ways import Way, can_declare, ways
 __all__ = ["Homeless", "Sender", "Unsent"]
 
 logger = logging.getLogger("celery_lock")
+
+
+_STOPS = (SoftTimeLimitExceeded, LockError)
+"""Errors that end the run: its soft time limit, and a message that nobody could send."""
 
 
 class Unsent(LockError):
@@ -80,9 +85,13 @@ class Sender:
                 kind = Homeless if outlet.found_no_queue else Unsent
                 said = str(exc) or type(exc).__name__
                 raise kind(f"the broker did not take the message: {said}") from exc
-            except BaseException:  # a time limit: the connection is in the middle of a call
+            except BaseException as exc:  # the connection may be in the middle of a call
                 outlet.drop()
-                raise
+                if not isinstance(exc, Exception) or isinstance(exc, _STOPS):
+                    raise
+                # whatever went wrong, of a driver that we do not know: it is still the only copy
+                said = f"{type(exc).__name__}: {exc}"
+                raise Unsent(f"the message could not be sent: {said}") from exc
 
     # -- by one way or another ---------------------------------------------------------------
 

@@ -210,6 +210,20 @@ def test_after_an_outage_it_sends_again(app: Celery, monkeypatch: pytest.MonkeyP
     assert producer.published == 1
 
 
+@pytest.mark.parametrize("error", [ValueError("odd"), AttributeError("odd"), RecursionError("odd")])
+def test_what_went_wrong_in_a_driver_loses_no_message(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is the only copy, whatever an error that nobody foresaw may mean."""
+    producer = Producer(error)
+    sender, _ = sender_with(app, monkeypatch, producer)
+
+    with pytest.raises(Unsent, match=rf"could not be sent: {type(error).__name__}: odd"):
+        sender.send(raw(), Header(), delay=0)
+
+    assert producer.collected == 1
+
+
 @pytest.mark.parametrize("stop", [SoftTimeLimitExceeded(), SystemExit()], ids=repr)
 def test_a_connection_that_a_stop_fell_into_is_not_used_again(
     app: Celery, monkeypatch: pytest.MonkeyPatch, stop: BaseException
