@@ -178,6 +178,7 @@ class World:
         if fiber is not None:
             fiber.ended, fiber.ended_at = retry_no, self.clock()
         if job.does == "retries" and retry_no == 0:
+            job.told.pop(1, None)  # where this run is one more, its retry is one more message
             raise task.retry(countdown=2)
         if job.does == "rejects" and first:
             raise Reject("not now", requeue=False)
@@ -226,7 +227,7 @@ class World:
         for job, retry_no, fiber in worker.has_told:
             is_recorded = self.row.redelivers_at_once or self.broker.nature.name == "sqs"
             unacknowledged = not (fiber.done or is_recorded)
-            if unacknowledged or self.clock() <= job.told[retry_no] + TELLING:
+            if unacknowledged or self.clock() <= job.told.get(retry_no, 0.0) + TELLING:
                 job.untold.add(retry_no)
         worker.die()
         self.broker.connection_lost(worker)
