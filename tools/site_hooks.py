@@ -12,8 +12,8 @@ WHOLE = 28
 
 _CODE = re.compile(r"(?<!<span></span>)<code>([^<>]+)</code>")
 _HEADING = re.compile(r'(<span class="doc doc-object-name[^"]*">)([\w.]+)(</span>)')
-_TEXT = re.compile(r"(?<=>)[^<]+(?=<)")
-_PACKAGE = re.compile(r"(?:django-)?celery-(?:beat|lock|once|singleton)\b|redis-py\b")
+_TEXT = re.compile(r'(?<!"name">)(?<!<wbr>)(?<=>)[^<]+(?=<)')
+_HYPHENED = re.compile(r"(?<![\w&'-])[a-z]{2,}(?:-[a-z]+)+(?![\w:'-])")
 _AFTER = re.compile(r"([._/:,(=])(?=[^\s._/:,(=)\]])")
 
 
@@ -31,7 +31,7 @@ def on_page_content(html: str, **_: Any) -> str:
     html = _CODE.sub(_marked, html)
     html = _HEADING.sub(lambda found: found[1] + with_breaks(found[2]) + found[3], html)
     whole = r'<span class="name">\g<0></span>'
-    return _TEXT.sub(lambda found: _PACKAGE.sub(whole, found[0]), html)
+    return _TEXT.sub(lambda found: _HYPHENED.sub(whole, found[0]), html)
 
 
 def with_breaks(name: str) -> str:
