@@ -18,24 +18,24 @@ _HEAD = """\
 
 `make bench` prints these on any machine with a Redis or Valkey server, and writes this page.
 
-Everything on it was measured in one run on one machine, in turns: each row a little in every round,
-each round in another order. A number is the median of the rounds; in brackets is where all but the
-lowest and the highest tenth of them lie. A ratio is taken round by round, so read the ratios: they
-hold on another machine better than the times do.
+Everything was measured in one run on one machine. Each round measured a little of every row, in
+another order. A number is the median of the rounds. The brackets leave out the lowest and the
+highest tenth. A ratio is taken in each round. Read the ratios: on another machine they change less
+than the times do.
 
-An empty task is the worst case there is: any work in the body makes a lock's share smaller.
+An empty task is the worst case: any work in the task makes the share of the lock smaller.
 
 Measured on {processor} ({system}), Python {python}, {server}, {packages}.
 """
 
 _TAIL = """\
-## This does not ...
+## Limits
 
-- measure a network: the server was on the same machine, and yours adds its own time to each round
-  trip, ours and theirs;
-- compare what the libraries promise: a lock that is not renewed, or is freed without proof, has
-  less to do;
-- tell how fast your tasks are: run `make bench` on the machine that you will use.
+- No network was measured. The server was on the same machine, and your network adds its own time to
+  each round trip, of this library and of the others.
+- The libraries promise different things. A lock that is not renewed, or is freed without proof, has
+  less to do.
+- Your tasks and machines are different. Run `make bench` on the machine that you will use.
 """
 
 _MEASURED_BY = ("processor", "system", "python", "server")
@@ -76,10 +76,14 @@ def table(section: Section) -> str:
 
 def targets_table(judged: Sequence[Verdict]) -> str:
     """Return the targets and what was found."""
-    return markdown(
-        ["target", "found", ""],
-        [[each.target, f"{each.found:.3g}", "met" if each.met else "missed"] for each in judged],
-    )
+    rows = []
+    for each in judged:
+        said, _, limit = each.target.rpartition(": ")
+        where, _, what = said.rpartition(": ")  # a cell has a few words
+        rows.append(
+            [what, where, limit, f"{each.found:.3g}", "met" if each.met else "missed"],
+        )
+    return markdown(["what", "where", "target", "found", ""], rows)
 
 
 def _texts(cell: Cell) -> list[str]:

@@ -162,7 +162,5 @@ def _answer(name: str, record: Record | None, now: float, sent: float) -> Answer
         return Answer(False, None, None, now, now, sent)
     entry = EntryRecord.read(record)
     if entry is None:
-        logger.warning(
-            "beat: the record of the entry %r is none of ours, and is written anew", name
-        )
+        logger.warning("beat: the record of the entry %r cannot be read, and is replaced", name)
     return Answer(False, record.stamp, entry, record.written, now, sent)

@@ -78,7 +78,7 @@ def _state(entry: SeenEntry, zone: tzinfo) -> str:
     if entry.state == "unread":
         return "no beat has read it yet"
     if entry.state == "unreadable":
-        return "its record is none of ours: a beat that reads it writes it anew"
+        return "its record cannot be read: another program wrote it, and the next beat replaces it"
     late = f"OVERDUE by {span(entry.late)}" if entry.late else ""
     if late and not entry.declared:
         late += ", if it still exists"  # a record outlives the entry that was taken out

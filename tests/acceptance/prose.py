@@ -22,6 +22,8 @@ def sentences_of(page: Path) -> str:
     """
     kept: list[str] = []
     for paragraph in re.split(r"\n\s*\n", _plain(page)):
+        if paragraph.lstrip().startswith(":::"):  # what a generated part is made of
+            continue
         lines: list[str] = []
         for line in paragraph.splitlines():
             if line.lstrip().startswith(("#", "|", ":::", "--8<--")):

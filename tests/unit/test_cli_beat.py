@@ -220,7 +220,7 @@ def test_a_record_that_is_none_of_ours_is_shown_as_such(desk: Desk, value: str) 
     (feed,) = [line for line in lines(desk(beat)) if line.startswith("feed")]
 
     assert feed.split(maxsplit=1)[1] == (
-        "its record is none of ours: a beat that reads it writes it anew"
+        "its record cannot be read: another program wrote it, and the next beat replaces it"
     )
 
 

@@ -391,4 +391,4 @@ def test_the_reference_lists_each_setting_with_its_default() -> None:
         [f" [`lock_{name}`](#lock_{name}) ", f" `{default!r}` "]
         for name, default in defaults.items()
     ]
-    assert sections == [*NAMES, "This does not ..."]
+    assert sections == [*NAMES, "Limits"]
