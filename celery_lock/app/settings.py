@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..backoff import seconds
 from ..errors import LockConfigurationError
-from ..model import OnConflict, OnStoreError, checked_on_store_error, checked_policy
+from ..model import Lock, OnConflict, OnStoreError, checked_on_store_error, checked_policy
 
 __all__ = ["Settings"]
 
@@ -141,6 +141,11 @@ def _check_names(conf: Mapping[str, Any]) -> None:
                     stacklevel=3,
                 )
         elif written in readable:
+            hint = _of_a_lock(meant)
+            if hint is not None:
+                raise LockConfigurationError(
+                    f"there is no setting {written}: {hint}; there are {_listed(known, namespace)}"
+                )
             in_namespace = "" if written == meant else namespace
             close = _closest(meant, known)
             if close is not None:
@@ -150,12 +155,44 @@ def _check_names(conf: Mapping[str, Any]) -> None:
                     f" there are {_listed(known, in_namespace)}"
                 )
             strangers.append(written)
+    _check_outside(conf, namespace, known)
     if strangers:
         warnings.warn(
             f"celery_lock has no setting {', '.join(strangers)}; it has"
             f" {_listed(known, namespace)}",
             stacklevel=3,
         )
+
+
+def _of_a_lock(meant: str) -> str | None:
+    """Return what to write instead of a setting that only a single lock has; `None`: none has."""
+    name = meant.removeprefix("lock_")
+    if name in _OF_EACH_LOCK:
+        return f"each lock says it, Lock(..., {name}=...)"
+    if name in ("expiry", "expire", "expires", "timeout", "lifetime"):
+        return "here it is lock_ttl"
+    return None
+
+
+_OF_EACH_LOCK = {f.name for f in fields(Lock)}
+
+
+def _check_outside(conf: Mapping[Any, Any], namespace: str, known: list[str]) -> None:
+    """Refuse a setting of ours that is written without the namespace, as Celery reads none.
+
+    One that is written with it as well is another program's.
+    """
+    if not namespace:
+        return
+    names = {name for name in conf.keys() if isinstance(name, str)}  # noqa: SIM118 (as below)
+    for name in known:
+        meant = _spelt(name, namespace)
+        if name.upper() in names and not {meant, name} & names:
+            raise LockConfigurationError(
+                f"the setting {name.upper()} is not read: Celery reads those that begin with"
+                f" {namespace}; write {meant}. If {name.upper()} is another program's, write"
+                f" {meant} as well"
+            )
 
 
 def _candidates(conf: Mapping[Any, Any], namespace: str) -> Iterator[tuple[str, str]]:

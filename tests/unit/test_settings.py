@@ -362,7 +362,6 @@ def test_other_peoples_names_are_left_alone() -> None:
     django = {
         "CELERY_REDBEAT_LOCK_TIMEOUT": 60,
         "CELERY_BEAT_LOCK_TTL": 1,
-        "LOCK_TTL": 1,
         "LOCK_TLL": 1,
     }
 
@@ -392,3 +391,53 @@ def test_the_reference_lists_each_setting_with_its_default() -> None:
         for name, default in defaults.items()
     ]
     assert sections == [*NAMES, "Limits"]
+
+
+# -- settings of a lock, and settings beside the namespace -----------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lock_at_least", r"each lock says it, Lock\(..., at_least=...\)"),
+        ("lock_at_most", r"each lock says it, Lock\(..., at_most=...\)"),
+        ("lock_scope", r"each lock says it, Lock\(..., scope=...\)"),
+        ("lock_key", r"each lock says it, Lock\(..., key=...\)"),
+        ("lock_queue_ttl", r"each lock says it, Lock\(..., queue_ttl=...\)"),
+        ("lock_on_lost", r"each lock says it, Lock\(..., on_lost=...\)"),
+        ("lock_expiry", "here it is lock_ttl"),
+        ("lock_timeout", "here it is lock_ttl"),
+    ],
+)
+@pytest.mark.parametrize("namespace", [None, "CELERY"])
+def test_a_setting_that_only_a_lock_has_is_refused_with_what_to_write(
+    name: str, said: str, namespace: str | None
+) -> None:
+    written = name if namespace is None else f"CELERY_{name.upper()}"
+
+    with pytest.raises(LockConfigurationError, match=rf"no setting {written}: {said}; there are"):
+        Settings.read(configured({written: 5}, namespace).conf)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_setting_of_ours_without_the_namespace_is_refused(name: str) -> None:
+    with pytest.raises(
+        LockConfigurationError, match=rf"{name.upper()} is not read.*write CELERY_{name.upper()}"
+    ):
+        Settings.read(configured({name.upper(): 5}, "CELERY").conf)
+
+
+def test_djangos_own_settings_without_the_namespace_are_refused() -> None:
+    django = pytest.importorskip("django.conf")
+    project = django.LazySettings()
+    project.configure(SECRET_KEY="x", LOCK_TTL=5)
+
+    with pytest.raises(LockConfigurationError, match=r"LOCK_TTL is not read.*CELERY_LOCK_TTL"):
+        Settings.read(configured(project, "CELERY").conf)
+
+
+@pytest.mark.parametrize(
+    "others", [{"CELERY_LOCK_TTL": 4, "LOCK_TTL": 5}, {"LOCK_DIR": "/run", "LOCK_FILE": "x"}]
+)
+def test_another_programs_setting_beside_the_namespace_is_its_own(others: dict[str, Any]) -> None:
+    Settings.read(configured(others, "CELERY").conf)
