@@ -12,7 +12,7 @@ from ..beat.begin import space_of, store_for_ticks
 from ..errors import did_you_mean
 from ..events.plain_text import plain
 from ..model import RecordStore
-from .commands import lock
+from .commands import app_given, lock
 from .entry_words import block, entry_fields, table
 from .opening import Wrong, opened
 from .seen_entries import SeenEntry, declared_entries, read_entries
@@ -32,7 +32,7 @@ def beat(ctx: click.Context, entry: str | None, as_json: bool) -> None:
     store that keeps records, or no such entry.
     """
     app = ctx.obj.app
-    with opened(lambda: store_for_ticks(app)) as store:
+    with opened(lambda: store_for_ticks(app), app_given=app_given(ctx)) as store:
         found = _all(app, store) if entry is None else [_one(app, store, entry)]
         where = f"{store.url}, lock_key_prefix {locks_of(app).settings.key_prefix!r}"
     if as_json:

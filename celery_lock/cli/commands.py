@@ -9,6 +9,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
+import celery._state
 import click
 from celery.bin.base import handle_preload_options
 
@@ -16,10 +17,11 @@ from ..app.locks import locks_of
 from ..engine.takers import free_by
 from ..model import Held, LockStore
 from .key_words import fields, released, retry_of, words
+from .meant import named_in_redis, what_was_meant
 from .opening import NotDone, Wrong, opened
-from .typed_key import find
+from .typed_key import find, unquoted
 
-__all__ = ["lock", "release", "show"]
+__all__ = ["app_given", "lock", "release", "show"]
 
 
 @click.group(name="lock")
@@ -43,7 +45,8 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
     answer, with 2 if there is no store.
     """
     with _store_of(ctx) as store:
-        key, held = find(store, key)
+        typed, (key, held) = key, find(store, key)
+    _say_what_was_meant(ctx, typed, held)
     if as_json:
         click.echo(json.dumps(fields(key, held)))
     else:
@@ -64,7 +67,8 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
     Exits with 0 if the key is free now, with 1 if it is not, with 2 if nobody can be asked.
     """
     with _store_of(ctx) as store:
-        key, held = find(store, key)
+        typed, (key, held) = key, find(store, key)
+        _say_what_was_meant(ctx, typed, held)
         if held is None:
             click.echo(f"lock {key!r} is free already: there is nothing to release")
             return
@@ -84,7 +88,20 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
 
 def _store_of(ctx: click.Context) -> AbstractContextManager[LockStore]:
     """Give the store of the app's locks."""
-    return opened(lambda: locks_of(ctx.obj.app).open_store())
+    return opened(lambda: locks_of(ctx.obj.app).open_store(), app_given=app_given(ctx))
+
+
+def app_given(ctx: click.Context) -> bool:
+    """Whether an app was named, by -A or otherwise: Celery makes one of its own if none was."""
+    return ctx.obj.app is not celery._state.default_app  # type: ignore[attr-defined]
+
+
+def _say_what_was_meant(ctx: click.Context, typed: str, held: Held | None) -> None:
+    """Write a note on stderr if the text that was typed is no key, but says which one is meant."""
+    if held is None or typed != held.key:
+        note = what_was_meant(ctx.obj.app, unquoted(typed), given=app_given(ctx))
+        if note is not None and (held is None or named_in_redis(unquoted(typed))):
+            click.echo(f"note: {note}", err=True)
 
 
 def _ask(held: Held) -> None:

@@ -26,7 +26,7 @@ class Wrong(click.ClickException):
 
 
 @contextmanager
-def opened(open_store: Callable[[], LockStore]) -> Iterator[LockStore]:
+def opened(open_store: Callable[[], LockStore], *, app_given: bool = True) -> Iterator[LockStore]:
     """Give the store; an error of the store ends the command with its words."""
     try:
         store = open_store()
@@ -37,6 +37,8 @@ def opened(open_store: Callable[[], LockStore]) -> Iterator[LockStore]:
         finally:
             store.close()
     except LockConfigurationError as error:
+        if not app_given:
+            raise Wrong(f"no app was given: write celery -A APP lock ... ({error})") from error
         raise Wrong(str(error)) from error
     except StoreError as error:
         raise NotDone(str(error)) from error

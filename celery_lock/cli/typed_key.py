@@ -9,8 +9,9 @@ import click
 from ..errors import LockError
 from ..keys import check_key
 from ..model import Held, LockStore
+from .meant import named_in_redis
 
-__all__ = ["find"]
+__all__ = ["find", "unquoted"]
 
 _ESCAPE = re.compile(
     r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U(00(?:0[0-9a-f]|10)[0-9a-f]{4})|([\\'\"]))"
@@ -20,10 +21,12 @@ _ESCAPE = re.compile(
 def find(store: LockStore, typed: str) -> tuple[str, Held | None]:
     """Return the key that was meant, and who has it."""
     held = _peek(store, typed)
-    meant = _unquoted(typed)
-    if held is not None or meant == typed:
-        return typed, held
-    return meant, _peek(store, meant)
+    for meant in (unquoted(typed), named_in_redis(unquoted(typed))):
+        if held is not None:
+            break
+        if meant and meant != typed:
+            typed, held = meant, _peek(store, meant)
+    return typed, held
 
 
 def _peek(store: LockStore, key: str) -> Held | None:
@@ -34,7 +37,7 @@ def _peek(store: LockStore, key: str) -> Held | None:
     return store.peek(key)
 
 
-def _unquoted(typed: str) -> str:
+def unquoted(typed: str) -> str:
     """Return the key that a line of the log shows in quotes, with some characters escaped."""
     if len(typed) > 2 and typed[0] == typed[-1] and typed[0] in "'\"":
         typed = typed[1:-1]

@@ -12,12 +12,12 @@ from celery import Celery
 from celery.bin.base import CLIContext
 from click.testing import CliRunner, Result
 
-from celery_lock import cli
+from celery_lock import Lock, cli
 from celery_lock.cli.commands import _operator
 from celery_lock.errors import LeaseLost, StoreUnavailable
 from celery_lock.model import Claim, Holder, Lease
 
-from .engine import Engine
+from .engine import Engine, locked
 
 NODE = "celery@shop-3"
 HOLDER = str(Holder("id-1", NODE, 4711, "n1"))
@@ -429,3 +429,104 @@ def test_options_that_a_project_adds_to_every_command_are_taken(desk: Desk) -> N
         cli.lock.params.remove(option)
 
     assert result.exit_code == 0
+
+
+# -- what is no key --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(desk: Desk) -> Desk:
+    def charge(user_id: int) -> None: ...
+    def reindex(shop_id: int) -> None: ...
+    def nightly() -> None: ...
+
+    locked(desk.app, Lock("points:{user_id}"), name="shop.charge")(charge)
+    locked(desk.app, name="shop.reindex")(reindex)
+    locked(desk.app, Lock("shop.nightly"), name="shop.nightly")(nightly)
+    desk.app.task(name="shop.plain", shared=False)(nightly)
+    return desk
+
+
+@pytest.mark.parametrize("command", [("show",), ("release", "--force")])
+@pytest.mark.parametrize(
+    "typed",
+    ["celery-lock:1:{points:7}", "celery-lock:2:{points:7}:w", '"celery-lock:2:{points:7}"'],
+)
+def test_a_name_pasted_from_redis_is_read_as_its_key(
+    shop: Desk, typed: str, command: tuple[str, ...]
+) -> None:
+    shop.take("points:7")
+
+    result = shop.type(*command, typed)
+
+    assert "lock 'points:7' is held" in result.output
+    assert "is how Redis names the key 'points:7'" in result.output
+
+
+def test_a_name_of_another_prefix_says_so_and_has_its_escapes_undone(shop: Desk) -> None:
+    result = shop.type("show", "other:2:{a%7Bb%257B}")
+
+    assert "lock 'a{b%7B' is free" in result.output
+    assert "its prefix is 'other:', and the lock_key_prefix of this app is 'celery-lock:'" in (
+        result.output
+    )
+
+
+@pytest.mark.parametrize("command", [("show",), ("release", "--force")])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("points:{user_id}", "is the template of the lock of task shop.charge, and no key"),
+        ("points:{user_id}", "with values in place of {user_id}"),
+        ("shop.reindex:*", "is the template of the lock of task shop.reindex, and no key"),
+        ("points:{userid}", "the form of a template (did you mean 'points:{user_id}'?)"),
+        ("shop.reindex", "the name of a task, whose keys are made by 'shop.reindex:*'"),
+        ("shop.charge", "the name of a task, whose keys are made by 'points:{user_id}'"),
+        ("shop.plain", "is the name of a task without a lock"),
+        ("shop.reindx", "no task has this name either (did you mean 'shop.reindex'?)"),
+        ("0b9d5d28-6c1b-4a2e-9f0e-3a5b7c9d1e2f", "looks like the id of a task"),
+    ],
+)
+def test_what_is_no_key_is_told_from_a_free_key(
+    shop: Desk, command: tuple[str, ...], typed: str, said: str
+) -> None:
+    result = shop.type(*command, typed)
+
+    assert result.exit_code == 0
+    assert "free" in result.stdout
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("typed", ["points:7", "shop.nightly", "a.b", "shop:8"])
+def test_a_free_key_has_no_note(shop: Desk, typed: str) -> None:
+    assert (
+        shop.type("show", typed).stderr
+        == "note: memory:// is seen by one process alone: this one\n"
+    )
+
+
+def test_a_program_that_typed_a_template_still_reads_one_object(shop: Desk) -> None:
+    read = json.loads(shop.type("show", "points:{user_id}", "--json").stdout)
+
+    assert read["state"] == "free"
+
+
+def test_a_line_of_the_log_is_read_as_the_key_in_it(shop: Desk) -> None:
+    shop.take("points:7")
+
+    assert (
+        "lock 'points:7' is held" in shop.type("show", "lock 'points:7' is held by task x").output
+    )
+
+
+@pytest.mark.parametrize("command", [("show", "x"), ("release", "x"), ("beat",)])
+def test_without_an_app_the_command_says_to_give_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    nobodys = Celery("default", broker="amqp://", set_as_current=False)
+    monkeypatch.setattr("celery._state.default_app", nobodys)
+
+    result = desk.type(*command, app=nobodys)
+
+    assert result.exit_code == 2
+    assert "no app was given: write celery -A APP lock" in result.output
