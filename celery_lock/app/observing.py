@@ -17,6 +17,7 @@ from ..events import Fact, Observers
 from ..events.log_lines import log_lines
 from ..events.task_events import event_observer
 from ..metrics import counters
+from ..model.clock import monotonic
 from ..model.per_process import PerProcess
 from ..signals import signal_observer
 from .settings import Settings
@@ -138,9 +139,9 @@ class EventPost:
 
     def _flush(self) -> None:
         """Give what waits a moment, as the process ends."""
-        own, until = self._own.value, time.monotonic() + 0.5
+        own, until = self._own.value, monotonic() + 0.5
         while own.events.unfinished_tasks:
-            if own.thread is None or time.monotonic() > until:
+            if own.thread is None or monotonic() > until:
                 return
             time.sleep(0.01)
 

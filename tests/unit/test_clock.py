@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from celery_lock.model import clock
+from celery_lock.stores.redis.link import server
 
 
 def with_clocks(monkeypatch: pytest.MonkeyPatch, monotonic: float, boottime: object) -> None:
@@ -19,6 +21,7 @@ def with_clocks(monkeypatch: pytest.MonkeyPatch, monotonic: float, boottime: obj
 
     clocks = SimpleNamespace(monotonic=lambda: monotonic, clock_gettime=gettime)
     monkeypatch.setattr(clock, "time", clocks)
+    monkeypatch.setattr(clock, "monotonic", clocks.monotonic)
     monkeypatch.setattr(clock, "_BOOTTIME", 7)
 
 
@@ -53,3 +56,20 @@ def test_the_real_one_goes_with_the_system() -> None:
     before = time.monotonic()
 
     assert clock.steady() >= before
+
+
+def test_a_test_that_puts_another_clock_in_place_moves_no_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As freezegun does it: by the functions of `time`, in each module that has one."""
+    real = {id(getattr(time, name)): name for name in ("time", "monotonic", "perf_counter")}
+    before = clock.steady()
+
+    for module in [m for name, m in sys.modules.items() if name.startswith("celery_lock")] + [time]:
+        for name, value in list(vars(module).items()):
+            if id(value) in real:
+                monkeypatch.setattr(module, name, lambda: 1.7e9)
+
+    assert time.monotonic() == 1.7e9
+    assert 0 <= clock.steady() - before < 60
+    assert abs(server.monotonic() - clock.monotonic()) < 60

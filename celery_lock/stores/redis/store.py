@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from time import monotonic
 from typing import Any
 
 from ...errors import LockConfigurationError, StoreError
@@ -21,6 +20,7 @@ from ...model import (
     Record,
     Release,
 )
+from ...model.clock import monotonic
 from ...model.durations import checked
 from ...model.publication import short
 from ..registry import promises

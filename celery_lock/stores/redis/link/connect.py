@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from time import monotonic
 from typing import Any
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 
 from ....errors import LockConfigurationError
+from ....model.clock import monotonic
 from .address import Address
 from .deadline_socket import DeadlineExceeded, DeadlineSocket
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from time import monotonic
+
+from ....model.clock import monotonic
 
 __all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
 

@@ -7,8 +7,8 @@ lock at all; only who finds the list empty waits, on a condition.
 from __future__ import annotations
 
 import threading
-from time import monotonic
 
+from ....model.clock import monotonic
 from .connection import Connection
 from .discovery import Directory
 

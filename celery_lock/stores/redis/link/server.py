@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any
 
 from ....errors import StoreError
+from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
 from .address import Address
 from .connection import Connection

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from time import monotonic
+
+from ....model.clock import monotonic
 
 __all__ = ["Watchers"]
 
