@@ -14,7 +14,7 @@ __all__ = ["FILE", "markdown", "page", "table", "targets_table", "write"]
 FILE = Path(__file__).parents[1] / "docs" / "reference" / "numbers.md"
 
 _HEAD = """\
-# Numbers
+# Benchmarks
 
 `make bench` prints these on any machine with a Redis or Valkey server, and writes this page.
 
