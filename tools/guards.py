@@ -1369,6 +1369,36 @@ TASKS = (
         (UNIT + "run.py",),
     ),
     Guard(
+        "an option of a lock that nobody reads is refused",
+        "if option not in _COMMON or klass is cls:",
+        "if False:",
+        (UNIT + "options.py",),
+    ),
+    Guard(
+        "a retry with a lock of its own drops no message",
+        '            check_call_options(self, options, "retry")\n',
+        "            pass\n",
+        (UNIT + "options.py",),
+    ),
+    Guard(
+        "a policy function that takes no conflict is refused",
+        "        signature.bind(None)\n",
+        "        pass\n",
+        (UNIT + "wrong_calls.py",),
+    ),
+    Guard(
+        "a duration that no store can keep is refused",
+        "if number > longest:",
+        "if False:",
+        (UNIT + "wrong_calls.py",),
+    ),
+    Guard(
+        "a claim that cannot be kept writes nothing",
+        "local kept = ARGV[5] + ARGV[6] + ARGV[9] + ARGV[10] + ARGV[11]",
+        "local kept = 0",
+        ("tests/contract/test_redis_long_times.py",),
+    ),
+    Guard(
         "a user's own Request class is kept under ours",
         "        keep_users_request(cls, LockedTask.Request)\n",
         "",
