@@ -47,7 +47,7 @@ class Settings:
     ttl: float = 30.0
     """Seconds that a lease lives when nobody renews it, for a `Lock` without a `ttl`. Longer: a
     lost machine blocks its keys for longer. Shorter: a slow network loses leases; below 5 s is
-    rash."""
+    unsafe."""
     on_conflict: OnConflict | None = None
     """What is done when the key is taken, for a `Lock` without an `on_conflict`. Default: what
     suits the lock's scope, which is `requeue()`."""

@@ -108,8 +108,8 @@ def warn_of_name(name: str) -> None:
     if _ADDRESS.search(str(name)):
         logger.warning(
             "the name of the scheduled entry %r holds an address in memory, so each beat has an"
-            " entry of its own and publishes it, and one that starts again begins it anew. Give it"
-            " a name: add_periodic_task(..., name=...)",
+            " entry of its own and publishes it, and a beat that starts again loses its"
+            " times. Give it a name: add_periodic_task(..., name=...)",
             name,
         )
 

@@ -42,10 +42,10 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
     Entry = _RowEntry
 
     def populate_heap(self, *args: Any, **options: Any) -> None:
-        """Plan all entries anew, and write into blank rows where their entries begin.
+        """Plan all entries again, and write into blank rows where their entries begin.
 
         The rows are written at once: a row that is still blank when somebody changes it, be it a
-        beat that starts with the entry in its `beat_schedule`, would begin anew with that change.
+        beat that starts with the entry in its `beat_schedule`, would start over with that change.
         """
         super().populate_heap(*args, **options)
         knows = self._deciding.ledger.views.knows

@@ -134,7 +134,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         return self._deciding.ledger.clock.now() + float(self.adjust(next_time_to_run) or 0)
 
     def populate_heap(self, *args: Any, **options: Any) -> None:
-        """Plan all entries anew, from what the ledger knows of them."""
+        """Plan all entries again, from what the ledger knows of them."""
         deciding, entries = self._deciding, list(self.schedule.values())
         deciding.load(entries)
         with ExitStack() as clocks:
@@ -145,7 +145,7 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         plan_sooner(self._heap or [], latest, self._when)
 
     def _put_back(self) -> bool:
-        """Plan a refused entry anew where Celery has not; `True`: another one is first now."""
+        """Plan a refused entry again where Celery has not; `True`: another one is first now."""
         if self._lock_refused is None or not self._heap:
             return False
         return put_back(self._heap, *self._lock_refused, self._when)

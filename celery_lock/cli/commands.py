@@ -61,8 +61,8 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
 def release(ctx: click.Context, key: str, force: bool) -> None:
     """Take KEY away from its holder, and end its at_least.
 
-    Says whom it robs, and asks. The holder is told: its next renewal finds the key taken, so
-    its lease is lost within a third of the ttl. Its body is not stopped by this command.
+    This shows the holder, and asks. The next renewal of the holder finds the key taken, so its
+    lease is lost within a third of the ttl. The command does not stop its task.
 
     Exits with 0 if the key is free now, with 1 if it is not, with 2 if nobody can be asked.
     """

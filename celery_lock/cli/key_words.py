@@ -47,8 +47,8 @@ def released(held: Held) -> str:
     if retry_of(held) is not None:
         return f"{said}. The retry comes all the same, and takes the key again if it is free then"
     return (
-        f"{said}. Its holder is told at its next renewal, within a third of its ttl; until its body"
-        " ends, another task may run beside it"
+        f"{said}. Its holder learns of it at its next renewal, within a third of its ttl; until its"
+        " task ends, another one may run beside it"
     )
 
 

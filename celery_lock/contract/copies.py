@@ -11,7 +11,7 @@ __all__ = ["Copies"]
 
 
 class Copies(StoreFixture):
-    """Publications whose runs have ended, and were told or not."""
+    """Publications whose runs have ended, completed or not."""
 
     def copy_of(self, claim: Claim) -> Claim:
         """Return the claim of a copy of the same message."""

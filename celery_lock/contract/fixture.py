@@ -84,7 +84,7 @@ class StoreFixture:
         return answer
 
     def refused(self, store: LockStore, claim: Claim) -> Held:
-        """Claim, and expect to be told who has the key."""
+        """Claim, and expect an answer that names who has the key."""
         answer = store.acquire(claim)
         assert isinstance(answer, Held), f"granted: {answer}"
         return answer

@@ -1,4 +1,4 @@
-"""A key is given to one holder at a time, and everybody else is told to whom."""
+"""A key is given to one holder at a time, and everybody else learns to whom."""
 
 from __future__ import annotations
 

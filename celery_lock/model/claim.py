@@ -12,7 +12,7 @@ __all__ = ["ENDED_FOR", "MET_FOR", "Claim", "Completion", "End", "Held", "HeldPe
 
 ENDED_FOR = 10.0
 """Seconds for which the record that a run has ended makes a copy wait. By then what follows the
-run is out and the record is told, or its process died in between and the copy is needed."""
+run is out and is recorded as completed, or its process died in between and the copy is needed."""
 MET_FOR = 86400.0
 """Seconds that a record lives at least whose publication has a copy that was seen: that copy may
 wait for its turn for as long."""
@@ -84,7 +84,7 @@ class Met(str, Enum):
     PUBLICATION = "publication"
     """Its own publication, which runs, or whose process died within the ttl."""
     DONE = "done"
-    """The completion of its own publication, which was told: all that follows the run is out, and
+    """Its own publication is completed: all that follows the run is out, and
     the message is a copy of one that was completed."""
     ENDED = "ended"
     """The end of a run of its own publication, less than `ENDED_FOR` ago: what follows that run
@@ -156,8 +156,8 @@ class End:
     """What a release does besides, in the same step."""
 
     publication: str = ""
-    """Record that a run of this publication has ended: a copy of it waits, until the completion
-    is told or `ENDED_FOR` is over."""
+    """Record that a run of this publication has ended: a copy of it waits until it is
+    recorded as completed, or `ENDED_FOR` is over."""
     remember: float = 0.0
     """Seconds for which: longer than a copy may be on its way, some 200 bytes each. `MET_FOR` at
     least where a copy was seen, or may have been: the lease was lost."""

@@ -135,7 +135,7 @@ class Lease:
 
     @property
     def known_token(self) -> int | None:
-        """The token, `None` where the store has none: for what is told of any lease."""
+        """The token, `None` where the store has none: for reports of any lease."""
         return self._token
 
     @property
@@ -182,7 +182,7 @@ class Lease:
         return True
 
     def lose(self, reason: LossReason, by: str | None = None) -> bool:
-        """End the lease; `True` for the call that did, so that one fact is told."""
+        """End the lease; `True` for the call that did, so that one fact is reported."""
         if self._reason is not None:
             return False
         self._reason, self._by = reason, by

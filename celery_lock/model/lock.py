@@ -82,7 +82,7 @@ class Lock(Declared):
     ttl: Duration | None = None
     """Seconds that a lease lives when nobody renews it; default: the setting `lock_ttl` (30).
     Renewed every third of it while the body runs, so it does not bound the body. Longer: a lost
-    machine blocks the key for longer. Shorter: a slow network loses leases; below 5 s is rash."""
+    machine blocks the key for longer. Shorter: a slow network loses leases; below 5 s is unsafe."""
     at_least: Duration | None = None
     """Seconds from the acquire on during which no other task gets the key, however quick the
     body is. Default 0. Absorbs schedules that fire the same job a little apart; longer delays

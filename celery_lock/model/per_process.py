@@ -23,7 +23,7 @@ def _wiped_by_a_fork() -> mmap.mmap | bytearray:
     """Return a byte that is 1, and 0 in a child, however that was forked.
 
     To read it takes no call to the system, as os.getpid() does. Where there is no such memory it
-    is 1 for ever, and a fork is noticed only if Python is told of it.
+    is 1 for ever, and a fork is noticed only if Python knows of it.
     """
     byte: mmap.mmap | bytearray = bytearray(1)
     if sys.platform == "linux":
@@ -92,7 +92,7 @@ another object in each."""
 
 
 def look_for_fork() -> None:
-    """Begin anew where this process was forked and Python has not been told of it.
+    """Start over where this process was forked without the knowledge of Python.
 
     Called by who is about to use a connection; all values of the process are dropped then, those
     that hold threads too.

@@ -105,8 +105,8 @@ class LeaseStore(Protocol):
 
         The same holder asking again gets the same lease with the same token (its first answer
         was lost), prolonged. A holder whose claim was undone gets nothing. A copy of a
-        publication that was completed is refused as `done`, or as `Met.ENDED` while that is to
-        be told, also when the key is free. A lease that was left to `heir_of` goes over to the
+        publication that was completed is refused as `done`, or as `Met.ENDED` before it is
+        completed, also when the key is free. A lease that was left to `heir_of` goes over to the
         claimant.
         """
         ...
@@ -134,7 +134,7 @@ class LeaseStore(Protocol):
     def complete(self, completions: Sequence[Completion]) -> None:
         """Let these publications be completed from now on, all in one round trip.
 
-        Only with `Feature.COPIES`. What is told stays told, also if a release comes again after
+        Only with `Feature.COPIES`. What is completed stays so, also if a release comes again after
         it; a record is written where there is none. At most 100 at a time.
         """
         ...

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 LAYOUT = 2
-"""The layout of these texts. A text of another one is of another release: nobody guesses at it."""
+"""The layout of these texts. A text of another layout is of another release, and is not read."""
 
 _USUAL = Permit(0, "", 0, 0, 0)
 """What a permit's text leaves out."""

@@ -31,7 +31,7 @@ class Permit:
     """When the lease ends; 0: it was given back, freed or undone."""
     publication: str = ""
     limit: int = 1
-    """How many leases of the key its holder bears to live at once."""
+    """How many leases of the key its holder allows to live at once."""
     floor: int = 0
     """Until when other tasks are kept out by `at_least`."""
     floor_before: int = 0

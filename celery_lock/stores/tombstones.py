@@ -1,7 +1,7 @@
 """The record of a publication, and what is made of it: pure functions like the transitions.
 
-A record says that a run of its publication has *ended*, and whether that was *told*: all that
-follows the run was out. Only what was told is a completion. Where a copy was refused since its
+A record says that a run of its publication has *ended*, and whether it is *completed*: all
+that follows the run was out. Only that is a completion. Where a copy was refused since its
 publication runs or has just ended, the record has the mark that it was *met*, and that alone is no
 completion. All times are in microseconds since 1970.
 """
@@ -21,7 +21,7 @@ class Tombstone:
     """The record of a publication; a time of 0: never."""
 
     told: int = 0
-    """When its completion was told: all that follows its run was out."""
+    """When it was completed: all that follows its run was out."""
     ended: int = 0
     """When its last run ended that was recorded."""
     met: bool = False

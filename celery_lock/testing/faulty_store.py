@@ -63,7 +63,7 @@ class FaultyStore:
             inner: any store.
             pause: lets so many seconds pass on the test's clock, for `slow()`.
             lacks: what this store does not promise though `inner` does. Whoever asks for a watch
-                or for records all the same is told by an AssertionError.
+                or for records all the same gets an AssertionError.
         """
         self.inner = inner
         """The store behind it, which never fails."""

@@ -52,7 +52,7 @@ def _play(store: LockStore) -> None:
         or not store.release(lease)
         or store.peek(key) is not None
     ):
-        raise StoreError(f"{store.url} does not keep what it is told: is it one server?")
+        raise StoreError(f"{store.url} does not keep what is written to it: is it one server?")
     store.watch(key, 0.05)  # the release has left word: this returns at once
 
 
