@@ -55,6 +55,7 @@ demo: $(STAMP)-plain
 
 test: $(STAMP)-test
 	@sh tools/test_services.sh
+	@$(if $(ARGS),,echo 'all tests: about 12 minutes with JOBS=4, half an hour with one process')
 	@$(RUN) -m pytest $(SHARED) $(ARGS)
 
 pairs:

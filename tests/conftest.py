@@ -43,7 +43,7 @@ import pytest
 from tests.apart import forget_messages, forget_shared_tasks
 from tests.services.survivors import end_survivors, mark_this_run
 
-pytest_plugins = ["tests.services.fixtures"]
+pytest_plugins = ["tests.services.fixtures", "tests.progress"]
 
 LEFT = pytest.StashKey[list[str]]()
 """What outlived the tests in the processes of pytest-xdist."""

@@ -26,7 +26,7 @@ elif "$python" -m venv --without-pip "$folder" >/dev/null 2>&1 &&
     "$python" -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check \
         pip >/dev/null 2>&1; then
     :
-elif command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+elif sh "$(dirname "$0")/may_install.sh" python3-venv; then
     say "installing python3-venv, which Debian keeps apart"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq

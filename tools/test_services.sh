@@ -1,6 +1,7 @@
 #!/bin/sh
-# Make sure that the servers for the tests are installed: as root on Debian by itself, elsewhere by
-# saying what is missing and how to get it. Nothing is started here: the tests start their own.
+# Make sure that the servers for the tests are installed. As root on Debian they are installed: where
+# CI is set without a question, at a terminal if the answer is yes. Elsewhere this says what is
+# missing and how to get it, and goes on. Nothing is started here: the tests start their own.
 set -eu
 
 missing=''
@@ -11,7 +12,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/n
     missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
-if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+if sh "$(dirname "$0")/may_install.sh" "$missing"; then
     echo "installing for the tests: $missing ..."
     # Debian starts a service that it installs, unless this policy says no.
     policy=/usr/sbin/policy-rc.d
