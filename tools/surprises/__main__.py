@@ -2,7 +2,7 @@
 
     python -m tools.surprises [idle] [bytes] [skip] [success] [again] [poison] [gevent] [chain]
 
-It takes about four minutes for all, prints one line for each number, and judges nothing: the
+It takes about six minutes for all, prints one line for each number, and judges nothing: the
 pages say the numbers, and whoever changes a policy looks whether they are still so.
 """
 
