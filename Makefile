@@ -91,6 +91,7 @@ beside: $(STAMP)-test
 	@$(RUN) -m tests.beside --install $(TOOLS) $(ARGS)
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.tenants --install)
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.classes --install)
+	@$(if $(TOOLS),,$(RUN) -m tests.beside.monitors --install)
 
 celery-suite: $(SUITE_STAMP)
 	@sh tools/test_services.sh

@@ -1,0 +1,1 @@
+"""What monitors and kinds of logs show of a lock, with the real programs."""
