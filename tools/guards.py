@@ -2137,6 +2137,12 @@ INTERRUPTS = (
         (UNIT + "observing.py",),
     ),
     Guard(
+        "a monitor hears that a task has started before it hears of its lock",
+        "own.leaves.wait(max(0.0, due - monotonic()))",
+        "pass",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
         "no event of ours is the state of a task",
         'return str(self).removeprefix("task-").partition(sep)',
         "return str(self).partition(sep)",

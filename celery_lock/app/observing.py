@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from time import time as wall_clock
 from typing import Any
 
 from celery.app.events import Events
@@ -103,6 +104,11 @@ class EventPost:
     FULL = 1000
     """Events that wait at most. More would be told later, and cost memory while a broker hangs."""
 
+    AFTER = 0.25
+    """Seconds from a fact to its event. Celery's main process says that the task has started, and
+    a pool process that it has its lock: a monitor that heard of the lock first would show a task
+    that has not started. Longer: later news. Shorter: the wrong order beside a busy worker."""
+
     def __init__(self, app: Any, hostname: str | None = None) -> None:
         """`hostname`: whose events they are; `None`: those of a process that is no worker."""
         self._app = weakref.ref(app)
@@ -116,17 +122,19 @@ class EventPost:
         own = self._own.value
         if own.thread is None:
             own.thread = threading.Thread(
-                target=self._run, args=(own.events,), name="celery-lock-events", daemon=True
+                target=self._run, args=(own,), name="celery-lock-events", daemon=True
             )
             own.thread.start()
         try:
-            own.events.put_nowait((type_, fields))
+            due, at = monotonic() + self.AFTER, {"timestamp": wall_clock()}
+            own.events.put_nowait((due, type_, {**at, **fields}))
         except queue.Full:
             logger.debug("the event %s is dropped: %d wait already", type_, self.FULL)
 
-    def _run(self, waiting: queue.Queue[tuple[str, dict[str, Any]]]) -> None:
+    def _run(self, own: _Waiting) -> None:
         while True:
-            type_, fields = waiting.get()
+            due, type_, fields = own.events.get()
+            own.leaves.wait(max(0.0, due - monotonic()))
             app = self._app()
             try:
                 if app is not None:
@@ -135,11 +143,12 @@ class EventPost:
             except Exception as exc:
                 logger.debug("the event %s could not be sent: %s", type_, exc)
             finally:
-                waiting.task_done()
+                own.events.task_done()
 
     def _flush(self) -> None:
         """Give what waits a moment, as the process ends."""
         own, until = self._own.value, monotonic() + 0.5
+        own.leaves.set()
         while own.events.unfinished_tasks:
             if own.thread is None or monotonic() > until:
                 return
@@ -150,7 +159,9 @@ class _Waiting:
     """The events that wait in one process, and the thread that sends them."""
 
     def __init__(self, most: int) -> None:
-        self.events: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(most)
+        self.events: queue.Queue[tuple[float, str, dict[str, Any]]] = queue.Queue(most)
+        self.leaves = threading.Event()
+        """The process ends: what waits is sent at once."""
         self.thread: threading.Thread | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,12 @@ class Monitor:
 def _nobody_else_is_connected() -> Iterator[None]:
     with nobody_else_connected():
         yield
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits here for what Celery itself sends first."""
+    monkeypatch.setattr(EventPost, "AFTER", 0.0)
 
 
 @pytest.fixture
@@ -276,6 +283,21 @@ def test_an_event_that_cannot_be_sent_keeps_back_none_that_follow(
     assert "first could not be sent: no broker" in caplog.text
 
 
+def test_an_event_lets_those_of_the_worker_go_first_and_tells_when_it_was(
+    app: Celery, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EventPost, "AFTER", 3600.0)
+    post, before = EventPost(app), time.time()
+
+    post.send("late", {})
+    after = time.time()
+
+    assert not monitor.arrived.acquire(timeout=0.1)
+    post._flush()  # the end of the process waits for nothing
+    ((_, fields),) = monitor.sent
+    assert before <= fields["timestamp"] <= after
+
+
 def test_events_go_out_in_order(app: Celery, monitor: Monitor) -> None:
     post = EventPost(app)
 
@@ -315,7 +337,7 @@ def test_the_end_of_a_process_waits_a_moment_for_what_is_on_its_way(
     post = EventPost(app)
     post.send("last", {})
     assert monitor.taken.wait(PATIENCE)
-    frozen = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda seconds: monitor.go_on.set())
+    frozen = SimpleNamespace(sleep=lambda seconds: monitor.go_on.set())
     monkeypatch.setattr("celery_lock.app.observing.time", frozen)
 
     post._flush()
@@ -331,8 +353,8 @@ def test_the_end_of_a_process_does_not_wait_for_ever(
     post.send("last", {})
     assert monitor.taken.wait(PATIENCE)
     clock = ManualClock()
-    passing = SimpleNamespace(monotonic=clock, sleep=clock.move)
-    monkeypatch.setattr("celery_lock.app.observing.time", passing)
+    monkeypatch.setattr("celery_lock.app.observing.time", SimpleNamespace(sleep=clock.move))
+    monkeypatch.setattr("celery_lock.app.observing.monotonic", clock)
 
     post._flush()
 
