@@ -59,11 +59,29 @@ def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock
             )
         return given
     if given is not None and given is not locked_task.lock:  # type: ignore[attr-defined]
-        hint = f'; write lock=Lock("{given}")' if isinstance(given, str) else "; write lock=Lock()"
-        raise LockConfigurationError(f"task {name}: lock={given!r} is no Lock{hint}")
+        raise LockConfigurationError(
+            f"task {name}: lock={given!r} is no Lock; write {_meant_by(given)}"
+        )
     if given is None or not _names_its_base(cls, locked_task, default):
         return None
     return Lock()
+
+
+def _meant_by(given: Any) -> str:
+    """Return what to write instead of something that is no lock."""
+    if isinstance(given, str):
+        return f'lock=Lock("{given}")'
+    if isinstance(given, Decision):
+        return f"lock=Lock(..., on_conflict={given.written})"
+    if isinstance(given, (list, tuple, set)) and any(isinstance(one, Lock) for one in given):
+        return "lock=Lock(...): a task has one lock"
+    if isinstance(given, dict):
+        return "lock=Lock(**{...}), with the options of a Lock as names"
+    if inspect.isroutine(given):
+        return "lock=Lock(the function): it makes the key"
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return "lock=Lock(..., ttl=...)"
+    return "lock=Lock()"
 
 
 def _given_by_name(cls: Any, name: str) -> Lock | None:

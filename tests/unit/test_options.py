@@ -325,3 +325,25 @@ def test_a_retry_with_a_lock_fails_in_the_body_and_drops_no_message() -> None:
     result = a_task(bind=True, run=run).apply()
 
     assert isinstance(result.result, MISTAKE)
+
+
+# -- what is no lock -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lock", "said"),
+    [
+        ([Lock("a"), Lock("b")], "a task has one lock"),
+        ((Lock("a"),), "a task has one lock"),
+        (skip(), r"lock=Lock\(..., on_conflict=skip\(\)\)"),
+        ({"key": "k"}, "with the options of a Lock as names"),
+        (lambda user_id: "k", r"lock=Lock\(the function\): it makes the key"),
+        (30, r"lock=Lock\(..., ttl=...\)"),
+        (True, r"lock=Lock\(\)"),
+        (Lock, r"lock=Lock\(\)"),
+        ("user:{user_id}", r'lock=Lock\("user:\{user_id\}"\)'),
+    ],
+)
+def test_what_is_no_lock_is_refused_with_the_lock_that_was_meant(lock: Any, said: str) -> None:
+    with pytest.raises(MISTAKE, match=rf"is no Lock; write {said}|is no Lock; write .*{said}"):
+        a_task(lock=lock)
