@@ -92,6 +92,7 @@ beside: $(STAMP)-test
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.tenants --install)
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.classes --install)
 	@$(if $(TOOLS),,$(RUN) -m tests.beside.monitors --install)
+	@$(if $(TOOLS),,$(RUN) -m tests.beside.testing --install)
 
 celery-suite: $(SUITE_STAMP)
 	@sh tools/test_services.sh
