@@ -1400,7 +1400,7 @@ TASKS = (
     ),
     Guard(
         "a user's own Request class is kept under ours",
-        "        keep_users_request(cls, LockedTask.Request)\n",
+        "        keep_users_request(klass, LockedTask.Request)\n",
         "",
         (UNIT + "binding.py",),
     ),
@@ -1418,7 +1418,7 @@ TASKS = (
     ),
     Guard(
         "a class with a Strategy of its own is refused",
-        "            refuse_strategy(cls, name)\n",
+        "            refuse_strategy(klass, name)\n",
         "",
         (UNIT + "classes.py",),
     ),
@@ -1442,13 +1442,13 @@ TASKS = (
     ),
     Guard(
         "a lock that a task gives itself is the one that is taken",
-        "        use_own_lock(cls, app, name)\n",
+        "        use_own_lock(klass, app, name)\n",
         "",
         (UNIT + "classes.py",),
     ),
     Guard(
         "a base that leaves the app's own task class out is warned of",
-        "        warn_if_left_out(cls, app, name, LockedTask)\n",
+        "        warn_if_left_out(klass, app, name, LockedTask)\n",
         "",
         (UNIT + "classes.py",),
     ),

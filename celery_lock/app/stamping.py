@@ -15,10 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from celery import signals
-from celery._state import (  # type: ignore[attr-defined]  # not in the stubs
-    _get_active_apps,
-    _task_stack,
-)
+from celery._state import _get_active_apps, _task_stack  # type: ignore[attr-defined]
 
 from ..errors import LockError
 from ..message import HEADER, Header, nonce_for

@@ -75,9 +75,10 @@ def spelled(value: Any, depth: int = 0) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, Enum):
         return f"{spelled(type(value))}.{value.name}"
-    for kind in (bool, int, float, str, bytes):
+    kinds: tuple[Any, ...] = (bool, int, float, str, bytes)
+    for kind in kinds:
         if isinstance(value, kind):
-            return kind.__repr__(value)
+            return str(kind.__repr__(value))
     return "None"
 
 

@@ -95,34 +95,34 @@ class LockedTask(_Task[_P, _R]):
         LockedTask._fit(cls, app)
 
     @staticmethod
-    def _fit(cls: Any, app: Any) -> None:
-        cls._bound_lock, cls._refused, cls._bound_to = None, "", app
-        name = name_of(cls, app)
+    def _fit(klass: Any, app: Any) -> None:
+        klass._bound_lock, klass._refused, klass._bound_to = None, "", app
+        name = name_of(klass, app)
         if not name:
             return
-        offer_on_commit(cls, app)
-        warn_if_left_out(cls, app, name, LockedTask)
-        use_own_lock(cls, app, name)
+        offer_on_commit(klass, app)
+        warn_if_left_out(klass, app, name, LockedTask)
+        use_own_lock(klass, app, name)
         try:
-            lock = declared_lock(cls, name, LockedTask, app.Task)
-            if cls.lock is not None and not name.startswith("celery."):
-                check_task_options(cls, name, LockedTask, is_locked=lock is not None)
+            lock = declared_lock(klass, name, LockedTask, app.Task)
+            if klass.lock is not None and not name.startswith("celery."):
+                check_task_options(klass, name, LockedTask, is_locked=lock is not None)
             if lock is None:
                 return
-            refuse_strategy(cls, name)
+            refuse_strategy(klass, name)
             locks = locks_of(app)
-            bound = bind(cls, name, lock, locks)
-            lock_outside(cls, name, LockedTask, has_functions=bound.has_functions)
+            bound = bind(klass, name, lock, locks)
+            lock_outside(klass, name, LockedTask, has_functions=bound.has_functions)
             locks.register(name, bound)
         except LockConfigurationError as error:
-            cls._refused = str(error)
+            klass._refused = str(error)
             raise
         stamping.expect(name)
         if bound.interrupts:
-            let_interrupt(cls, app, name)
-        keep_users_request(cls, LockedTask.Request)
+            let_interrupt(klass, app, name)
+        keep_users_request(klass, LockedTask.Request)
         worker.install(app)
-        cls._bound_lock, cls._app_locks = bound, locks
+        klass._bound_lock, klass._app_locks = bound, locks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
@@ -139,6 +139,7 @@ class LockedTask(_Task[_P, _R]):
             return call(*args, **kwargs)
         locks = self._app_locks
         run: Run | None = None
+        error: Any = None
         try:
             take(request)
             try:
