@@ -61,6 +61,17 @@ KNOWN: dict[str, tuple[Shop, list[Event]]] = {
         Shop("rabbit"),
         [("publish", "returns"), ("take", 0), ("run", 0, 0, 7), ("kill", 0)],
     ),
+    "a run that has sent its retry stands still, and its copy sends another one": (
+        Shop("sqs", policy="fail"),
+        [
+            ("publish", "retries"),
+            ("take", 0),
+            ("run", 0, 0, 4),
+            ("advance", 70),
+            ("take", 1),
+            ("run", 1, 1, 8),
+        ],
+    ),
 }
 """Plays that have shown a fault once."""
 

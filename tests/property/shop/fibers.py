@@ -26,6 +26,8 @@ class Fiber:
         """When it wakes up by itself; `None`: it does not sleep."""
         self.ended: int | None = None
         """The retry number of the body that has ended in it."""
+        self.message: tuple[int, str | None] = (0, None)
+        """The retry number and the name of its message."""
         self.ended_at = 0.0
         """When that body ended."""
         self.done_at: float | None = None

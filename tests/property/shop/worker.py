@@ -220,6 +220,8 @@ class Worker:
                 job.came = "rejected, though it was acknowledged: Celery drops it"
             elif not isinstance(error, Reject):
                 job.told.setdefault(ended, self.world.clock())
+                if fiber is not None:
+                    job.done.add(fiber.message)
                 self.has_told.append((job, ended, fiber))
                 if fiber is not None and self.world.clock() > fiber.ended_at + ENDED_FOR:
                     job.untold.add(ended)  # a copy was let in meanwhile

@@ -47,6 +47,8 @@ class Job:
     """How often the body began, by retry number."""
     told: dict[int, float] = field(default_factory=dict)
     """When all was out that follows the body, by retry number."""
+    done: set[tuple[int, str | None]] = field(default_factory=set)
+    """The messages of which that was so, by retry number and name."""
     came: str = ""
     """How it ended visibly."""
     untold: set[int] = field(default_factory=set)
@@ -164,7 +166,9 @@ class World:
         others = [other for other, where, _ in self.inside if not where.dead]
         if others:
             self.wrong.append(f"job {number} began while {others[0].number} was running")
-        if retry_no in job.told and not self._may_run_again(job, retry_no):
+        # a run that had sent its retry and not come to its end sends one more, under another name
+        message = retry_no, (getattr(task.request, HEADER, None) or {}).get("publication")
+        if message in job.done and not self._may_run_again(job, retry_no):
             self.wrong.append(f"job {number}, retry {retry_no} runs again, though it was told")
         job.runs[retry_no] += 1
         entry = (job, worker, retry_no)
@@ -176,9 +180,8 @@ class World:
         first = sum(job.runs.values()) == 1
         fiber = here()
         if fiber is not None:
-            fiber.ended, fiber.ended_at = retry_no, self.clock()
+            fiber.ended, fiber.ended_at, fiber.message = retry_no, self.clock(), message
         if job.does == "retries" and retry_no == 0:
-            job.told.pop(1, None)  # where this run is one more, its retry is one more message
             raise task.retry(countdown=2)
         if job.does == "rejects" and first:
             raise Reject("not now", requeue=False)
@@ -227,7 +230,7 @@ class World:
         for job, retry_no, fiber in worker.has_told:
             is_recorded = self.row.redelivers_at_once or self.broker.nature.name == "sqs"
             unacknowledged = not (fiber.done or is_recorded)
-            if unacknowledged or self.clock() <= job.told.get(retry_no, 0.0) + TELLING:
+            if unacknowledged or self.clock() <= job.told[retry_no] + TELLING:
                 job.untold.add(retry_no)
         worker.die()
         self.broker.connection_lost(worker)
