@@ -10,6 +10,7 @@ from typing import Any
 
 from celery_lock import constant, fail, requeue, skip, wait
 from celery_lock.model import clock
+from celery_lock.task import request
 
 from .world import World
 
@@ -66,6 +67,7 @@ EVENTS = {
 @contextmanager
 def _on_the_clock_of(world: World) -> Iterator[None]:
     """Let the task's own room look at the clock of the play."""
+    assert request  # a worker would load it in the middle of the first play
     rooms = [module for name, module in sys.modules.items() if name.startswith("celery_lock.task.")]
     looking = [module for module in rooms if getattr(module, "steady", None) is clock.steady]
     for module in looking:
