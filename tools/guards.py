@@ -2320,6 +2320,14 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "an app with a wrong lock does not end the search for the one that sends",
+        "except LockError:  # its worker says what; and it need not be the app that sends\n"
+        "                continue",
+        "except LockError:  # its worker says what; and it need not be the app that sends\n"
+        "                raise",
+        (UNIT + "stamping.py",),
+    ),
+    Guard(
         "an app that has bound nothing yet is looked at",
         "if name in _locked or not all(app.finalized for app in _get_active_apps()):",
         "if name in _locked:",

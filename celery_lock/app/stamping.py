@@ -91,7 +91,10 @@ def _write(
     task_id = str(about.get("id"))
     if name in _locked or not all(app.finalized for app in _get_active_apps()):
         for app in _publishers(properties):
-            bound = _lock_of(app, name)
+            try:
+                bound = _lock_of(app, name)
+            except LockError:  # its worker says what; and it need not be the app that sends
+                continue
             if bound is not None:
                 _name(name, task_id, headers, about, app if bound.key.timed else None)
                 if bound.across_retries and about.get("retries"):

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from celery_lock.message import HEADER, Header, Sender, Unsent
 from celery_lock.message.raw import RawMessage
+from celery_lock.message.transports import Transport
 from tests.integration.apps import sqs_app
 from tests.integration.apps.history import History
 from tests.integration.keys import Keys, keys_at
@@ -175,6 +176,8 @@ def test_a_server_that_hangs_keeps_nobody_for_longer_than_a_step_of_sending_may_
     with SqsServer(tmp_path / "sqs") as server:
         app = sqs_app.make_app(server.options(), broker_url=server.url)
         sender = Sender(app)
+        # shorter than it is, so that a busy machine has the rest of it
+        sender._transport = replace(sender._transport, send_within=2.0)
         for is_open in (False, True):
             if is_open:
                 sender.send(message, Header(), delay=0)
@@ -182,7 +185,7 @@ def test_a_server_that_hangs_keeps_nobody_for_longer_than_a_step_of_sending_may_
             began = time.monotonic()
             with pytest.raises(Unsent):
                 sender.send(message, Header(), delay=0)
-            assert time.monotonic() - began < 5.0
+            assert time.monotonic() - began < Transport.send_within
             server.resume()
 
 

@@ -98,6 +98,19 @@ def test_a_message_says_when_it_was_published(make_app: MakeApp, way: str, lazy:
     assert published(app)["first_published"] == NOW
 
 
+def test_other_apps_with_a_wrong_lock_keep_no_name_from_a_message(make_app: MakeApp) -> None:
+    others = [Celery(uuid.uuid4().hex, set_as_current=False) for _ in range(8)]  # in any order
+    for other in others:
+        other.task(report, name=NAME, base=LockedTask, lock=Lock("{nobody}"), shared=False)
+    app = make_app()
+
+    WAYS["a reply elsewhere"](app)
+
+    assert published(app)["first_published"] == NOW
+    for other in others:
+        other.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_message_of_a_locked_task_has_a_name_of_its_own(
