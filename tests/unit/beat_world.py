@@ -73,6 +73,10 @@ class Broker:
     """A producer of a beat, and the pool that its app takes one from."""
 
     connection = property(lambda self: self)
+    # Celery 5.5 asks its own pool for the broker's kind, whatever producer it is given
+    connections = property(lambda self: self)
+    transport = property(lambda self: self)
+    driver_type = "memory"
     _reraise_as_library_errors = staticmethod(nullcontext)
 
     def __init__(self, world: World, beat: Beat) -> None:

@@ -10,7 +10,7 @@ import pytest
 from celery.app.task import Context
 
 from celery_lock import LockError
-from celery_lock.message import raw_of, take
+from celery_lock.message import parts, raw_of, take
 from celery_lock.message.origin import Origin
 from celery_lock.message.raw import attach
 
@@ -28,6 +28,11 @@ def a_message(**changes: Any) -> Any:
 
 
 # -- attaching and reading -------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_been_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_taken", {})  # by ids, which are given again
 
 
 def running(message: Any, queue: str | None = "fast") -> Context:
