@@ -26,30 +26,31 @@ SHARED = "-- shared.lua\n"
 needs: to make the shared functions costs a script a tenth of its time."""
 
 
+KEPT = "-- kept.lua\n"
+"""The line at which a script refuses a time that the server cannot keep, before it writes."""
+
+
 def composed(name: str) -> str:
-    """Return the whole text of a script of leases."""
-    return _text(name).replace(SHARED, SHARED + _text("shared"))
+    """Return the whole text of a script."""
+    text = _text(name).replace(SHARED, SHARED + _text("shared"))
+    return text.replace(KEPT, KEPT + _text("kept"))
 
 
 def _text(name: str) -> str:
     return (files("celery_lock.stores.redis") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
-def _of_records(name: str) -> Script:
-    return Script(name, _text(name))
-
-
-def _of_leases(name: str) -> Script:
+def _script(name: str) -> Script:
     return Script(name, composed(name))
 
 
-ACQUIRE = _of_leases("acquire")
-RELEASE = _of_leases("release")
-RENEW = _of_leases("renew")
-FREE = _of_leases("free")
-COMPLETE = _of_leases("complete")
-UNDO = _of_leases("undo")
-PEEK = _of_leases("peek")
-CHANGE = _of_records("change")
-RECORDS = _of_records("records")
-NAMES = _of_records("names")
+ACQUIRE = _script("acquire")
+RELEASE = _script("release")
+RENEW = _script("renew")
+FREE = _script("free")
+COMPLETE = _script("complete")
+UNDO = _script("undo")
+PEEK = _script("peek")
+CHANGE = _script("change")
+RECORDS = _script("records")
+NAMES = _script("names")

@@ -12,11 +12,8 @@
 --            publication; whom it met: empty where nobody has ever had the key)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
 local kept = ARGV[5] + ARGV[6] + ARGV[9] + ARGV[10] + ARGV[11]
-if not (kept >= 0 and kept <= 4e15) then
-  return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-end
+-- kept.lua
 local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
   'n', 'z'))
 

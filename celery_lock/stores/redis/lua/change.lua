@@ -9,11 +9,8 @@
 --         {0, now, written at, stamp, value} refused, and this is what stands there
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
-local kept = tonumber(ARGV[4])
-if not (kept and kept >= 0 and kept <= 4e15 and tonumber(ARGV[5])) then
-  return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-end
+local kept = tonumber(ARGV[5]) and tonumber(ARGV[4])
+-- kept.lua
 local int = '%.0f'
 local stamp, value, written, expiry = unpack(
   redis.call('HMGET', KEYS[1], 's', 'v', 'w', 'e'))

@@ -4,12 +4,9 @@
 -- Answers how many there are
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
 for at = 1, #KEYS do
   local kept = tonumber(ARGV[at])
-  if not (kept and kept >= 0 and kept <= 4e15) then
-    return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-  end
+-- kept.lua
 end
 -- shared.lua
 for at, name in ipairs(KEYS) do

@@ -6,11 +6,8 @@
 --         {now, free at, permit of whoever had it, all who had a permit ...} as acquire shows them
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
 local kept = tonumber(ARGV[7])
-if not (kept and kept >= 0 and kept <= 4e15) then
-  return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-end
+-- kept.lua
 -- shared.lua
 local his, all, free_at, watched = nil, {}, nil, nil
 local places, t

@@ -7,11 +7,8 @@
 --         and 2 more where the end was recorded
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
 local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[8] or 0)
-if not (kept >= 0 and kept <= 4e15) then
-  return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-end
+-- kept.lua
 local i = ARGV[4] == '0' and '' or ARGV[4]
 local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'c' .. i,
   't' .. i, 'e' .. i, 'x' .. i, 'w', 'n'))

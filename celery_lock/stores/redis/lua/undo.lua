@@ -5,11 +5,8 @@
 -- Answers 1 it had been granted and is free again; 0 it had not, and will not be any more
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
--- nothing is written before it is known that all can be: PEXPIRE refuses what is too long
 local kept = ARGV[5] + ARGV[6]
-if not (kept >= 0 and kept <= 4e15) then
-  return {err = 'CELERYTIME nothing was written: a time is longer than can be kept'}
-end
+-- kept.lua
 -- shared.lua
 local places, t, marks, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'z', 'w'))
 local granted, until_ = {}, 0
