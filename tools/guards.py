@@ -1370,7 +1370,7 @@ TASKS = (
     ),
     Guard(
         "an option of a lock that nobody reads is refused",
-        "if option not in _COMMON or klass is cls:",
+        "if option not in COMMON or klass is cls:",
         "if False:",
         (UNIT + "options.py",),
     ),

@@ -19,6 +19,7 @@ from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import requeue
 from .fitting import is_ours
+from .option_words import ONE_LOCK
 
 __all__ = ["LONG_WAIT", "bind", "declared_lock", "is_refused", "name_of"]
 
@@ -74,7 +75,7 @@ def _meant_by(given: Any) -> str:
     if isinstance(given, Decision):
         return f"lock=Lock(..., on_conflict={given.written})"
     if isinstance(given, (list, tuple, set)) and any(isinstance(one, Lock) for one in given):
-        return "lock=Lock(...): a task has one lock"
+        return ONE_LOCK
     if isinstance(given, dict):
         return "lock=Lock(**{...}), with the options of a Lock as names"
     if inspect.isroutine(given):

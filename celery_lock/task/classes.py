@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import warnings
 import weakref
-from collections.abc import Iterator
 from functools import wraps
-from types import CodeType
 from typing import Any
 
 from celery import Task
 
 from ..errors import LockConfigurationError
+from .code_reading import names_in
 from .fitting import DJANGO_TASK, is_ours
 
 __all__ = ["lock_outside", "refuse_strategy", "use_own_lock", "warn_if_left_out"]
@@ -147,7 +146,7 @@ def _hands_on(call: Any, locked_task: type) -> bool:
     code = getattr(function, "__code__", None)
     if code is None:
         return False
-    names = set(_names_in(code))
+    names = set(names_in(code))
     if "run" in names:
         return False
     if "super" in names:
@@ -157,13 +156,6 @@ def _hands_on(call: Any, locked_task: type) -> bool:
     return "__call__" in names and any(
         isinstance(value, type) and issubclass(value, locked_task) for value in values
     )
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
 
 
 def _is_filled(cell: Any) -> bool:

@@ -21,6 +21,7 @@ from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from .binding import bind, declared_lock, is_refused, name_of
+from .call_options import ChecksCalls
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
 from .ended_by import EndedBy
@@ -28,7 +29,7 @@ from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
 from .lease_here import lease_of
-from .options import ChecksCalls, check_task_options
+from .options import check_task_options
 from .run import Run
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 

@@ -1,0 +1,88 @@
+"""Options of a single call that somebody has meant for a lock: nobody reads them there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import update_wrapper
+from typing import Any
+
+from celery import Task
+
+from ..backoff import Backoff
+from ..errors import LockConfigurationError
+from ..model import Decision, Lock, Scope
+from .option_words import COMMON_OF_CALLS, STRONG, WRITE, has_locks
+
+__all__ = ["ChecksCalls", "check_call_options"]
+
+_OF_CALLS = {"lock", *STRONG}
+_KINDS = (Lock, Decision, Backoff, Scope)
+
+
+class ChecksCalls(Task):  # type: ignore[type-arg]
+    """A task whose calls are asked for options that somebody has meant for a lock."""
+
+    abstract = True
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        """Publish a message; raises `LockConfigurationError` for a lock of a single call."""
+        if options:
+            check_call_options(self, options, "apply_async")
+        return super().apply_async(*args, **options)
+
+    def apply(self, *args: Any, **options: Any) -> Any:
+        """Run it here; raises `LockConfigurationError` for a lock of a single call."""
+        if options:
+            check_call_options(self, options, "apply")
+        return super().apply(*args, **options)
+
+    def retry(self, *args: Any, **options: Any) -> Any:
+        """Retry it; raises `LockConfigurationError` for a lock of a single call.
+
+        Before Celery sees it, which would drop the message with a retry that cannot be published.
+        """
+        if options:
+            check_call_options(self, options, "retry")
+        return super().retry(*args, **options)
+
+
+for _method in ("apply_async", "apply", "retry"):
+    # whoever looks sees the parameters of Celery's own
+    update_wrapper(vars(ChecksCalls)[_method], getattr(Task, _method))
+
+
+def check_call_options(task: Any, options: Mapping[str, Any], how: str) -> None:
+    """Refuse what a call says of a lock: the lock is the task's, and the same for every call.
+
+    `how`: the method that was given them. A common word may be the option of a router of
+    somebody's own: it is warned of.
+    """
+    for option, value in options.items():
+        if isinstance(value, _KINDS) or has_locks(value):
+            raise LockConfigurationError(_refused(task, option, how))
+        if option not in _OF_CALLS and option not in COMMON_OF_CALLS:
+            continue
+        if _takes(type(task), how):
+            continue
+        if option in _OF_CALLS:
+            raise LockConfigurationError(_refused(task, option, how))
+        warnings.warn(
+            f"{how}({option}=...) of task {task.name} says nothing to its lock: nobody reads the"
+            f" lock of a single call; declare it on the task, {WRITE[option]}",
+            stacklevel=3,
+        )
+
+
+def _refused(task: Any, option: str, how: str) -> str:
+    return (
+        f"{how}({option}=...) of task {task.name}: nobody reads the lock of a single call;"
+        " declare it on the task, @app.task(base=LockedTask, lock=Lock(...)). For another lock"
+        " write another task"
+    )
+
+
+def _takes(cls: type, how: str) -> bool:
+    """Whether a class behind ours may take options of its own from a call."""
+    behind = cls.__mro__[cls.__mro__.index(ChecksCalls) + 1 :]
+    return any(how in vars(klass) for klass in behind if klass is not Task)

@@ -1,0 +1,45 @@
+"""What the code of a user's class reads: names, and the attributes of some of its variables."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+__all__ = ["names_in", "reads_of", "words_in"]
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """Yield each global and attribute that the code names, its inner functions included."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
+
+
+def words_in(code: CodeType) -> Iterator[str]:
+    """Yield what the code names, and each of its texts: `getattr(self, "key")`."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from words_in(constant)
+        elif isinstance(constant, str):
+            yield constant
+
+
+def reads_of(code: CodeType, roots: set[str]) -> Iterator[str]:
+    """Yield each attribute of one of these variables that the code reads."""
+    before: Any = None
+    for step in dis.get_instructions(code):
+        if "ATTR" in step.opname or "METHOD" in step.opname:
+            yield from [str(step.argval)] if before in roots else []
+        before = step.argval if step.opname.startswith("LOAD_") else None
+        if isinstance(before, tuple):  # two variables in one step
+            before = before[-1]
+        before = before if isinstance(before, str) else None
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from reads_of(constant, roots)
+        elif isinstance(constant, str) and "getattr" in code.co_names:
+            yield constant

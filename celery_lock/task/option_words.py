@@ -1,0 +1,74 @@
+"""The names of options that somebody has meant for a lock, and what to write instead of each."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from ..model import Lock
+from ..policies import KINDS
+
+__all__ = ["COMMON", "COMMON_OF_CALLS", "ONE_LOCK", "STRONG", "WRITE", "has_locks"]
+
+ONE_LOCK = "lock=Lock(...): a task has one lock"
+"""What to write instead of several locks."""
+
+_POLICY = {kind.word: kind.written for kind in KINDS}
+_OPTIONS = [f.name for f in fields(Lock)]
+
+WRITE = {
+    **{name: f"lock=Lock(..., {name}=...)" for name in _OPTIONS},
+    **{f"lock_{name}": f"lock=Lock(..., {name}=...)" for name in _OPTIONS},
+    "key": 'lock=Lock("order:{order_id}")',
+    "lock_name": 'lock=Lock("order:{order_id}")',
+    "lock_id": 'lock=Lock("order:{order_id}")',
+    "lock_keys": 'lock=Lock("order:{order_id}")',
+    "lock_args": 'lock=Lock("order:{order_id}")',
+    "unique_on": 'lock=Lock("order:{order_id}"), with the arguments that count as fields',
+    "unique_key": 'lock=Lock("order:{order_id}")',
+    "once": f'lock=Lock("order:{{order_id}}", on_conflict={_POLICY["skip"]})',
+    "singleton": "lock=Lock()",
+    "unique": "lock=Lock()",
+    "locks": ONE_LOCK,
+    "locked": "lock=Lock()",
+    "mutex": "lock=Lock()",
+    "raise_on_duplicate": f"lock=Lock(..., on_conflict={_POLICY['fail']})",
+    "graceful": f"lock=Lock(..., on_conflict={_POLICY['skip']})",
+    "lock_expiry": "lock=Lock(..., ttl=...)",
+    "lock_expire": "lock=Lock(..., ttl=...)",
+    "lock_expires": "lock=Lock(..., ttl=...)",
+    "lock_timeout": "lock=Lock(..., ttl=...)",
+    "lock_blocking": f"lock=Lock(..., on_conflict={_POLICY['wait']})",
+    "lock_wait": f"lock=Lock(..., on_conflict={_POLICY['wait']})",
+    "lock_policy": "lock=Lock(..., on_conflict=...)",
+    "max_wait": f"lock=Lock(..., on_conflict={_POLICY['wait']})",
+    "max_attempts": "lock=Lock(..., on_conflict=requeue(max_attempts=3))",
+    "blocking_timeout": f"lock=Lock(..., on_conflict={_POLICY['wait']})",
+    "backoff": "lock=Lock(..., on_conflict=requeue(exponential()))",
+    **{kind.word: f"lock=Lock(..., on_conflict={kind.written})" for kind in KINDS},
+}
+"""What to write instead of each option, of ours and of other libraries, that is read nowhere."""
+
+COMMON = {
+    *("key", "ttl", "scope", "unique", "locked", "singleton", "mutex", "once", "graceful"),
+    *("max_wait", "max_attempts", "blocking_timeout", "backoff"),
+    *("unique_key", "lock_name", "lock_id", "lock_keys"),
+    *(kind.word for kind in KINDS),
+}
+"""Words that a class may well have for something else. On the task itself they are refused too; in
+a base class of somebody's own they are his."""
+
+STRONG = sorted(set(WRITE) - COMMON)
+"""Words that are hardly anything else."""
+
+COMMON_OF_CALLS = {"key", "ttl", "scope", "once"}
+"""Common words that look like a lock's in a call, and in a base class of somebody's own."""
+
+
+def has_locks(value: Any) -> bool:
+    """Whether this is several locks, and nothing else."""
+    return (
+        isinstance(value, (list, tuple, set, frozenset))
+        and bool(value)
+        and all(isinstance(one, Lock) for one in value)
+    )
