@@ -75,10 +75,10 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
         click.echo(words(held))
         if not force:
             _ask(held)
-        # somebody else may have it by now: only the holder that was shown is robbed
-        robbed = free_by(store, held, f"`lock release` ({_operator()})")
-        if robbed is not None:
-            click.echo(released(robbed))
+        # somebody else may have it by now: the key is taken only from the holder that was shown
+        ended = free_by(store, held, f"`lock release` ({_operator()})")
+        if ended is not None:
+            click.echo(released(ended))
             return
         now = store.peek(key)
         if now is not None:
