@@ -16,31 +16,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.beside.environment import ROOT, is_there, python_of
-from tests.beside.install import install
+from tests.beside.each_tool import each_tool
+from tests.beside.environment import ROOT, python_of
 from tests.beside.tools import Tool
-from tests.beside.versions import version_of
 from tests.services import RedisServer, Worker, find_redis
-from tests.services.survivors import end_survivors, mark_this_run
 
-TOOLS = {
-    tool.name: tool
-    for tool in (
-        Tool(
-            "batches",
-            ("celery-batches>=0.11",),
-            modules=("celery-batches", "celery"),
-            celery=">=5.6,<5.7",  # it takes no newer one
-        ),
-        Tool("singleton", ("celery-singleton>=0.3.1",), modules=("celery-singleton",)),
-        Tool("flask_shop", ("flask>=3.1",), modules=("flask",)),
-        Tool(
-            "results",
-            ("django-celery-results>=2.6", "django>=5.2,<6"),
-            modules=("django-celery-results",),
-        ),
-    )
-}
+TOOLS = (
+    Tool(
+        "batches",
+        ("celery-batches>=0.11",),
+        modules=("celery-batches", "celery"),
+        celery=">=5.6,<5.7",  # it takes no newer one
+    ),
+    Tool("singleton", ("celery-singleton>=0.3.1",), modules=("celery-singleton",)),
+    Tool("flask_shop", ("flask>=3.1",), modules=("flask",)),
+    Tool(
+        "results",
+        ("django-celery-results>=2.6", "django>=5.2,<6"),
+        modules=("django-celery-results",),
+    ),
+)
 
 MIGRATE = "from {module} import app; import django.core.management as m; m.call_command('migrate')"
 SAY = "import json; from {module} import EXPECTED, facts; print(json.dumps([EXPECTED, facts()]))"
@@ -48,20 +43,7 @@ SAY = "import json; from {module} import EXPECTED, facts; print(json.dumps([EXPE
 
 def main(argv: list[str]) -> int:
     """Return how much was wrong."""
-    mark_this_run()
-    wanted = [TOOLS[name] for name in argv if name in TOOLS] or list(TOOLS.values())
-    count = 0
-    for tool in wanted:
-        if "--install" in argv:
-            install(tool)
-        if not is_there(tool):
-            print(f"{tool.name}: not installed, see --install")
-            continue
-        wrong = play(tool)
-        said = f"{tool.name} ({version_of(tool)}): {len(wrong)} wrong"
-        print("\n    ".join([said, *wrong]), flush=True)
-        count += len(wrong)
-    return count + len(end_survivors())
+    return each_tool(TOOLS, argv, play)
 
 
 def play(tool: Tool) -> list[str]:

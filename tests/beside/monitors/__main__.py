@@ -20,46 +20,33 @@ from typing import Any
 
 from celery import Celery
 
-from tests.beside.environment import ROOT, is_there, python_of
-from tests.beside.install import install
+from tests.beside.each_tool import each_tool
+from tests.beside.environment import ROOT, python_of
 from tests.beside.tools import Tool
-from tests.beside.versions import version_of
 from tests.services import RedisServer, Worker, find_redis, wait_for
 from tests.services.ports import free_port
 from tests.services.process import Process
 from tests.services.sending import sending
-from tests.services.survivors import end_survivors, mark_this_run
 
 APP = "tests.beside.monitors.app"
 HOLDS = 3.0
 
-TOOLS = {
-    tool.name: tool
-    for tool in (
-        Tool("flower", ("flower>=2",), modules=("flower",)),
-        Tool("structlog", ("structlog>=25",), modules=("structlog",)),
-        Tool("json-logger", ("python-json-logger>=3",), modules=("python-json-logger",)),
-    )
-}
+TOOLS = (
+    Tool("flower", ("flower>=2",), modules=("flower",)),
+    Tool("structlog", ("structlog>=25",), modules=("structlog",)),
+    Tool("json-logger", ("python-json-logger>=3",), modules=("python-json-logger",)),
+)
 
 
 def main(argv: list[str]) -> int:
     """Return how much was wrong."""
-    mark_this_run()
-    wanted = [TOOLS[name] for name in argv if name in TOOLS] or list(TOOLS.values())
-    count = 0
-    for tool in wanted:
-        if "--install" in argv:
-            install(tool)
-        if not is_there(tool):
-            print(f"{tool.name}: not installed, see --install")
-            continue
-        found = flower(tool) if tool.name == "flower" else logs(tool)
-        wrong = [f"{what}: {seen!r}, not {right!r}" for what, seen, right in found if seen != right]
-        said = f"{tool.name} ({version_of(tool)}): {len(wrong)} wrong"
-        print("\n    ".join([said, *wrong]), flush=True)
-        count += len(wrong)
-    return count + len(end_survivors())
+    return each_tool(TOOLS, argv, play)
+
+
+def play(tool: Tool) -> list[str]:
+    """Return what is not as it should be."""
+    found = flower(tool) if tool.name == "flower" else logs(tool)
+    return [f"{what}: {seen!r}, not {right!r}" for what, seen, right in found if seen != right]
 
 
 Found = list[tuple[str, Any, Any]]
