@@ -15,6 +15,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.house import PACKAGE, ROOT, own_files
+from tools.archives import unpack
 from tools.index_page import index_page
 
 pytestmark = pytest.mark.acceptance
@@ -46,10 +47,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, unpacked."""
     folder = tmp_path_factory.mktemp("source")
     with tarfile.open(build(ROOT, "sdist", tmp_path_factory.mktemp("sdist"))) as archive:
-        # Debian's Python 3.11.2 has no filters yet; later ones warn where none is named
-        archive.extractall(
-            folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
-        )
+        unpack(archive, folder)
     (top,) = folder.iterdir()
     return top
 

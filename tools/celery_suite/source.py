@@ -8,6 +8,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+from tools.archives import unpack
+
 __all__ = ["collected", "unpacked"]
 
 KEPT = ("t/__init__.py", "t/skip.py", "t/canvas_helpers.py", "t/integration/", "pyproject.toml")
@@ -30,7 +32,7 @@ def unpacked(folder: Path) -> Path:
                 for each in archive.getmembers()
                 if each.name.removeprefix(f"{top}/").startswith(KEPT)
             ]
-            archive.extractall(folder, members=members, filter="data")
+            unpack(archive, folder, members)
     return root
 
 
