@@ -161,11 +161,12 @@ class _Grid:
         every = self.entry.every
         ordered = sorted(runs, key=lambda run: (run.due, run.sent))
         for before, run in pairwise(ordered):
-            if abs(run.due - self.nearest(run.due)) <= DRIFT:
+            if before.sent - before.due <= LATEST:
                 continue
             apart = (run.due - before.sent) / every
-            late = before.sent - before.due > LATEST
-            if late and round(apart) and abs(apart - round(apart)) * every <= DRIFT:
+            off = abs(apart - round(apart)) * every
+            # one that was late by about an interval begins a grid close to the old one
+            if round(apart) and off <= DRIFT and off < abs(run.due - self.nearest(run.due)):
                 self._parts[-1].last = before.due
                 self._parts.append(_Part(run.due, math.inf))
 

@@ -266,6 +266,20 @@ def test_due_times_that_leave_their_grid_are_wrong(book: Book) -> None:
     assert "spread over 0.087 s" in " ".join(verdict.wrong)
 
 
+@pytest.mark.parametrize("late", [0.4, 1.03, 2.04])
+def test_an_interval_begins_a_grid_with_a_run_that_was_late(late: float) -> None:
+    book = Book(seconds=20)
+    for second in range(5):
+        book.ran(1000.0 + second)
+    book.ran(1005.0, sent=1005.0 + late)
+    for second in range(1, 13):
+        book.ran(1005.0 + late + second)
+
+    found = book.of()
+
+    assert (found.missed, found.drift) == ((), pytest.approx(0.0))
+
+
 def test_how_late_due_times_were_is_reported() -> None:
     book = Book(seconds=10)
     for second in range(10):
