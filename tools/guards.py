@@ -1268,8 +1268,8 @@ TASKS = (
     ),
     Guard(
         "a body that calls its own task has the key",
-        "if bound is None or request.called_directly or Holding.of(request) is not None:",
-        "if bound is None or request.called_directly:",
+        "if not bound or request.called_directly or Holding.of(request) is not None:",
+        "if not bound or request.called_directly:",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1304,8 +1304,8 @@ TASKS = (
     ),
     Guard(
         "a direct call takes no lock",
-        "if bound is None or request.called_directly or Holding.of(request) is not None:",
-        "if bound is None or Holding.of(request) is not None:",
+        "if not bound or request.called_directly or Holding.of(request) is not None:",
+        "if not bound or Holding.of(request) is not None:",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(

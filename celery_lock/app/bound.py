@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError
 from ..policies import outcomes
 from ..stores import stores_with
 
-__all__ = ["BoundLock", "refuse_what_lacks"]
+__all__ = ["BoundLock", "BoundLocks", "each_lock", "refuse_what_lacks"]
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,20 @@ class BoundLock:
         return None if not hard else float(hard) + 10.0
 
 
-def refuse_what_lacks(store: LockStore, bound: Mapping[str, BoundLock]) -> None:
+BoundLocks = Mapping[str, tuple[BoundLock, ...]]
+"""The locks of each locked task, in the order in which it declares them, by the task's name."""
+
+
+def each_lock(bound: BoundLocks) -> Iterator[tuple[str, BoundLock]]:
+    """Go through all locks, each with the name of its task, in the order of these names."""
+    for task in sorted(bound):
+        for lock in bound[task]:
+            yield task, lock
+
+
+def refuse_what_lacks(store: LockStore, bound: BoundLocks) -> None:
     """Raise `UnsupportedFeature` if the store lacks what one of these locks, by task, needs."""
-    for task, lock in sorted(bound.items()):
+    for task, lock in each_lock(bound):
         for feature in sorted(lock.needs - store.features):
             raise UnsupportedFeature(
                 feature.value, f"the lock of task {task}", store.url, stores_with(feature)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import duration
 from ..model import Decision
 from ..policies import outcomes, skip
-from .bound import BoundLock
+from .bound import BoundLock, BoundLocks, each_lock
 
 __all__ = [
     "cut_short",
@@ -52,9 +52,9 @@ def cut_short(at_most: Any, limit: Any) -> Iterator[str]:
         )
 
 
-def warn_of_short_leases(bound: Mapping[str, BoundLock], deadline: float) -> None:
+def warn_of_short_leases(bound: BoundLocks, deadline: float) -> None:
     """Warn of each lease that a slow store may lose: one that ends before three calls can."""
-    for name, lock in sorted(bound.items()):
+    for name, lock in each_lock(bound):
         if lock.ttl < CALLS * deadline:
             logger.warning(
                 "the ttl of task %s is %g s, and one call to the store may take %g s"
@@ -69,7 +69,7 @@ def warn_of_short_leases(bound: Mapping[str, BoundLock], deadline: float) -> Non
 
 
 def warn_of_limits(
-    app: Any, bound: Mapping[str, BoundLock], *, processes: int, time_limit: float | None
+    app: Any, bound: BoundLocks, *, processes: int, time_limit: float | None
 ) -> None:
     """Warn of each limit that makes a policy do something else than its author may think.
 
@@ -79,7 +79,7 @@ def warn_of_limits(
     """
     tasks = {name: app.tasks.get(name) for name in sorted(bound)}
     for name, task in tasks.items():
-        wait = longest_wait(bound[name].on_conflict)
+        wait = max(longest_wait(lock.on_conflict) for lock in bound[name])
         own = getattr(task, "time_limit", None) or getattr(task, "soft_time_limit", None)
         if time_limit and not own and wait >= time_limit:
             logger.warning(
@@ -91,10 +91,11 @@ def warn_of_limits(
                 duration(time_limit),
             )
         if not own:
-            for said in cut_short(bound[name].at_most, time_limit):
-                logger.warning("task %s: %s", name, said)
+            for lock in bound[name]:
+                for said in cut_short(lock.at_most, time_limit):
+                    logger.warning("task %s: %s", name, said)
         rate = getattr(task, "rate_limit", None)
-        if rate and _sends(bound[name]):
+        if rate and any(map(_sends, bound[name])):
             logger.warning(
                 "task %s has the rate_limit %r, and each delivery of a message uses one of it, also"
                 " one that meets a conflict and is sent again: a message that meets 3 uses 4."
@@ -123,8 +124,8 @@ def warn_of_limits(
         )
 
 
-def _named(bound: Mapping[str, BoundLock], does: Callable[[BoundLock], bool]) -> str:
-    return ", ".join(name for name in sorted(bound) if does(bound[name]))
+def _named(bound: BoundLocks, does: Callable[[BoundLock], bool]) -> str:
+    return ", ".join(name for name in sorted(bound) if any(map(does, bound[name])))
 
 
 def _sends(lock: BoundLock) -> bool:

@@ -16,7 +16,7 @@ from ..errors import LockConfigurationError
 from ..message import Sender, Transport, parts_of, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
-from .bound import BoundLock, refuse_what_lacks
+from .bound import BoundLock, each_lock, refuse_what_lacks
 from .observing import observers_of
 from .settings import Settings
 
@@ -32,8 +32,8 @@ class AppLocks:
         self.time_limit: float | None = None
         self.now: Callable[[], float] = time.time
         """Seconds since 1970 by this machine's clock, when a message is published."""
-        self.bound: dict[str, BoundLock] = {}
-        """What each locked task's lock has become, by the task's name."""
+        self.bound: dict[str, tuple[BoundLock, ...]] = {}
+        """What the locks of each locked task have become, by the task's name."""
         self.sender = Sender(app)
         self.observers = observers_of(app, self.settings, events=_setting_of(app))
         self._of_queues: dict[tuple[Any, ...] | None, Transport] = {}
@@ -111,10 +111,15 @@ class AppLocks:
         before, self._stand_in = self._stand_in, locker
         return before
 
-    def register(self, task: str, bound: BoundLock) -> None:
-        """Remember a bound lock; refuse one that contradicts another of the same template."""
+    def register(self, task: str, bound: tuple[BoundLock, ...]) -> None:
+        """Remember a task's locks; refuse one that contradicts another of the same template."""
+        for one in bound:
+            self._check_against_others(task, one)
+        self.bound[task] = bound
+
+    def _check_against_others(self, task: str, bound: BoundLock) -> None:
         template = bound.lock.key
-        for other, known in self.bound.items():
+        for other, known in each_lock(self.bound):
             if other == task or not isinstance(template, str) or known.lock.key != template:
                 continue
             for what, mine, theirs in (
@@ -126,7 +131,6 @@ class AppLocks:
                         f"tasks {task} and {other} share the lock {template!r} but not its {what}:"
                         f" {mine!r} against {theirs!r}; give both the same, or two templates"
                     )
-        self.bound[task] = bound
 
 
 def _setting_of(app: Any) -> Callable[[], bool]:

@@ -92,12 +92,13 @@ def _write(
     if name in _locked or not all(app.finalized for app in _get_active_apps()):
         for app in _publishers(properties):
             try:
-                bound = _lock_of(app, name)
+                bound = _locks_of(app, name)
             except LockError:  # its worker says what; and it need not be the app that sends
                 continue
-            if bound is not None:
-                _name(name, task_id, headers, about, app if bound.key.timed else None)
-                if bound.across_retries and about.get("retries"):
+            if bound:
+                timed = any(lock.key.timed for lock in bound)
+                _name(name, task_id, headers, about, app if timed else None)
+                if about.get("retries") and any(lock.across_retries for lock in bound):
                     _say_what_is_kept(name, task_id, headers)
                 return
     if any(is_of_another(each, task_id) for each in written_in(headers)):
@@ -172,9 +173,9 @@ def _publishers(properties: Any) -> list[Any]:
     return [app for app in apps if app.thread_oid == reply_to] or apps
 
 
-def _lock_of(app: Any, name: str) -> BoundLock | None:
+def _locks_of(app: Any, name: str) -> tuple[BoundLock, ...]:
     if name not in app._tasks and not app.finalized and app.autofinalize:
         # `celery call` and `send_task` publish by name and bind nothing
         app.finalize(auto=True)
-    bound: BoundLock | None = getattr(app._tasks.get(name), "_bound_lock", None)
+    bound: tuple[BoundLock, ...] = getattr(app._tasks.get(name), "_bound_locks", ())
     return bound

@@ -13,7 +13,7 @@ from ..message.delayed import LONGEST_NAME
 from ..message.origin import declared_arguments
 from ..model import Decision, Feature, Lock, LockStore
 from ..policies import outcomes
-from .bound import BoundLock
+from .bound import BoundLock, BoundLocks, each_lock
 
 __all__ = [
     "warn_of_features",
@@ -46,9 +46,9 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
         logger.warning("%s; %s until the store answers", error, then)
 
 
-def warn_of_features(store: LockStore, bound: Mapping[str, BoundLock]) -> None:
+def warn_of_features(store: LockStore, bound: BoundLocks) -> None:
     """Warn of what a store does less well than the locks ask for."""
-    for task, lock in sorted(bound.items()):
+    for task, lock in each_lock(bound):
         if lock.ttl < store.coarse:
             logger.warning(
                 "the ttl of task %s is %g s, and the lock store %s measures no finer than %g s:"
@@ -91,9 +91,9 @@ def warn_of_transport(transport: Transport, queues: Mapping[str, Any]) -> None:
             )
 
 
-def warn_of_waits(bound: Mapping[str, BoundLock]) -> None:
+def warn_of_waits(bound: BoundLocks) -> None:
     """Warn of each task that waits for its lock: for the solo pool, which can do nothing else."""
-    for task, lock in bound.items():
+    for task, lock in each_lock(bound):
         if isinstance(lock.on_conflict, Decision) and lock.on_conflict.blocks:
             logger.warning(
                 "task %s waits for its lock for up to %s in the solo pool, which can do nothing"
@@ -123,7 +123,7 @@ def warn_of_unread(app: Any) -> None:
         name
         for name, task in sorted(app.tasks.items())
         if isinstance(getattr(task, "lock", None), Lock)
-        and not hasattr(task, "_bound_lock")
+        and not hasattr(task, "_bound_locks")
         and not name.startswith("celery.")
     ]
     if len(unread) > _NAMED:
@@ -149,7 +149,7 @@ def warn_of_piling(app: Any) -> None:
     piling = [
         f"{task} (entry {name!r})"
         for name, task in sorted(named.items())
-        if _piles(getattr(app.tasks.get(task), "_bound_lock", None))
+        if any(map(_piles, getattr(app.tasks.get(task), "_bound_locks", ())))
     ]
     if piling:
         logger.warning(
@@ -165,7 +165,7 @@ def _task_of(entry: Any) -> str:
     return str(entry.get("task") if isinstance(entry, dict) else getattr(entry, "task", ""))
 
 
-def _piles(bound: BoundLock | None) -> bool:
-    if bound is None or bound.key.of_one_tick:
+def _piles(bound: BoundLock) -> bool:
+    if bound.key.of_one_tick:
         return False
     return any(decision.sends and not decision.bounded for decision in outcomes(bound.on_conflict))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..app.bound import each_lock
 from ..app.locks import locks_of
 from ..errors import did_you_mean
 from ..events.plain_text import plain
@@ -65,9 +66,10 @@ def _of_a_task(app: Any, typed: str) -> str | None:
     except Exception:  # a module of the user's: no reason to show nothing of a key
         tasks = {}
     bound = locks_of(app).bound
-    sharing = sorted(name for name, lock in bound.items() if typed in _spellings(lock))
-    if sharing and any(typed == _of_every_call(bound[name]) for name in sharing):
+    meant = [(name, lock) for name, lock in each_lock(bound) if typed in _spellings(lock)]
+    if any(typed == _of_every_call(lock) for _, lock in meant):
         return None
+    sharing = sorted({name for name, _ in meant})
     if sharing:
         fields = _FIELD.findall(typed)
         what = f"values in place of {', '.join(fields)}" if fields else "what it makes of one call"
@@ -80,7 +82,7 @@ def _of_a_task(app: Any, typed: str) -> str | None:
     if typed in tasks:
         return f"{typed!r} is the name of a task without a lock"
     if _FIELD.search(typed):
-        known = [lock.key.template for lock in bound.values()]
+        known = [lock.key.template for _, lock in each_lock(bound)]
         return (
             f"{typed!r} has the form of a template{did_you_mean(typed, known)}; give the key of one"
             " call, with values in place of the fields"
@@ -97,9 +99,9 @@ def _spellings(lock: Any) -> set[str]:
 
 
 def _of_a_name_of(task: str, bound: Any) -> str:
-    template = bound[task].key.template
+    templates = " and ".join(repr(lock.key.template) for lock in bound[task])
     return (
-        f"{task!r} is the name of a task, whose keys are made by {template!r}; give the key of one"
+        f"{task!r} is the name of a task, whose keys are made by {templates}; give the key of one"
         " call, as the worker's log shows it"
     )
 

@@ -186,7 +186,7 @@ def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
 
 def _warn_if_unread(owner: type) -> None:
     """Warn of a lock on a Celery task that has nothing to do with locks: nobody would read it."""
-    if hasattr(owner, "apply_async") and not hasattr(owner, "_bound_lock"):
+    if hasattr(owner, "apply_async") and not hasattr(owner, "_bound_locks"):
         # Celery's own class, and what an app makes of its task_cls, are both named Task
         base = next(klass.__name__ for klass in owner.__mro__[1:] if klass.__name__ != "Task")
         write = "@app.task(base=LockedTask, lock=Lock(...))"

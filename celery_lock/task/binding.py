@@ -21,7 +21,7 @@ from ..policies import requeue
 from .fitting import is_ours
 from .option_words import ONE_LOCK
 
-__all__ = ["LONG_WAIT", "bind", "declared_lock", "is_refused", "name_of"]
+__all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
@@ -40,8 +40,8 @@ def name_of(cls: Any, app: Any) -> str | None:
     return app.gen_task_name(cls.__name__, cls.__module__)  # type: ignore[no-any-return]
 
 
-def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock | None:
-    """Return the lock of a task class, `None` if it has none.
+def declared_locks(cls: Any, name: str, locked_task: type, default: type) -> tuple[Lock, ...]:
+    """Return the locks of a task class in the order in which it declares them; none if it has none.
 
     A task is locked if it says `lock=` (or `task_annotations` does), or if it names
     `locked_task` or a subclass as its base. One that has it only as the app's default class
@@ -58,14 +58,14 @@ def declared_lock(cls: Any, name: str, locked_task: type, default: type) -> Lock
                 f" {name} and all others would be locked; declare the lock on the tasks that"
                 f" need it, or let them say base={owner.__name__} and leave task_cls alone"
             )
-        return given
+        return (given,)
     if given is not None and given is not locked_task.lock:  # type: ignore[attr-defined]
         raise LockConfigurationError(
             f"task {name}: lock={given!r} is no Lock; write {_meant_by(given)}"
         )
     if given is None or not _names_its_base(cls, locked_task, default):
-        return None
-    return Lock()
+        return ()
+    return (Lock(),)
 
 
 def _meant_by(given: Any) -> str:

@@ -26,9 +26,18 @@ from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Want"]
 
 _WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK, Met.UNCONFIRMED, Met.UNDONE)
+
+
+class Want(NamedTuple):
+    """One lock of a task, and the key that a message asks of it."""
+
+    bound: BoundLock
+    key: str
+    name: str
+    """What the key is called in the store."""
 
 
 class Delivery(NamedTuple):
@@ -38,12 +47,16 @@ class Delivery(NamedTuple):
     """
 
     task: Any
+    wants: tuple[Want, ...]
+    """What the message asks for, in the order in which its task declares its locks."""
     bound: BoundLock
+    """The lock in question: the first one, and after a conflict the one whose key was taken."""
     request: Any
     transport: Transport
     """What the broker does with the message; in eager mode there is no broker."""
     header: Header
     key: str
+    """The key of the lock in question."""
     publication: str
     """The act of publishing that the message goes back to: a copy of the message has the same."""
     copy_since: str | None
@@ -59,22 +72,25 @@ class Delivery(NamedTuple):
     def of(
         cls,
         task: Any,
-        bound: BoundLock,
+        bounds: tuple[BoundLock, ...],
         locks: AppLocks,
         request: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Delivery:
         """Read the facts of a request that is to run."""
+        bound = bounds[0]
         header = bound.header_of(request, locks.now)
+        key = bound.key_of(header, args, kwargs)
         transport = NO_BROKER if request.is_eager else locks.transport_of(request)
         return cls(
             task,
+            (Want(bound, key, key),),
             bound,
             request,
             transport,
             header,
-            bound.key_of(header, args, kwargs),
+            key,
             publication_of(request, header, transport),
             asks_since(request, header, transport, connection_epoch()),
             header.was_sent_again,

@@ -20,7 +20,7 @@ from ..errors import LockConfigurationError, LockError, span
 from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
-from .binding import bind, declared_lock, is_refused, name_of
+from .binding import bind, declared_locks, is_refused, name_of
 from .call_options import ChecksCalls
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
@@ -75,7 +75,7 @@ class LockedTask(_Task[_P, _R]):
     lock: Lock | None = _NOT_GIVEN
     Request = "celery_lock.task.request:LockedRequest"
 
-    _bound_lock: BoundLock | None = None
+    _bound_locks: tuple[BoundLock, ...] = ()
     _bound_to: Any = None
     _refused: str = ""
     _app_locks: AppLocks
@@ -97,7 +97,7 @@ class LockedTask(_Task[_P, _R]):
 
     @staticmethod
     def _fit(klass: Any, app: Any) -> None:
-        klass._bound_lock, klass._refused, klass._bound_to = None, "", app
+        klass._bound_locks, klass._refused, klass._bound_to = (), "", app
         name = name_of(klass, app)
         if not name:
             return
@@ -105,25 +105,26 @@ class LockedTask(_Task[_P, _R]):
         warn_if_left_out(klass, app, name, LockedTask)
         use_own_lock(klass, app, name)
         try:
-            lock = declared_lock(klass, name, LockedTask, app.Task)
+            declared = declared_locks(klass, name, LockedTask, app.Task)
             if klass.lock is not None and not name.startswith("celery."):
-                check_task_options(klass, name, LockedTask, is_locked=lock is not None)
-            if lock is None:
+                check_task_options(klass, name, LockedTask, is_locked=bool(declared))
+            if not declared:
                 return
             refuse_strategy(klass, name)
             locks = locks_of(app)
-            bound = bind(klass, name, lock, locks)
-            lock_outside(klass, name, LockedTask, has_functions=bound.has_functions)
+            bound = tuple(bind(klass, name, lock, locks) for lock in declared)
+            has_functions = any(lock.has_functions for lock in bound)
+            lock_outside(klass, name, LockedTask, has_functions=has_functions)
             locks.register(name, bound)
         except LockConfigurationError as error:
             klass._refused = str(error)
             raise
         stamping.expect(name)
-        if bound.interrupts:
+        if any(lock.interrupts for lock in bound):
             let_interrupt(klass, app, name)
         keep_users_request(klass, LockedTask.Request)
         worker.install(app)
-        klass._bound_lock, klass._app_locks = bound, locks
+        klass._bound_locks, klass._app_locks = bound, locks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
@@ -132,8 +133,8 @@ class LockedTask(_Task[_P, _R]):
     def _call_locked(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do so; `call`: what runs the body, Celery's own or that of another class."""
         request = self.request
-        bound = self._bound_lock
-        if bound is None or request.called_directly or Holding.of(request) is not None:
+        bound = self._bound_locks
+        if not bound or request.called_directly or Holding.of(request) is not None:
             # Holding.of: a body that calls its own task directly has its request, and the key
             if self._refused and not request.called_directly:
                 raise LockConfigurationError(self._refused)  # its app has gone on without it

@@ -48,7 +48,7 @@ class LockedRequestMixin:
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
         request: Any = self
-        if _bound_lock_of(request) is not None:
+        if _bound_locks_of(request):
             app, about = request.app, request.request_dict
             follow_events(getattr(request, "eventer", None))
             name_its_task(about)
@@ -95,8 +95,8 @@ def combined(users: Any) -> type:
     return type(f"Locked{base.__name__}", (LockedRequestMixin, base), {})
 
 
-def _bound_lock_of(request: Any) -> BoundLock | None:
-    bound: BoundLock | None = getattr(request.task, "_bound_lock", None)
+def _bound_locks_of(request: Any) -> tuple[BoundLock, ...]:
+    bound: tuple[BoundLock, ...] = getattr(request.task, "_bound_locks", ())
     return bound
 
 
@@ -117,7 +117,7 @@ def _free_for_the_dead(request: Any, error: BaseException) -> None:
     its context. Never raises: what Celery does about the death must go on.
     """
     pid = request.worker_pid
-    if _bound_lock_of(request) is None or pid is None or not forks(request.app):
+    if not _bound_locks_of(request) or pid is None or not forks(request.app):
         return  # in a thread or a greenlet of this process `finally` has run
     try:
         noted = notes.claims_of(pid)
@@ -177,13 +177,13 @@ def _parts_of(request: Any) -> Parts:
 
 def _subject_of(claim: notes.Noted, locks: AppLocks) -> Subject:
     bound = locks.bound.get(claim.task)
-    template = "" if bound is None else bound.key.template
+    template = bound[0].key.template if bound else ""
     return Subject(claim.task, Holder.parse(claim.holder).task_id, template)
 
 
 def _ttl_of(claim: notes.Noted, locks: AppLocks) -> float:
     bound = locks.bound.get(claim.task)
-    return 0.0 if bound is None else bound.ttl
+    return max((lock.ttl for lock in bound or ()), default=0.0)
 
 
 def _free_for_the_revoked(request: Any) -> None:
@@ -191,10 +191,11 @@ def _free_for_the_revoked(request: Any) -> None:
 
     It is the one that the retry carries. Only one of the release before carries none.
     """
-    bound, context = _bound_lock_of(request), request._context
+    bounds, context = _bound_locks_of(request), request._context
     retry_no = context.retries or 0
-    if bound is None or not bound.across_retries or not retry_no:
+    if not retry_no or not any(lock.across_retries for lock in bounds):
         return
+    bound = bounds[0]
     try:
         task, header = request.task, Header.of(context)
         key = header.kept or bound.key_of(

@@ -58,11 +58,11 @@ class MemoryLocks:
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
         """Return the key that `task` takes when it is applied now, with these arguments."""
-        bound = getattr(task, "_bound_lock", None)
-        if bound is None:
+        bound = getattr(task, "_bound_locks", ())
+        if not bound:
             raise LockError(f"task {task.name} has no lock")
         now = locks_of(task.app).now()
-        key: str = bound.key.render(args, kwargs, MessageContext(first_published=now))
+        key: str = bound[0].key.render(args, kwargs, MessageContext(first_published=now))
         return key
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:

@@ -121,7 +121,7 @@ def test_somebodys_own_request_class_is_kept(setup: OneWorker) -> None:
 
 
 def test_celerys_own_tasks_have_no_lock(setup: OneWorker) -> None:
-    ours = [name for name, task in setup.app.tasks.items() if getattr(task, "_bound_lock", None)]
+    ours = [name for name, task in setup.app.tasks.items() if getattr(task, "_bound_locks", ())]
 
     assert [name for name in ours if name.startswith("celery.")] == []
     assert setup.app.send_task("celery.backend_cleanup").get(timeout=20, interval=0.02) is None

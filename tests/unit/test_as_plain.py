@@ -235,9 +235,9 @@ def test_a_lock_for_all_tasks_leaves_celerys_own_unlocked(engine: Engine) -> Non
 
     celerys = [task for name, task in app.tasks.items() if name.startswith("celery.")]
     assert len(celerys) > 5
-    assert {getattr(task, "_bound_lock", None) for task in celerys} == {None}
+    assert {getattr(task, "_bound_locks", ()) for task in celerys} == {()}
     assert {task.max_retries for task in celerys} == {7}
-    assert mine._bound_lock is not None
+    assert mine._bound_locks
 
 
 def test_one_of_celerys_own_that_is_named_has_the_lock_that_it_is_given(engine: Engine) -> None:
@@ -251,7 +251,7 @@ def test_one_of_celerys_own_that_is_named_has_the_lock_that_it_is_given(engine: 
     app.finalize()
 
     task: Any = app.tasks["celery.backend_cleanup"]
-    assert task._bound_lock.lock is named
+    assert [each.lock for each in task._bound_locks] == [named]
 
 
 # -- what a conflict says --------------------------------------------------------------------

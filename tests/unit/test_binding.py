@@ -42,8 +42,8 @@ def body(user_id: int, amount: int = 0) -> None:
 
 
 def bound_lock(task: Any) -> BoundLock | None:
-    found: BoundLock | None = task._bound_lock
-    return found
+    found: tuple[BoundLock, ...] = task._bound_locks
+    return found[0] if found else None
 
 
 def key(task: Any, *args: Any, **kwargs: Any) -> str:

@@ -94,7 +94,7 @@ def test_a_strategy_that_an_annotation_names_is_refused(app: Celery) -> None:
 def test_without_a_lock_a_strategy_is_nobodys_business(app: Celery) -> None:
     task = locked(app, None, name="t", Strategy="somewhere:strategy")(body)
 
-    assert task._bound_lock is None
+    assert task._bound_locks == ()
 
 
 def test_a_task_that_was_refused_does_not_run_without_its_lock(app: Celery) -> None:

@@ -61,7 +61,7 @@ def test_a_plain_lock_needs_nothing_of_its_store(
 ) -> None:
     locks = locks_with(monkeypatch, set(Feature), **lock)
 
-    assert locks.bound["report"].needs == frozenset()
+    assert [each.needs for each in locks.bound["report"]] == [frozenset()]
     assert locks.locker.store.features == frozenset()
 
 
