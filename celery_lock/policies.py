@@ -14,9 +14,19 @@ from typing import Any
 from .backoff import Backoff, Duration, exponential, seconds
 from .declaring import answers_wrong_calls
 from .errors import LockConfigurationError, LockError, duration
-from .model import Conflict, Decision, OnConflict, written
+from .model import Conflict, Decision, OnConflict, Scope, written
 
-__all__ = ["KINDS", "decide", "fail", "is_skipped", "outcomes", "requeue", "skip", "wait"]
+__all__ = [
+    "KINDS",
+    "decide",
+    "default_for",
+    "fail",
+    "is_skipped",
+    "outcomes",
+    "requeue",
+    "skip",
+    "wait",
+]
 
 
 class _Nothing:
@@ -195,6 +205,15 @@ def _check_then(decision: Decision) -> None:
         f"{decision.word}(then={then!r}) is not possible{why};"
         f" write one of {', '.join(kind.written for kind in others)}"
     )
+
+
+def default_for(scope: Scope, setting: OnConflict | None) -> OnConflict:
+    """Return the policy of a lock that declares none; `setting`: that of the app, if there is one.
+
+    The setting is for scopes that a worker takes. Where the publisher takes the lease a duplicate
+    is not even queued, and nothing waits for the key by way of a setting.
+    """
+    return skip() if scope.is_publishers else setting or requeue()
 
 
 def outcomes(policy: OnConflict) -> Iterator[Decision]:

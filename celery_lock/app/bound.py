@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import UnsupportedFeature
 from ..keys import KeySource, check_key
 from ..message import Header
-from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError
+from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
 from ..policies import outcomes
 from ..stores import stores_with
 
@@ -35,6 +35,8 @@ class BoundLock:
     queue_ttl: float
     interrupts: bool
     """A body whose lease is lost is interrupted."""
+    scope: Scope
+    """Between which moments the lease is held."""
 
     @property
     def needs(self) -> frozenset[Feature]:
@@ -44,7 +46,7 @@ class BoundLock:
         """
         asked = {
             Feature.FLOORS: bool(self.at_least),
-            Feature.HEIRS: self.across_retries,
+            Feature.HEIRS: self.scope.queues,
         }
         policy = self.on_conflict
         decisions = outcomes(policy) if isinstance(policy, Decision) else ()

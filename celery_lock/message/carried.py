@@ -18,11 +18,14 @@ __all__ = [
     "count",
     "flag",
     "is_of_another",
+    "leased",
     "moment",
     "name_its_task",
+    "one_of",
     "put",
     "seconds",
     "text",
+    "texts",
     "tick",
     "written_in",
 ]
@@ -127,6 +130,40 @@ def text(name: str, value: Any) -> str:
     """Return a text that says something."""
     said: str = _checked(name, value, str, "str")
     return said
+
+
+def texts(name: str, value: Any) -> list[str]:
+    """Return a list of texts that each say something."""
+    if isinstance(value, (list, tuple)) and value:
+        return [text(name, each) for each in value]
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}, which is no list of"
+        " str; send one for each lock of the task, or leave it out"
+    )
+
+
+def one_of(*words: str) -> Reader:
+    """Return what reads one of these words."""
+
+    def read(name: str, value: Any) -> str:
+        if value in words:
+            return str(value)
+        raise LockError(
+            f"the field {name!r} of the message header {HEADER} is {value!r}, which is none of"
+            f" {', '.join(map(repr, words))}; leave it out"
+        )
+
+    return read
+
+
+def leased(name: str, value: Any) -> dict[str, Any]:
+    """Return the lease of a publisher: its names in the store, and the store's random id."""
+    if isinstance(value, Mapping) and isinstance(value.get("store"), str):
+        return {**value, "names": texts(name, value.get("names"))}
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}, which is no lease of a"
+        " publisher; leave it out"
+    )
 
 
 def count(name: str, value: Any) -> int:

@@ -6,7 +6,7 @@ sent again is kept by it through every hop; fields that we do not know are kept 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -14,7 +14,21 @@ from typing import Any
 
 from ..errors import LockError
 from ..keys import UNKNOWN, MessageContext
-from .carried import HEADER, INNER, Survives, carried, count, flag, moment, seconds, text, tick
+from .carried import (
+    HEADER,
+    INNER,
+    Survives,
+    carried,
+    count,
+    flag,
+    leased,
+    moment,
+    one_of,
+    seconds,
+    text,
+    texts,
+    tick,
+)
 from .times import read_moment
 
 __all__ = ["HEADER", "VERSION", "Header"]
@@ -65,6 +79,17 @@ class Header:
     """Seconds that its present `wait()` has blocked for, before it had to leave its process."""
     kept: str | None = carried(survives=_MESSAGE, read=text)
     """The key that the try before this retry has left to it, for whoever has to free that."""
+    keys: Sequence[str] | None = carried(survives=_SENDERS, read=texts)
+    """One key for each lock of a task that has several, in the order in which it declares them."""
+    had: bool = carried(False, survives=_MESSAGE | _ANEW, read=flag)
+    """Its publisher was given its lease: it is no duplicate, whatever it meets later."""
+    lease: Mapping[str, Any] | None = carried(survives=_MESSAGE | _ANEW, read=leased)
+    """That lease: the `names` in the store that it was taken under, and the `store`'s random id."""
+    verdict: str | None = carried(survives=_MESSAGE, read=one_of("skip", "fail"))
+    """What its publisher found that is to become of it: its canvas goes on, without a body."""
+    wait: bool = carried(False, survives=_MESSAGE, read=flag)
+    """It waits until its key is free, and no policy is asked: whom its publisher has met says
+    nothing of what it is to do."""
 
     @classmethod
     def of(cls, request: Any) -> Header:
@@ -213,9 +238,10 @@ def _one(raw: Any, id: str | None, retries: int, nesting: int) -> Header | None:
     header = _made(values)
     if "retries" not in raw and "nesting" not in raw and (its is None or "publication" not in raw):
         # its sender's, not written by us
-        if extra and its is None and header.key is None and "keys" not in extra:
+        if extra and its is None and header.key is None and header.keys is None:
             _refuse_what_is_close_to_key(extra)
-        values.update(given=header.key is not None, retries=retries, nesting=nesting)
+        given = header.key is not None or header.keys is not None
+        values.update(given=given, retries=retries, nesting=nesting)
         return _made(values)
     if header.nesting == nesting and header.retries == retries:
         return header

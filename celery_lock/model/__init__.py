@@ -5,8 +5,9 @@ from .conflict import Conflict
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
 from .lease import Lease, LossReason, ttl_to_ask
-from .lock import Lock, OnStoreError, Scope, checked_on_store_error
+from .lock import Lock, OnStoreError, checked_on_store_error
 from .records import Change, Changed, Record
+from .scope import Scope
 from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release
 
 __all__ = [

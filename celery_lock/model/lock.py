@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from enum import Enum
 from typing import Any, ClassVar, Literal, get_args
 
 from ..backoff import Duration, seconds
@@ -13,6 +12,7 @@ from ..declaring import Declared, WrongCall, answers_wrong_calls
 from ..errors import LockConfigurationError
 from ..keys import check_declared_key
 from .decision import OnConflict, checked_policy
+from .scope import Scope, checked_scope
 
 __all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error"]
 
@@ -22,16 +22,6 @@ lock, or the task fails."""
 Key = str | Callable[..., str] | None
 """A template such as `"order:{order_id}"`, a function of the task's own parameters that returns a
 string, or `None`: the task's name and all its arguments."""
-
-
-class Scope(str, Enum):
-    """Between which two moments of a task's life the lease is held."""
-
-    WHILE_RUNNING = "while_running"
-    """The worker takes it, the body runs, the worker gives it back."""
-    ACROSS_RETRIES = "across_retries"
-    """The worker takes it as the task starts for the first time, keeps it through the pauses before
-    retries, and gives it back when the task has ended for good."""
 
 
 _ELSEWHERE = {
@@ -94,15 +84,17 @@ class Lock(Declared):
     on_conflict: OnConflict | None = None
     """What is done when the key is taken: `requeue()`, `skip()`, `wait(10)`, `fail()`, or a
     function of the `Conflict` that returns one of them. Default: the setting
-    `lock_on_conflict`, else `requeue()`."""
+    `lock_on_conflict`, else `requeue()`; with `UNTIL_STARTED` and `UNTIL_FINISHED` it is `skip()`,
+    so that a duplicate is not even queued."""
     on_store_error: OnStoreError | None = None
     """What is done when the store gives no answer: `"requeue"` sends the message again,
     `"run"` runs without a lock, `"fail"` fails the task. Default: the setting
     `lock_on_store_error`, else `"requeue"`."""
     queue_ttl: Duration | None = None
-    """Seconds that a task which is to be retried keeps its key at most while nobody runs it, with
-    `ACROSS_RETRIES`; default: a day, or until the task expires. It has to be longer than a pause
-    before a retry and its wait in the queue. Longer still: a retry that is lost (a purged
+    """Seconds that the key is kept at most for a message that nobody runs yet: a retry with
+    `ACROSS_RETRIES`, and each message with `UNTIL_STARTED` and `UNTIL_FINISHED`, counted from its
+    eta where it has one. Default: a day, or until the task expires. It has to be longer than a
+    pause before a retry and the wait in the queue. Longer still: a message that is lost (a purged
     queue) blocks the key for longer. Shorter: another task may come in between."""
     on_lost: Literal["flag", "interrupt"] = "flag"
     """What is done to the body when its lease is lost, besides the event and the log line.
@@ -129,17 +121,20 @@ class Lock(Declared):
                 f"key={self.key!r} is a Lock and no key; write Lock('order:{{order_id}}')"
             )
         check_declared_key(self.key)
-        put(self, "scope", _one_of(Scope, self.scope))
+        scope = checked_scope(self.scope)
+        put(self, "scope", scope)
         for name in ("ttl", "at_least", "at_most", "queue_ttl"):
             value = getattr(self, name)
             if value is not None:
                 put(self, name, seconds(value, f"Lock({name})"))
-        if self.queue_ttl is not None and self.scope is not Scope.ACROSS_RETRIES:
+        if self.queue_ttl is not None and not scope.queues:
             raise LockConfigurationError(
-                f"Lock(queue_ttl={self.queue_ttl:g}) counts between a task and its retry, but"
-                f" with Scope.{Scope(self.scope).name} nothing is held there; write"
-                " scope=Scope.ACROSS_RETRIES, or leave queue_ttl out"
+                f"Lock(queue_ttl={self.queue_ttl:g}) is how long a key is kept for a message that"
+                f" nobody runs yet, but with Scope.{scope.name} nothing is kept then; write"
+                f" {_QUEUEING}, or leave queue_ttl out"
             )
+        if scope is Scope.UNTIL_STARTED:
+            self._refuse_times_of_a_body()
         if self.at_least is not None and self.at_most is not None:
             floor, ceiling = seconds(self.at_least, "at_least"), seconds(self.at_most, "at_most")
             if ceiling < floor:
@@ -155,6 +150,20 @@ class Lock(Declared):
             raise LockConfigurationError(
                 f"Lock(on_lost={self.on_lost!r}) is not known; write 'flag' or 'interrupt'"
             )
+
+    def _refuse_times_of_a_body(self) -> None:
+        """Refuse what counts while a body runs, where the key is given back before it."""
+        for name in ("at_least", "at_most"):
+            value = getattr(self, name)
+            if value is not None:
+                raise LockConfigurationError(
+                    f"Lock({name}={value:g}) counts from the start of the body on, but with"
+                    " Scope.UNTIL_STARTED the key is given back there; write"
+                    f" scope=Scope.UNTIL_FINISHED, or leave {name} out"
+                )
+
+
+_QUEUEING = "scope=Scope.ACROSS_RETRIES, Scope.UNTIL_STARTED or Scope.UNTIL_FINISHED"
 
 
 class _NoSuchMethod(WrongCall, AttributeError):
@@ -172,16 +181,6 @@ _OF_A_LOCK_OBJECT = (
     "unlock",
 )
 """Methods of locks that are objects, as in redis-py and in Python itself."""
-
-
-def _one_of(scope: type[Scope], value: Scope | str) -> Scope:
-    try:
-        return scope(value)
-    except ValueError:
-        known = ", ".join(f"Scope.{s.name}" for s in scope)
-        raise LockConfigurationError(
-            f"Lock(scope={value!r}) is not known; this version has {known}"
-        ) from None
 
 
 def _warn_if_unread(owner: type) -> None:

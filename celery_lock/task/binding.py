@@ -17,7 +17,7 @@ from ..app.locks import AppLocks
 from ..errors import LockConfigurationError, duration
 from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
-from ..policies import requeue
+from ..policies import default_for
 from .fitting import is_ours
 from .option_words import ONE_LOCK
 
@@ -147,7 +147,8 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
             )
         if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:  # that is self too
             signature = signature.replace(parameters=parameters[1:])
-    on_conflict = lock.on_conflict or settings.on_conflict or requeue()
+    scope = Scope(lock.scope)
+    on_conflict = lock.on_conflict or default_for(scope, settings.on_conflict)
     waits, limits = longest_wait(on_conflict), (cls.time_limit, cls.soft_time_limit)
     limit = min((float(limit) for limit in limits if limit), default=waits + 1)
     if waits >= limit:
@@ -173,9 +174,10 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         at_most=None if lock.at_most is None else _seconds(lock.at_most, 0.0),
         on_conflict=on_conflict,
         on_store_error=lock.on_store_error or settings.on_store_error,
-        across_retries=lock.scope is Scope.ACROSS_RETRIES,
+        across_retries=scope.lasts,
         queue_ttl=_seconds(lock.queue_ttl, QUEUE_TTL),
         interrupts=lock.on_lost == "interrupt",
+        scope=scope,
     )
 
 

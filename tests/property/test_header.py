@@ -63,6 +63,12 @@ headers = st.builds(
     first_published=st.none() | finite,
     first_mark=st.none() | names,
     id=names,
+    keys=st.none() | st.lists(names, min_size=1, max_size=3),
+    had=st.booleans(),
+    lease=st.none()
+    | st.fixed_dictionaries({"names": st.lists(names, min_size=1, max_size=3), "store": names}),
+    verdict=st.sampled_from([None, "skip", "fail"]),
+    wait=st.booleans(),
 )
 
 

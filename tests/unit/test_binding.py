@@ -19,6 +19,7 @@ from celery_lock import (
     Lock,
     LockConfigurationError,
     LockedTask,
+    Scope,
     requeue,
     skip,
     wait,
@@ -309,6 +310,25 @@ def test_without_any_word_it_is_sent_again(app: Celery) -> None:
 
     assert bound is not None
     assert (bound.ttl, bound.on_conflict, bound.on_store_error) == (30, requeue(), "requeue")
+
+
+@pytest.mark.parametrize("scope", [each for each in Scope if each.is_publishers])
+def test_a_duplicate_is_not_even_queued_whatever_the_setting_says(app: Celery, scope: Any) -> None:
+    app.conf.lock_on_conflict = wait(3)
+
+    bound = bound_lock(locked(app, Lock("k", scope=scope), name="t")(body))
+
+    assert bound is not None
+    assert bound.on_conflict == skip()
+
+
+def test_a_policy_of_the_lock_itself_counts_in_every_scope(app: Celery) -> None:
+    lock = Lock("k", scope="until_started", on_conflict=requeue())
+
+    bound = bound_lock(locked(app, lock, name="t")(body))
+
+    assert bound is not None
+    assert bound.on_conflict == requeue()
 
 
 def test_a_wrong_setting_is_told_as_the_first_task_is_bound() -> None:

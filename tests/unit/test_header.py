@@ -116,6 +116,11 @@ WRITTEN = Header(
     given=True,
     beat={"entry": "nightly", "due": "2026-11-23T14:00:00+00:00"},
     first_published=90.0,
+    keys=["k", "l"],
+    had=True,
+    lease={"names": ["k", "l"], "store": "s-1"},
+    verdict="skip",
+    wait=True,
     extra={"theirs": 1},
 )
 TABLE = {
@@ -135,6 +140,11 @@ TABLE = {
     "deliveries": {SENT_AGAIN},
     "waited": {SENT_AGAIN},
     "kept": {SENT_AGAIN},
+    "keys": {SENT_AGAIN, ANEW},
+    "had": {SENT_AGAIN, ANEW},
+    "lease": {SENT_AGAIN, ANEW},
+    "verdict": {SENT_AGAIN},
+    "wait": {SENT_AGAIN},
 }
 WAYS = {
     SENT_AGAIN: {"id": "id-1", "retries": 0, "nesting": 0},
@@ -175,7 +185,9 @@ def test_a_key_that_we_made_is_made_anew_where_the_task_is_published_anew(way: s
     """Its arguments may be other ones."""
     made = replace(WRITTEN, given=False).write()
 
-    assert Header.read({HEADER: made}, **WAYS[way]).key is None  # type: ignore[arg-type]
+    anew = Header.read({HEADER: made}, **WAYS[way])  # type: ignore[arg-type]
+
+    assert (anew.key, anew.keys) == (None, None)
 
 
 def test_a_header_is_written_into_both_places_and_no_dict_of_its_caller() -> None:
@@ -393,11 +405,41 @@ def test_a_header_that_its_sender_did_not_mean_so_is_refused(
         Header.read({HEADER: header}, id=id, retries=0, nesting=0)
 
 
-@pytest.mark.parametrize("names", [("keys",), ("keys", "kye"), ("key", "Key"), ("entry", "they")])
+@pytest.mark.parametrize("names", [("key", "Key"), ("entry", "they")])
 def test_a_field_close_to_key_is_kept_where_a_key_stands_or_none_was_meant(
     names: tuple[str, ...],
 ) -> None:
     assert set(read({"v": 1, **dict.fromkeys(names, "k")}).extra) == {*names} - {"key"}
+
+
+def test_a_field_close_to_key_is_kept_where_there_are_several_keys() -> None:
+    header = read({"v": 1, "keys": ["a", "b"], "kye": "k"})
+
+    assert (header.keys, header.given, header.extra) == (["a", "b"], True, {"kye": "k"})
+
+
+@pytest.mark.parametrize("value", ["", "a", 5, True, [], {}, {"a": 1}])
+def test_several_keys_that_are_no_list_are_refused(value: Any) -> None:
+    with pytest.raises(LockError, match=r"field 'keys' .* is no list of str"):
+        read({"v": 1, "keys": value})
+
+
+@pytest.mark.parametrize("value", ["", 5, None, ["a"]])
+def test_one_of_several_keys_that_is_no_text_is_refused(value: Any) -> None:
+    with pytest.raises(LockError, match=r"field 'keys' .* no str"):
+        read({"v": 1, "keys": ["a", value]})
+
+
+@pytest.mark.parametrize("value", ["k", 5, [], {}, {"names": ["k"]}, {"names": [], "store": "s"}])
+def test_a_lease_of_another_form_is_refused(value: Any) -> None:
+    with pytest.raises(LockError, match=r"is no lease of a publisher|is no list of str"):
+        read({"v": 1, "lease": value})
+
+
+@pytest.mark.parametrize("value", ["", "Skip", 5, ["skip"], {}])
+def test_a_verdict_that_is_not_known_is_refused(value: Any) -> None:
+    with pytest.raises(LockError, match=r"field 'verdict' .* is none of 'skip', 'fail'"):
+        read({"v": 1, "verdict": value})
 
 
 def test_a_broken_header_is_refused_also_where_it_is_out_of_date() -> None:

@@ -154,6 +154,31 @@ def test_an_unknown_scope_is_refused_with_those_there_are(scope: Any) -> None:
         Lock("k", scope=scope)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("until_start", "STARTED"), ("UNTIL_FINISHED", "FINISHED"), ("until-finish", "FINISHED")],
+)
+def test_a_scope_that_is_misspelt_is_named_with_the_one_meant(written: str, meant: str) -> None:
+    with pytest.raises(LockConfigurationError, match=rf"did you mean Scope\.UNTIL_{meant}\?"):
+        Lock("k", scope=written)
+
+
+@pytest.mark.parametrize("scope", [each for each in Scope if each.queues])
+def test_a_scope_that_keeps_the_key_in_the_queue_has_a_time_for_it(scope: Scope) -> None:
+    assert Lock("k", scope=scope, queue_ttl=60).queue_ttl == 60.0
+
+
+def test_a_key_that_nothing_keeps_in_the_queue_has_no_time_for_it() -> None:
+    with pytest.raises(LockConfigurationError, match=r"with Scope\.WHILE_RUNNING nothing is kept"):
+        Lock("k", queue_ttl=60)
+
+
+@pytest.mark.parametrize("name", ["at_least", "at_most"])
+def test_times_of_the_body_are_refused_where_the_key_is_given_back_before(name: str) -> None:
+    with pytest.raises(LockConfigurationError, match=rf"{name}=60.*scope=Scope\.UNTIL_FINISHED"):
+        Lock("k", scope="until_started", **{name: 60})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("key", [5, b"k", ["a", "b"], {"a": 1}])
 def test_a_key_of_another_type_is_refused(key: Any) -> None:
     with pytest.raises(LockConfigurationError, match="is no key; write a template"):
