@@ -18,6 +18,7 @@ from .freeing import Freeing
 from .granting import Granting
 from .inheriting import Inheriting
 from .permits import Permits
+from .publishing import Publishing
 from .record_lives import RecordLives
 from .record_spaces import RecordSpaces
 from .records import Records
@@ -35,6 +36,7 @@ class StoreContract(
     Ending,
     Freeing,
     Inheriting,
+    Publishing,
     Copies,
     Renewing,
     Undoing,

@@ -38,10 +38,14 @@ class Claim:
     refused since its publication runs or has just ended, a mark of that is left in the record.
     `None`: the message is delivered for the first time, and can be no copy."""
     heir_of: str = ""
-    """The holder that an earlier run of the task left the key to: its lease is taken over."""
+    """The holder that an earlier run of the task left the key to: its lease is taken over, and so
+    is an unconfirmed one of the same task, whose publisher had no time to confirm it yet."""
     limit: int = 1
     """How many leases of the key may live at once, this one included. The smallest limit of all
     that live counts, so no lease ever has more companions than it was claimed with."""
+    unconfirmed: bool = False
+    """A publisher claims, whose message is not sent yet. Its release to an heir confirms the lease;
+    until then nobody knows whether there is a message that comes for it."""
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Claim:
         copy_since: str | None = None,
         heir_of: str = "",
         limit: int = 1,
+        unconfirmed: bool = False,
     ) -> None:
         checked(ttl, "ttl")
         checked(at_least, "at_least")
@@ -68,6 +73,7 @@ class Claim:
             copy_since=copy_since,
             heir_of=heir_of,
             limit=limit,
+            unconfirmed=unconfirmed,
         )
 
     @property
@@ -115,6 +121,8 @@ class HeldPermit:
     """Of the holder's lease; `None`: the store has none."""
     slot: int = 0
     """Which of the permits it is."""
+    unconfirmed: bool = False
+    """A publisher's lease whose message may never have been sent."""
 
 
 @dataclass(frozen=True)

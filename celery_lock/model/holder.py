@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Holder", "task_id_of"]
+__all__ = ["Holder", "kept_for", "task_id_of"]
 
 _QUEUED = re.compile(r"(.*)/queued/(0|[1-9][0-9]*)", re.DOTALL)
 
@@ -65,3 +65,9 @@ def task_id_of(holder: str) -> str:
         return parts[0]
     kept = _QUEUED.fullmatch(holder)
     return holder if kept is None else kept[1]
+
+
+def kept_for(holder: str) -> str | None:
+    """Return the task id of a holder that keeps a key for a message; `None`: it is another one."""
+    it = Holder.parse(holder)
+    return None if it.retry_no is None else it.task_id

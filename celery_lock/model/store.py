@@ -32,7 +32,8 @@ class Feature(str, Enum):
     FLOORS = "floors"
     """Claims have `at_least`: the key stays taken for others, however its holder ends."""
     HEIRS = "heirs"
-    """A release leaves the key to a holder that is still to come."""
+    """A release leaves the key to a holder that is still to come, and a publisher's lease is
+    `unconfirmed` until it is left so to the message that was sent."""
     COPIES = "copies"
     """A release records the end of a publication's run, `complete()` its completion, and a late
     copy of it is refused."""
@@ -107,7 +108,7 @@ class LeaseStore(Protocol):
         was lost), prolonged. A holder whose claim was undone gets nothing. A copy of a
         publication that was completed is refused as `done`, or as `Met.ENDED` before it is
         completed, also when the key is free. A lease that was left to `heir_of` goes over to the
-        claimant.
+        claimant, and so does an unconfirmed one of the same task.
         """
         ...
 
@@ -142,7 +143,8 @@ class LeaseStore(Protocol):
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back: its process is dead.
 
-        `holder`: the whole holder, or its beginning up to a `#` where the rest died with it.
+        `holder`: the whole holder, or its beginning up to a `#` where the rest died with it. An
+        heir names an unconfirmed lease of the same task as well.
         `floor`: end its `at_least` as well. Returns who had the key, `None` if it was not him.
         """
         ...

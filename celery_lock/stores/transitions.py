@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..model import ENDED_FOR, Claim, End, Held, HeldPermit, Lease, Met
+from ..model.holder import kept_for
 from . import tombstones
 from .key_state import Interval, KeyState, Permit, micro
 from .tombstones import Tombstone
@@ -30,11 +31,11 @@ def acquire(
     it be sent again; one deadline of the store.
     """
     lo, hi = clock
-    own = _permit_of(state, claim.holder, lo)
+    own = _own_lease(state, claim, lo)
     if own is not None:  # its first answer was lost: the same lease, prolonged
         expiry = max(own.expiry, hi + micro(claim.ttl))
         return _with(state, replace(own, expiry=expiry)), _lease(claim, own)
-    heir = _permit_of(state, claim.heir_of, lo) if claim.heir_of else None
+    heir = _heir(state, claim, lo) if claim.heir_of else None
     met, whom = _met(state, claim, tombstone, heir, lo)
     if met is not None:
         counts = tombstone.ended + micro(ENDED_FOR) if met is Met.ENDED and tombstone else 0
@@ -56,8 +57,10 @@ def acquire(
         limit=min(claim.limit, before.limit) if before and floor_before else claim.limit,
         floor=max(floor_before, hi + micro(claim.at_least) if claim.at_least else 0),
         floor_before=floor_before,
-        took_over=("", 0) if heir is None else (heir.holder, heir.expiry),
+        # who adopts an unconfirmed lease has its message: undone, it is kept for that one
+        took_over=("", 0) if heir is None else (claim.heir_of, heir.expiry),
         released_before=("", 0) if before is None else _last_release(before),
+        unconfirmed=claim.unconfirmed,
     )
     return _with(_settled(state, lo, settle), granted), _lease(claim, granted)
 
@@ -90,6 +93,7 @@ def release(
             expiry=hi + micro(end.heir_ttl),
             took_over=("", 0),
             released_before=(permit.holder, permit.token),
+            unconfirmed=False,
         )
         return _with(state, kept), True
     return _with(state, replace(permit, expiry=0, released_at=hi)), True
@@ -103,7 +107,7 @@ def free(
     his = [
         permit
         for permit in state.permits
-        if _is_his(permit.holder, holder) and (permit.expiry > lo or (floor and permit.floor > lo))
+        if _is_his(permit, holder) and (permit.expiry > lo or (floor and permit.floor > lo))
     ]
     if not his:
         return state, None
@@ -129,6 +133,7 @@ def undo(state: KeyState, claim: Claim, clock: Interval, settle: int) -> KeyStat
                 expiry=expiry,
                 floor=permit.floor_before,
                 took_over=("", 0),
+                unconfirmed=permit.unconfirmed and not heir,
             )
             state = _with(state, undone)
     return state
@@ -172,10 +177,23 @@ def _met(
     return (Met.OTHER, first) if unsure is None else (Met.UNCONFIRMED, unsure)
 
 
-def _permit_of(state: KeyState, holder: str, lo: int) -> Permit | None:
-    """The live permit of exactly this holder."""
+def _own_lease(state: KeyState, claim: Claim, lo: int) -> Permit | None:
+    """The lease that this very claim was granted before."""
+    asked = (claim.holder, claim.unconfirmed)
     live = (permit for permit in state.permits if permit.expiry > lo)
-    return next((permit for permit in live if permit.holder == holder), None)
+    return next((one for one in live if (one.holder, one.unconfirmed) == asked), None)
+
+
+def _heir(state: KeyState, claim: Claim, lo: int) -> Permit | None:
+    """The lease that the claim takes over: left to it, or its publisher's unconfirmed one."""
+    live = (permit for permit in state.permits if permit.expiry > lo)
+    return next((one for one in live if _is_kept_for(one, claim.heir_of)), None)
+
+
+def _is_kept_for(permit: Permit, heir: str) -> bool:
+    if permit.unconfirmed:
+        return permit.task_id == kept_for(heir)
+    return permit.holder == heir
 
 
 def _own_floor(state: KeyState, claim: Claim, lo: int) -> Permit | None:
@@ -226,7 +244,10 @@ def _with(state: KeyState, permit: Permit) -> KeyState:
     return replace(state, permits=tuple(sorted([*others, permit], key=lambda one: one.slot)))
 
 
-def _is_his(holder: str, named: str) -> bool:
+def _is_his(permit: Permit, named: str) -> bool:
+    if permit.unconfirmed and permit.task_id == kept_for(named):
+        return True
+    holder = permit.holder
     return holder == named or (named[-1:] in ("#", ".") and holder.startswith(named))
 
 
@@ -268,6 +289,7 @@ def _held(
                 permit.publication,
                 permit.token,
                 permit.slot,
+                permit.unconfirmed and permit.expiry > lo,
             )
             for permit in taken
         ),

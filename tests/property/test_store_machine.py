@@ -185,6 +185,7 @@ class Agreement(RuleBasedStateMachine):
         limit=LIMITS,
         since=st.none() | PICK,
         retry_no=st.sampled_from([0, 0, 0, 1, 2]),
+        unconfirmed=st.sampled_from([False, False, True]),
     )
     def claim(
         self,
@@ -198,6 +199,7 @@ class Agreement(RuleBasedStateMachine):
         limit: int,
         since: int | None,
         retry_no: int,
+        unconfirmed: bool,
     ) -> None:
         self._claim(
             Claim(
@@ -210,6 +212,7 @@ class Agreement(RuleBasedStateMachine):
                 copy_since=None if since is None else self.marks[since % len(self.marks)],
                 heir_of=str(Holder.for_retry(task, retry_no)) if retry_no else "",
                 limit=limit,
+                unconfirmed=unconfirmed,
             )
         )
 

@@ -60,7 +60,8 @@ def held(key: str, met: Met, now: int, free_at: int, shown: list[Any], taken: li
 
 def _holding(shown: list[Any], now: int) -> HeldPermit:
     slot, task, node, pid, nonce, state, since, expiry, floor, token, publication = shown
-    if state:
+    unconfirmed = state == b"u"
+    if state and not unconfirmed:
         holder = str(Holder.for_retry(_text(task), int(state[1:] or 0)))
     elif pid:
         holder = "#".join(map(_text, (task, node, pid, nonce)))
@@ -74,6 +75,7 @@ def _holding(shown: list[Any], now: int) -> HeldPermit:
         publication=_text(publication),
         token=token,
         slot=slot,
+        unconfirmed=unconfirmed and expiry > now,
     )
 
 

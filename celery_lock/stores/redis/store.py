@@ -132,10 +132,12 @@ class RedisStore:
         ]
         if claim.copy_since is not None:
             keys.append(_record(state, claim.publication))
-        if claim.copy_since is not None or claim.heir_of:
+        if claim.copy_since is not None or claim.heir_of or claim.unconfirmed:
             args.append("" if claim.copy_since is None else since(claim.copy_since))
-        if claim.heir_of:
+        if claim.heir_of or claim.unconfirmed:
             args.append(state_of(claim.heir_of))
+        if claim.unconfirmed:
+            args.append("u")
         if claim.watching and claim.limit > 1:
             keys.append(state + ":w")
         answer = self._server.run(ACQUIRE, keys, args)

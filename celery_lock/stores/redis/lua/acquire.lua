@@ -4,7 +4,8 @@
 -- ARGV  1 task id  2 node  3 pid  4 nonce  5 ttl  6 at_least  7 publication  8 limit
 --       9 watch for  10 grace  11 how long the release of a permit beyond the first is remembered
 --       12 a copy only of what was completed at this time or later, or '' (with KEYS 2)
---       13 state of the heir of this task that the claim takes the key over from, or left out
+--       13 state of the heir of this task that the claim takes the key over from, or '': none
+--       14 u: a publisher claims, its lease is unconfirmed  (12 to 14 may be left out from behind)
 -- Answers token granted in slot 0
 --         {token, slot} granted
 --         {met, now, free at, whom it met, all who have a permit ...} refused
@@ -18,7 +19,7 @@ local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 
   'n', 'z'))
 
 if not x and not places and not marks and ARGV[6] == '0'
-    and ARGV[8] == '1' and c ~= '' and not (e and tonumber(e) > now)
+    and ARGV[8] == '1' and not ARGV[14] and c ~= '' and not (e and tonumber(e) > now)
     and not (t and tonumber(t) >= now)
     and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
   -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
@@ -37,6 +38,7 @@ end
 local expiry, limit = now + ARGV[5], tonumber(ARGV[8])
 local floor = ARGV[6] ~= '0' and now + ARGV[6] or 0
 local grace = tonumber(ARGV[10])
+local left_to, state = ARGV[13] ~= '' and ARGV[13], ARGV[14] or ''
 
 -- Write the claim into a slot: `old` is the permit that it replaces, `heir` one it takes over.
 local function grant(slot, old, heir, last_token)
@@ -65,8 +67,10 @@ local function grant(slot, old, heir, last_token)
   if bound > 1 then put('m', bound) end
   if floor > 0 then put('f', floor) end
   if before > 0 then put('g', before) end
-  if heir then put('h', heir.s .. ' ' .. string.format('%.0f', heir.expiry)) end
-  if token ~= now or bound > 1 or floor > 0 or heir then put('x', 1) end
+  -- who adopts an unconfirmed lease has its message: undone, it is kept for that one
+  if heir then put('h', left_to .. ' ' .. string.format('%.0f', heir.expiry)) end
+  if state ~= '' then put('s', state) end
+  if token ~= now or bound > 1 or floor > 0 or heir or state ~= '' then put('x', 1) end
   redis.call(unpack(command))
   return token
 end
@@ -85,9 +89,9 @@ for slot = 0, count - 1 do
     return unknown(one)
   end
   if one.live then
-    if mine and one.d == ARGV[2] and one.p == ARGV[3] and one.c == ARGV[4] and one.s == '' then
+    if mine and one.d == ARGV[2] and one.p == ARGV[3] and one.c == ARGV[4] and one.s == state then
       own = own or one
-    elseif mine and ARGV[13] and one.s == ARGV[13] then
+    elseif mine and left_to and (one.s == left_to or one.s == 'u') then
       heir = heir or one
     else
       copy = copy or (ARGV[7] ~= '' and one.u == ARGV[7] and one)

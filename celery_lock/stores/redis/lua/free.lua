@@ -15,8 +15,12 @@ places, t, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'w'))
 local ended = {}
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
   local one = permit(slot)
-  local named = one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3] and one.s == ARGV[5]
+  local named = one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3]
+    and (one.s == ARGV[5] or (one.s == 'u' and ARGV[5] == ''))
     and (one.c == ARGV[4] or (ARGV[6] == '1' and one.c:sub(1, #ARGV[4]) == ARGV[4]))
+  if one.s == 'u' and ARGV[5] ~= '' then -- the message that it was claimed for has ended
+    named = one.k == ARGV[1]
+  end
   if one.free_at > now then
     all[#all + 1] = shown(one)
     free_at = math.min(free_at or one.free_at, one.free_at)

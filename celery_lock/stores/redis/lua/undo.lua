@@ -13,7 +13,7 @@ local granted, until_ = {}, 0
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
   local one = permit(slot)
   if one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3] and one.c == ARGV[4]
-      and one.s == '' and one.expiry > 0 then
+      and (one.s == '' or one.s == 'u') and one.expiry > 0 then
     granted[#granted + 1] = one
     one.left_to, one.left_until = '', 0
     if one.h then -- what it took over from an heir is the heir's again
