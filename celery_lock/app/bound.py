@@ -27,6 +27,7 @@ class BoundLock:
     key: KeySource
     ttl: float
     at_least: float
+    """The floor that a claim sets; 0 where only the release of a success does."""
     at_most: float | None
     on_conflict: OnConflict
     on_store_error: OnStoreError
@@ -37,6 +38,10 @@ class BoundLock:
     """A body whose lease is lost is interrupted."""
     scope: Scope
     """Between which moments the lease is held."""
+    limit: int = 1
+    """How many may hold the key at once."""
+    floor: float = 0.0
+    """The floor that the release of a success sets, from the acquire on; 0: none."""
 
     @property
     def needs(self) -> frozenset[Feature]:
@@ -45,8 +50,9 @@ class BoundLock:
         What a policy function will answer is not known, and left out.
         """
         asked = {
-            Feature.FLOORS: bool(self.at_least),
+            Feature.FLOORS: bool(self.at_least or self.floor),
             Feature.HEIRS: self.scope.queues,
+            Feature.PERMITS: self.limit > 1,
         }
         policy = self.on_conflict
         decisions = outcomes(policy) if isinstance(policy, Decision) else ()

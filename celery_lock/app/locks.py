@@ -125,6 +125,7 @@ class AppLocks:
             for what, mine, theirs in (
                 ("scope", Scope(bound.lock.scope).value, Scope(known.lock.scope).value),
                 ("ttl", bound.ttl, known.ttl),
+                ("limit", bound.limit, known.limit),
             ):
                 if mine != theirs:
                     raise LockConfigurationError(

@@ -5,6 +5,7 @@ from .conflict import Conflict
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
 from .lease import Lease, LossReason, ttl_to_ask
+from .limit import MOST_PERMITS, checked_limit
 from .lock import Lock, OnStoreError, checked_on_store_error
 from .records import Change, Changed, Record
 from .scope import Scope
@@ -13,6 +14,7 @@ from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release
 __all__ = [
     "ENDED_FOR",
     "MET_FOR",
+    "MOST_PERMITS",
     "Change",
     "Changed",
     "Claim",
@@ -37,6 +39,7 @@ __all__ = [
     "RecordStore",
     "Release",
     "Scope",
+    "checked_limit",
     "checked_on_store_error",
     "checked_policy",
     "ttl_to_ask",

@@ -12,6 +12,7 @@ from ..declaring import Declared, WrongCall, answers_wrong_calls
 from ..errors import LockConfigurationError
 from ..keys import check_declared_key
 from .decision import OnConflict, checked_policy
+from .limit import checked_limit
 from .scope import Scope, checked_scope
 
 __all__ = ["Lock", "OnStoreError", "Scope", "checked_on_store_error"]
@@ -43,6 +44,12 @@ _ELSEWHERE = {
     "raise_on_duplicate": "here it is on_conflict=fail()",
     "graceful": "here it is on_conflict=skip()",
     "policy": "here it is on_conflict",
+    "permits": "here it is limit",
+    "slots": "here it is limit",
+    "concurrency": "here it is limit",
+    "max_concurrency": "here it is limit",
+    "max_concurrent": "here it is limit",
+    "max_leases": "here it is limit",
     "auto_renewal": "a lease is renewed in any case; at_most bounds it",
     "store": "it belongs to the app: app.conf.lock_store",
     "redis": "the store belongs to the app: app.conf.lock_store",
@@ -54,7 +61,7 @@ _ELSEWHERE = {
 @answers_wrong_calls('Lock("order:{order_id}", ttl=30, on_conflict=skip())', elsewhere=_ELSEWHERE)
 @dataclass(frozen=True)
 class Lock(Declared):
-    """At most one task at a time for the same key, over all workers on all machines.
+    """At most one task at a time for the same key, or `limit`, over all workers on all machines.
 
     Raises `LockConfigurationError` where it is written if a value makes no sense.
 
@@ -77,10 +84,17 @@ class Lock(Declared):
     """Seconds from the acquire on during which no other task gets the key, however quick the
     body is. Default 0. Absorbs schedules that fire the same job a little apart; longer delays
     the next real run."""
+    at_least_on_failure: bool = True
+    """Whether `at_least` counts for a run that has failed too, or was killed. `False`: only a
+    success keeps the key taken, so that the next task may try again at once after a failure: "one
+    successful run an hour"."""
     at_most: Duration | None = None
     """Seconds from the acquire on after which the lease is no longer renewed and so is lost,
     though the body may go on. Default: the task's hard time limit and 10 s, where it has one.
     Shorter frees the key of a hung body sooner, and cuts the protection of a slow one."""
+    limit: int = 1
+    """How many may hold the key at once, from 1 to 256. Each has a permit with a number of its own,
+    `lease.slot`. With claims of several limits the smallest one of all that hold the key counts."""
     on_conflict: OnConflict | None = None
     """What is done when the key is taken: `requeue()`, `skip()`, `wait(10)`, `fail()`, or a
     function of the `Conflict` that returns one of them. Default: the setting
@@ -127,6 +141,8 @@ class Lock(Declared):
             value = getattr(self, name)
             if value is not None:
                 put(self, name, seconds(value, f"Lock({name})"))
+        put(self, "limit", checked_limit(self.limit, "Lock(limit)"))
+        _check_floor(self.at_least, self.at_least_on_failure)
         if self.queue_ttl is not None and not scope.queues:
             raise LockConfigurationError(
                 f"Lock(queue_ttl={self.queue_ttl:g}) is how long a key is kept for a message that"
@@ -181,6 +197,18 @@ _OF_A_LOCK_OBJECT = (
     "unlock",
 )
 """Methods of locks that are objects, as in redis-py and in Python itself."""
+
+
+def _check_floor(at_least: Any, on_failure: Any) -> None:
+    if not isinstance(on_failure, bool):
+        raise LockConfigurationError(
+            f"Lock(at_least_on_failure={on_failure!r}) is not known; write True or False"
+        )
+    if at_least is None and not on_failure:
+        raise LockConfigurationError(
+            "Lock(at_least_on_failure=False) says when at_least counts, and there is no at_least;"
+            " write at_least=3600 beside it, or leave it out"
+        )
 
 
 def _warn_if_unread(owner: type) -> None:

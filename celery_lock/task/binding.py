@@ -170,7 +170,7 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         lock=lock,
         key=compile_key(lock.key, task=name, signature=signature, models=find_models(function)),
         ttl=_seconds(lock.ttl, settings.ttl),
-        at_least=_seconds(lock.at_least, 0.0),
+        at_least=_seconds(lock.at_least, 0.0) if lock.at_least_on_failure else 0.0,
         at_most=None if lock.at_most is None else _seconds(lock.at_most, 0.0),
         on_conflict=on_conflict,
         on_store_error=lock.on_store_error or settings.on_store_error,
@@ -178,6 +178,8 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         queue_ttl=_seconds(lock.queue_ttl, QUEUE_TTL),
         interrupts=lock.on_lost == "interrupt",
         scope=scope,
+        limit=lock.limit,
+        floor=0.0 if lock.at_least_on_failure else _seconds(lock.at_least, 0.0),
     )
 
 

@@ -166,6 +166,7 @@ class Holding:
             publication=publication,
             copy_since=copy_since,
             heir_of=delivery.heir_of,
+            limit=bound.limit,
         )
         self._locker = self._locks.locker
         self._ask = Ask(

@@ -29,6 +29,9 @@ WRITE = {
     "once": f'lock=Lock("order:{{order_id}}", on_conflict={_POLICY["skip"]})',
     "singleton": "lock=Lock()",
     "unique": "lock=Lock()",
+    "max_concurrency": "lock=Lock(..., limit=...)",
+    "max_concurrent": "lock=Lock(..., limit=...)",
+    "lock_concurrency": "lock=Lock(..., limit=...)",
     "locks": ONE_LOCK,
     "locked": "lock=Lock()",
     "mutex": "lock=Lock()",
@@ -50,7 +53,7 @@ WRITE = {
 """What to write instead of each option, of ours and of other libraries, that is read nowhere."""
 
 COMMON = {
-    *("key", "ttl", "scope", "unique", "locked", "singleton", "mutex", "once", "graceful"),
+    *("key", "ttl", "scope", "limit", "unique", "locked", "singleton", "mutex", "once", "graceful"),
     *("max_wait", "max_attempts", "blocking_timeout", "backoff"),
     *("unique_key", "lock_name", "lock_id", "lock_keys"),
     *(kind.word for kind in KINDS),
@@ -61,7 +64,7 @@ a base class of somebody's own they are his."""
 STRONG = sorted(set(WRITE) - COMMON)
 """Words that are hardly anything else."""
 
-COMMON_OF_CALLS = {"key", "ttl", "scope", "once"}
+COMMON_OF_CALLS = {"key", "ttl", "scope", "limit", "once"}
 """Common words that look like a lock's in a call, and in a base class of somebody's own."""
 
 

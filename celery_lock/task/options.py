@@ -93,7 +93,10 @@ def _written(lock: Lock) -> str:
     return f"Lock({lock.key!r}, ...)" if isinstance(lock.key, str) else "Lock(...)"
 
 
-_ONLY_OURS = {"on_conflict", "on_store_error", "on_lost", "at_least", "at_most", "queue_ttl"}
+_ONLY_OURS = {
+    *("on_conflict", "on_store_error", "on_lost", "at_least", "at_least_on_failure", "at_most"),
+    "queue_ttl",
+}
 
 
 def _read_in(cls: type) -> set[str]:

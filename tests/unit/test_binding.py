@@ -493,6 +493,8 @@ def test_a_bound_body_without_self_is_refused(app: Celery) -> None:
     [
         (Lock("k", ttl=5), Lock("k", ttl=6), "tasks b and a share the lock 'k' but not its ttl"),
         (Lock("k"), Lock("k", ttl=5), r"ttl: 5\.0 against 30\.0; give both the same, or two"),
+        (Lock("k", limit=3), Lock("k", limit=2), "not its limit: 2 against 3; give both the same"),
+        (Lock("k"), Lock("k", limit=2), "tasks b and a share .* limit: 2 against 1"),
     ],
 )
 def test_one_template_with_two_times_is_refused_with_both_names(
@@ -509,7 +511,8 @@ def test_one_template_with_two_times_is_refused_with_both_names(
     [
         (Lock("k", ttl=30), Lock("k")),
         (Lock("k", on_conflict=skip(), at_least=5), Lock("k", at_most=60)),
-        (Lock("a", ttl=5), Lock("b", ttl=6)),
+        (Lock("k", limit=3), Lock("k", limit=3, on_conflict=skip())),
+        (Lock("a", ttl=5), Lock("b", ttl=6, limit=2)),
         (Lock(ttl=5), Lock(ttl=6)),
         (Lock(lambda user_id, amount: "k", ttl=5), Lock(lambda user_id, amount: "k", ttl=6)),
     ],

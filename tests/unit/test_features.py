@@ -38,7 +38,9 @@ def locks_with(monkeypatch: pytest.MonkeyPatch, lacks: set[Feature], **lock: Any
     ("lock", "feature"),
     [
         ({"at_least": 5}, Feature.FLOORS),
+        ({"at_least": 5, "at_least_on_failure": False}, Feature.FLOORS),
         ({"scope": Scope.ACROSS_RETRIES}, Feature.HEIRS),
+        ({"limit": 3}, Feature.PERMITS),
     ],
 )
 def test_a_store_that_lacks_what_a_lock_needs_is_refused_with_the_stores_that_have_it(
@@ -55,7 +57,9 @@ def test_a_store_that_lacks_what_a_lock_needs_is_refused_with_the_stores_that_ha
     assert "redis://" in said
 
 
-@pytest.mark.parametrize("lock", [{}, {"on_conflict": skip()}, {"ttl": 5, "at_most": 60}])
+@pytest.mark.parametrize(
+    "lock", [{}, {"on_conflict": skip()}, {"ttl": 5, "at_most": 60, "limit": 1}]
+)
 def test_a_plain_lock_needs_nothing_of_its_store(
     monkeypatch: pytest.MonkeyPatch, lock: dict[str, Any]
 ) -> None:

@@ -95,13 +95,15 @@ def test_a_ceiling_on_the_floor_is_possible() -> None:
     [
         ("tll", r"no option 'tll' \(did you mean 'ttl'\?\)"),
         ("on_confict", r"did you mean 'on_conflict'\?"),
-        ("colour", r"no option 'colour'; it has key, scope, ttl, at_least, at_most, on_conflict"),
+        ("colour", r"no option 'colour'; it has key, scope, ttl, at_least,"),
         ("timeout", r"here ttl is how long .* and wait\(max_wait\) how long somebody waits"),
         ("expire", "here it is ttl"),
         ("blocking", r"here it is on_conflict=wait\(max_wait\)"),
         ("raise_on_duplicate", r"here it is on_conflict=fail\(\)"),
         ("graceful", r"here it is on_conflict=skip\(\)"),
-        ("limit", "no option 'limit'"),
+        ("permits", "here it is limit"),
+        ("max_concurrency", "here it is limit"),
+        ("limits", r"did you mean 'limit'\?"),
     ],
 )
 def test_an_unknown_option_is_named_with_those_there_are(option: str, said: str) -> None:
@@ -112,8 +114,50 @@ def test_an_unknown_option_is_named_with_those_there_are(option: str, said: str)
 
 
 def test_an_unknown_option_is_refused_in_a_copy_too() -> None:
-    with pytest.raises(LockConfigurationError, match="no option 'limit'"):
-        replace(Lock("k"), limit=3)
+    with pytest.raises(LockConfigurationError, match="no option 'limits'"):
+        replace(Lock("k"), limits=3)
+
+
+def test_a_lock_has_one_permit_unless_it_says_how_many() -> None:
+    assert Lock("k").limit == 1
+    assert [Lock("k", limit=limit).limit for limit in (1, 2, 256)] == [1, 2, 256]
+
+
+@pytest.mark.parametrize(
+    "limit", [0, -1, True, False, 2.5, 3.0, "3", None, [3], float("nan"), float("inf"), 1j]
+)
+def test_what_is_no_number_of_permits_is_refused_with_what_to_write(limit: Any) -> None:
+    with pytest.raises(LockConfigurationError, match=r"Lock\(limit\)=.* from 1 to 256") as caught:
+        Lock("k", limit=limit)
+
+    assert repr(limit) in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [257, 5000, 10**5000], ids=["257", "5000", "many digits"])
+def test_more_permits_than_a_key_can_have_are_refused(limit: int) -> None:
+    with pytest.raises(LockConfigurationError, match=r"is above 256.*over several keys"):
+        Lock("k", limit=limit)
+
+
+def test_a_limit_is_checked_in_a_copy_too() -> None:
+    with pytest.raises(LockConfigurationError, match="from 1 to 256"):
+        replace(Lock("k", limit=3), limit=0)
+
+
+def test_a_floor_may_be_one_of_successes_only() -> None:
+    assert Lock("k", at_least=60).at_least_on_failure is True
+    assert Lock("k", at_least=60, at_least_on_failure=False).at_least_on_failure is False
+
+
+def test_when_a_floor_counts_says_nothing_where_there_is_none() -> None:
+    with pytest.raises(LockConfigurationError, match="there is no at_least; write at_least=3600"):
+        Lock("k", at_least_on_failure=False)
+
+
+@pytest.mark.parametrize("value", [None, 0, "no", "False", 60])
+def test_when_a_floor_counts_is_said_by_true_or_false(value: Any) -> None:
+    with pytest.raises(LockConfigurationError, match="is not known; write True or False"):
+        Lock("k", at_least=60, at_least_on_failure=value)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
