@@ -1,0 +1,192 @@
+"""A lock with several permits: who runs, who waits, and what each of them sees of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from celery_lock import Lock, Scope, fail, requeue, skip
+from celery_lock.errors import LockConflict
+from celery_lock.model import Lease
+
+from .engine import Ended, Engine, deliver, locked
+
+KEY = "api:x"
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+class Fetch:
+    """A task with three permits, and what its bodies saw."""
+
+    def __init__(self, engine: Engine, **lock: Any) -> None:
+        self.engine = engine
+        self.ran: list[str] = []
+        self.during: Callable[[Any], Any] = lambda task: "done"
+
+        def body(task: Any) -> Any:
+            self.ran.append(task.request.id)
+            return self.during(task)
+
+        lock = {"limit": 3, **lock}
+        self.task = locked(engine.app(), Lock(KEY, **lock), name="fetch", bind=True)(body)
+
+    def deliver(self, **request: Any) -> Ended:
+        return deliver(self.task, **request)
+
+
+def taken(engine: Engine, count: int, *, limit: int = 3, **claim: Any) -> list[Lease]:
+    """Others take so many permits."""
+    return [
+        engine.hold(KEY, task_id=f"other-{number}", limit=limit, **claim) for number in range(count)
+    ]
+
+
+def slots(engine: Engine) -> list[int]:
+    """The numbers of the permits that are taken."""
+    held = engine.store.inner.peek(KEY)
+    return [] if held is None else [one.slot for one in held.holders]
+
+
+# -- who gets a permit -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_task_runs_beside_fewer_others_than_its_limit(engine: Engine, others: int) -> None:
+    fetch = Fetch(engine)
+    taken(engine, others)
+    seen: list[Any] = []
+    fetch.during = lambda task: seen.append((task.lease.slot, slots(engine)))
+
+    assert fetch.deliver().state == "SUCCESS"
+
+    assert seen == [(others, list(range(others + 1)))]
+    assert slots(engine) == list(range(others))
+
+
+def test_a_task_that_finds_all_permits_taken_is_a_conflict(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=fail())
+    taken(engine, 3)
+
+    assert isinstance(fetch.deliver().result, LockConflict)
+    assert fetch.ran == []
+
+
+def test_a_body_may_call_as_many_others_as_there_are_permits(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=fail())
+    depth: list[int] = []
+
+    def nests(task: Any) -> int:
+        depth.append(task.lease.slot)
+        if len(depth) > 3:  # pragma: no cover - there is no fourth permit
+            return 0
+        return len(depth) + (task.apply(throw=False).result != "?")
+
+    fetch.during = nests
+    fetch.deliver()
+
+    assert depth == [0, 1, 2]
+
+
+def test_the_smallest_limit_of_all_that_hold_the_key_counts(engine: Engine) -> None:
+    """As during a deploy from five to one and back, and with two templates that make one key."""
+    fetch = Fetch(engine, limit=5, on_conflict=skip())
+    alone = taken(engine, 1, limit=1)[0]
+
+    fetch.deliver(id="id-1")
+    engine.free(alone)
+    taken(engine, 1, limit=2)
+    fetch.deliver(id="id-2")
+    fetch.during = lambda task: deliver(fetch.task, id="id-4")
+    fetch.deliver(id="id-3")
+
+    assert fetch.ran == ["id-2", "id-3"]
+
+
+def test_a_deploy_to_fewer_permits_waits_until_few_enough_are_left(engine: Engine) -> None:
+    fetch = Fetch(engine, limit=2, on_conflict=requeue())
+    olds = taken(engine, 4, limit=4)
+
+    for old in olds:
+        fetch.deliver(id=f"beside-{len(slots(engine))}")
+        engine.free(old)
+
+    assert fetch.ran == ["beside-1"]
+
+
+def test_a_copy_of_a_running_message_gets_no_free_permit(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=skip())
+    copies: list[Ended] = []
+    fetch.during = lambda task: copies.append(fetch.deliver(redelivered=True))
+
+    fetch.deliver()
+
+    assert fetch.ran == ["id-1"]
+    assert [copy.state for copy in copies] == ["IGNORED"]  # sent again, and not skipped
+    assert engine.sent[0].header["turns"] == 1
+
+
+def test_another_message_of_the_same_task_gets_no_second_permit(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=skip())
+    others: list[Ended] = []
+    fetch.during = lambda task: others.append(fetch.deliver(tag="another"))
+
+    fetch.deliver()
+
+    assert fetch.ran == ["id-1"]
+    assert [other.state for other in others] == ["IGNORED"]
+
+
+def test_a_dead_holder_frees_its_own_permit_only(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=fail())
+    first, _second, _third = taken(engine, 3)
+
+    freed = engine.store.inner.free(KEY, first.holder)
+    fetch.during = lambda task: task.lease.slot
+
+    assert freed is not None
+    assert fetch.deliver().result == first.slot == 0
+    assert slots(engine) == [1, 2]
+
+
+# -- floors and retries ----------------------------------------------------------------------
+
+
+def test_each_run_keeps_its_own_permit_for_its_floor(engine: Engine) -> None:
+    fetch = Fetch(engine, at_least=60, on_conflict=skip())
+
+    for number in range(5):
+        fetch.deliver(id=f"id-{number}")
+    engine.move(61)
+    fetch.deliver(id="id-9")
+
+    assert fetch.ran == ["id-0", "id-1", "id-2", "id-9"]
+
+
+def test_each_retry_takes_over_the_permit_that_its_run_left_to_it(engine: Engine) -> None:
+    fetch = Fetch(engine, scope=Scope.ACROSS_RETRIES, on_conflict=fail())
+    slot_of: dict[str, list[int]] = {}
+
+    def retries_once(task: Any) -> None:
+        slot_of.setdefault(task.request.id, []).append(task.lease.slot)
+        if not task.request.retries:
+            raise task.retry(countdown=1)
+
+    fetch.during = retries_once
+    with fetch.task.app.connection_for_write():
+        for task_id in ("a", "b", "c"):
+            fetch.deliver(id=task_id)
+    kept = slots(engine)
+    full = fetch.deliver(id="d")
+    for task_id in ("c", "a", "b"):
+        fetch.deliver(id=task_id, retries=1)
+
+    assert kept == [0, 1, 2]
+    assert isinstance(full.result, LockConflict)
+    assert slot_of == {"a": [0, 0], "b": [1, 1], "c": [2, 2]}
+    assert slots(engine) == []
