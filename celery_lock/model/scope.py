@@ -8,7 +8,11 @@ from typing import Any
 
 from ..errors import LockConfigurationError
 
-__all__ = ["Scope", "checked_scope"]
+__all__ = ["Scope", "checked_scope", "is_queue_place"]
+
+_QUEUE_PLACE = "%queued"
+"""What stands behind a key in the name of its queue place. In a key that a template makes, two
+digits follow each `%`: it makes no such name."""
 
 
 class Scope(str, Enum):
@@ -40,6 +44,18 @@ class Scope(str, Enum):
     def lasts(self) -> bool:
         """The key is kept from a run of the task to its retry."""
         return self in (Scope.ACROSS_RETRIES, Scope.UNTIL_FINISHED)
+
+    def name_of(self, key: str) -> str:
+        """Return the name under which a store has the lease of a key in this scope.
+
+        That of UNTIL_STARTED is a queue place: it keeps nobody from running under the key.
+        """
+        return key + _QUEUE_PLACE if self is Scope.UNTIL_STARTED else key
+
+
+def is_queue_place(name: str) -> bool:
+    """Return whether a name in a store is that of a queue place, and no key that runs."""
+    return name.endswith(_QUEUE_PLACE)
 
 
 def checked_scope(value: Any) -> Scope:

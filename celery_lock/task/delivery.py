@@ -85,7 +85,7 @@ class Delivery(NamedTuple):
         transport = NO_BROKER if request.is_eager else locks.transport_of(request)
         return cls(
             task,
-            (Want(bound, key, key),),
+            (Want(bound, key, bound.scope.name_of(key)),),
             bound,
             request,
             transport,
