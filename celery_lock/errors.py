@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
@@ -22,9 +22,13 @@ __all__ = [
     "UnsupportedFeature",
     "did_you_mean",
     "duration",
+    "enumeration",
     "span",
     "taken",
 ]
+
+_NAMED = 5
+"""How many holders are named in a message at most: a key may have 256 permits."""
 
 
 class LockError(Exception):
@@ -66,22 +70,34 @@ class LockConflict(LockError):
         holder: str | None = None,
         expires_in: float | None = None,
         state: str = "held",
+        holders: Iterable[str] = (),
     ) -> None:
         """`key` is what was asked for, `holder` who has it, `expires_in` the seconds after which
         the key is free if its lease is not renewed (`None`: not known, or not any more).
 
         `state` is what keeps the key taken, in one word: `held`; `at_least`, when `holder` had it
-        last; or `retry`, when it is kept for one of `holder`."""
-        known = (expires_in, state) if state != "held" else (expires_in,)
-        super().__init__(key, holder, *(() if known == (None,) else known))
+        last; or `retry`, when it is kept for one of `holder`.
+
+        `holders` are all who have a permit, where the key has several; `holder` is the one whose
+        permit comes free first."""
+        several = tuple(holders)
+        several = several if len(several) > 1 else ()
+        known: list[Any] = [expires_in, state, several]
+        for usual in ((), "held", None):
+            if known[-1] != usual:
+                break
+            known.pop()
+        super().__init__(key, holder, *known)
         self.key = key
         self.holder = holder
         self.expires_in = expires_in
         self.state = state
+        self.holders = several or (() if holder is None else (holder,))
 
     def __str__(self) -> str:
         who = self.holder or "somebody who has left since"
-        return f"lock {self.key!r} is {taken(self.state, who, self.expires_in)}"
+        said = taken(self.state, who, self.expires_in, holders=self.holders)
+        return f"lock {self.key!r} is {said}"
 
 
 class LockWaitTimeout(LockConflict):
@@ -124,14 +140,30 @@ class StoreUnavailable(StoreError):
         return f"the lock store {self.url} is not available: {self.cause}"
 
 
-def taken(state: str, who: str, expires_in: float | None = None) -> str:
-    """Say what keeps a key taken: see `LockConflict` for the states."""
+def taken(
+    state: str, who: str, expires_in: float | None = None, *, holders: Sequence[str] = ()
+) -> str:
+    """Say what keeps a key taken: see `LockConflict` for the states.
+
+    `holders`: all who have a permit of it.
+    """
+    if len(holders) > 1:
+        return f"taken {len(holders)} times, by {enumeration(holders)}"
     if state == "at_least":
         left = "" if expires_in is None else f" for {span(expires_in)} more"
         return f"kept taken by at_least{left}; its last holder was {who}"
     if state == "retry":
         return f"kept for a retry of {who}"
     return f"held by {who}"
+
+
+def enumeration(names: Sequence[str], most: int = _NAMED) -> str:
+    """Write names one after the other, so many at most: a, b, c and 7 more."""
+    if len(names) == 1:
+        return names[0]
+    more = len(names) - most
+    shown, last = (names[:most], f"{more} more") if more > 0 else (names[:-1], names[-1])
+    return f"{', '.join(shown)} and {last}"
 
 
 def span(seconds: float) -> str:

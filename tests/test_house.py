@@ -400,7 +400,8 @@ def test_timeout_is_no_word_of_ours() -> None:
 
 
 MEANS_ONE_THING = {
-    "slot": {"model", "stores", "contract"},  # a permit's number; no pool process, no due time
+    # a permit's number; no pool process, no due time
+    "slot": {"model", "stores", "contract", "engine", "events", "cli"},
     "attempt": {"model", "policies", "backoff", "message", "events"},  # conflicts met; no retries
     "told": {"engine", "stores", "task"},  # what follows a run is out, and its record says so
     "turn": {"message", "task"},  # waited for within one publication; no conflict

@@ -1250,9 +1250,39 @@ TASKS = (
     ),
     Guard(
         "who waits leaves its place to the retry that it waits for",
-        "if Holder.parse(held.holder).retry_no is None or self.is_eager:",
+        "if self.is_eager or any(Holder.parse(one).retry_no is None for one in held.in_the_way):",
         "if True:",
         (UNIT + "retry_passes.py",),
+    ),
+    Guard(
+        "a waiter stays while somebody works under one of several permits",
+        "any(Holder.parse(one).retry_no is None for one in held.in_the_way)",
+        "all(Holder.parse(one).retry_no is None for one in held.in_the_way)",
+        (UNIT + "permits.py",),
+    ),
+    Guard(
+        "a run claims as many permits as its lock has",
+        "            limit=bound.limit,\n",
+        "",
+        (UNIT + "permits.py",),
+    ),
+    Guard(
+        "tasks of one template have one limit",
+        '                ("limit", bound.limit, known.limit),\n',
+        "",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "an eager body waits for a permit that somebody else has",
+        "around.issuperset(held.in_the_way)",
+        "not around.isdisjoint(held.in_the_way)",
+        (UNIT + "permits.py",),
+    ),
+    Guard(
+        "a limit needs a store with permits",
+        "            Feature.PERMITS: self.limit > 1,\n",
+        "",
+        (UNIT + "features.py",),
     ),
     Guard(
         "a wait for a retry counts for no bound",

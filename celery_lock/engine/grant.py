@@ -87,12 +87,18 @@ class Grant(Kept):
                     token=lease.known_token,
                     reason=reason,
                     by=lease.by,
+                    slot=self.slot,
                 )
             )
 
     def failed(self, error: StoreError) -> None:
         """Let the observers know."""
         self.reports.failed(self.ask.claim.key, self.ask.subject, "renew", error, "retry")
+
+    @property
+    def slot(self) -> int | None:
+        """Which permit of the key it is; `None`: its lock has one."""
+        return self.lease.slot if self.ask.claim.limit > 1 else None
 
     @property
     def completion(self) -> Completion | None:

@@ -100,6 +100,7 @@ class Locker:
                         subject=ask.subject,
                         holder=claim.holder,
                         token=lease.known_token,
+                        slot=grant.slot,
                         waited=waited,
                     )
                 )
@@ -181,6 +182,7 @@ class Locker:
                 token=lease.known_token,
                 held=now - grant.sent,
                 in_time=in_time,
+                slot=grant.slot,
             )
         )
 

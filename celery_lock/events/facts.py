@@ -58,6 +58,8 @@ class Acquired(Fact):
     """`None`: the store has no tokens."""
     waited: float
     """Seconds that the claim blocked its pool process or thread: 0 unless the policy was `wait`."""
+    slot: int | None = None
+    """Which permit of the key it is; `None`: the lock has one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Conflicted(Fact):
     """`False`: the lease of the holder has ended, and only `at_least` keeps the key taken."""
     waited_out: bool = False
     """Another decision came to its end before this one, and without the key."""
+    holders: tuple[Holder, ...] = ()
+    """All who have a permit of the key; `holder` is the one whose permit comes free first."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Lost(Fact):
     token: int | None
     reason: LossReason
     by: str | None
+    slot: int | None = None
+    """Which permit of the key it was; `None`: the lock has one."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,9 @@ class Released(Fact):
     """Seconds from the acquire to the release."""
     in_time: bool
     """`False`: the lease had ended before."""
+    slot: int | None = None
+    """Which permit of the key it was; `None`: the lock has one, or it was freed for a dead
+    holder."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import span
+from ..errors import enumeration, span
 from ..model import Holder
 from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
 from .plain_text import moment, plain
 
 __all__ = ["words"]
+
+_SHOWN = 3
+"""How many holders a line names at most, each with its node and pid: a key may have 256 permits."""
 
 
 def words(fact: Fact) -> tuple[Any, ...]:
@@ -29,12 +32,21 @@ def words(fact: Fact) -> tuple[Any, ...]:
 
 
 def _acquired(fact: Acquired) -> tuple[Any, ...]:
-    return "lock %r taken%s, after a wait of %s", fact.key, _token(fact.token), span(fact.waited)
+    what = f"{_slot(fact.slot)}{_token(fact.token)}"
+    return "lock %r taken%s, after a wait of %s", fact.key, what, span(fact.waited)
 
 
 def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
     decision, holder = fact.decision, fact.holder
     says = decision.says_at_last if fact.waited_out else decision.says
+    if len(fact.holders) > 1:
+        template = (
+            "%s: lock %r is taken %d times, by %s; the first permit is free in at most %s"
+            " unless renewed; attempt %d"
+        )
+        all_of_them = enumeration([_having(one) for one in fact.holders], _SHOWN)
+        left = span(fact.expires_in)
+        return template, says, fact.key, len(fact.holders), all_of_them, left, fact.attempt
     if not fact.live:
         template = (
             "%s: lock %r is kept taken by at_least, free in %s;"
@@ -65,19 +77,20 @@ def _lost(fact: Lost) -> tuple[Any, ...]:
         fact.key,
         fact.reason,
         f" by {plain(fact.by)}" if fact.by else "",
-        _token(fact.token),
+        f"{_slot(fact.slot)}{_token(fact.token)}",
     )
 
 
 def _released(fact: Released) -> tuple[Any, ...]:
+    what = f"{_slot(fact.slot)}{_token(fact.token)}"
     if fact.in_time:
-        return "lock %r given back after %s%s", fact.key, span(fact.held), _token(fact.token)
+        return "lock %r given back after %s%s", fact.key, span(fact.held), what
     return (
         "lock %r given back after %s%s, but its lease had ended before:"
         " another task may have run at the same time",
         fact.key,
         span(fact.held),
-        _token(fact.token),
+        what,
     )
 
 
@@ -118,6 +131,10 @@ _ANSWERED = {
 }
 
 
+def _slot(slot: int | None) -> str:
+    return "" if slot is None else f", slot {slot}"
+
+
 def _token(token: int | None) -> str:
     return "" if token is None else f", token {token}"
 
@@ -126,6 +143,12 @@ def _who(holder: Holder) -> str:
     node = f" on {plain(holder.node)}" if holder.node else ""
     pid = f" (pid {holder.pid})" if holder.pid else ""
     return f"task {plain(holder.task_id)}{node}{pid}"
+
+
+def _having(holder: Holder) -> str:
+    if holder.retry_no is not None:
+        return f"retry {holder.retry_no} of task {plain(holder.task_id)}"
+    return f"{_who(holder)}{_since(holder.since)}"
 
 
 def _since(seconds: float | None) -> str:

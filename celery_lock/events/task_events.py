@@ -41,6 +41,8 @@ def event_fields(fact: Fact) -> dict[str, Any]:
             carried["holder_node"] = value.node
             carried["holder_pid"] = value.pid
             carried["holder_since"] = value.since
+        elif isinstance(value, tuple):
+            carried[field.name] = [str(one) for one in value]
         elif isinstance(value, Decision):
             carried[field.name] = as_label(value)
         elif isinstance(value, float) and not math.isfinite(value):

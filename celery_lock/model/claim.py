@@ -154,6 +154,13 @@ class Held:
     """Everybody who has a permit, in the order of their slots."""
 
     @property
+    def in_the_way(self) -> tuple[str, ...]:
+        """The holders whose end the claim needs: one of them is enough."""
+        if self.met is not Met.OTHER or not self.holders:
+            return (self.holder,)
+        return tuple(one.holder for one in self.holders)
+
+    @property
     def done(self) -> bool:
         """The claim is a copy: its publication has been completed."""
         return self.met is Met.DONE

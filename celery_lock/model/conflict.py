@@ -20,13 +20,15 @@ class Conflict:
     task_id: str
     """The id of the task that asked."""
     holder: Holder
-    """Who has the key, or had it last while `at_least` keeps it taken."""
+    """Who has the key, or had it last while `at_least` keeps it taken. With several permits the one
+    whose permit comes free first."""
     attempt: int
     """How often this message has met a conflict, this one included: 1 at the first."""
     waited: float
     """Seconds since its first conflict, by the store's clock: 0 at the first."""
     expires_in: float
-    """Seconds until the key is free if its holder is never heard of again."""
+    """Seconds until the key, or its first permit, is free if its holder is never heard of
+    again."""
     redelivered: bool
     """The broker says that this message was delivered before."""
     in_canvas: bool
@@ -34,6 +36,9 @@ class Conflict:
     live: bool = True
     """The holder has a lease, or the key is kept for its retry; `False`: that has ended, and only
     `at_least` keeps the key taken."""
+    holders: tuple[Holder, ...] = ()
+    """All who have a permit of the key, or had it last while `at_least` keeps it taken, in the
+    order of their slots; `holder` is one of them."""
 
     @property
     def state(self) -> str:

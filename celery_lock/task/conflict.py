@@ -36,13 +36,16 @@ class Resolution:
             expires_in=conflict.expires_in,
             live=conflict.live,
             waited_out=self.waited_out,
+            holders=conflict.holders,
         )
 
     def error(self) -> LockConflict:
         """Return what the task fails with, where that is the decision."""
         conflict = self.conflict
         kind = LockWaitTimeout if self.waited_out else LockConflict
-        return kind(conflict.key, conflict.holder.task_id, conflict.expires_in, conflict.state)
+        holders = [one.task_id for one in conflict.holders]
+        holder, expires_in = conflict.holder.task_id, conflict.expires_in
+        return kind(conflict.key, holder, expires_in, conflict.state, holders)
 
     def failing(self) -> Resolution:
         """Return the resolution for a message for which the decision is not possible."""

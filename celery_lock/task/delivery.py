@@ -211,9 +211,10 @@ class Delivery(NamedTuple):
     def lets_a_retry_pass(self, held: Held) -> bool:
         """The key is kept for a retry on its way, and this message can wait outside of the pool.
 
-        Who blocks a pool process for that keeps out the very retry.
+        Who blocks a pool process for that keeps out the very retry. With several permits all of
+        them are: one that somebody works under may come free sooner.
         """
-        if Holder.parse(held.holder).retry_no is None or self.is_eager:
+        if self.is_eager or any(Holder.parse(one).retry_no is None for one in held.in_the_way):
             return False
         parts = parts_of(self.request)
         return parts is not None and parts.queue is not None
@@ -230,15 +231,17 @@ class Delivery(NamedTuple):
         """Return what a policy is shown."""
         header = self.header
         first = held.now if header.first_conflict is None else header.first_conflict
+        holder = Holder.parse(held.holder, held.since)
         return Conflict(
             key=self.key,
             task=self.task.name,
             task_id=str(self.request.id),
-            holder=Holder.parse(held.holder, held.since),
+            holder=holder,
             attempt=header.attempt,
             waited=max(0.0, held.now - first),
             expires_in=held.expires_in,
             redelivered=self.transport.redelivered(self.request),
             in_canvas=in_canvas(self.request),
             live=held.live,
+            holders=tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,),
         )

@@ -109,9 +109,12 @@ class Holding:
 
     @staticmethod
     def is_around(held: Held) -> bool:
-        """A body around this one, in this thread, has the key: it cannot end while we wait."""
-        grants = [here._grant for here in _around()]
-        return any(grant is not None and grant.lease.holder == held.holder for grant in grants)
+        """Bodies around this one, in this thread, have the key: they cannot end while we wait.
+
+        With several permits they have all of them.
+        """
+        around = {here._grant.lease.holder for here in _around() if here._grant is not None}
+        return around.issuperset(held.in_the_way)
 
     @property
     def lease(self) -> Lease:

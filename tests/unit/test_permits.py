@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from celery_lock import Lock, Scope, fail, requeue, skip
-from celery_lock.errors import LockConflict
-from celery_lock.model import Lease
+from celery_lock import Lock, Scope, fail, is_skipped, requeue, skip, wait
+from celery_lock.errors import LockConflict, LockWaitTimeout
+from celery_lock.events import Acquired, Conflicted, Lost, Released
+from celery_lock.events.log_words import words
+from celery_lock.events.task_events import event_fields
+from celery_lock.model import End, Holder, Lease
 
-from .engine import Ended, Engine, deliver, locked
+from .engine import EPOCH, Ended, Engine, deliver, locked
 
 KEY = "api:x"
 
@@ -190,3 +193,175 @@ def test_each_retry_takes_over_the_permit_that_its_run_left_to_it(engine: Engine
     assert isinstance(full.result, LockConflict)
     assert slot_of == {"a": [0, 0], "b": [1, 1], "c": [2, 2]}
     assert slots(engine) == []
+
+
+# -- what a policy, a caller and a log line are shown ----------------------------------------
+
+
+def full(engine: Engine) -> None:
+    """Three others have the permits; the second one came five seconds later, for four seconds."""
+    first, *_ = taken(engine, 2)
+    engine.move(5)
+    engine.hold(KEY, task_id="late", limit=3, ttl=4)
+    assert first.slot == 0
+
+
+def test_a_policy_sees_all_holders_and_the_one_whose_permit_comes_free_first(
+    engine: Engine,
+) -> None:
+    seen: list[Any] = []
+
+    def policy(conflict: Any) -> Any:
+        seen.append(conflict)
+        return skip()
+
+    fetch = Fetch(engine, on_conflict=policy)
+    full(engine)
+
+    result = fetch.deliver().result
+
+    (conflict,) = seen
+    assert [one.task_id for one in conflict.holders] == ["other-0", "other-1", "late"]
+    assert [one.since for one in conflict.holders] == [EPOCH + 1000] * 2 + [EPOCH + 1005]
+    assert (conflict.holder.task_id, conflict.expires_in) == ("late", 4.0)
+    assert is_skipped(result)
+    assert result == {"skipped": KEY, "held_by": "late"}
+
+
+def test_a_lock_with_one_permit_shows_its_one_holder(engine: Engine) -> None:
+    seen: list[Any] = []
+    fetch = Fetch(engine, limit=1, on_conflict=lambda conflict: seen.append(conflict) or skip())
+    taken(engine, 1, limit=1)
+
+    fetch.deliver()
+
+    assert seen[0].holders == (seen[0].holder,)
+
+
+def test_an_error_names_all_holders(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=fail())
+    full(engine)
+
+    error = fetch.deliver().result
+
+    assert str(error) == "lock 'api:x' is taken 3 times, by other-0, other-1 and late"
+    assert (error.holder, error.expires_in) == ("late", 4.0)
+    assert error.holders == ("other-0", "other-1", "late")
+
+
+def test_a_conflict_is_logged_with_its_holders_and_the_first_permit_to_come_free(
+    engine: Engine,
+) -> None:
+    fetch = Fetch(engine, on_conflict=skip())
+    full(engine)
+
+    fetch.deliver()
+
+    (fact,) = engine.told(Conflicted)
+    template, *values = words(fact)
+    assert template % tuple(values) == (
+        "Task fetch[id-1]: skipped, will not run: lock 'api:x' is taken 3 times, by"
+        " task other-0 on w1 (pid 1) since 2023-11-14 22:30:00 UTC,"
+        " task other-1 on w1 (pid 1) since 2023-11-14 22:30:00 UTC and"
+        " task late on w1 (pid 1) since 2023-11-14 22:30:05 UTC;"
+        " the first permit is free in at most 4.0 s unless renewed; attempt 1"
+    )
+    carried = event_fields(fact)
+    assert carried["holder_task"] == "late"
+    assert [one.split("#")[0] for one in carried["holders"]] == ["other-0", "other-1", "late"]
+
+
+def test_who_has_a_permit_says_which_one(engine: Engine) -> None:
+    fetch = Fetch(engine)
+    taken(engine, 1)
+
+    def outlived(task: Any) -> None:
+        engine.clock.move(40)
+        engine.keeper.notify_losses()
+
+    fetch.during = outlived
+    fetch.deliver()
+
+    facts = [fact for kind in (Acquired, Lost, Released) for fact in engine.told(kind)]
+    said = [(words(fact)[0] % tuple(words(fact)[1:])) for fact in facts]
+    assert [fact.slot for fact in facts] == [1, 1, 1]
+    assert all(", slot 1, token" in one for one in said)
+
+
+def test_who_has_the_only_permit_says_no_slot(engine: Engine) -> None:
+    fetch = Fetch(engine, limit=1)
+
+    fetch.deliver()
+
+    facts = [*engine.told(Acquired), *engine.told(Released)]
+    assert [fact.slot for fact in facts] == [None, None]
+    assert not any("slot" in words(fact)[0] % tuple(words(fact)[1:]) for fact in facts)
+
+
+# -- waiting ---------------------------------------------------------------------------------
+
+
+def test_a_waiter_gets_the_first_permit_that_comes_free(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = Fetch(engine, on_conflict=wait(10))
+    leases = taken(engine, 3, ttl=60.0)
+    watch = engine.store.watch
+
+    def and_frees(key: str, timeout: float) -> Any:
+        if engine.clock() >= 1003 and len(slots(engine)) == 3:
+            engine.free(leases[1])
+        return watch(key, timeout)
+
+    monkeypatch.setattr(engine.store, "watch", and_frees)
+    fetch.during = lambda task: task.lease.slot
+
+    assert fetch.deliver().result == 1
+    assert engine.clock() < 1005
+
+
+def test_a_waiter_stays_while_somebody_works_under_one_of_the_permits(engine: Engine) -> None:
+    fetch = Fetch(engine, scope=Scope.ACROSS_RETRIES, on_conflict=wait(10))
+    leases = taken(engine, 3, ttl=60.0)
+
+    for number, lease in enumerate(leases):
+        ended = fetch.deliver(id=f"id-{number}")
+        assert isinstance(ended.result, LockWaitTimeout)
+        end = End(heir=str(Holder.for_retry(f"other-{number}", 1)), heir_ttl=3600.0)
+        assert engine.store.inner.release(lease, end)
+        engine.move(0.5)
+    ended = fetch.deliver(id="id-3")
+
+    assert ended.state == "IGNORED"  # all of them wait for their retries: it waits outside
+    assert engine.sent[-1].delay == 1.0
+
+
+def test_an_eager_body_does_not_wait_for_the_permits_of_bodies_around_it(engine: Engine) -> None:
+    fetch = Fetch(engine, limit=2, on_conflict=wait(10))
+    results: list[Any] = []
+
+    def nests(task: Any) -> None:
+        results.append(task.apply(throw=False).result)
+
+    fetch.during = nests
+    fetch.deliver()
+
+    assert type(results[0]) is LockConflict
+    assert engine.clock() == 1000
+
+
+def test_an_eager_body_waits_for_a_permit_that_somebody_else_has(engine: Engine) -> None:
+    fetch = Fetch(engine, limit=2, on_conflict=wait(10))
+    taken(engine, 1, limit=2, ttl=4.0)
+    slots_had: list[int] = []
+
+    def nests(task: Any) -> None:
+        slots_had.append(task.lease.slot)
+        if len(slots_had) < 2:
+            task.apply()
+
+    fetch.during = nests
+    fetch.deliver()
+
+    assert slots_had == [1, 0]
+    assert engine.clock() == pytest.approx(1004, abs=0.1)
