@@ -21,7 +21,8 @@ def words(held: Held) -> str:
         head, end = "kept for a retry that nobody runs yet", ("kept", f"{ends} at most")
     else:
         head, end = "held", ("lease", f"{ends} unless renewed")
-    lines = [("task" if held.live else "last task", plain(holder.task_id))]
+    by = ("by", "hold()") if holder.is_hold else ("task", plain(holder.task_id))
+    lines = [by if held.live else (f"last {by[0]}", by[1])]
     if retry is not None:
         lines += [("retry", str(retry))]
     elif holder.node:
@@ -47,8 +48,8 @@ def released(held: Held) -> str:
     if retry_of(held) is not None:
         return f"{said}. The retry comes all the same, and takes the key again if it is free then"
     return (
-        f"{said}. Its holder learns of it at its next renewal, within a third of its ttl; until its"
-        " task ends, another one may run beside it"
+        f"{said}. Its holder learns of it at its next renewal, within a third of its ttl; until it"
+        " has ended, another one may run beside it"
     )
 
 

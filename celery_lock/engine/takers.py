@@ -53,4 +53,5 @@ def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Leas
 def _note_holder(peek: Callable[[str], Held | None], lease: Lease, known: dict[Lease, str]) -> None:
     held = peek(lease.key)
     if held is not None and held.holder != lease.holder:
-        known[lease] = f"task {Holder.parse(held.holder).task_id}"
+        by = Holder.parse(held.holder)
+        known[lease] = by.who if by.is_hold else f"task {by.task_id}"

@@ -20,14 +20,15 @@ __all__ = [
 
 
 class Subject(NamedTuple):
-    """Which task a fact is about.
+    """Which task a fact is about; where a key is held outside a task, it has no name and no id.
 
     A tuple, since each run makes one: a frozen dataclass takes three times as long to make.
     """
 
     task: str
-    """Its registered name."""
+    """Its registered name; empty for `hold()`."""
     task_id: str
+    """Empty for `hold()`."""
     template: str
     """The key's template: what metrics are labelled by, since keys are without number."""
 

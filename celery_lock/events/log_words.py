@@ -28,6 +28,8 @@ def words(fact: Fact) -> tuple[Any, ...]:
     template, *values = _SAY[type(fact)](fact)
     if isinstance(fact, StoreFailed) and fact.call == "tick":
         return (template, *values)  # a beat's own, and no task's
+    if not fact.task:
+        return (f"hold(): {template}", *values)
     return (f"Task %s[%s]: {template}", fact.task, plain(fact.task_id), *values)
 
 
@@ -108,7 +110,7 @@ def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
         fact.key,
         "" if fact.url in fact.error else f" at the store {fact.url}",
         plain(fact.error),
-        _ANSWERED.get(fact.answer, fact.answer),
+        _ANSWERED.get(fact.answer, fact.answer) if fact.task else _answered_outside(fact.answer),
     )
 
 
@@ -135,6 +137,10 @@ def _slot(slot: int | None) -> str:
     return "" if slot is None else f", slot {slot}"
 
 
+def _answered_outside(answer: str) -> str:
+    return "hold() raises it" if answer == "fail" else _ANSWERED.get(answer, answer)
+
+
 def _token(token: int | None) -> str:
     return "" if token is None else f", token {token}"
 
@@ -142,7 +148,8 @@ def _token(token: int | None) -> str:
 def _who(holder: Holder) -> str:
     node = f" on {plain(holder.node)}" if holder.node else ""
     pid = f" (pid {holder.pid})" if holder.pid else ""
-    return f"task {plain(holder.task_id)}{node}{pid}"
+    who = "hold()" if holder.is_hold else f"task {plain(holder.task_id)}"
+    return f"{who}{node}{pid}"
 
 
 def _having(holder: Holder) -> str:

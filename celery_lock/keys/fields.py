@@ -89,7 +89,7 @@ class _Written:
         raise NotImplementedError
 
     def _where(self) -> str:
-        return f"task {self._parameters.task!r}, key template {self._template.text!r}"
+        return f"{self._parameters.whose}, key template {self._template.text!r}"
 
 
 class _OfMessage(_Written):
@@ -103,8 +103,8 @@ class _OfMessage(_Written):
         super().__init__(field, template, parameters, special)
         if field.head in parameters.names:
             raise template.wrong(
-                f"has the field {{{field.written}}}, which says something of the message, but task"
-                f" {parameters.task!r} has a parameter named {field.head!r} as well; give that"
+                f"has the field {{{field.written}}}, which says something of the message, but"
+                f" {parameters.whose} has a parameter named {field.head!r} as well; give that"
                 " another name, or write a key function"
             )
         if field.head == BEAT and field.path not in (("entry",), ("due",)):
@@ -140,7 +140,7 @@ class _Value(_Written):
         """No `int` has a character that must not be shown as it is."""
         if self._name == parameters.rest and field.path and not field.path[0].isdecimal():
             raise template.wrong(
-                f"has the field {{{field.written}}} for task {parameters.task!r}, but "
+                f"has the field {{{field.written}}} for {parameters.whose}, but "
                 f"*{self._name} takes numbers; write {{{field.head}[0]}}"
             )
 
@@ -157,7 +157,7 @@ class _Value(_Written):
         if has.extra and not hint:
             hint = f" (write {{{has.extra}[{head}]}} for what **{has.extra} takes)"
         raise self._template.wrong(
-            f"has the field {{{self._field.written}}}, but task {has.task!r} has no {head!r}"
+            f"has the field {{{self._field.written}}}, but {has.whose} has no {head!r}"
             f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
         )
 

@@ -65,12 +65,11 @@ def function_over(
             key = function(*args, **kwargs)
         except Exception as exc:
             raise LockError(
-                f"task {parameters.task!r}: its key function {name} raised "
-                f"{type(exc).__name__}: {exc}"
+                f"{parameters.whose}: its key function {name} raised {type(exc).__name__}: {exc}"
             ) from exc
         if not isinstance(key, str):
             raise LockConfigurationError(
-                f"task {parameters.task!r}: its key function {name} returned "
+                f"{parameters.whose}: its key function {name} returned "
                 f"{'None' if key is None else 'a value of type ' + type(key).__name__}; "
                 "it must return a string"
             )
@@ -124,8 +123,8 @@ def _check_signature(
             why = why or f"it takes no **{parameters.extra}"
     if why:
         raise LockConfigurationError(
-            f"key function {name}{signature} cannot be called with the parameters of task "
-            f"{parameters.task!r}, {parameters.signature}: {why}"
+            f"key function {name}{signature} cannot be called with the parameters of "
+            f"{parameters.whose}, {parameters.signature}: {why}"
         )
 
 

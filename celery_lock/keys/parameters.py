@@ -45,6 +45,7 @@ class Parameters:
         "rest",
         "signature",
         "task",
+        "whose",
     )
 
     def __init__(
@@ -52,8 +53,11 @@ class Parameters:
         task: str,
         signature: inspect.Signature,
         models: Mapping[str, Model] | None = None,
+        whose: str = "",
     ) -> None:
         self.task = task
+        self.whose = whose or f"task {task!r}"
+        """Whose key it is, for messages."""
         self.signature = signature
         self.rest: str | None = None  # the name of `*args`, if any
         self.extra: str | None = None  # the name of `**kwargs`, if any
@@ -109,7 +113,7 @@ class Parameters:
             found = self.signature.bind(*args, **kwargs)
         except TypeError as exc:
             raise WrongArguments(
-                f"task {self.task!r} cannot be called with these arguments: {exc}; "
+                f"{self.whose} cannot be called with these arguments: {exc}; "
                 f"it takes {self.signature}",
                 exc,
             ) from exc
@@ -146,7 +150,7 @@ class Parameters:
             if model is None:
                 return value
             raise WrongArguments(
-                f"task {self.task!r}: its argument {name!r} is no valid {model.name}, "
+                f"{self.whose}: its argument {name!r} is no valid {model.name}, "
                 "so the key function cannot be asked",
                 exc,
             ) from exc
@@ -160,7 +164,7 @@ class Parameters:
         else:  # (the text of this exception may hold the value, and keys are no place for that)
             why = type(exc).__name__
         raise kind(
-            f"task {self.task!r}: its argument {shown!r} ({type(value).__name__}) has no JSON "
+            f"{self.whose}: its argument {shown!r} ({type(value).__name__}) has no JSON "
             f"form, which the key needs: {why}. Use a key template that names other arguments, "
             "or a key function that does not need this one"
         ) from exc

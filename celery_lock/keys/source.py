@@ -70,9 +70,7 @@ class KeySource:
             return key  # nearly every one
         why = _unusable(key)
         if why:
-            raise LockError(
-                f"task {self._parameters.task!r}: the key made by {self.template!r} {why}"
-            )
+            raise LockError(f"{self._parameters.whose}: the key made by {self.template!r} {why}")
         return _bounded(key)
 
 
@@ -106,15 +104,17 @@ def compile_key(
     task: str,
     signature: inspect.Signature,
     models: Mapping[str, Model] | None = None,
+    whose: str = "",
 ) -> KeySource:
     """Return the source of keys for the task named `task`.
 
-    `signature` is the one of the task's `run` without `self`, `models` what `find_models` says.
+    `signature` is the one of the task's `run` without `self`, `models` what `find_models` says,
+    and `whose` what messages call it where it is no task.
     Needs no server. Raises `LockConfigurationError` for whatever can be known to be wrong
     before the first message.
     """
     check_declared_key(key)
-    parameters = Parameters(task, signature, models)
+    parameters = Parameters(task, signature, models, whose)
     if key is None:
         return KeySource(f"{task}:*", parameters, _digest_over(parameters))
     if isinstance(key, str):

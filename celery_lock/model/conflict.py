@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .holder import Holder
 
-__all__ = ["Conflict"]
+__all__ = ["Conflict", "state_of"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Conflict:
     @property
     def state(self) -> str:
         """What keeps the key taken, in one word: `held`, `at_least` or `retry`."""
-        if not self.live:
-            return "at_least"
-        return "held" if self.holder.retry_no is None else "retry"
+        return state_of(self.holder, live=self.live)
+
+
+def state_of(holder: Holder, *, live: bool) -> str:
+    """Say what keeps a key taken, in one word; `live`: its holder has a lease."""
+    if not live:
+        return "at_least"
+    return "held" if holder.retry_no is None else "retry"

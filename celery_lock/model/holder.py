@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 __all__ = ["Holder", "kept_for", "task_id_of"]
 
+_OUTSIDE = "hold()/"
+"""Begins what stands in the place of a task id where a key is held outside a task."""
 _QUEUED = re.compile(r"(.*)/queued/(0|[1-9][0-9]*)", re.DOTALL)
 
 
@@ -18,7 +20,8 @@ class Holder:
     for each delivery, so that a redelivered copy of a message, which has the same task id, is
     somebody else; its claims are numbered, so that a claim that was undone is none of the next.
 
-    A key that is kept for a retry has a holder too, which no process is: see `for_retry`.
+    A key that is kept for a retry has a holder too, which no process is: see `for_retry`. And one
+    that is held outside a task, by `hold()`: see `outside`.
     """
 
     task_id: str
@@ -37,6 +40,23 @@ class Holder:
         Written `task_id/queued/retry_no`.
         """
         return cls(task_id, retry_no=retry_no)
+
+    @classmethod
+    def outside(cls, node: str, pid: int, nonce: str) -> Holder:
+        """Return the holder that is no task but a `hold()`, each of which is somebody else."""
+        return cls(f"{_OUTSIDE}{nonce}", node, pid, nonce)
+
+    @property
+    def is_hold(self) -> bool:
+        """It is no task: the key is held by `hold()`, in a view or a script."""
+        return self.task_id.startswith(_OUTSIDE)
+
+    @property
+    def who(self) -> str:
+        """Who it is, for an error message: the task id, or where a `hold()` is."""
+        if not self.is_hold:
+            return self.task_id
+        return f"hold() on {self.node} (pid {self.pid})" if self.node else "hold()"
 
     def __str__(self) -> str:
         if self.retry_no is not None:

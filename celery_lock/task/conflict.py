@@ -43,8 +43,8 @@ class Resolution:
         """Return what the task fails with, where that is the decision."""
         conflict = self.conflict
         kind = LockWaitTimeout if self.waited_out else LockConflict
-        holders = [one.task_id for one in conflict.holders]
-        holder, expires_in = conflict.holder.task_id, conflict.expires_in
+        holders = [one.who for one in conflict.holders]
+        holder, expires_in = conflict.holder.who, conflict.expires_in
         return kind(conflict.key, holder, expires_in, conflict.state, holders)
 
     def failing(self) -> Resolution:

@@ -144,7 +144,7 @@ class Run:
             if isinstance(decision, skip):
                 return Skip(decision.outcome(conflict))
             if isinstance(decision, requeue):
-                why = taken(conflict.state, conflict.holder.task_id, conflict.expires_in)
+                why = taken(conflict.state, conflict.holder.who, conflict.expires_in)
                 return self._resend(decision.backoff(conflict.attempt), why)
             if not isinstance(decision, wait):
                 raise resolution.error()

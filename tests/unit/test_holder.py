@@ -10,9 +10,12 @@ pytestmark = pytest.mark.unit
 
 DELIVERY = Holder("id-1", "shop@a", 4711, "0a")
 RETRY = Holder.for_retry("id-1", 2)
+HOLD = Holder.outside("web-1", 12, "ab.3")
 
 
-@pytest.mark.parametrize("holder", [DELIVERY, RETRY, Holder.for_retry("a/queued/1", 3)], ids=str)
+@pytest.mark.parametrize(
+    "holder", [DELIVERY, RETRY, HOLD, Holder.for_retry("a/queued/1", 3)], ids=str
+)
 def test_a_holder_reads_as_it_was_written(holder: Holder) -> None:
     assert Holder.parse(str(holder)) == holder
 
@@ -43,3 +46,17 @@ def test_what_only_looks_like_a_kept_key_is_none(written: str) -> None:
 def test_a_claim_knows_its_task(written: str, task_id: str) -> None:
     assert Claim("k", written, 1.0).task_id == task_id
     assert Holder.parse(written).task_id == task_id
+
+
+def test_each_hold_outside_a_task_is_somebody_else() -> None:
+    other = Holder.outside("web-1", 12, "ab.4")
+
+    assert Claim("k", str(HOLD), 1.0).task_id != Claim("k", str(other), 1.0).task_id
+    assert HOLD.is_hold
+    assert not DELIVERY.is_hold
+
+
+def test_a_message_names_a_task_by_its_id_and_a_hold_by_its_place() -> None:
+    assert DELIVERY.who == "id-1"
+    assert HOLD.who == "hold() on web-1 (pid 12)"
+    assert Holder.parse("hold()/ab").who == "hold()"

@@ -17,7 +17,7 @@ import pytest
 from celery.app.log import TaskFormatter
 
 from celery_lock.errors import span
-from celery_lock.events import Fact, Observers
+from celery_lock.events import Fact, Observers, Subject
 from celery_lock.events.log_lines import LogLines
 from celery_lock.events.log_words import words
 from celery_lock.model import Decision, Holder
@@ -144,6 +144,16 @@ def test_a_failing_store_is_named_once_with_what_happens_now() -> None:
     )
     assert "failed at the store redis://db:6379/1: refused" in said(store_failed(error="refused"))
     assert "WITHOUT a lock" in said(store_failed(answer="run"))
+
+
+def test_a_hold_outside_a_task_is_named_and_no_task_is() -> None:
+    hold = Holder.outside("web-1", 17, "ab.3")
+    nobody = Subject(task="", task_id="", template="user:{user_id}")
+
+    assert "is held by hold() on web-1 (pid 17), free" in said(conflicted(holder=hold))
+    assert said(acquired(nobody)).startswith("hold(): lock 'user:7' taken")
+    assert said(store_failed(nobody, answer="fail")).endswith("; hold() raises it")
+    assert said(store_failed(nobody, answer="retry")).endswith("tried again in the background")
 
 
 def test_a_beat_says_what_it_does_without_a_store_and_names_no_task() -> None:
