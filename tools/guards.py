@@ -1871,14 +1871,14 @@ ENDINGS = (
     ),
     Guard(
         "an heir has no publication of the run before it (Redis)",
-        "'c' .. i, '', 'u' .. i, '',\n    'e' .. i",
-        "'c' .. i, '',\n    'e' .. i",
+        "'u' .. i, ARGV[10] or '', 'e' .. i, now",
+        "'e' .. i, now",
         (REDIS,),
     ),
     Guard(
         "an heir has no publication of the run before it (memory)",
-        '            publication="",  # of a retry that',
-        "            publication=permit.publication,  # of a retry that",
+        "            publication=end.heir_publication,",
+        "            publication=end.heir_publication or permit.publication,",
         (MEMORY,),
     ),
     Guard(

@@ -152,6 +152,21 @@ class Publishing(StoreFixture):
         assert had.holder == lease.holder
         assert store.peek(key) is None
 
+    def test_a_queued_lease_shows_whose_it_is(self, store: LockStore, key: str) -> None:
+        store.release(
+            self.published(store, key),
+            End(heir=QUEUED, heir_ttl=90.0, heir_publication="shop.report"),
+        )
+
+        held = self.refused(store, self.a_claim(key))
+
+        assert (held.holder, held.publication) == (QUEUED, "shop.report")
+        assert [one.publication for one in held.holders] == ["shop.report"]
+        adopted = self.granted(store, self.a_delivery(key))
+        assert self.refused(store, self.a_claim(key)).publication != "shop.report"
+        store.release(adopted, CONFIRMED)
+        assert self.refused(store, self.a_claim(key)).publication == ""
+
     def test_another_message_frees_nothing(self, store: LockStore, key: str) -> None:
         lease = self.published(store, key)
         other = str(Holder.for_retry("task-2", 0))

@@ -182,6 +182,9 @@ class End:
     """The holder that the key is left to, instead of being free: one `for_retry` of its task."""
     heir_ttl: float = 0.0
     """Seconds that the heir has to come."""
+    heir_publication: str = ""
+    """What the heir shows as its publication meanwhile: by that a publisher knows whose it is. No
+    message is of a publication of this name."""
 
     def __init__(
         self,
@@ -190,6 +193,7 @@ class End:
         if_met: bool = False,
         heir: str = "",
         heir_ttl: float = 0.0,
+        heir_publication: str = "",
     ) -> None:
         checked(remember, "remember")
         checked(heir_ttl, "heir_ttl")
@@ -200,6 +204,7 @@ class End:
             if_met=if_met,
             heir=heir,
             heir_ttl=heir_ttl,
+            heir_publication=heir_publication,
         )
 
 

@@ -89,7 +89,8 @@ def release(
         kept = replace(
             permit,
             holder=end.heir,
-            publication="",  # of a retry that is still to come; the run of this one is over
+            # the run of this one is over, and that of the heir is still to come
+            publication=end.heir_publication,
             expiry=hi + micro(end.heir_ttl),
             took_over=("", 0),
             released_before=(permit.holder, permit.token),

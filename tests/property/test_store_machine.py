@@ -241,9 +241,17 @@ class Agreement(RuleBasedStateMachine):
         publication=PUBLICATIONS,
         own=st.booleans(),
         if_met=st.booleans(),
+        shown=st.sampled_from(["", "", "of-a"]),
     )
     def release(
-        self, pick: int, other: int, heir: int, publication: str, own: bool, if_met: bool
+        self,
+        pick: int,
+        other: int,
+        heir: int,
+        publication: str,
+        own: bool,
+        if_met: bool,
+        shown: str,
     ) -> None:
         lease = self.leases[pick % len(self.leases)]
         task = Holder.parse(lease.holder).task_id
@@ -257,6 +265,7 @@ class Agreement(RuleBasedStateMachine):
             if_met=if_met,
             heir=str(Holder.for_retry(task, heir)) if heir else "",
             heir_ttl=20.0,
+            heir_publication=shown,
         )
         token = lease.token + other * 10**12 * (pick % 3 == 0)
         lease = Lease(lease.key, lease.holder, token, slot=lease.slot)

@@ -189,6 +189,8 @@ class RedisStore:
             if_met = 1 if end.if_met else 0
             if end.heir:
                 args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), if_met)
+                if end.heir_publication:
+                    args.append(short(end.heir_publication))
             else:  # each run comes by
                 args += (_micro(end.remember), "", 0, if_met)
         answer = self._server.run(RELEASE, keys, args)

@@ -3,6 +3,7 @@
 -- ARGV  1 task id  2 nonce  3 token  4 slot  5 grace
 --       6 life of the record  7 state of the heir to leave it to, or ''  8 how long the heir
 --       has  9 1: recorded only where a copy was seen, else 0 (6 to 9 may be left out together)
+--       10 what the heir shows as its publication, or left out
 -- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held;
 --         and 2 more where the end was recorded
 local time = redis.call('TIME')
@@ -64,8 +65,8 @@ end
 if heir then
   outlive(now + ARGV[8], tonumber(ARGV[5]))
   redis.call('HDEL', KEYS[1], 'h' .. i)
-  redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'u' .. i, '',
-    'e' .. i, now + ARGV[8], 's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
+  redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '',
+    'u' .. i, ARGV[10] or '', 'e' .. i, now + ARGV[8], 's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return answer
 end
 if not watched or tonumber(watched) <= now then
