@@ -26,6 +26,7 @@ from .completions import Completions
 from .grant import Ask, Grant, Reports
 from .keeper import Keeper
 from .pending_calls import NOT_YET, PendingCalls
+from .store_id import StoreId
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
 
@@ -57,6 +58,7 @@ class Locker:
         whose clock is their own.
         """
         self.store = store
+        self.store_id = StoreId(store)
         self.observers = Observers() if observers is None else observers
         self._reports = Reports(self.observers, store.url)
         self.keeper = Keeper(store, clock=clock, threads=threads)
