@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UnsupportedFeature
 from ..keys import KeySource, check_key
-from ..message import Header
+from ..message import Header, of_request
 from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
 from ..policies import outcomes
 from ..stores import stores_with
@@ -68,6 +68,8 @@ class BoundLock:
     def header_of(self, request: Any, now: Callable[[], float]) -> Header:
         """Return the header of a request that is to run; an eager one is published by its call."""
         header = Header.of(request)
+        if self.key.shows_sender:
+            header = of_request(request, header)
         if self.key.timed and request.is_eager and header.first_published is None:
             return replace(header, first_published=now())
         return header

@@ -18,7 +18,7 @@ from celery import signals
 from celery._state import _get_active_apps, _task_stack  # type: ignore[attr-defined]
 
 from ..errors import LockError
-from ..message import HEADER, Header, nonce_for
+from ..message import HEADER, Header, nonce_for, of_request
 from ..message.carried import Survives, is_of_another, put, written_in
 from ..message.header import VERSION
 from .bound import BoundLock
@@ -98,6 +98,8 @@ def _write(
             if bound:
                 timed = any(lock.key.timed for lock in bound)
                 _name(name, task_id, headers, about, app if timed else None)
+                if about.get("retries") or about.get("replaced_task_nesting"):
+                    _say_what_was_shown(name, task_id, headers, bound)
                 if about.get("retries") and any(lock.across_retries for lock in bound):
                     _say_what_is_kept(name, task_id, headers)
                 return
@@ -131,6 +133,27 @@ def _name(
     if clock_of is not None and header.first_published is None and header.key is None:
         header = replace(header, first_published=locks_of(clock_of).now())
     put(headers, header.write())
+
+
+def _say_what_was_shown(
+    name: str,
+    task_id: str,
+    headers: MutableMapping[str, Any],
+    bound: tuple[BoundLock, ...],
+) -> None:
+    """Let a retry, and a replacement in the same task, keep the key of its run.
+
+    A retry may be sent to another queue, and tools may take its headers away; of a replacement they
+    are left out by Celery.
+    """
+    if not any(lock.key.shows_sender for lock in bound):
+        return
+    request = _run_before(name, task_id)
+    if request is not None:
+        context = of_request(request, Header.of(request)).context
+        shown = {place: text for lock in bound for place, text in lock.key.shown(context).items()}
+        if shown:
+            put(headers, {**headers[HEADER], "shown": shown})
 
 
 def _say_what_is_kept(name: str, task_id: str, headers: MutableMapping[str, Any]) -> None:

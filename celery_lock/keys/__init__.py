@@ -1,6 +1,6 @@
 """The name of what is protected, from the arguments of a call: one key on every machine."""
 
-from .message_context import UNKNOWN, MessageContext
+from .message_context import UNKNOWN, MessageContext, NotInMessage
 from .parameters import WrongArguments
 from .pydantic_models import find_models, is_celerys
 from .source import KeySource, check_declared_key, check_key, compile_key
@@ -9,6 +9,7 @@ __all__ = [
     "UNKNOWN",
     "KeySource",
     "MessageContext",
+    "NotInMessage",
     "WrongArguments",
     "check_declared_key",
     "check_key",

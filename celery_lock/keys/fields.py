@@ -12,13 +12,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import LockConfigurationError, LockError, did_you_mean
+from ..errors import LockError, did_you_mean
 from .json_form import SHORT_BITS, digest, text_of
-from .message_context import BEAT, BUCKET, MessageContext, reader_of
+from .message_context import (
+    BEAT,
+    OF_MESSAGES,
+    QUEUE,
+    SENDERS,
+    MessageContext,
+    NotInMessage,
+    bucket_reader,
+    tick_reader,
+)
 from .parameters import Parameters
+from .senders import queue_of, sender_reader
 from .template import CONTROL, LONE, Field, Template
 
-__all__ = ["template_over"]
+__all__ = ["reader_of", "template_over"]
 
 _HAS_CONTROL = re.compile(f"[{CONTROL}]")
 _MOST_NAMES = 20  # in a message
@@ -37,9 +47,7 @@ def template_over(
     separators = re.escape("".join(sorted(template.separators())))
     special = re.compile(f"[%{separators}{CONTROL}{LONE}]")
     values = [
-        (_OfMessage if field.head in (BEAT, BUCKET) else _Value)(
-            field, template, parameters, special
-        )
+        (_OfMessage if field.head in OF_MESSAGES else _Value)(field, template, parameters, special)
         for field in template.fields
     ]
     pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
@@ -55,6 +63,15 @@ def template_over(
         return "".join(pieces)
 
     return write
+
+
+def reader_of(field: Field) -> Callable[[MessageContext], str]:
+    """Return what reads a field that is no argument from the context of a message."""
+    if field.head == SENDERS:
+        return sender_reader(field.place, field.path, field.default)
+    if field.head == QUEUE:
+        return queue_of
+    return tick_reader(field.path) if field.every is None else bucket_reader(field.every)
 
 
 class _Written:
@@ -112,15 +129,17 @@ class _OfMessage(_Written):
                 f"has the field {{{field.written}}}, but a tick has {{beat[entry]}} and"
                 " {beat[due]} only"
             )
-        self._read = reader_of(field.head, field.path, field.every)
+        self._read = reader_of(field)
 
     def _value(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         try:
             return self._read(context)
-        except LockConfigurationError as error:
-            raise LockConfigurationError(
+        except NotInMessage as error:
+            raise NotInMessage(
                 f"{self._where()}: {{{self._field.written}}} has no value, since {error}"
             ) from None
+        except LockError as error:
+            raise LockError(f"{self._where()}: {error}") from error
 
 
 class _Value(_Written):
@@ -153,7 +172,7 @@ class _Value(_Written):
             return has.rest
         if head == "kwargs" and has.extra:
             return has.extra
-        hint = did_you_mean(head, has.names)
+        hint = did_you_mean(head, has.names) or did_you_mean(head, OF_MESSAGES)
         if has.extra and not hint:
             hint = f" (write {{{has.extra}[{head}]}} for what **{has.extra} takes)"
         raise self._template.wrong(

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError
-from .fields import template_over
+from .fields import reader_of, template_over
 from .function import check_function, function_name, function_over
 from .json_form import canonical, digest
-from .message_context import BEAT, UNKNOWN, MessageContext
+from .message_context import BEAT, QUEUE, SENDERS, UNKNOWN, MessageContext
 from .parameters import Parameters
 from .pydantic_models import Model
-from .template import UNPRINTABLE, Template
+from .template import UNPRINTABLE, Field, Template
 
 __all__ = ["KeySource", "check_declared_key", "check_key", "compile_key"]
 
@@ -31,26 +31,55 @@ without a template, and old and new workers no longer exclude each other."""
 class KeySource:
     """The keys of one task; made when the task is bound, asked for each message."""
 
-    __slots__ = ("_parameters", "_write", "of_one_tick", "template", "timed")
+    __slots__ = (
+        "_parameters",
+        "_readers",
+        "_write",
+        "defaults",
+        "of_one_tick",
+        "shows_queue",
+        "template",
+        "timed",
+    )
 
     def __init__(
         self,
         template: str,
         parameters: Parameters,
         write: Callable[[Mapping[str, Any], MessageContext], str],
-        *,
-        timed: bool = False,
-        of_one_tick: bool = False,
+        fields: Sequence[Field] = (),
     ) -> None:
         self.template = template
         """What all keys of this task have in common, for messages and metrics: the template,
         `"<task name>:*"` for a digest of the arguments, or the name of the key function."""
-        self.timed = timed
+        self.timed = any(field.every is not None for field in fields)
         """Its keys show when a message was first published, so the publisher has to say so."""
-        self.of_one_tick = of_one_tick
+        self.of_one_tick = any(field.head == BEAT and field.path == ("due",) for field in fields)
         """Its keys show when a tick was due: two ticks of a schedule never have one key."""
+        self.shows_queue = any(field.head == QUEUE for field in fields)
+        """Its keys show the queue that the message is in."""
+        self.defaults = tuple(f"{each.place}|{each.default}" for each in fields if each.default)
+        """Its fields that have a default, for a message without the header."""
+        self._readers = {
+            field.place: reader_of(field) for field in fields if field.head in (SENDERS, QUEUE)
+        }
         self._parameters = parameters
         self._write = write
+
+    @property
+    def shows_sender(self) -> bool:
+        """Its keys show headers of the message, or its queue."""
+        return bool(self._readers)
+
+    def shown(self, context: MessageContext) -> dict[str, str]:
+        """Return what a key shows of a message's headers and queue: see `MessageContext.shown`."""
+        found = {}
+        for place, read in self._readers.items():
+            try:
+                found[place] = read(context)
+            except LockError:  # the message has a key that its sender made
+                continue
+        return found
 
     def render(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], context: MessageContext = UNKNOWN
@@ -119,15 +148,7 @@ def compile_key(
         return KeySource(f"{task}:*", parameters, _digest_over(parameters))
     if isinstance(key, str):
         template = Template(key)
-        return KeySource(
-            key,
-            parameters,
-            template_over(template, parameters),
-            timed=any(field.every is not None for field in template.fields),
-            of_one_tick=any(
-                field.head == BEAT and field.path == ("due",) for field in template.fields
-            ),
-        )
+        return KeySource(key, parameters, template_over(template, parameters), template.fields)
     return KeySource(function_name(key), parameters, function_over(key, parameters))
 
 

@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass
 
 from ..errors import LockConfigurationError
-from .message_context import BUCKET, bucket_seconds
+from .message_context import BUCKET, QUEUE, SENDERS, bucket_seconds
 
 __all__ = ["CONTROL", "LONE", "UNPRINTABLE", "Field", "Template"]
 
@@ -18,7 +18,10 @@ LONE = "\ud800-\udfff"
 UNPRINTABLE = re.compile(f"[{CONTROL}{LONE}]")
 
 _FIELD = re.compile(r"([^.\[\]]*)((?:\.[^.\[\]]+|\[[^\]]+\])*)")
+_DEFAULT = re.compile(r"((?:\[[^\]]*\]|[^|\[])*)\|(.*)", re.DOTALL)
+"""A field and its default: a `|` between brackets belongs to a name."""
 _CONVERSION = re.compile(r"\{[^{}!:]*!([^{}:]*)[:}]")
+_LONGEST_PLACE = 200  # AMQP takes names of 255 bytes
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([^\]]+)\]")
 
 
@@ -36,6 +39,13 @@ class Field:
     """It ends in `!h`: a digest is written instead of the value."""
     every: int | None = None
     """The length in seconds, where the field is a bucket of time."""
+    default: str | None = None
+    """What is written where the message has no such header."""
+
+    @property
+    def place(self) -> str:
+        """What the field reads, always in one spelling: `header[tenant]`."""
+        return self.head + "".join(f"[{step}]" for step in self.path)
 
 
 class Template:
@@ -89,6 +99,7 @@ class Template:
     def _field(self, name: str, spec: str | None, conversion: str | None) -> Field:
         if re.split(r"[.\[]", name, maxsplit=1)[0] == BUCKET:
             return self._bucket(name, spec, conversion)
+        name, default = self._without_default(name, spec)
         if spec:
             raise self.wrong(
                 f"formats {{{name}}} with {':' + spec!r}, which keys do not do; write {{{name}}}"
@@ -108,7 +119,41 @@ class Template:
                 "or {args[0]} where the task takes *args"
             )
         path = tuple(dotted or bracketed for dotted, bracketed in _STEP.findall(steps))
-        return Field(name, head, path, conversion == "h")
+        self._check_what_is_read(name, head, path)
+        return Field(name, head, path, conversion == "h", default=default)
+
+    def _without_default(self, name: str, spec: str | None) -> tuple[str, str | None]:
+        """Return a field and its default apart."""
+        found = _DEFAULT.fullmatch(name)
+        if found is None:
+            return name, None
+        before, default = found.groups()
+        if re.split(r"[.\[]", before, maxsplit=1)[0] != SENDERS:
+            raise self.wrong(
+                f"has a default in {{{name}}}, but only a header may be missing: write"
+                f" {{{before or 'order_id'}}}; a parameter of the task has its default there"
+            )
+        if spec or not default:
+            raise self.wrong(
+                f"has the default {default + ':' + spec if spec else default!r} in"
+                f" {{{before}|...}}; write a word without ':', '!' and braces, as in"
+                f" {{{before}|public}}"
+            )
+        return before, default
+
+    def _check_what_is_read(self, name: str, head: str, path: tuple[str, ...]) -> None:
+        """Refuse a field of the message that reads nothing, or what no message can have."""
+        if head == QUEUE and path:
+            raise self.wrong(f"has the field {{{name}}}, but a queue is its name: write {{queue}}")
+        if head != SENDERS:
+            return
+        if not path:
+            raise self.wrong(
+                "has the field {header}, but a key shows one header of a message: write"
+                " {header[tenant]}; a parameter of that name needs another one, or a key function"
+            )
+        if len(name) > _LONGEST_PLACE:
+            raise self.wrong(f"has the field {{{name}}}, which is longer than a header's name is")
 
     def _unknown_conversion(self, conversion: str) -> LockConfigurationError:
         return self.wrong(

@@ -1,5 +1,6 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
+from .context import of_call, of_request, of_retry
 from .copies import asks_since, is_recorded, record_life
 from .delivery import (
     are_siblings,
@@ -14,6 +15,7 @@ from .naming import named, new_publication, nonce_for
 from .packing import pack, unpack
 from .parts import Given, Parts, give, leave, parts_of, take
 from .raw import raw_of
+from .routing import RoutedOnce, routed
 from .sending import Homeless, Sender, Unsent
 from .tick import tick_header
 from .transports import NO_BROKER, Transport, transport_of
@@ -25,6 +27,7 @@ __all__ = [
     "Header",
     "Homeless",
     "Parts",
+    "RoutedOnce",
     "Sender",
     "Transport",
     "Unsent",
@@ -40,11 +43,15 @@ __all__ = [
     "new_nonce",
     "new_publication",
     "nonce_for",
+    "of_call",
+    "of_request",
+    "of_retry",
     "pack",
     "parts_of",
     "publication_of",
     "raw_of",
     "record_life",
+    "routed",
     "take",
     "tick_header",
     "transport_of",

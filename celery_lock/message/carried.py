@@ -26,6 +26,7 @@ __all__ = [
     "seconds",
     "text",
     "texts",
+    "texts_by_name",
     "tick",
     "written_in",
 ]
@@ -139,6 +140,16 @@ def texts(name: str, value: Any) -> list[str]:
     raise LockError(
         f"the field {name!r} of the message header {HEADER} is {value!r}, which is no list of"
         " str; send one for each lock of the task, or leave it out"
+    )
+
+
+def texts_by_name(name: str, value: Any) -> dict[str, str]:
+    """Return a dict of texts that each say something."""
+    if isinstance(value, Mapping):
+        return {str(each): text(name, said) for each, said in value.items()}
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}, which is no dict of str;"
+        " leave it out"
     )
 
 

@@ -27,6 +27,7 @@ from .carried import (
     seconds,
     text,
     texts,
+    texts_by_name,
     tick,
 )
 from .times import read_moment
@@ -85,6 +86,13 @@ class Header:
     """Its publisher was given its lease: it is no duplicate, whatever it meets later."""
     lease: Mapping[str, Any] | None = carried(survives=_MESSAGE | _ANEW, read=leased)
     """That lease: the `names` in the store that it was taken under, and the `store`'s random id."""
+    shown: Mapping[str, str] | None = carried(survives=_MESSAGE | _ANEW, read=texts_by_name)
+    """What its key showed of the headers and the queue of the task's first message, by the field: a
+    tool may take the headers of a retry away, and a retry may be sent to another queue."""
+    others: Mapping[str, Any] | None = carried(survives=_MESSAGE)
+    """The other headers of the message, where its key shows them: see `message.context`."""
+    queue: str | None = carried(survives=_MESSAGE)
+    """The queue that it is in, or goes to; the same."""
     verdict: str | None = carried(survives=_MESSAGE, read=one_of("skip", "fail"))
     """What its publisher found that is to become of it: its canvas goes on, without a body."""
     wait: bool = carried(False, survives=_MESSAGE, read=flag)
@@ -157,11 +165,12 @@ class Header:
     @property
     def context(self) -> MessageContext:
         """What a key can show of this message."""
-        if self.beat is None and self.first_published is None:
+        if self.beat is None and self.first_published is None and self.others is None:
             return UNKNOWN
         tick = self.beat or {}
         due = read_moment(tick["due"]) if tick else None
-        return MessageContext(tick.get("entry"), due, self.first_published)
+        entry, others, shown = tick.get("entry"), self.others or {}, self.shown or {}
+        return MessageContext(entry, due, self.first_published, others, self.queue, shown)
 
     @property
     def was_sent_again(self) -> bool:

@@ -19,7 +19,14 @@ from kombu.utils.url import parse_url
 from .delayed import delayed_for
 from .hearing import heard_from
 
-__all__ = ["Origin", "arguments_in", "declared_arguments", "entity_in", "origin_of"]
+__all__ = [
+    "Origin",
+    "arguments_in",
+    "by_publication",
+    "declared_arguments",
+    "entity_in",
+    "origin_of",
+]
 
 
 class Origin(NamedTuple):
@@ -62,7 +69,7 @@ def origin_of(
             return known
     queue = _by_address(message, info.get("sqs_queue"), queues, seen)
     if queue is None:
-        queue = _by_publication(info, queues) or _by_hearing(message, info, queues)
+        queue = by_publication(info, queues) or _by_hearing(message, info, queues)
     if not tag:
         return Origin(queue, None, seen[None].broker)
     entity = None if queue is None else queues().get(queue)
@@ -155,7 +162,7 @@ def _by_address(
     return seen[url].queue
 
 
-def _by_publication(info: Mapping[str, Any], queues: Callable[[], Mapping[str, Any]]) -> str | None:
+def by_publication(info: Mapping[str, Any], queues: Callable[[], Mapping[str, Any]]) -> str | None:
     """Return the queue that a message is in, by how it was published."""
     exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
     if exchange == "":

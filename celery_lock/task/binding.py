@@ -166,9 +166,18 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         )
     for said in (*never_comes(on_conflict), *cut_short(lock.at_most, cls.time_limit)):
         warnings.warn(f"task {name}: {said}", stacklevel=2)
+    key = compile_key(lock.key, task=name, signature=signature, models=find_models(function))
+    if scope.is_publishers and key.defaults:
+        raise LockConfigurationError(
+            f"task {name}: key template {key.template!r} has a default, {{{key.defaults[0]}}}, but"
+            f" with Scope.{scope.name} the publisher takes the key, and headers that receivers of"
+            " signals write come later: all messages could get the default. Leave it out (a message"
+            " without the header is then sent without a lease), or write a scope that the worker"
+            " takes, such as Scope.ACROSS_RETRIES"
+        )
     return BoundLock(
         lock=lock,
-        key=compile_key(lock.key, task=name, signature=signature, models=find_models(function)),
+        key=key,
         ttl=_seconds(lock.ttl, settings.ttl),
         at_least=_seconds(lock.at_least, 0.0) if lock.at_least_on_failure else 0.0,
         at_most=None if lock.at_most is None else _seconds(lock.at_most, 0.0),

@@ -12,6 +12,7 @@ from celery import Task
 from ..backoff import Backoff
 from ..errors import LockConfigurationError
 from ..model import Decision, Lock, Scope
+from .call_keys import with_queue
 from .option_words import COMMON_OF_CALLS, STRONG, WRITE, has_locks
 
 __all__ = ["ChecksCalls", "check_call_options"]
@@ -35,7 +36,8 @@ class ChecksCalls(Task):  # type: ignore[type-arg]
         """Run it here; raises `LockConfigurationError` for a lock of a single call."""
         if options:
             check_call_options(self, options, "apply")
-        return super().apply(*args, **options)
+        given, named = (*args, options.get("args"), options.get("kwargs"))[:2]
+        return super().apply(*args, **with_queue(self, given, named, options))
 
     def retry(self, *args: Any, **options: Any) -> Any:
         """Retry it; raises `LockConfigurationError` for a lock of a single call.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from celery.utils.time import maybe_iso8601
 
 from ..app.worker import acknowledges_last, connection_epoch
-from ..message import is_recorded, record_life
+from ..message import is_recorded, of_retry, record_life
 from ..model import Completion, End, Holder
 from ..model.clock import steady
 from .delivery import Delivery
@@ -79,6 +79,9 @@ def _heir(delivery: Delivery, signature: Any) -> str:
 def _key_of(delivery: Delivery, signature: Any) -> str | None:
     args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
     context = delivery.header.context  # its retry has the same
+    if delivery.bound.key.shows_sender:  # but headers of its own
+        shown = delivery.bound.key.shown(context)
+        context = of_retry(signature.options, delivery.header, shown).context
     try:
         return delivery.bound.key.render(args, kwargs, context)
     except Exception:  # it will say so itself, when it comes

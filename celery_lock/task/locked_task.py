@@ -21,6 +21,7 @@ from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from .binding import bind, declared_locks, is_refused, name_of
+from .call_keys import keys_of_call
 from .call_options import ChecksCalls
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
@@ -232,6 +233,20 @@ class LockedTask(_Task[_P, _R]):
             run.pause(_BETWEEN_TRIES(run.unsent))
             return
         raise Ignore(f"sent again, to run in {span(step.delay)}; lock {run.key!r}: {step.why}")
+
+    def key_of(self, *args: _P.args, **kwargs: _P.kwargs) -> str:
+        """Return the key of `task.delay(*args, **kwargs)`, as the store has it: for `peek()`.
+
+        With several locks it is that of the first. Raises `LockError` where there is none.
+        """
+        return keys_of_call(self, args, kwargs, {})[0]
+
+    def keys_of(self, args: Any = None, kwargs: Any = None, **options: Any) -> list[str]:
+        """Return the keys of `task.apply_async(args, kwargs, **options)`, in declared order.
+
+        Keys that show headers or the queue of a message need these among the options.
+        """
+        return keys_of_call(self, args, kwargs, options)
 
     @property
     def lease(self) -> Lease:

@@ -22,7 +22,7 @@ from ..app.notes import is_gone as _is_gone
 from ..app.worker import connection_epoch, consumer_of, follow_events, forks
 from ..errors import LockError
 from ..events import Subject
-from ..message import Header, Parts, Unsent, new_nonce, record_life
+from ..message import Header, Parts, Unsent, new_nonce, of_request, record_life
 from ..message.carried import name_its_task
 from ..message.origin import origin_of
 from ..message.raw import attach
@@ -197,7 +197,7 @@ def _free_for_the_revoked(request: Any) -> None:
         return
     bound = bounds[0]
     try:
-        task, header = request.task, Header.of(context)
+        task, header = request.task, of_request(context, Header.of(context))
         key = header.kept or bound.key_of(
             header, tuple(request.args or ()), dict(request.kwargs or {})
         )

@@ -10,10 +10,10 @@ from ..app.locks import locks_of
 from ..engine.locker import Locker
 from ..errors import LockError
 from ..events import Fact, Observers
-from ..keys import MessageContext
 from ..model import Claim, Held, Holder, Lease
 from ..stores.manual_clock import ManualClock
 from ..stores.memory import MemoryServer, MemoryStore
+from ..task.call_keys import keys_of_call
 from .faulty_store import FaultyStore
 
 __all__ = ["MemoryLocks", "memory_locks"]
@@ -58,12 +58,7 @@ class MemoryLocks:
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
         """Return the key that `task` takes when it is applied now, with these arguments."""
-        bound = getattr(task, "_bound_locks", ())
-        if not bound:
-            raise LockError(f"task {task.name} has no lock")
-        now = locks_of(task.app).now()
-        key: str = bound[0].key.render(args, kwargs, MessageContext(first_published=now))
-        return key
+        return keys_of_call(task, args, kwargs, {})[0]
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:
         """Let time pass. `renewing=False`: as for a worker that is paused meanwhile."""

@@ -167,6 +167,7 @@ def deliver(
     kwargs: Mapping[str, Any] | None = None,
     ago: float | None = None,
     era: int = 0,
+    queue: str = "celery",
     **request: Any,
 ) -> Ended:
     """Run one message through Celery's own tracer, as a pool child does.
@@ -175,7 +176,7 @@ def deliver(
     """
     properties: dict[str, Any] = {"delivery_tag": tag, "correlation_id": id}
     if raw:
-        properties = Given(properties, arrived(ago, era, headers=headers))
+        properties = Given(properties, arrived(ago, era, headers=headers, queue=queue))
     made = {
         "id": id,
         "task": task.name,

@@ -1,0 +1,71 @@
+"""The keys of a call that nobody has published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..app.bound import BoundLock
+from ..app.locks import locks_of
+from ..app.outgoing import header_of_call, outgoing
+from ..errors import LockConfigurationError, LockError
+from ..keys import NotInMessage
+from ..message import HEADER, routed
+from ..message.header import VERSION
+
+__all__ = ["keys_of_call", "with_queue"]
+
+
+def keys_of_call(
+    task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: dict[str, Any]
+) -> list[str]:
+    """Return the keys of `task.apply_async(args, kwargs, **options)`, as the store has them.
+
+    Raises `LockError` where the task has no lock, and where its call has no key.
+    """
+    bound = _locks(task)
+    task_id = options.get("task_id")
+    header = header_of_call(options, None if task_id is None else str(task_id))
+    header, _ = outgoing(task, bound, args, kwargs, options, header, locks_of(task.app).now)
+    given, named = tuple(args or ()), dict(kwargs or {})
+    try:
+        return [lock.scope.name_of(lock.key_of(header, given, named)) for lock in bound]
+    except NotInMessage as error:
+        raise NotInMessage(
+            f"{error}. A call has the headers and the queue that are given with it:"
+            " task.keys_of(args, kwargs, headers={...}, queue=...)"
+        ) from None
+
+
+def _locks(task: Any) -> tuple[BoundLock, ...]:
+    if task._refused:
+        raise LockConfigurationError(task._refused)
+    if not task._bound_locks:
+        raise LockError(
+            f"task {task.name} has no lock, so a call of it has no key; declare one:"
+            " @app.task(base=LockedTask, lock=Lock(...))"
+        )
+    bound: tuple[BoundLock, ...] = task._bound_locks
+    return bound
+
+
+def with_queue(
+    task: Any, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the options of `task.apply()` with the queue that the call would be routed to.
+
+    An eager request knows no queue, so the header says it, where a key shows it.
+    """
+    headers = options.get("headers")
+    if not any(lock.key.shows_queue for lock in getattr(task, "_bound_locks", ())):
+        return options
+    if headers is not None and (not isinstance(headers, Mapping) or HEADER in headers):
+        return options  # a retry has that of its first run
+    try:
+        queue = routed(task, args, kwargs, options).queue
+    except Exception:  # in eager mode nobody else routes the call: its key says that it is unknown
+        queue = None
+    if queue is None:
+        return options
+    shown = {HEADER: {"v": VERSION, "shown": {"queue": queue}}}
+    return {**options, "headers": {**(headers or {}), **shown}}
