@@ -28,14 +28,22 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
+def _few(dice: random.Random, variants: Sequence[str]) -> list[str]:
+    """Return some locks of one or two scopes and limits: nodes of one canvas are to meet."""
+    families = sorted({one.rsplit("-", 1)[0] for one in variants})
+    mine = dice.sample(families, min(len(families), dice.choice((1, 1, 2))))
+    those = [one for one in variants if one.rsplit("-", 1)[0] in mine]
+    return dice.sample(those, min(len(those), dice.choice((1, 2, 4))))
+
+
 class _Drawing:
     """One drawing: it counts what it has made."""
 
     def __init__(self, dice: random.Random, variants: Sequence[str]) -> None:
         self.dice, self.variants = dice, variants
         self.made = 0
-        # few locks for each canvas, so that nodes meet each other
-        self.few = dice.sample(variants, min(len(variants), dice.choice((1, 2, 4))))
+        self.few = _few(dice, variants)
+        self.keys = KEYS[: dice.choice((1, 2, 3))]
         self.most = dice.randint(2, MOST_TASKS)
 
     def plan(self, depth: int) -> Plan:
@@ -56,7 +64,12 @@ class _Drawing:
         self.made += 1
         dice = self.dice
         do = dice.choice(DOES)
-        made: Plan = {"kind": "task", "id": f"n{self.made}", "key": dice.choice(KEYS), "do": do}
+        made: Plan = {
+            "kind": "task",
+            "id": f"n{self.made}",
+            "key": dice.choice(self.keys),
+            "do": do,
+        }
         made["variant"] = "" if dice.random() < 0.15 else dice.choice(self.few)
         made["sleep"] = dice.choice((0, 0, 0.02, 0.06, 0.15))
         if do.startswith("retry"):
@@ -79,7 +92,7 @@ class _Drawing:
 
     def errback(self) -> Plan:
         self.made += 1
-        made: Plan = {"id": f"n{self.made}", "key": self.dice.choice(KEYS), "do": "errback"}
+        made: Plan = {"id": f"n{self.made}", "key": self.dice.choice(self.keys), "do": "errback"}
         made |= {"by_message": self.dice.random() < 0.5, "variant": self.dice.choice(self.few)}
         return made
 
@@ -93,6 +106,8 @@ def draw(seed: int, variants: Sequence[str]) -> Plan:
         made = drawing.plan(0)
     if dice.random() < 0.15:
         made["stamp"] = "blue"
+    if dice.random() < 0.4:  # somebody else has the keys as it begins
+        made["held"] = dice.choice((0.1, 0.3, 0.7))
     return made
 
 

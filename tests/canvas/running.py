@@ -7,6 +7,8 @@ import re
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ import celery
 from celery.result import GroupResult
 from redis import Redis
 
+from celery_lock.model import Claim
 from celery_lock.stores import open_store
 from tests.canvas.app import INSTEAD, LOCKED, NOTES, in_order
 from tests.canvas.board import Board, written
@@ -65,7 +68,8 @@ class Runner:
         mapping = {LOCKED: "1"} if locked else instead
         if mapping:
             self.redis.hset(INSTEAD + run, mapping=mapping)  # type: ignore[arg-type]
-        result = build(self.app, plan, run, locked=locked).apply_async()
+        with self._held(plan, run, plan.get("held", 0) if locked else 0):
+            result = build(self.app, plan, run, locked=locked).apply_async()
         outcome.hangs = self._wait(run)
         outcome.result = _seen(result, is_split=_is_split(plan))
         outcome.notes = self._notes(run)
@@ -79,6 +83,20 @@ class Runner:
             key for node in nodes_of(plan) for key in keys_of(node["variant"], run, node["key"])
         }
         return [f"{key} by {held.holder}" for key in sorted(keys) if (held := self.store.peek(key))]
+
+    @contextmanager
+    def _held(self, plan: Plan, run: str, seconds: float) -> Iterator[None]:
+        """Somebody who is no task has all keys at first, for so long."""
+        keys = {
+            key for node in nodes_of(plan) for key in keys_of(node["variant"], run, node["key"])
+        }
+        holder = f"somebody#elsewhere#1#{run[:8]}.1"
+        leases = [self.store.acquire(Claim(key, holder, 30.0)) for key in keys if seconds]
+        until = time.monotonic() + seconds
+        yield
+        time.sleep(max(0.0, until - time.monotonic()))
+        for lease in leases:
+            self.store.release(lease)
 
     def _wait(self, run: str) -> str:
         """Wait until each message that was sent has come to its end, and none is new."""
