@@ -607,8 +607,8 @@ LIFETIMES = (
     ),
     Guard(
         "a renewal is for a ttl that a store can keep (Redis)",
-        '_micro(checked(ttl, "ttl"))',
-        "_micro(ttl)",
+        'micro(checked(ttl, "ttl"))',
+        "micro(ttl)",
         (REDIS,),
     ),
     Guard(
@@ -859,10 +859,84 @@ LEASES = (
     ),
     Guard(
         "a release without an answer is tried again",
-        """        except StoreError as error:
-            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)""",
-        "        except StoreError as error:",
-        (UNIT + "locker.py",),
+        """*, notify: bool = True) -> None:
+        self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)""",
+        "*, notify: bool = True) -> None:",
+        (UNIT + "locker.py", UNIT + "locker_of_several.py"),
+    ),
+    Guard(
+        "several keys without an answer are all taken back",
+        """            self._undo(*claims)
+            first = asks[0]""",
+        """            self._undo(claims[0])
+            first = asks[0]""",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "a stop that falls into a claim of several takes all back",
+        """            # a time limit, a shutdown or Ctrl-C fell into the call
+            self._undo(*claims)
+            raise""",
+        "            raise",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "a stop that falls into a release of several loses none",
+        """            for grant, _ in left:
+                self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
+            raise""",
+        "            raise",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "without the feature a key is given back where the next one is taken",
+        """                for earlier in claims[:at]:
+                    self.store.undo(earlier)
+""",
+        "",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "a message whose lease has lapsed keeps none of the others",
+        "        self._leave_heirs(asks, answer)\n",
+        "",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "a message that waits for its own run keeps what was left to it",
+        "if not lapsed or refused.held.met not in (Met.OTHER, Met.UNCONFIRMED):",
+        "if not lapsed:",
+        (UNIT + "locker_of_several.py",),
+    ),
+    Guard(
+        "claims that were not given pass the wake on (Redis)",
+        "if one.wakes and not one.met and one.free > 0 then",
+        "if false then",
+        (REDIS,),
+    ),
+    Guard(
+        "of several that are refused the first in the order counts (Redis)",
+        "if one.met and not (first and ORDER[first.met] <= ORDER[one.met]) then",
+        "if one.met and not first then",
+        (REDIS,),
+    ),
+    Guard(
+        "of several that are refused the first in the order counts (memory)",
+        "return min(refused, key=lambda one: order.index(one.held.met), default=None)",
+        "return refused[0] if refused else None",
+        (MEMORY,),
+    ),
+    Guard(
+        "a refused copy of several keys leaves its mark (Redis)",
+        "(first.met == 'publication' or first.met == 'ended') then",
+        "false then",
+        (REDIS,),
+    ),
+    Guard(
+        "a refused copy of several keys leaves its mark (memory)",
+        "if isinstance(answer, Refused) and answer.held.met in OF_A_COPY:",
+        "if False:",
+        (MEMORY,),
     ),
     Guard(
         "only what was recorded is told",
@@ -903,8 +977,8 @@ LEASES = (
     ),
     Guard(
         "a waiter whose message was completed is answered at once",
-        " or got.done or left <= 0 or but_for(got):",
-        " or left <= 0 or but_for(got):",
+        "if held.done or left <= 0 or but_for(held):",
+        "if left <= 0 or but_for(held):",
         (UNIT + "completions.py",),
     ),
     Guard(
@@ -933,8 +1007,8 @@ LEASES = (
     ),
     Guard(
         "a release after the end of its lease is no ordinary one",
-        "if in_time and self.observers.only_counted(Released, grant.ask.subject):",
-        "if self.observers.only_counted(Released, grant.ask.subject):",
+        "if in_time and self.observers.only_counted(Released, subject):",
+        "if self.observers.only_counted(Released, subject):",
         (UNIT + "only_counted.py",),
     ),
 )
@@ -1973,13 +2047,13 @@ ENDINGS = (
     ),
     Guard(
         "a copy that comes before the end is told leaves its mark too (memory)",
-        "_OF_A_COPY = (Met.PUBLICATION, Met.ENDED)",
-        "_OF_A_COPY = (Met.PUBLICATION,)",
+        "OF_A_COPY = (Met.PUBLICATION, Met.ENDED)",
+        "OF_A_COPY = (Met.PUBLICATION,)",
         (COMPLETIONS,),
     ),
     Guard(
         "a refused copy leaves its mark (memory)",
-        "writes[names[1]] = _record(tombstones.met(tombstone, clock))",
+        "writes[names[1]] = record_entry(tombstones.met(tombstone, clock))",
         "pass",
         (MEMORY,),
     ),

@@ -23,6 +23,7 @@ from .record_lives import RecordLives
 from .record_spaces import RecordSpaces
 from .records import Records
 from .renewing import Renewing
+from .several import Several
 from .sharing import Sharing
 from .tokens import Tokens
 from .undoing import Undoing
@@ -43,6 +44,7 @@ class StoreContract(
     Floors,
     Tokens,
     Permits,
+    Several,
     Sharing,
     Durations,
     Watching,

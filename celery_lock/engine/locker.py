@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import count
 
-from ..backoff import exponential
 from ..errors import StoreError, StoreUnavailable
 from ..events import Acquired, Observers, Released, Subject
 from ..model import (
@@ -18,7 +16,9 @@ from ..model import (
     End,
     Feature,
     Held,
+    Lease,
     LockStore,
+    Release,
     ttl_to_ask,
 )
 from ..model.clock import Clock, steady
@@ -26,21 +26,16 @@ from .completions import Completions
 from .grant import Ask, Grant, Reports
 from .keeper import Keeper
 from .pending_calls import NOT_YET, PendingCalls
+from .several import LOOK_AGAIN, Leaving, Several
 from .store_id import StoreId
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
 
-LOOK_AGAIN = 1.0
-"""Seconds after which a waiter asks again though nobody woke it."""
-
 PATIENCE = 0.5
 """Seconds that a worker's main process waits for a dead child's key to be free."""
 
-_POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
-"""How a waiter polls a store without a watch."""
 
-
-class Locker:
+class Locker(Several):
     """Claims keys in one store, for one app and process."""
 
     def __init__(
@@ -77,36 +72,18 @@ class Locker:
 
         `waited`: the seconds that the claimant has waited for it, for those who are told.
         """
-        claim, at_most, clock = ask.claim, ask.at_most, self._clock
-        ttl = claim.ttl
-        if at_most is not None and (asked := ttl_to_ask(ttl, at_most)) != ttl:
-            claim = replace(claim, ttl=asked)
-            ask = ask._replace(claim=claim)
+        ttl, clock = ask.claim.ttl, self._clock
+        if ask.at_most is not None:
+            ask = self._capped(ask)
+        claim = ask.claim
         sent = clock()
         try:
             lease = self.store.acquire(claim)
             if isinstance(lease, Held):
                 return lease
             now = clock()
-            lease.arm(clock, sent, claim.ttl, at_most)
-            if lease.reason_at(now) == "expired":
-                raise StoreUnavailable(
-                    self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
-                )
-            grant = Grant(self._reports, lease, ask, ttl, sent)
-            self.keeper.keep(grant, now)
-            if not self.observers.only_counted(Acquired, ask.subject):
-                self.observers.notify(
-                    Acquired(
-                        key=claim.key,
-                        subject=ask.subject,
-                        holder=claim.holder,
-                        token=lease.known_token,
-                        slot=grant.slot,
-                        waited=waited,
-                    )
-                )
-            return grant
+            self._arm(lease, ask, sent, now)
+            return self._keep(Grant(self._reports, lease, ask, ttl, sent), now, waited)
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
             self._undo(claim)
@@ -117,36 +94,48 @@ class Locker:
             self._undo(claim)
             raise
 
-    def abandon(self, claim: Claim) -> None:
-        """Undo a claim whose grant never reached its claimant: something fell in between."""
-        if self.keeper.keeps(claim.holder):
-            self._undo(claim)
+    def _capped(self, ask: Ask) -> Ask:
+        """Ask for no more than the ceiling allows."""
+        claim, at_most = ask.claim, ask.at_most
+        if at_most is None or (asked := ttl_to_ask(claim.ttl, at_most)) == claim.ttl:
+            return ask
+        return ask._replace(claim=replace(claim, ttl=asked))
+
+    def _arm(self, lease: Lease, ask: Ask, sent: float, now: float) -> None:
+        ttl = ask.claim.ttl
+        lease.arm(self._clock, sent, ttl, ask.at_most)
+        if lease.reason_at(now) == "expired":
+            raise StoreUnavailable(
+                self.store.url, f"its answer came after the lease's {ttl:g} s had passed"
+            )
+
+    def _keep(self, grant: Grant, now: float, waited: float) -> Grant:
+        self.keeper.keep(grant, now)
+        subject = grant.ask.subject
+        if not self.observers.only_counted(Acquired, subject):
+            lease = grant.lease
+            self.observers.notify(
+                Acquired(
+                    key=lease.key,
+                    subject=subject,
+                    holder=lease.holder,
+                    token=lease.known_token,
+                    waited=waited,
+                )
+            )
+        return grant
+
+    def abandon(self, *claims: Claim) -> None:
+        """Undo claims whose grant never reached their claimant: something fell in between."""
+        if any(self.keeper.keeps(claim.holder) for claim in claims):
+            self._undo(*claims)
 
     def wait(
         self, ask: Ask, max_wait: float, *, but_for: Callable[[Held], bool] = lambda held: False
     ) -> Grant | Held:
-        """Claim until the key is given, for at most `max_wait` seconds; blocks the caller.
-
-        `but_for`: tells of a holder for whom the caller does not wait here.
-
-        Woken by the store where it has a watch. Claims again when the holder's lease would run
-        out, and once a second: a wake-up is a hint that may be lost.
-        """
-        began = self._clock()
-        watches = Feature.WATCH in self.store.features
-        claim = replace(ask.claim, watching=watches)
-        ask = ask._replace(claim=claim)
-        for number in count(1):
-            got = self.claim(ask, waited=self._clock() - began)
-            left = began + max_wait - self._clock()
-            if isinstance(got, Grant) or got.done or left <= 0 or but_for(got):
-                return got
-            nap = min(left, max(got.expires_in, 0.001), LOOK_AGAIN)
-            if watches:
-                self.store.watch(claim.key, nap)
-            else:
-                self._pause(min(nap, _POLL(number)))
-        raise AssertionError("count() does not end")
+        """Claim until the key is given, as `wait_all` does; blocks the caller."""
+        got = self.wait_all([ask], max_wait, but_for=but_for)
+        return got[0] if isinstance(got, list) else got.held
 
     def release(self, grant: Grant, end: End | None = None) -> None:
         """Give the key back. Never raises: what the task came to stands.
@@ -156,43 +145,60 @@ class Locker:
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
         """
+        how = self._leave(grant, end)
+        if how is None:
+            return
+        try:
+            in_time = self._give_back(grant)
+        except StoreError as error:
+            self._try_again(grant, error)
+            return
+        except BaseException:  # a time limit or a shutdown fell into the call
+            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
+            raise
+        self._notify_release(grant, how, in_time)
+
+    def _leave(self, grant: Grant, end: End | None) -> Leaving | None:
+        """Believe in a lease no more; `None`: a child that the body forked has it, and may not."""
         if not self.keeper.drop(grant):
-            return  # a child that the body forked: the key is its parent's
+            return None  # the key is its parent's
         lease, now = grant.lease, self._clock()
         reason = lease.reason_at(now)
         if reason is not None and lease.lose(reason):
             grant.lost(reason)  # it ended in this moment, before the keeper could tell
         lease.lose("released")
-        held_on = reason in (None, "released")
         grant.end = end
-        try:
-            in_time = self._give_back(grant) and held_on
-        except StoreError as error:
-            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
-            self._reports.failed(lease.key, grant.ask.subject, "release", error, "retry")
-            return
-        except BaseException:  # a time limit or a shutdown fell into the call
-            self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
-            raise
-        if in_time and self.observers.only_counted(Released, grant.ask.subject):
-            return
-        self.observers.notify(
-            Released(
-                key=lease.key,
-                subject=grant.ask.subject,
-                holder=lease.holder,
-                token=lease.known_token,
-                held=now - grant.sent,
-                in_time=in_time,
-                slot=grant.slot,
-            )
-        )
+        return Leaving(now, reason in (None, "released"))
 
     def _give_back(self, grant: Grant) -> bool:
         answer = self.store.release(grant.lease, grant.end)
+        self._answered(grant, answer)
+        return answer.in_time
+
+    def _answered(self, grant: Grant, answer: Release) -> None:
         grant.recorded = answer.recorded
         self._complete(grant)
-        return answer.in_time
+
+    def _try_again(self, grant: Grant, error: StoreError, *, notify: bool = True) -> None:
+        self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
+        if notify:
+            self._reports.failed(grant.lease.key, grant.ask.subject, "release", error, "retry")
+
+    def _notify_release(self, grant: Grant, how: Leaving, in_time: bool) -> None:
+        in_time, subject = in_time and how.held_on, grant.ask.subject
+        if in_time and self.observers.only_counted(Released, subject):
+            return
+        lease = grant.lease
+        self.observers.notify(
+            Released(
+                key=lease.key,
+                subject=subject,
+                holder=lease.holder,
+                token=lease.known_token,
+                held=how.now - grant.sent,
+                in_time=in_time,
+            )
+        )
 
     def told(self, grant: Grant) -> None:
         """All that follows the run is out: its completion is told, if the release recorded the end.
@@ -267,6 +273,7 @@ class Locker:
                 )
             )
 
-    def _undo(self, claim: Claim) -> None:
-        self.keeper.forget(claim.holder)
-        self.pending.add(partial(self.store.undo, claim), for_=claim.ttl)
+    def _undo(self, *claims: Claim) -> None:
+        for claim in claims:
+            self.keeper.forget(claim.holder)
+            self.pending.add(partial(self.store.undo, claim), for_=claim.ttl)

@@ -1,6 +1,6 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
-from .claim import ENDED_FOR, MET_FOR, Claim, Completion, End, Held, HeldPermit, Met
+from .claim import ENDED_FOR, MET_FOR, Claim, Completion, End, Held, HeldPermit, Met, Refused
 from .conflict import Conflict, state_of
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
@@ -9,7 +9,7 @@ from .limit import MOST_PERMITS, checked_limit
 from .lock import Lock, OnStoreError, checked_on_store_error
 from .records import Change, Changed, Record
 from .scope import Scope
-from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release
+from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release, SeveralStore
 
 __all__ = [
     "ENDED_FOR",
@@ -37,8 +37,10 @@ __all__ = [
     "Outcome",
     "Record",
     "RecordStore",
+    "Refused",
     "Release",
     "Scope",
+    "SeveralStore",
     "checked_limit",
     "checked_on_store_error",
     "checked_policy",

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .durations import checked
 from .holder import task_id_of
 
-__all__ = ["ENDED_FOR", "MET_FOR", "Claim", "Completion", "End", "Held", "HeldPermit", "Met"]
+__all__ = [
+    "ENDED_FOR",
+    "MET_FOR",
+    "Claim",
+    "Completion",
+    "End",
+    "Held",
+    "HeldPermit",
+    "Met",
+    "Refused",
+]
 
 ENDED_FOR = 10.0
 """Seconds for which the record that a run has ended makes a copy wait. By then what follows the
@@ -80,6 +91,14 @@ class Claim:
     def task_id(self) -> str:
         """The task that asks; `at_least` never stands in the way of the one that set it."""
         return task_id_of(self.holder)
+
+
+def checked_together(claims: Sequence[Claim]) -> None:
+    """Raise `ValueError` for claims that cannot be made together: a key is named twice."""
+    keys = [claim.key for claim in claims]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice!r} is claimed twice in one step: one claim for each key")
 
 
 class Met(str, Enum):
@@ -164,6 +183,23 @@ class Held:
     def done(self) -> bool:
         """The claim is a copy: its publication has been completed."""
         return self.met is Met.DONE
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The answer to several claims that were made together: one of them was refused, so all are."""
+
+    index: int
+    """Which of the claims: the one that met what stands first in `Met`."""
+    held: Held
+    """What that one met."""
+
+    @classmethod
+    def of(cls, answers: Sequence[object]) -> Refused | None:
+        """Return what several claims come to, of which each has had this answer."""
+        order = list(Met)
+        refused = [cls(at, held) for at, held in enumerate(answers) if isinstance(held, Held)]
+        return min(refused, key=lambda one: order.index(one.held.met), default=None)
 
 
 @dataclass(frozen=True, init=False)

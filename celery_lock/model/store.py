@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from .claim import Claim, Completion, End, Held
+from ..errors import StoreError
+from .claim import Claim, Completion, End, Held, Refused
 from .lease import Lease
 from .records import Change, Changed, Record
 
-__all__ = ["Feature", "LeaseStore", "LockStore", "Outcome", "RecordStore", "Release"]
+__all__ = [
+    "Feature",
+    "LeaseStore",
+    "LockStore",
+    "Outcome",
+    "RecordStore",
+    "Release",
+    "SeveralStore",
+]
 
 
 class Feature(str, Enum):
@@ -37,6 +46,8 @@ class Feature(str, Enum):
     COPIES = "copies"
     """A release records the end of a publication's run, `complete()` its completion, and a late
     copy of it is refused."""
+    SEVERAL = "several"
+    """`acquire_all()` and `release_all()`: several keys are given together or not at all."""
     WATCH = "watch"
     """`watch()` returns early when a key becomes free."""
     RECORDS = "records"
@@ -212,9 +223,31 @@ class RecordStore(Protocol):
         ...
 
 
-class LockStore(LeaseStore, RecordStore, Protocol):
+class SeveralStore(Protocol):
+    """Where several keys can be claimed in one step; asked only with `Feature.SEVERAL`."""
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Give all these keys, or none of them, in one step; no key may be named twice.
+
+        Each claim is judged as `acquire` judges it. Where one is refused nobody can tell that the
+        others were made: they have left no floor and no lease, and whoever watches a key that was
+        free is woken. Of several that are refused the answer has the one whose `Met` comes first.
+        """
+        ...
+
+    def release_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        """Give keys back, each as `release` does, in one round trip.
+
+        An error is in the place of the answer that is not known; each may have been executed.
+        """
+        ...
+
+
+class LockStore(LeaseStore, RecordStore, SeveralStore, Protocol):
     """Everything that a store may offer. `celery_lock.contract` is the suite that it must pass.
 
-    A store without `Feature.RECORDS`, `Feature.WATCH` or `Feature.COPIES` is asked for none of
-    that: its methods may raise `NotImplementedError`.
+    A store without `Feature.RECORDS`, `Feature.WATCH`, `Feature.COPIES` or `Feature.SEVERAL` is
+    asked for none of that: its methods may raise `NotImplementedError`.
     """

@@ -9,7 +9,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 from ..errors import LockConfigurationError
-from ..model import Claim, Feature, Held, Lease
+from ..model import Claim, Feature, Held, Lease, Refused
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .manual_clock import ManualClock
@@ -114,6 +114,13 @@ class MemoryStore(SteppedStore):
         answer = super().acquire(claim)
         if claim.watching and isinstance(answer, Held):
             self._met[claim.key, get_ident()] = len(answer.holders)
+        return answer
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Give all these keys, or none of them."""
+        answer = super().acquire_all(claims)
+        if isinstance(answer, Refused) and claims[answer.index].watching:
+            self._met[answer.held.key, get_ident()] = len(answer.held.holders)
         return answer
 
     def watch(self, key: str, timeout: float) -> None:

@@ -18,17 +18,15 @@ from ..model import (
     Feature,
     Held,
     Lease,
-    Met,
     Outcome,
     Release,
 )
 from ..model.durations import checked
 from ..model.per_process import look_for_fork
 from . import entries, tombstones, transitions
-from .key_state import Interval, KeyState, micro, taken_until
-from .stepped_records import SteppedRecords
+from .key_state import Interval, micro
+from .stepped_several import OF_A_COPY, SteppedSeveral, record_entry
 from .stepping import Entry, Move
-from .tombstones import Tombstone
 
 __all__ = ["FEATURES", "Entry", "Move", "SteppedStore"]
 
@@ -36,11 +34,7 @@ FEATURES = frozenset(Feature) - {Feature.WATCH}
 """What every store of this kind promises."""
 
 
-_OF_A_COPY = (Met.PUBLICATION, Met.ENDED)
-"""What shows that a copy is about, which is sent again now and may wait for long."""
-
-
-class SteppedStore(SteppedRecords):
+class SteppedStore(SteppedSeveral):
     """A store whose every call is one `step`. A subclass says what a step is.
 
     It has every feature but `Feature.WATCH`: a subclass that can wait overrides `watch`, and says
@@ -51,11 +45,6 @@ class SteppedStore(SteppedRecords):
         deadline: seconds that one step may take at most.
         prefix: what the names of all entries begin with.
     """
-
-    GRACE = 60.0
-    """Seconds that the state of a key outlives its use. Its token is the memory that keeps tokens
-    growing when the clock is set back by less than this, and its marks answer a release that is
-    sent again. Longer costs space for each key."""
 
     @property
     def features(self) -> frozenset[Feature]:
@@ -97,8 +86,8 @@ class SteppedStore(SteppedRecords):
                 state, claim, tombstone, clock, micro(self.deadline)
             )
             writes = self._changed(claim.key, state, after, clock)
-            if len(names) > 1 and isinstance(answer, Held) and answer.met in _OF_A_COPY:
-                writes[names[1]] = _record(tombstones.met(tombstone, clock))
+            if len(names) > 1 and isinstance(answer, Held) and answer.met in OF_A_COPY:
+                writes[names[1]] = record_entry(tombstones.met(tombstone, clock))
             return answer, writes
 
         return self.step(names, move, self.deadline)
@@ -140,16 +129,7 @@ class SteppedStore(SteppedRecords):
         def move(
             texts: Sequence[str | None], clock: Interval
         ) -> tuple[Release, Mapping[str, Entry]]:
-            state = entries.read_state(texts[0])
-            after, freed = transitions.release(state, lease, end, clock)
-            writes = self._changed(lease.key, state, after, clock)
-            ended = None
-            if end is not None and end.publication:
-                before = entries.read_tombstone(texts[1], clock)
-                ended = tombstones.ended(before, end, freed, clock)
-            if ended is not None:
-                writes[names[1]] = _record(ended)
-            return Release.of(freed, ended is not None), writes
+            return self._released(lease, end, dict(zip(names, texts, strict=True)), clock)
 
         return self.step(names, move, self.deadline)
 
@@ -164,7 +144,7 @@ class SteppedStore(SteppedRecords):
             writes = {}
             for (name, remember), text in zip(lives.items(), texts, strict=True):
                 before = entries.read_tombstone(text, clock)
-                writes[name] = _record(tombstones.completed(before, remember, clock))
+                writes[name] = record_entry(tombstones.completed(before, remember, clock))
             return None, writes
 
         if lives:
@@ -206,21 +186,3 @@ class SteppedStore(SteppedRecords):
     def watch(self, key: str, timeout: float) -> None:
         """Only with `Feature.WATCH`."""
         raise NotImplementedError(f"{self.url} does not promise {Feature.WATCH.value}")
-
-    # -- words -------------------------------------------------------------------------------
-
-    def _changed(
-        self,
-        key: str,
-        before: KeyState,
-        after: KeyState,
-        clock: Interval,
-    ) -> dict[str, Entry]:
-        if after is before:
-            return {}
-        until = max(taken_until(after), clock[1]) + micro(self.GRACE)
-        return {self._names.state(key): Entry(entries.write_state(after), until)}
-
-
-def _record(record: Tombstone) -> Entry:
-    return Entry(entries.write_tombstone(record), record.until)

@@ -9,15 +9,17 @@ trip; a property test holds the two together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..model import ENDED_FOR, Claim, End, Held, HeldPermit, Lease, Met
+from ..model import ENDED_FOR, Claim, End, Held, Lease, Met, Refused
 from ..model.holder import kept_for
 from . import tombstones
+from .answering import held
 from .key_state import Interval, KeyState, Permit, micro
 from .tombstones import Tombstone
 
-__all__ = ["acquire", "free", "peek", "release", "renew", "undo"]
+__all__ = ["acquire", "acquire_all", "free", "peek", "release", "renew", "undo"]
 
 # -- questions -------------------------------------------------------------------------------
 
@@ -39,9 +41,7 @@ def acquire(
     met, whom = _met(state, claim, tombstone, heir, lo)
     if met is not None:
         counts = tombstone.ended + micro(ENDED_FOR) if met is Met.ENDED and tombstone else 0
-        return state, _held(
-            claim.key, state, whom, met, clock, counts=counts, task_id=claim.task_id
-        )
+        return state, held(claim.key, state, whom, met, clock, counts=counts, task_id=claim.task_id)
     place = heir or _own_floor(state, claim, lo)
     slot = _lowest_free(state, lo) if place is None else place.slot
     before = next((permit for permit in state.permits if permit.slot == slot), None)
@@ -63,6 +63,18 @@ def acquire(
         unconfirmed=claim.unconfirmed,
     )
     return _with(_settled(state, lo, settle), granted), _lease(claim, granted)
+
+
+def acquire_all(
+    questions: Sequence[tuple[KeyState, Claim, Tombstone | None]], clock: Interval, settle: int
+) -> tuple[list[KeyState], list[Lease] | Refused]:
+    """Give several keys, or none of them: who was given one of them is then as if it never was."""
+    answers = [acquire(*question, clock, settle) for question in questions]
+    refused = Refused.of([answer for _, answer in answers])
+    if refused is not None:
+        return [state for state, _, _ in questions], refused
+    leases = [answer for _, answer in answers if isinstance(answer, Lease)]
+    return [state for state, _ in answers], leases
 
 
 def renew(state: KeyState, lease: Lease, ttl: float, clock: Interval) -> tuple[KeyState, bool]:
@@ -112,7 +124,7 @@ def free(
     ]
     if not his:
         return state, None
-    had = _held(key, state, his[0], Met.OTHER, clock)
+    had = held(key, state, his[0], Met.OTHER, clock)
     for permit in his:
         ended = replace(permit, expiry=0, floor=0 if floor else permit.floor)
         state = _with(state, ended)
@@ -146,7 +158,7 @@ def peek(state: KeyState, key: str, clock: Interval) -> Held | None:
     taken = [permit for permit in state.permits if permit.free_at(lo) > lo]
     if not taken:
         return None
-    return _held(key, state, min(taken, key=lambda one: one.free_at(lo)), Met.OTHER, clock)
+    return held(key, state, min(taken, key=lambda one: one.free_at(lo)), Met.OTHER, clock)
 
 
 # -- what they are made of -------------------------------------------------------------------
@@ -254,44 +266,3 @@ def _is_his(permit: Permit, named: str) -> bool:
 
 def _lease(claim: Claim, permit: Permit) -> Lease:
     return Lease(claim.key, claim.holder, permit.token, slot=permit.slot)
-
-
-def _held(
-    key: str,
-    state: KeyState,
-    whom: Permit | None,
-    met: Met,
-    clock: Interval,
-    *,
-    counts: int = 0,
-    task_id: str | None = None,
-) -> Held:
-    lo, hi = clock
-    taken = [permit for permit in state.permits if permit.free_at(lo) > lo]
-    barring = [permit.free_at(lo, task_id) for permit in taken if permit.free_at(lo, task_id) > lo]
-    shown = whom or next(iter(state.permits), None)
-    return Held(
-        key=key,
-        holder="" if shown is None else shown.holder,
-        since=0.0 if shown is None else shown.since / 1e6,
-        now=hi / 1e6,
-        expires_in=(max(min(barring, default=hi), counts) - hi) / 1e6,
-        live=shown is not None and shown.expiry > lo,
-        publication="" if shown is None else shown.publication,
-        token=0 if shown is None else shown.token,
-        met=met,
-        mark=str(hi),
-        holders=tuple(
-            HeldPermit(
-                permit.holder,
-                permit.since / 1e6,
-                (permit.free_at(lo) - hi) / 1e6,
-                permit.expiry > lo,
-                permit.publication,
-                permit.token,
-                permit.slot,
-                permit.unconfirmed and permit.expiry > lo,
-            )
-            for permit in taken
-        ),
-    )

@@ -11,8 +11,8 @@ from ..errors import did_you_mean
 __all__ = ["CallName", "Fault", "Faults", "StoreCall"]
 
 CallName = Literal[
-    "acquire", "renew", "release", "complete", "free", "undo", "watch", "peek", "change", "records",
-    "names", "check",
+    "acquire", "acquire_all", "renew", "release", "release_all", "complete", "free", "undo",
+    "watch", "peek", "change", "records", "names", "check",
 ]  # fmt: skip
 """What can be asked of a store."""
 

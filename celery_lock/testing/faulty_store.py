@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ..errors import StoreUnavailable
+from ..errors import StoreError, StoreUnavailable
 from ..model import (
     Change,
     Changed,
@@ -19,6 +19,7 @@ from ..model import (
     LockStore,
     Outcome,
     Record,
+    Refused,
     Release,
 )
 from .faults import CallName, Fault, Faults, StoreCall, known
@@ -28,6 +29,8 @@ __all__ = ["FaultyStore"]
 T = TypeVar("T")
 
 NEEDED: dict[CallName, Feature] = {
+    "acquire_all": Feature.SEVERAL,
+    "release_all": Feature.SEVERAL,
     "complete": Feature.COPIES,
     "watch": Feature.WATCH,
     "change": Feature.RECORDS,
@@ -178,6 +181,21 @@ class FaultyStore:
     def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back."""
         return self._call("release", lambda: self.inner.release(lease, end), lease=lease, end=end)
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Give all these keys, or none of them."""
+        return self._call("acquire_all", lambda: self.inner.acquire_all(claims), claims=claims)
+
+    def release_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        """Give keys back. A fault that raises a `StoreError` leaves each without an answer."""
+        try:
+            return self._call(
+                "release_all", lambda: self.inner.release_all(releases), releases=releases
+            )
+        except StoreError as error:
+            return [error] * len(releases)
 
     def complete(self, completions: Sequence[Completion]) -> None:
         """Let these publications be completed from now on."""

@@ -7,6 +7,7 @@ of the one against the Python of the other, step by step, on the same injected t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from celery_lock.contract.fuzz import KEYS, PICK, TASKS, StoreMachine, play
-from celery_lock.model import Change, Claim, Completion, End, Held, Holder, Lease
+from celery_lock.model import Change, Claim, Completion, End, Held, Holder, Lease, Refused
 from celery_lock.model.publication import short
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
@@ -233,6 +234,42 @@ class Agreement(RuleBasedStateMachine):
             self._same(ours, theirs)
             self.marks.append(ours.mark)
 
+    @precondition(lambda self: len({claim.key for claim in self.claims}) > 1)
+    @rule(picks=st.lists(PICK, min_size=2, max_size=4), new=st.booleans())
+    def claim_together(self, picks: list[int], new: bool) -> None:
+        by_key = {}
+        for pick in picks:
+            claim = self.claims[pick % len(self.claims)]
+            by_key[claim.key] = claim
+        claims = list(by_key.values())
+        if new:  # of one holder, which may be nobody's yet
+            holder = f"{claims[0].task_id}#n#1#{picks[0] % 7 + 10}"
+            claims = [replace(claim, holder=holder) for claim in claims]
+            self.claims += claims
+        ours, theirs = self.memory.acquire_all(claims), self.redis.acquire_all(claims)
+        if isinstance(ours, Refused):
+            assert isinstance(theirs, Refused), theirs
+            assert ours.index == theirs.index
+            self._same(ours.held, theirs.held)
+            self.marks.append(ours.held.mark)
+        else:
+            assert isinstance(theirs, list), theirs
+            for one, other in zip(ours, theirs, strict=True):
+                assert (one.key, one.holder, one.token) == (other.key, other.holder, other.token)
+                assert one.slot == other.slot
+            self.leases += ours
+
+    @precondition(lambda self: self.leases)
+    @rule(picks=st.lists(PICK, min_size=1, max_size=4), heir=st.sampled_from([0, 0, 1]))
+    def release_together(self, picks: list[int], heir: int) -> None:
+        releases: list[tuple[Lease, End | None]] = []
+        for pick in picks:
+            lease = self.leases[pick % len(self.leases)]
+            kept = str(Holder.for_retry(Holder.parse(lease.holder).task_id, heir)) if heir else ""
+            end = End(publication=f"p{pick % 4}", remember=1e6, heir=kept, heir_ttl=20.0)
+            releases.append((lease, end if pick % 2 else None))
+        assert self.memory.release_all(releases) == self.redis.release_all(releases)
+
     @precondition(lambda self: self.leases)
     @rule(
         pick=PICK,
@@ -340,7 +377,7 @@ def _shown(held: Held) -> dict[str, Any]:
 def test_the_scripts_and_the_transitions_agree(
     redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("acquire", "release", "complete", "renew", "undo", "free", "peek"):
+    for name in ("acquire", "acquire_all", "release", "complete", "renew", "undo", "free", "peek"):
         monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
 
     play(lambda: Agreement(redis_server), examples=100, steps=60)

@@ -8,6 +8,7 @@ from .link.script import Script
 
 __all__ = [
     "ACQUIRE",
+    "ACQUIRE_ALL",
     "CHANGE",
     "COMPLETE",
     "FREE",
@@ -30,9 +31,20 @@ KEPT = "-- kept.lua\n"
 """The line at which a script refuses a time that the server cannot keep, before it writes."""
 
 
+_CLOCK = "local time = redis.call('TIME')\nlocal now = time[1] * 1000000 + time[2]\n"
+_IN_A_FUNCTION = {
+    _CLOCK: "",
+    "-- once granted\n": "return nil, function()\n",
+    "-- once refused\n": "return met, function()\n",
+    "-- so far\n": "end, smallest - taken\n",
+}
+"""What becomes of the text of `acquire.lua` where several claims are judged before one is done."""
+
+
 def composed(name: str) -> str:
     """Return the whole text of a script."""
-    text = _text(name).replace(SHARED, SHARED + _text("shared"))
+    text = _text(name).replace("-- acquire.lua\n", _in_a_function(_text("acquire")))
+    text = text.replace(SHARED, SHARED + _text("shared"))
     return text.replace(KEPT, KEPT + _text("kept"))
 
 
@@ -40,11 +52,18 @@ def _text(name: str) -> str:
     return (files("celery_lock.stores.redis") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
+def _in_a_function(text: str) -> str:
+    for line, other in _IN_A_FUNCTION.items():
+        text = text.replace(line, other)
+    return text
+
+
 def _script(name: str) -> Script:
     return Script(name, composed(name))
 
 
 ACQUIRE = _script("acquire")
+ACQUIRE_ALL = _script("acquire_all")
 RELEASE = _script("release")
 RENEW = _script("renew")
 FREE = _script("free")

@@ -18,21 +18,21 @@ from ...model import (
     Met,
     Outcome,
     Record,
+    Refused,
     Release,
 )
+from ...model.claim import checked_together
 from ...model.clock import monotonic
-from ...model.durations import checked
-from ...model.publication import short
 from ..registry import promises
-from ..tombstones import since
+from .asking import claiming, micro, record, releasing, renewing, several
 from .checkup import checkup
 from .hash_tag import hash_tag
 from .link.address import Address
 from .link.discovery import FixedAddress
 from .link.server import Call, Server
-from .permits import held, named, parts, state_of
+from .permits import held, named, parts
 from .records import Records
-from .scripts import ACQUIRE, COMPLETE, FREE, PEEK, RELEASE, RENEW, UNDO
+from .scripts import ACQUIRE, ACQUIRE_ALL, COMPLETE, FREE, PEEK, RELEASE, RENEW, UNDO
 
 __all__ = ["RedisStore", "open_redis"]
 
@@ -68,9 +68,6 @@ class RedisStore:
     """Seconds that one `watch` lasts at most."""
     SLICE = 1.0
     """Seconds that a watcher blocks its connection before others have their turn."""
-    MENTION = 15.0
-    """Seconds after a claim in which a release says that the key is free. More than `WATCH`;
-    far more would leave wakes behind that nobody takes."""
 
     def __init__(
         self,
@@ -93,8 +90,8 @@ class RedisStore:
         )
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         self._records = Records(self._server, self._prefix)
-        self._grace = _micro(self.GRACE)
-        self._settle = _micro(deadline)
+        self._grace = micro(self.GRACE)
+        self._settle = micro(deadline)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self.url}>"
@@ -118,35 +115,34 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        state = self._state(claim.key)
-        keys = [state]
-        args: list[str | int] = [
-            *parts(claim.holder),
-            round(claim.ttl * 1e6),
-            round(claim.at_least * 1e6),
-            short(claim.publication),
-            claim.limit,
-            _micro(self.MENTION) if claim.watching else 0,
-            self._grace,
-            self._settle,
-        ]
-        if claim.copy_since is not None:
-            keys.append(_record(state, claim.publication))
-        if claim.copy_since is not None or claim.heir_of or claim.unconfirmed:
-            args.append("" if claim.copy_since is None else since(claim.copy_since))
-        if claim.heir_of or claim.unconfirmed:
-            args.append(state_of(claim.heir_of))
-        if claim.unconfirmed:
-            args.append("u")
-        if claim.watching and claim.limit > 1:
-            keys.append(state + ":w")
-        answer = self._server.run(ACQUIRE, keys, args)
+        answer = self._server.run(
+            ACQUIRE, *claiming(self._state(claim.key), claim, self._grace, self._settle)
+        )
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
         if len(answer) == 2:
             return Lease(claim.key, claim.holder, answer[0], slot=answer[1])
         met, now, free_at, shown, *taken = answer
         return held(claim.key, Met(met.decode()), now, free_at, shown, taken)
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Give all these keys, or none of them."""
+        checked_together(claims)
+        if not claims:
+            return []
+        asked = [
+            (claiming(self._state(claim.key), claim, self._grace, self._settle), claim)
+            for claim in claims
+        ]
+        answer = self._server.run(ACQUIRE_ALL, *several(asked))
+        if isinstance(answer[1], int):
+            return [
+                Lease(claim.key, claim.holder, answer[2 * at], slot=answer[2 * at + 1])
+                for at, claim in enumerate(claims)
+            ]
+        number, (met, now, free_at, shown, *taken) = answer
+        key = claims[number - 1].key
+        return Refused(number - 1, held(key, Met(met.decode()), now, free_at, shown, taken))
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -170,37 +166,38 @@ class RedisStore:
         return outcomes
 
     def _renewal(self, renewals: Sequence[tuple[Lease, float]]) -> Call:
-        args: list[str | int] = [self._grace]
-        for lease, ttl in renewals:
-            task, _, _, nonce = parts(lease.holder)
-            args += (task, nonce, lease.token, lease.slot, _micro(checked(ttl, "ttl")))
         states = [self._state(lease.key) for lease, _ in renewals]
-        return RENEW, states, args
+        return RENEW, *renewing(states, renewals, self._grace)
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back, and record what is to be recorded."""
-        state = self._state(lease.key)
-        task, _, _, nonce = parts(lease.holder)
-        keys = [state, state + ":w"]
-        args: list[str | int] = [task, nonce, lease.token, lease.slot, self._grace]
-        if end is not None:
-            if end.publication:
-                keys.append(_record(state, end.publication))
-            if_met = 1 if end.if_met else 0
-            if end.heir:
-                args += (_micro(end.remember), state_of(end.heir), _micro(end.heir_ttl), if_met)
-                if end.heir_publication:
-                    args.append(short(end.heir_publication))
-            else:  # each run comes by
-                args += (_micro(end.remember), "", 0, if_met)
-        answer = self._server.run(RELEASE, keys, args)
+        answer = self._server.run(
+            RELEASE, *releasing(self._state(lease.key), lease, end, self._grace)
+        )
         return Release.of(answer % 2 == 1, answer > 1)
+
+    def release_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        """Give keys back, all in one round trip."""
+        calls: list[Call] = [
+            (RELEASE, *releasing(self._state(lease.key), lease, end, self._grace))
+            for lease, end in releases
+        ]
+        try:
+            answers = self._server.run_each(calls)
+        except StoreError as error:  # no connection was free
+            return [error] * len(calls)
+        return [
+            one if isinstance(one, StoreError) else Release.of(one % 2 == 1, one > 1)
+            for one in answers
+        ]
 
     def complete(self, completions: Sequence[Completion]) -> None:
         """Let these publications be completed from now on, all in one round trip."""
-        keys = [_record(self._state(one.key), one.publication) for one in completions]
+        keys = [record(self._state(one.key), one.publication) for one in completions]
         if keys:
-            self._server.run(COMPLETE, keys, [_micro(one.remember) for one in completions])
+            self._server.run(COMPLETE, keys, [micro(one.remember) for one in completions])
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         """End the lease of a holder that cannot give it back any more."""
@@ -267,14 +264,6 @@ class RedisStore:
     def _state(self, key: str) -> str:
         """Name the key's state so that the whole key is its hash tag."""
         return self._prefix + hash_tag(key)
-
-
-def _micro(seconds: float) -> int:
-    return round(seconds * 1e6)
-
-
-def _record(state: str, publication: str) -> str:
-    return f"{state}:d:{short(publication)}"
 
 
 def _seen(key: str, answer: Any) -> Held | None:

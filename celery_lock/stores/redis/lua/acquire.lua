@@ -6,6 +6,8 @@
 --       12 a copy only of what was completed at this time or later, or '' (with KEYS 2)
 --       13 state of the heir of this task that the claim takes the key over from, or '': none
 --       14 u: a publisher claims, its lease is unconfirmed  (12 to 14 may be left out from behind)
+-- acquire_all.lua has this text in a function, where what stands between "-- once granted" or
+-- "-- once refused" and "-- so far" waits until all claims are judged.
 -- Answers token granted in slot 0
 --         {token, slot} granted
 --         {met, now, free at, whom it met, all who have a permit ...} refused
@@ -23,6 +25,7 @@ if not x and not places and not marks and ARGV[6] == '0'
     and not (t and tonumber(t) >= now)
     and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
   -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
+  -- once granted
   if t and (not e or tonumber(e) < 0) then
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
       'u', ARGV[7], 't', now, 'e', now + ARGV[5], 'r', c .. ' ' .. t)
@@ -32,6 +35,7 @@ if not x and not places and not marks and ARGV[6] == '0'
   end
   redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))
   return now
+  -- so far
 end
 
 -- shared.lua
@@ -114,6 +118,7 @@ for slot = 0, count - 1 do
 end
 
 if own then -- its first answer was lost: the same lease, prolonged
+  -- once granted
   expiry = math.max(own.expiry, expiry)
   outlive(math.max(expiry, own.floor), grace)
   redis.call('HSET', KEYS[1], 'e' .. suffix(own.slot), expiry)
@@ -121,6 +126,7 @@ if own then -- its first answer was lost: the same lease, prolonged
     return own.token
   end
   return {own.token, own.slot}
+  -- so far
 end
 
 local undone, marked = false, false
@@ -158,6 +164,7 @@ elseif not heir and taken + 1 > smallest then
   end
 end
 if met then
+  -- once refused
   if asks and (met == 'publication' or met == 'ended') then -- it is sent again, and waits for long
     record(KEYS[2], 0, true, 'm', 1)
   end
@@ -172,8 +179,10 @@ if met then
     end
   end
   return answer
+  -- so far
 end
 
+-- once granted
 -- the last places are forgotten where they have been free for long: a limit may have shrunk
 local slot = (heir or resting or {slot = lowest or count}).slot
 local old = permits[slot + 1]
@@ -211,3 +220,4 @@ if slot == 0 then
   return token
 end
 return {token, slot}
+-- so far

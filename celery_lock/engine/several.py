@@ -1,0 +1,223 @@
+"""Several keys of one claimant: claimed together or not at all, waited for, and given back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import NamedTuple
+
+from ..backoff import exponential
+from ..errors import StoreError
+from ..events import Subject
+from ..model import Claim, End, Feature, Held, Lease, LockStore, Met, Refused, Release
+from ..model.clock import Clock
+from .grant import Ask, Grant, Reports
+from .pending_calls import PendingCalls
+
+__all__ = ["LOOK_AGAIN", "Leaving", "Several"]
+
+LOOK_AGAIN = 1.0
+"""Seconds after which a waiter asks again though nobody woke it."""
+
+_POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
+"""How a waiter polls a store without a watch."""
+
+
+class Leaving(NamedTuple):
+    """What is known of a lease that is being given back."""
+
+    now: float
+    """When, by the locker's clock."""
+    held_on: bool
+    """It had not ended before."""
+
+
+class Several(ABC):
+    """What a locker does with several keys at once; it has the same for one."""
+
+    store: LockStore
+    pending: PendingCalls
+    _reports: Reports
+    _clock: Clock
+    _pause: Callable[[float], None]
+
+    # -- claiming ----------------------------------------------------------------------------
+
+    def claim_all(self, asks: Sequence[Ask], *, waited: float = 0.0) -> list[Grant] | Refused:
+        """Claim all these keys once, each of which is named once. Granted leases are renewed.
+
+        Nobody can tell that a key was claimed where another one was refused.
+        """
+        if len(asks) == 1:
+            got = self.claim(asks[0], waited=waited)
+            return Refused(0, got) if isinstance(got, Held) else [got]
+        asked = [self._capped(ask) for ask in asks]
+        claims = [ask.claim for ask in asked]
+        sent = self._clock()
+        try:
+            answer = self._acquire_all(claims)
+            if not isinstance(answer, Refused):
+                now = self._clock()
+                for lease, ask in zip(answer, asked, strict=True):
+                    self._arm(lease, ask, sent, now)
+                return [
+                    self._keep(Grant(self._reports, lease, ask, whole.claim.ttl, sent), now, waited)
+                    for lease, ask, whole in zip(answer, asked, asks, strict=True)
+                ]
+        except StoreError as error:
+            # they may have been granted all the same: a key that nobody knows of is given back
+            self._undo(*claims)
+            first = asks[0]
+            self._reports.failed(claims[0].key, first.subject, "acquire", error, first.on_error)
+            raise
+        except BaseException:
+            # a time limit, a shutdown or Ctrl-C fell into the call
+            self._undo(*claims)
+            raise
+        self._leave_heirs(asks, answer)
+        return answer
+
+    def _acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        if Feature.SEVERAL in self.store.features:
+            return self.store.acquire_all(claims)
+        leases: list[Lease] = []
+        for at, claim in enumerate(claims):
+            got = self.store.acquire(claim)
+            if isinstance(got, Held):
+                for earlier in claims[:at]:
+                    self.store.undo(earlier)
+                return Refused(at, got)
+            leases.append(got)
+        return leases
+
+    def _leave_heirs(self, asks: Sequence[Ask], refused: Refused) -> None:
+        """Give up what is kept for this message where one of its leases has lapsed.
+
+        It claims all keys anew from now on. If it went on keeping some, two messages of which each
+        has lapsed elsewhere would keep each other out.
+        """
+        lapsed = asks[refused.index].claim.heir_of
+        if not lapsed or refused.held.met not in (Met.OTHER, Met.UNCONFIRMED):
+            return
+        for at, ask in enumerate(asks):
+            claim = ask.claim
+            if at == refused.index or not claim.heir_of:
+                continue
+            try:
+                self.free_now(claim.key, claim.heir_of, ask.subject)
+            except StoreError:
+                free = partial(self.free_now, claim.key, claim.heir_of, ask.subject)
+                self.pending.add(free, for_=claim.ttl)
+
+    def wait_all(
+        self,
+        asks: Sequence[Ask],
+        max_wait: float,
+        *,
+        but_for: Callable[[Held], bool] = lambda held: False,
+    ) -> list[Grant] | Refused:
+        """Claim until all keys are given, for at most `max_wait` seconds; blocks the caller.
+
+        `but_for`: tells of a holder for whom the caller does not wait here.
+
+        Woken by the store where it has a watch. Claims again when the holder's lease would run
+        out, and once a second: a wake-up is a hint that may be lost.
+        """
+        began = self._clock()
+        watches = Feature.WATCH in self.store.features
+        asks = [ask._replace(claim=replace(ask.claim, watching=watches)) for ask in asks]
+        for number in count(1):
+            got = self.claim_all(asks, waited=self._clock() - began)
+            if isinstance(got, list):
+                return got
+            held, left = got.held, began + max_wait - self._clock()
+            if held.done or left <= 0 or but_for(held):
+                return got
+            nap = min(left, max(held.expires_in, 0.001), LOOK_AGAIN)
+            if watches:
+                self.store.watch(held.key, nap)
+            else:
+                self._pause(min(nap, _POLL(number)))
+        raise AssertionError("count() does not end")
+
+    # -- giving back -------------------------------------------------------------------------
+
+    def release_all(self, releases: Sequence[tuple[Grant, End | None]]) -> None:
+        """Give keys back, in one round trip where the store can. Never raises, as `release`."""
+        if len(releases) == 1:
+            self.release(*releases[0])
+            return
+        leaving = [(grant, self._leave(grant, end)) for grant, end in releases]
+        left = [(grant, how) for grant, how in leaving if how is not None]
+        try:
+            answers = self._give_back_all([(grant.lease, grant.end) for grant, _ in left])
+        except BaseException:  # a time limit or a shutdown fell into the call
+            for grant, _ in left:
+                self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
+            raise
+        unanswered = ""
+        for (grant, how), answer in zip(left, answers, strict=True):
+            if isinstance(answer, StoreError):
+                # one call is one fact
+                self._try_again(grant, answer, notify=not unanswered)
+                unanswered = grant.lease.key
+            else:
+                self._answered(grant, answer)
+                self._notify_release(grant, how, answer.in_time)
+
+    def _give_back_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        if Feature.SEVERAL in self.store.features:
+            return self.store.release_all(releases) if releases else []
+        answers: list[Release | StoreError] = []
+        for lease, end in releases:
+            try:
+                answers.append(self.store.release(lease, end))
+            except StoreError as error:
+                answers.append(error)
+        return answers
+
+    # -- what a locker does with one ---------------------------------------------------------
+
+    @abstractmethod
+    def claim(self, ask: Ask, *, waited: float = 0.0) -> Grant | Held:
+        """Claim one key once."""
+
+    @abstractmethod
+    def release(self, grant: Grant, end: End | None = None) -> None:
+        """Give one key back."""
+
+    @abstractmethod
+    def free_now(self, key: str, holder: str, subject: Subject) -> None:
+        """End the lease of a holder that is dead, or of a message that claims anew."""
+
+    @abstractmethod
+    def _capped(self, ask: Ask) -> Ask: ...
+
+    @abstractmethod
+    def _arm(self, lease: Lease, ask: Ask, sent: float, now: float) -> None: ...
+
+    @abstractmethod
+    def _keep(self, grant: Grant, now: float, waited: float) -> Grant: ...
+
+    @abstractmethod
+    def _undo(self, *claims: Claim) -> None: ...
+
+    @abstractmethod
+    def _leave(self, grant: Grant, end: End | None) -> Leaving | None: ...
+
+    @abstractmethod
+    def _give_back(self, grant: Grant) -> bool: ...
+
+    @abstractmethod
+    def _answered(self, grant: Grant, answer: Release) -> None: ...
+
+    @abstractmethod
+    def _try_again(self, grant: Grant, error: StoreError, *, notify: bool = True) -> None: ...
+
+    @abstractmethod
+    def _notify_release(self, grant: Grant, how: Leaving, in_time: bool) -> None: ...

@@ -1,0 +1,95 @@
+"""What the scripts of leases are given: keys and arguments of a claim, a release, a renewal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...model import Claim, End, Lease
+from ...model.durations import checked
+from ...model.publication import short
+from ..tombstones import since
+from .permits import parts, state_of
+
+__all__ = ["MENTION", "claiming", "micro", "record", "releasing", "renewing", "several"]
+
+Asked = tuple[Sequence[str], Sequence[str | int]]
+"""The keys and the other arguments of a script."""
+
+MENTION = 15.0
+"""Seconds after a claim in which a release says that the key is free. More than a watch lasts;
+far more would leave wakes behind that nobody takes."""
+
+
+def claiming(state: str, claim: Claim, grace: int, settle: int) -> Asked:
+    """Ask for the key with this state, as a claim says."""
+    keys = [state]
+    args: list[str | int] = [
+        *parts(claim.holder),
+        round(claim.ttl * 1e6),
+        round(claim.at_least * 1e6),
+        short(claim.publication),
+        claim.limit,
+        micro(MENTION) if claim.watching else 0,
+        grace,
+        settle,
+    ]
+    if claim.copy_since is not None:
+        keys.append(record(state, claim.publication))
+    if claim.copy_since is not None or claim.heir_of or claim.unconfirmed:
+        args.append("" if claim.copy_since is None else since(claim.copy_since))
+    if claim.heir_of or claim.unconfirmed:
+        args.append(state_of(claim.heir_of))
+    if claim.unconfirmed:
+        args.append("u")
+    if claim.watching and claim.limit > 1:
+        keys.append(state + ":w")
+    return keys, args
+
+
+def several(asked: Sequence[tuple[Asked, Claim]]) -> Asked:
+    """Ask for several keys in one step."""
+    all_keys: list[str] = []
+    all_args: list[str | int] = []
+    for (keys, args), claim in asked:
+        all_keys += keys
+        all_args += (len(keys), len(args), *args)
+        if claim.watching:
+            all_keys.append(keys[0] + ":w")
+    return all_keys, all_args
+
+
+def releasing(state: str, lease: Lease, end: End | None, grace: int) -> Asked:
+    """Give back the key with this state."""
+    task, _, _, nonce = parts(lease.holder)
+    keys = [state, state + ":w"]
+    args: list[str | int] = [task, nonce, lease.token, lease.slot, grace]
+    if end is not None:
+        if end.publication:
+            keys.append(record(state, end.publication))
+        if_met = 1 if end.if_met else 0
+        if end.heir:
+            args += (micro(end.remember), state_of(end.heir), micro(end.heir_ttl), if_met)
+            if end.heir_publication:
+                args.append(short(end.heir_publication))
+        else:  # each run comes by
+            args += (micro(end.remember), "", 0, if_met)
+    return keys, args
+
+
+def renewing(states: Sequence[str], renewals: Sequence[tuple[Lease, float]], grace: int) -> Asked:
+    """Renew the leases of the keys with these states."""
+    args: list[str | int] = [grace]
+    for lease, ttl in renewals:
+        task, _, _, nonce = parts(lease.holder)
+        args += (task, nonce, lease.token, lease.slot, micro(checked(ttl, "ttl")))
+    return states, args
+
+
+def record(state: str, publication: str) -> str:
+    """Name the record of a publication, beside the state of the key that it was made for."""
+    return f"{state}:d:{short(publication)}"
+
+
+def micro(seconds: float) -> int:
+    """Return microseconds."""
+    return round(seconds * 1e6)

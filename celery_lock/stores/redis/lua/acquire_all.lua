@@ -1,0 +1,64 @@
+-- Give several keys to the claims of one holder, or none of them.
+-- KEYS  of each claim: those of acquire.lua, and then its wake list where it watches
+-- ARGV  of each claim: how many keys and how many arguments of acquire.lua follow, and these
+-- Answers {token, slot, token, slot ...} granted
+--         {number of the claim from 1, answer of acquire.lua} refused: of all that are, the first
+--           in the order in which a claim is judged
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local ORDER = {undone = 1, publication = 2, done = 3, ended = 4, task = 5, unconfirmed = 6, other = 7}
+
+-- Answers what the claim meets, or nil; what is to be done then; how many permits are free.
+local function judged(KEYS, ARGV)
+local smallest, taken = 1, 0
+-- acquire.lua
+end
+
+local claims, first = {}, nil
+local key, arg = 1, 1
+while ARGV[arg] do
+  local one = {keys = {unpack(KEYS, key, key + ARGV[arg] - 1)},
+    args = {unpack(ARGV, arg + 2, arg + 1 + ARGV[arg + 1])}}
+  key, arg = key + ARGV[arg], arg + 2 + ARGV[arg + 1]
+  if one.args[9] ~= '0' then
+    one.wakes, key = KEYS[key], key + 1
+  end
+  one.met, one.go, one.free = judged(one.keys, one.args)
+  if type(one.met) == 'table' then -- an error
+    return one.met
+  end
+  claims[#claims + 1] = one
+  one.number = #claims
+  if one.met and not (first and ORDER[first.met] <= ORDER[one.met]) then
+    first = one
+  end
+end
+
+if not first then
+  local answer = {}
+  for _, one in ipairs(claims) do
+    local token, slot = one.go(), 0
+    if type(token) == 'table' then
+      token, slot = unpack(token)
+    end
+    answer[#answer + 1] = token
+    answer[#answer + 1] = slot
+  end
+  return answer
+end
+
+-- shared.lua
+for _, one in ipairs(claims) do
+  if one ~= first then
+    if one.args[12] and one.args[12] ~= '' and (first.met == 'publication' or first.met == 'ended') then
+      record(one.keys[2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
+    end
+    if one.wakes and not one.met and one.free > 0 then
+      local watched = redis.call('HMGET', one.keys[1], 'w')[1]
+      if watched and tonumber(watched) > now then
+        wake(one.wakes, one.free) -- a wake that this claim has used up
+      end
+    end
+  end
+end
+return {first.number, first.go()}
