@@ -2394,6 +2394,12 @@ TICKS = (
         (UNIT + "tick.py",),
     ),
     Guard(
+        "calls within one message are warned of",
+        "            if sender in CALLERS:",
+        "            if False:",
+        (UNIT + "in_one_message.py",),
+    ),
+    Guard(
         "a message has a name of its own",
         'put(headers, {"v": VERSION, "id": task_id, "publication": nonce_for(task_id)})',
         "put(headers, None)",

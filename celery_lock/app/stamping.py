@@ -22,6 +22,7 @@ from ..message import HEADER, Header, nonce_for, of_request
 from ..message.carried import Survives, is_of_another, put, written_in
 from ..message.header import VERSION
 from .bound import BoundLock
+from .in_one_message import CALLERS, warn_of_calls
 from .locks import locks_of
 
 __all__ = ["begin", "come_last", "expect"]
@@ -79,6 +80,8 @@ def _stamp(
             # of Celery's protocol 1, the body says what the headers say in the other one
             about = headers if "id" in headers or not isinstance(body, Mapping) else body
             _write(str(sender), headers, about, properties)
+            if sender in CALLERS:
+                warn_of_calls(sender, body, lambda name: _is_locked(name, properties))
     except LockError:
         return
     except Exception:  # the message is sent all the same
@@ -194,6 +197,10 @@ def _publishers(properties: Any) -> list[Any]:
     apps = list(_get_active_apps())
     reply_to = (properties or {}).get("reply_to")
     return [app for app in apps if app.thread_oid == reply_to] or apps
+
+
+def _is_locked(name: str, properties: Any) -> bool:
+    return any(_locks_of(app, name) for app in _publishers(properties))
 
 
 def _locks_of(app: Any, name: str) -> tuple[BoundLock, ...]:
