@@ -1753,8 +1753,8 @@ ENDINGS = (
     ),
     Guard(
         "a cancelled request is no completion",
-        'if getattr(request, "_already_cancelled", False) or',
-        "if",
+        'return getattr(request, "_already_cancelled", False) or not (asked',
+        "return not (asked",
         (UNIT + "request.py",),
     ),
     Guard(
@@ -2860,6 +2860,124 @@ SCHEDULES = (
     ),
 )
 
+SETTLED = (
+    Guard(
+        "a queue place is given back as a body without a lock starts",
+        "        settling.start()\n        result",
+        "        result",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a lease that a task without a lock was sent with is freed",
+        "    settling.end()\n    return result",
+        "    return result",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a body without a lock that goes back keeps its lease",
+        "        if not goes_back(error, task):\n            settling.end()",
+        "        settling.end()",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a body that calls its own task settles once",
+        "queued = None if within in _within else queued_of(request)",
+        "queued = queued_of(request)",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a message that fails before its claim frees its lease",
+        "                settle(self, request, error)\n",
+        "                pass\n",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a run that never comes to our door frees the lease",
+        "        signals.task_postrun.connect(_settle_unseen, weak=False)",
+        "        pass",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "an eager call frees nobody's lease",
+        "(outer is None and inner is None) or request.is_eager",
+        "outer is None and inner is None",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a lease that another task was sent with is not freed",
+        "not isinstance(written, Mapping) or is_of_another(written, task_id)",
+        "not isinstance(written, Mapping)",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a freeing without an answer is tried again",
+        "    except StoreError as error:\n        locker.pending.add(free, for_=FREED_FOR)",
+        "    except StoreError as error:",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a lease of another store is told of once a minute",
+        "_next_complaint[0] = steady() + _EVERY",
+        "_next_complaint[0] = 0.0",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "a child that died before it adopted frees its lease",
+        "    if not back:\n        free_queued(",
+        "    if False:\n        free_queued(",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a message that goes back keeps its lease after a death",
+        "    if not back:\n",
+        "    if True:\n",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a lease is freed only when its child is gone",
+        "        if not gone():\n            return NOT_YET\n        locker.free_now",
+        "        locker.free_now",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "what may have been sent again keeps its lease",
+        "queued is None or is_ignored(error) or",
+        "queued is None or",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a message that is revoked keeps nothing",
+        "signals.task_revoked.connect(_on_revoked, weak=False)",
+        "pass",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a message of an unknown task keeps nothing",
+        "signals.task_unknown.connect(_on_unknown, weak=False)",
+        "pass",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a message that is rejected keeps nothing",
+        "signals.task_rejected.connect(_on_rejected, weak=False)",
+        "pass",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a message that is done before keeps nothing",
+        "            free_deduplicated(request)\n",
+        "            pass\n",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "an acknowledgement after a failure frees nothing",
+        "if not (self._fails or request.acknowledged)",
+        "if not request.acknowledged",
+        (UNIT + "unrun.py",),
+    ),
+)
+"""The lease of a publisher, where no run adopts it."""
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *UNDONE,
@@ -2876,6 +2994,7 @@ GUARDS: tuple[Guard, ...] = (
     *SERVER,
     *COMMANDS,
     *ENDINGS,
+    *SETTLED,
     *TICKS,
     *BEATS,
     *SCHEDULES,

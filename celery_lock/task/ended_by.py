@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Any
 
 from celery import states
+from celery.exceptions import TaskPredicate
 
-__all__ = ["EndedBy", "ended_in", "is_completion"]
+__all__ = ["EndedBy", "ended_in", "goes_back", "is_completion", "is_given_out_again", "is_ignored"]
 
 
 class EndedBy(str, Enum):
@@ -90,6 +91,35 @@ def is_completion(ended: EndedBy, task: Any) -> bool:
     """Whether the broker has been told that the message is done, or is told so in a moment."""
     early, late = _ROWS[ended]
     return late(task) if task.acks_late else early
+
+
+def goes_back(error: BaseException, task: Any) -> bool:
+    """Whether the broker still has the message, or gets it back, after a run left by this error.
+
+    A greenlet that is killed is not of them: its message is acknowledged.
+    """
+    if not task.acks_late:
+        return False
+    if isinstance(error, TaskPredicate):  # of these `Reject` alone has it
+        return bool(getattr(error, "requeue", False))
+    return isinstance(error, (SystemExit, KeyboardInterrupt, MemoryError))
+
+
+def is_ignored(error: BaseException) -> bool:
+    """Whether a run was left by `Ignore`: `Reject` says whether to requeue, and `Retry` when."""
+    others = ("requeue", "when")
+    return isinstance(error, TaskPredicate) and not any(hasattr(error, each) for each in others)
+
+
+def is_given_out_again(ended: EndedBy, task: Any) -> bool:
+    """Whether the same holds where the main process ends the run, or learns that it has ended."""
+    if not task.acks_late:
+        return False
+    if ended is EndedBy.CHILD_LOST:
+        return bool(task.reject_on_worker_lost) and not getattr(task, "retry_on_worker_lost", False)
+    if ended is EndedBy.TIME_LIMIT:
+        return not _acks_on_timeout(task)
+    return ended is EndedBy.STOPPED
 
 
 def ended_in(state: str | None) -> EndedBy:

@@ -20,6 +20,7 @@ from ..errors import LockConfigurationError, LockError, span
 from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
+from . import unrun
 from .binding import bind, declared_locks, is_refused, name_of
 from .call_keys import keys_of_call
 from .call_options import ChecksCalls
@@ -32,6 +33,7 @@ from .holding import Holding
 from .lease_here import lease_of
 from .options import check_task_options
 from .run import Run
+from .settling import is_watched, settle, watch, without_lock
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 
 __all__ = ["LockedTask"]
@@ -45,6 +47,7 @@ _ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 """Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
 stamping.begin(Holding.key_of)
+unrun.begin()
 know_earlier_names()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)
@@ -110,6 +113,8 @@ class LockedTask(_Task[_P, _R]):
             if klass.lock is not None and not name.startswith("celery."):
                 check_task_options(klass, name, LockedTask, is_locked=bool(declared))
             if not declared:
+                if klass.lock is None:  # others may publish its messages with one
+                    watch()
                 return
             refuse_strategy(klass, name)
             locks = locks_of(app)
@@ -126,6 +131,8 @@ class LockedTask(_Task[_P, _R]):
         keep_users_request(klass, LockedTask.Request)
         worker.install(app)
         klass._bound_locks, klass._app_locks = bound, locks
+        if is_watched(klass):
+            watch()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""
@@ -139,6 +146,8 @@ class LockedTask(_Task[_P, _R]):
             # Holding.of: a body that calls its own task directly has its request, and the key
             if self._refused and not request.called_directly:
                 raise LockConfigurationError(self._refused)  # its app has gone on without it
+            if not bound and not request.called_directly:
+                return without_lock(self, request, call, args, kwargs)
             return call(*args, **kwargs)
         locks = self._app_locks
         run: Run | None = None
@@ -171,6 +180,8 @@ class LockedTask(_Task[_P, _R]):
         except BaseException as error:
             if run is not None:
                 run.conclude(_ending_of(error))
+            else:
+                settle(self, request, error)
             raise
         finally:
             try:

@@ -7,6 +7,7 @@ same message again; and it frees the key of a child that died and cannot do so i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # not in stubs
@@ -25,11 +26,14 @@ from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, of_request, record_life
 from ..message.carried import name_its_task
 from ..message.origin import origin_of
+from ..message.queued import queued_of
 from ..message.raw import attach
 from ..message.rejections import note_rejection
 from ..model import Completion, Holder
 from ..model.clock import steady
 from .ended_by import EndedBy, is_completion
+from .settling import watch
+from .unrun import free_after_failure, free_deduplicated
 
 __all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
 
@@ -44,6 +48,8 @@ _DYING = 60.0
 
 class LockedRequestMixin:
     """Our part of a request. It stands over any Request class, and so is asked first."""
+
+    _fails = False
 
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
@@ -65,15 +71,33 @@ class LockedRequestMixin:
                 came=steady(),
                 epoch=connection_epoch(),
             )
+        if queued_of(request._context) is not None:
+            watch()  # where the bodies run in this process
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Free the key of a dead child, before Celery sends its message to the next one."""
-        error = _unwrapped(exc_info)
+        error, died = _unwrapped(exc_info), False
+        self._fails = True
         if isinstance(error, _DEATHS):
             _free_for_the_dead(self, error)
-        elif isinstance(getattr(_unwrapped(exc_info), "reason", None), Unsent):
+            died = True
+        elif isinstance(getattr(error, "reason", None), Unsent):
             _note_our_rejection(self)
+        free_after_failure(
+            self,
+            error,
+            traced=bool(options.get("return_ok")),
+            died_by=_died_by(self, error) if died else None,
+            gone=_gone(self) if died else lambda: True,
+        )
         return super().on_failure(exc_info, *args, **options)  # type: ignore[misc]  # a mixin
+
+    def acknowledge(self) -> None:
+        """Free what is kept for a message that Celery ends since its task was successful before."""
+        request: Any = self
+        if not (self._fails or request.acknowledged) and request.task.acks_late:
+            free_deduplicated(request)
+        super().acknowledge()  # type: ignore[misc]  # a mixin
 
     def revoked(self) -> bool:
         """Free the key that is kept for a retry, if the retry is revoked or has expired."""
@@ -162,12 +186,33 @@ def _completion_of(
 def _ended_by(request: Any, error: BaseException) -> EndedBy:
     if isinstance(error, TimeLimitExceeded):
         return EndedBy.TIME_LIMIT
-    asked: Any = state.should_terminate  # an exit status, so 0 is a stop as well
-    if getattr(request, "_already_cancelled", False) or not (asked is None or asked is False):
+    if _is_stopped(request):
         return EndedBy.STOPPED  # the message goes back to the broker
     if isinstance(error, Terminated):
         return EndedBy.REVOKED
     return EndedBy.CHILD_LOST if isinstance(error, WorkerLostError) else EndedBy.STOPPED
+
+
+def _died_by(request: Any, error: BaseException) -> EndedBy:
+    """Return how a run died, as Celery will see it: it takes an exit of the child for a loss."""
+    ended = _ended_by(request, error)
+    if ended is not EndedBy.STOPPED or not isinstance(error, (SystemExit, KeyboardInterrupt)):
+        return ended
+    if getattr(request, "_already_revoked", False):
+        return EndedBy.REVOKED
+    return ended if _is_stopped(request) else EndedBy.CHILD_LOST
+
+
+def _is_stopped(request: Any) -> bool:
+    asked: Any = state.should_terminate  # an exit status, so 0 is a stop as well
+    return getattr(request, "_already_cancelled", False) or not (asked is None or asked is False)
+
+
+def _gone(request: Any) -> Callable[[], bool]:
+    """Return what says that no run of this delivery can adopt a lease any more."""
+    pid = request.worker_pid
+    in_a_child = pid is not None and forks(request.app)
+    return lambda: not in_a_child or _is_gone(pid)
 
 
 def _parts_of(request: Any) -> Parts:

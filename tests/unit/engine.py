@@ -125,6 +125,11 @@ class Engine:
         locks.swap(self.locker)
         locks.sender = Outbox(app, self)
 
+    @staticmethod
+    def uninstall(app: Celery) -> None:
+        """Leave `app` without an engine; its settings name no store for another one."""
+        locks_of(app).swap(None)
+
 
 def locked(app: Celery, lock: Any = ..., **options: Any) -> Callable[..., Any]:
     """`@app.task` for this app alone (Celery shares tasks between all apps of a process).

@@ -1,0 +1,65 @@
+"""The lease that a publisher took for its message, as the message names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..model import Holder
+from .carried import HEADER, is_of_another, written_in
+
+__all__ = ["Queued", "queued_in", "queued_of"]
+
+
+class Queued(NamedTuple):
+    """A lease that is kept for a message in its queue, until its worker adopts it or frees it."""
+
+    task_id: str
+    retry_no: int
+    names: tuple[str, ...]
+    """What it is called in its store: one name for each lock that the publisher took."""
+    store: str
+    """The random id of that store; empty where it has none."""
+
+    @property
+    def holder(self) -> str:
+        """Who has it meanwhile, in its written form."""
+        return str(Holder.for_retry(self.task_id, self.retry_no))
+
+
+def queued_of(request: Any) -> Queued | None:
+    """Return the lease that the message of a request names; `None`: it names none.
+
+    Never raises: it is freed also where the header is wrong otherwise. An eager call has no
+    message, whatever headers it was given.
+    """
+    outer, within = getattr(request, HEADER, None), request.headers
+    inner = within.get(HEADER) if isinstance(within, Mapping) else None
+    if (outer is None and inner is None) or request.is_eager:
+        return None
+    return _first((outer, inner), str(request.id), request.retries or 0)
+
+
+def queued_in(headers: Any, task_id: str | None = None) -> Queued | None:
+    """Return the same for a message that no worker has made a request of.
+
+    `task_id`: the one of a message that says it elsewhere.
+    """
+    if not isinstance(headers, Mapping):
+        return None
+    task_id, retry_no = str(headers.get("id") or task_id or ""), headers.get("retries") or 0
+    return _first(tuple(written_in(headers)), task_id, retry_no if type(retry_no) is int else 0)
+
+
+def _first(found: tuple[Any, ...], task_id: str, retry_no: int) -> Queued | None:
+    for written in found:
+        if not isinstance(written, Mapping) or is_of_another(written, task_id):
+            continue
+        lease = written.get("lease")
+        if not isinstance(lease, Mapping):
+            continue
+        names, store = lease.get("names"), lease.get("store")
+        if task_id and isinstance(names, (list, tuple)):
+            texts = tuple(name for name in names if isinstance(name, str) and name)
+            return Queued(task_id, retry_no, texts, store if isinstance(store, str) else "")
+    return None
