@@ -102,7 +102,7 @@ def _of_a_name_of(task: str, bound: Any) -> str:
     templates = " and ".join(repr(lock.key.template) for lock in bound[task])
     return (
         f"{task!r} is the name of a task, whose keys are made by {templates}; give the key of one"
-        " call, as the worker's log shows it"
+        f" call, which the worker's log shows, and celery -A APP lock key {task} --args '[...]'"
     )
 
 

@@ -84,10 +84,19 @@ def test_two_tenants_with_one_number_do_not_skip_each_other() -> None:
     assert shop.keys() == ["red:order:7", "blue:order:7"]
 
 
-def test_an_inner_header_counts_and_a_changed_request_does_not() -> None:
-    shop = Shop(before_start=lambda task, *_: None)
+def test_a_header_counts_beside_inner_ones_and_among_them() -> None:
+    """Celery shows the task the inner ones alone."""
+    shop = Shop()
 
-    assert shop.run(7, headers={"headers": {"tenant": "red"}}).result == "red:order:7"
+    for number, headers in enumerate(
+        (
+            {"headers": {"tenant": "red"}},
+            {"tenant": "red", "headers": {"trace": "1"}},
+            {"tenant": "red", "headers": {"tenant": "red"}},
+        )
+    ):
+        ended = shop.run(7, id=f"id-{number}", tag=f"tag-{number}", headers=headers)
+        assert ended.result == "red:order:7"
 
 
 def test_a_message_without_the_header_fails_and_its_error_names_it() -> None:
