@@ -29,6 +29,7 @@ __all__ = [
     "lock_lost",
     "lock_released",
     "lock_store_failed",
+    "lock_switched_off",
     "signal_observer",
 ]
 
@@ -44,6 +45,8 @@ lock_released = Signal(name="lock_released", providing_args=["fact"])
 """A key was given back; `fact` is a `Released`."""
 lock_store_failed = Signal(name="lock_store_failed", providing_args=["fact"])
 """The store gave no answer, or refused; `fact` is a `StoreFailed`."""
+lock_switched_off = Signal(name="lock_switched_off", providing_args=["fact"])
+"""A run went on without its lock: its call said `lock=None`; `fact` is a `SwitchedOff`."""
 
 _SIGNALS: dict[type[Fact], Signal] = {row.fact: globals()[row.signal] for row in TABLE}
 

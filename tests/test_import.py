@@ -35,11 +35,11 @@ SHOWN = {
     },
     "celery_lock.signals": {
         "lock_acquired", "lock_conflicted", "lock_copy_dropped", "lock_lost", "lock_released",
-        "lock_store_failed",
+        "lock_store_failed", "lock_switched_off",
     },
     "celery_lock.events": {
         "Acquired", "Conflicted", "CopyDropped", "Fact", "Lost", "Released", "StoreFailed",
-        "Subject",
+        "Subject", "SwitchedOff",
     },
     "celery_lock.metrics": {"LABELS", "OTHER", "Counters", "counters"},
     "celery_lock.testing": {"FaultyStore", "MemoryLocks", "StoreCall", "memory_locks"},

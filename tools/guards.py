@@ -1335,6 +1335,30 @@ TASKS = (
         (UNIT + "permits.py",),
     ),
     Guard(
+        "a run without its lock records no completion",
+        "if self.delivery.is_unlocked:\n            return  # no copy of it asks for a record",
+        "if False:\n            return",
+        (UNIT + "without_lock.py",),
+    ),
+    Guard(
+        "a retry of a run without its lock is left no key",
+        "if holding is None or holding._delivery.is_unlocked:",
+        "if holding is None:",
+        (UNIT + "without_lock.py",),
+    ),
+    Guard(
+        "a key that cannot be made keeps no run from going without",
+        "        if header.unlocked:\n            return self._key_shown(header, args, kwargs)\n",
+        "",
+        (UNIT + "without_lock.py",),
+    ),
+    Guard(
+        "the headers of another task do not take lock=None from a call",
+        'isinstance(each, Mapping) and not is_of_another(each, str(said.get("task_id"))):',
+        "isinstance(each, Mapping):",
+        (UNIT + "without_lock.py",),
+    ),
+    Guard(
         "a run claims as many permits as its lock has",
         "            limit=bound.limit,\n",
         "",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import UnsupportedFeature
+from ..errors import LockError, UnsupportedFeature
 from ..keys import KeySource, check_key
 from ..message import Header, of_request
 from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
@@ -76,10 +76,22 @@ class BoundLock:
 
     def key_of(self, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Return the key of a message: the one it carries, else the one its arguments spell."""
+        if header.unlocked:
+            return self._key_shown(header, args, kwargs)
         if header.key is None:
             return self.key.render(args, kwargs, header.context)
         check_key(header.key)
         return header.key
+
+    def _key_shown(self, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return the key that a run without the lock would have taken; its template where that is
+        not known. Never raises: it is shown alone."""
+        if header.key is not None or callable(self.lock.key):
+            return header.key or self.key.template
+        try:
+            return self.key.render(args, kwargs, header.context)
+        except LockError:
+            return self.key.template
 
     def ceiling_of(self, task: Any, request: Any, workers: float | None) -> float | None:
         """Return the ceiling of a run: the lock's own, else the hard limit and what a kill takes.

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..engine.locker import Locker
 from ..errors import LockConfigurationError
+from ..events import Fact
 from ..message import Sender, Transport, parts_of, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
@@ -87,6 +88,11 @@ class AppLocks:
             # atomic: in a threads pool the first one made is everybody's
             locker = self._engine.setdefault("locker", made)
         return locker
+
+    def notify(self, fact: Fact) -> None:
+        """Let the observers know of a fact, also where there is no store."""
+        observers = self.observers if self._stand_in is None else self._stand_in.observers
+        observers.notify(fact)
 
     def open_store(self) -> LockStore:
         """Return the store that the settings name, or that a test has put in its place."""

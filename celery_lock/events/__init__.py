@@ -9,6 +9,7 @@ from .facts import (
     Released,
     StoreFailed,
     Subject,
+    SwitchedOff,
 )
 from .observers import Observer, Observers
 
@@ -23,4 +24,5 @@ __all__ = [
     "Released",
     "StoreFailed",
     "Subject",
+    "SwitchedOff",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "Released",
     "StoreFailed",
     "Subject",
+    "SwitchedOff",
 ]
 
 
@@ -112,6 +113,11 @@ class Released(Fact):
     slot: int | None = None
     """Which permit of the key it was; `None`: the lock has one, or it was freed for a dead
     holder."""
+
+
+@dataclass(frozen=True)
+class SwitchedOff(Fact):
+    """A run went on without its lock, since its call said `lock=None`."""
 
 
 @dataclass(frozen=True)

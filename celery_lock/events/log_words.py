@@ -11,7 +11,16 @@ from typing import Any
 
 from ..errors import enumeration, span
 from ..model import Holder
-from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
+from .facts import (
+    Acquired,
+    Conflicted,
+    CopyDropped,
+    Fact,
+    Lost,
+    Released,
+    StoreFailed,
+    SwitchedOff,
+)
 from .plain_text import moment, plain
 
 __all__ = ["words"]
@@ -96,6 +105,10 @@ def _released(fact: Released) -> tuple[Any, ...]:
     )
 
 
+def _switched_off(fact: SwitchedOff) -> tuple[Any, ...]:
+    return "runs WITHOUT its lock %r: its call said lock=None", fact.key
+
+
 def _store_failed(fact: StoreFailed) -> tuple[Any, ...]:
     if fact.call == "tick":
         return (
@@ -121,6 +134,7 @@ _SAY: dict[type[Fact], Callable[[Any], tuple[Any, ...]]] = {
     Lost: _lost,
     Released: _released,
     StoreFailed: _store_failed,
+    SwitchedOff: _switched_off,
 }
 
 _ANSWERED = {

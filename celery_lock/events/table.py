@@ -12,7 +12,16 @@ from typing import Any
 
 from ..model import Decision
 from ..policies import KINDS
-from .facts import Acquired, Conflicted, CopyDropped, Fact, Lost, Released, StoreFailed
+from .facts import (
+    Acquired,
+    Conflicted,
+    CopyDropped,
+    Fact,
+    Lost,
+    Released,
+    StoreFailed,
+    SwitchedOff,
+)
 
 __all__ = [
     "ORDINARY_LEVEL",
@@ -80,6 +89,7 @@ def _first(kind: type[Decision]) -> Callable[[Conflicted], bool]:
 _CONFLICTS = Budget(100)
 _LOSSES = Budget(100)
 _LATE = Budget(100)
+_OFF = Budget(100)
 _STORE = Budget(1, each=("url", "call"))
 
 
@@ -146,6 +156,13 @@ TABLE = (
         event="lock-store-failed",
         counter="celery_lock_store_failed_total",
         labels=("call", "answer"),
+    ),
+    FactRow(
+        SwitchedOff,
+        (LogRule("a call said `lock=None`", logging.INFO, budget=_OFF),),
+        signal="lock_switched_off",
+        event="lock-switched-off",
+        counter="celery_lock_switched_off_total",
     ),
 )
 

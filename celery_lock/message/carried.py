@@ -24,6 +24,7 @@ __all__ = [
     "one_of",
     "put",
     "seconds",
+    "switch",
     "text",
     "texts",
     "texts_by_name",
@@ -192,6 +193,15 @@ def seconds(name: str, value: Any) -> float:
 def flag(name: str, value: Any) -> bool:
     """Return whether it is set; what is neither true nor false is not."""
     return value is True
+
+
+def switch(name: str, value: Any) -> bool:
+    """Return what a sender has set: true or false, and nothing else."""
+    if isinstance(value, bool):
+        return value
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}; send true or leave it out"
+    )
 
 
 def moment(name: str, value: Any) -> float:

@@ -25,6 +25,7 @@ from .carried import (
     moment,
     one_of,
     seconds,
+    switch,
     text,
     texts,
     texts_by_name,
@@ -93,6 +94,8 @@ class Header:
     """The other headers of the message, where its key shows them: see `message.context`."""
     queue: str | None = carried(survives=_MESSAGE)
     """The queue that it is in, or goes to; the same."""
+    unlocked: bool = carried(False, survives=_MESSAGE | _ANEW | Survives.TICK, read=switch)
+    """Its call said `lock=None`: the task runs without its lock, and so do its retries."""
     verdict: str | None = carried(survives=_MESSAGE, read=one_of("skip", "fail"))
     """What its publisher found that is to become of it: its canvas goes on, without a body."""
     wait: bool = carried(False, survives=_MESSAGE, read=flag)

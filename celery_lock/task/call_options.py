@@ -1,4 +1,4 @@
-"""Options of a single call that somebody has meant for a lock: nobody reads them there."""
+"""Options of a single call that somebody has meant for a lock: all but `lock=None` are refused."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..errors import LockConfigurationError
 from ..model import Decision, Lock, Scope
 from .call_keys import with_queue
 from .option_words import COMMON_OF_CALLS, STRONG, WRITE, has_locks
+from .without_lock import without_lock
 
 __all__ = ["ChecksCalls", "check_call_options"]
 
@@ -27,15 +28,25 @@ class ChecksCalls(Task):  # type: ignore[type-arg]
     abstract = True
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
-        """Publish a message; raises `LockConfigurationError` for a lock of a single call."""
+        """Publish a message; raises `LockConfigurationError` for a lock of a single call.
+
+        `lock=None`: this one run goes without the lock.
+        """
         if options:
             check_call_options(self, options, "apply_async")
+            if _says_none(self, options, "apply_async"):
+                options = without_lock(options)
         return super().apply_async(*args, **options)
 
     def apply(self, *args: Any, **options: Any) -> Any:
-        """Run it here; raises `LockConfigurationError` for a lock of a single call."""
+        """Run it here; raises `LockConfigurationError` for a lock of a single call.
+
+        `lock=None`: this one run goes without the lock.
+        """
         if options:
             check_call_options(self, options, "apply")
+            if _says_none(self, options, "apply"):
+                options = without_lock(options)
         given, named = (*args, options.get("args"), options.get("kwargs"))[:2]
         return super().apply(*args, **with_queue(self, given, named, options))
 
@@ -65,10 +76,16 @@ def check_call_options(task: Any, options: Mapping[str, Any], how: str) -> None:
             raise LockConfigurationError(_refused(task, option, how))
         if option not in _OF_CALLS and option not in COMMON_OF_CALLS:
             continue
-        if _takes(type(task), how):
+        if _takes(type(task), how) or _says_none(task, {option: value}, how):
             continue
         if option in _OF_CALLS:
-            raise LockConfigurationError(_refused(task, option, how))
+            said = _refused(task, option, how)
+            if option == "lock" and value is None:
+                said = (
+                    f"{how}(lock=None) of task {task.name}: a retry runs under the lock of its"
+                    " task; to run it once without, publish it: apply_async(..., lock=None)"
+                )
+            raise LockConfigurationError(said)
         warnings.warn(
             f"{how}({option}=...) of task {task.name} says nothing to its lock: nobody reads the"
             f" lock of a single call; declare it on the task, {WRITE[option]}",
@@ -76,11 +93,18 @@ def check_call_options(task: Any, options: Mapping[str, Any], how: str) -> None:
         )
 
 
+def _says_none(task: Any, options: Mapping[str, Any], how: str) -> bool:
+    """Whether a call goes without the lock of its task: `lock=None`. A retry is not asked."""
+    if "lock" not in options or options["lock"] is not None or how == "retry":
+        return False
+    return not _takes(type(task), how)
+
+
 def _refused(task: Any, option: str, how: str) -> str:
     return (
         f"{how}({option}=...) of task {task.name}: nobody reads the lock of a single call;"
         " declare it on the task, @app.task(base=LockedTask, lock=Lock(...)). For another lock"
-        " write another task"
+        " write another task; lock=None alone is read, for a run without the lock"
     )
 
 

@@ -99,6 +99,11 @@ class Delivery(NamedTuple):
         )
 
     @property
+    def is_unlocked(self) -> bool:
+        """Its call said `lock=None`: it has nothing to do with the lock, or with the store."""
+        return self.header.unlocked
+
+    @property
     def is_eager(self) -> bool:
         """The call is eager: nothing is ever sent, so the message has no broker and no copy."""
         return bool(self.request.is_eager)

@@ -18,7 +18,7 @@ from ..app import notes
 from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
-from ..errors import LockError, StoreError
+from ..errors import LockError
 from ..message import holder_of
 from ..model import Claim, End, Held, Holder, Lease, Met
 from ..model.per_process import this_process
@@ -87,9 +87,11 @@ class Holding:
 
     @classmethod
     def key_of(cls, request: Any) -> str | None:
-        """Return the key of a request whose body is entered, `None` otherwise."""
+        """Return the key of a request whose body is entered with its lock, `None` otherwise."""
         holding = cls.of(request)
-        return None if holding is None else holding._delivery.key
+        if holding is None or holding._delivery.is_unlocked:
+            return None
+        return holding._delivery.key
 
     @staticmethod
     def entered() -> list[Holding]:
@@ -124,7 +126,7 @@ class Holding:
         if self._grant is None:
             raise LockError(
                 f"task {self._delivery.task.name} runs without its lock {self._delivery.key!r}:"
-                f" on_store_error is 'run', and {self._without}"
+                f" {self._without}"
             )
         return self._grant.lease
 
@@ -216,9 +218,9 @@ class Holding:
         self._grant = got
         return None
 
-    def go_without(self, error: StoreError) -> None:
-        """Let the body run without the key, since the store has none to give."""
-        self._without = str(error)
+    def go_without(self, why: str) -> None:
+        """Let the body run without the key."""
+        self._without = why
 
     # -- the body ----------------------------------------------------------------------------
 

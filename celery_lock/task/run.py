@@ -12,7 +12,7 @@ from functools import partial
 from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import StoreError, taken
-from ..events import CopyDropped, Fact
+from ..events import CopyDropped, Fact, SwitchedOff
 from ..events.log_fields import fields_of
 from ..message import Homeless, Unsent, raw_of
 from ..model import Completion, Decision, End, Held, Met
@@ -94,6 +94,8 @@ class Run:
 
     def next_step(self) -> Step:
         """Claim the key, and say what to do."""
+        if self.delivery.is_unlocked:
+            return self._go_unlocked()
         if self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
         try:
@@ -174,12 +176,18 @@ class Run:
     def _without_store(self, error: StoreError) -> Step:
         on_error = self.delivery.on_store_error
         if on_error == "run":
-            self._holding.go_without(error)
+            self._holding.go_without(f"on_store_error is 'run', and {error}")
             return self._enter()
         if on_error == "fail":
             raise error
         self.delivery = self.delivery.unanswered()
         return self._resend(_OUTAGE(self.delivery.header.outages), str(error))
+
+    def _go_unlocked(self) -> RunBody:
+        """Run the body without asking the store for anything: its call said so."""
+        self._notify(SwitchedOff(key=self.delivery.key, subject=self.delivery.subject))
+        self._holding.go_without("its call said lock=None")
+        return self._enter()
 
     def _enter(self) -> RunBody:
         self._is_entered = True
@@ -200,7 +208,7 @@ class Run:
         return Resend(delivery.header_to_send, delivery.bounded(pause), why)
 
     def _notify(self, fact: Fact) -> None:
-        self._locks.locker.observers.notify(fact)
+        self._locks.notify(fact)
 
     # -- what the task is told to do ---------------------------------------------------------
 
@@ -239,6 +247,8 @@ class Run:
 
     def conclude(self, ending: Ending) -> None:
         """Note what the run came to, before the end."""
+        if self.delivery.is_unlocked:
+            return  # no copy of it asks for a record
         if self._holding.is_held:
             self._end = end_of(self.delivery, ending)
         elif self._is_entered or not self._goes_on(ending.ended):

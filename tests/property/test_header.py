@@ -65,6 +65,7 @@ headers = st.builds(
     id=names,
     keys=st.none() | st.lists(names, min_size=1, max_size=3),
     had=st.booleans(),
+    unlocked=st.booleans(),
     lease=st.none()
     | st.fixed_dictionaries({"names": st.lists(names, min_size=1, max_size=3), "store": names}),
     verdict=st.sampled_from([None, "skip", "fail"]),

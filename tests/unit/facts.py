@@ -13,6 +13,7 @@ from celery_lock.events import (
     Released,
     StoreFailed,
     Subject,
+    SwitchedOff,
 )
 from celery_lock.model import Decision, Holder
 from celery_lock.policies import skip
@@ -60,6 +61,10 @@ def store_failed(subject: Subject = SUBJECT, **changed: Any) -> StoreFailed:
     return StoreFailed(subject=subject, **{**values, **changed})
 
 
+def switched_off(subject: Subject = SUBJECT, **changed: Any) -> SwitchedOff:
+    return SwitchedOff(subject=subject, **{"key": "user:7", **changed})
+
+
 ONE_OF_EACH: tuple[Fact, ...] = (
     acquired(),
     conflicted(),
@@ -67,4 +72,5 @@ ONE_OF_EACH: tuple[Fact, ...] = (
     lost(),
     released(),
     store_failed(),
+    switched_off(),
 )

@@ -23,7 +23,16 @@ from celery_lock.events.log_words import words
 from celery_lock.model import Decision, Holder
 from celery_lock.policies import fail, requeue, skip, wait
 
-from .facts import ONE_OF_EACH, acquired, conflicted, copy_dropped, lost, released, store_failed
+from .facts import (
+    ONE_OF_EACH,
+    acquired,
+    conflicted,
+    copy_dropped,
+    lost,
+    released,
+    store_failed,
+    switched_off,
+)
 from .forking import holds_in_a_child
 
 DAY = 86_400.0
@@ -195,6 +204,7 @@ def test_lines_of_one_kind_share_their_template() -> None:
             lost(key="b", by="x"),
             released(key="b"),
             store_failed(key="b", error="c"),
+            switched_off(key="b"),
         ),
         strict=True,
     ):
@@ -458,7 +468,7 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
         for fact in ONE_OF_EACH:
             observers.notify(fact)
 
-    assert Counter(record.name for record in caplog.records) == {"celery_lock": 6}
+    assert Counter(record.name for record in caplog.records) == {"celery_lock": 7}
     assert [record.levelname for record in caplog.records] == [
         "DEBUG",
         "INFO",
@@ -466,6 +476,7 @@ def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture)
         "WARNING",
         "DEBUG",
         "ERROR",
+        "INFO",
     ]
 
 

@@ -42,6 +42,7 @@ def test_each_kind_of_fact_is_counted_by_task_and_template() -> None:
             "acquire",
             "requeue",
         ): 1,
+        ("celery_lock_switched_off_total", "shop.charge", "user:{user_id}"): 1,
     }
 
 
