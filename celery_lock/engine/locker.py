@@ -120,6 +120,7 @@ class Locker(Several):
                     subject=subject,
                     holder=lease.holder,
                     token=lease.known_token,
+                    slot=grant.slot,
                     waited=waited,
                 )
             )
@@ -197,6 +198,7 @@ class Locker(Several):
                 token=lease.known_token,
                 held=how.now - grant.sent,
                 in_time=in_time,
+                slot=grant.slot,
             )
         )
 
