@@ -14,7 +14,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import beats, cycles, growth, memory, names, page, pages, renewals, results, throughput
+from . import (
+    beats,
+    cycles,
+    growth,
+    memory,
+    names,
+    page,
+    pages,
+    publishing,
+    renewals,
+    results,
+    throughput,
+)
 from .machine import described
 from .processes import BenchError, stop_by_signals
 from .results import Results, Section
@@ -40,6 +52,10 @@ def main(wanted: list[str]) -> int:
                     **{
                         names.throughput(pool): _worker(server, sizes, pool, directory)
                         for pool in sizes.pools
+                    },
+                    **{
+                        names.publishing(broker): _publisher(server, sizes, broker, directory)
+                        for broker in (names.REDIS, names.RABBITMQ)
                     },
                     names.RENEWAL: lambda: renewals.measure(server, sizes),
                     names.MEMORY: lambda: memory.measure(server),
@@ -71,6 +87,10 @@ def main(wanted: list[str]) -> int:
 
 def _worker(server: Server, sizes: Sizes, pool: str, directory: Path) -> Callable[[], Section]:
     return lambda: throughput.measure(server, sizes, pool, directory)
+
+
+def _publisher(server: Server, sizes: Sizes, broker: str, directory: Path) -> Callable[[], Section]:
+    return lambda: publishing.measure(server, sizes, broker, directory)
 
 
 def _told(measure: Callable[[], Section]) -> Section:

@@ -16,6 +16,15 @@ def throughput(pool: str) -> str:
     return f"throughput-{pool}"
 
 
+def publishing(broker: str) -> str:
+    """Return the name of the section of what is published to a broker."""
+    return f"publishing-{broker.lower()}"
+
+
+REDIS, RABBITMQ = "Redis", "RabbitMQ"
+"""Brokers."""
+
+
 # -- rows ------------------------------------------------------------------------------------
 
 PINGS = "two PINGs on a raw socket"
@@ -32,6 +41,9 @@ PINGS_IN_BODY = "two PINGs in the body"
 TEMPLATE = "LockedTask, a template as key"
 DIGEST = "LockedTask, all arguments as key"
 REDIS_PY = "redis-py Lock in the body"
+WHILE_RUNNING = "LockedTask, the worker takes the key"
+UNTIL_STARTED = "LockedTask, UNTIL_STARTED"
+UNTIL_FINISHED = "LockedTask, UNTIL_FINISHED"
 ONCE = "celery-once"
 SINGLETON = "celery-singleton"
 

@@ -22,6 +22,7 @@ class Sizes:
     tasks: int
     """Tasks that are published, and then run, in a row; times the rounds: 10,000 in a full run.
     Few, for the same reason."""
+    publish_rounds: int
     pools: tuple[str, ...]
     leases: tuple[int, ...]
     renewals: int
@@ -40,6 +41,7 @@ FULL = Sizes(
     cycles=25,
     task_rounds=200,
     tasks=50,
+    publish_rounds=300,
     pools=("prefork", "threads"),
     leases=(1, 100, 1_000, 10_000),
     renewals=20,
@@ -56,6 +58,7 @@ QUICK = Sizes(
     cycles=25,
     task_rounds=10,
     tasks=50,
+    publish_rounds=40,
     pools=("prefork", "threads"),
     leases=(1, 100, 1_000),
     renewals=3,

@@ -15,6 +15,7 @@ __all__ = [
     "HELD",
     "PROCESSOR",
     "PUBLISHING",
+    "TAKING",
     "WORKER",
     "Verdict",
     "verdicts",
@@ -32,6 +33,8 @@ HELD = 320
 """Bytes of a key that is held, at most."""
 PUBLISHING = 0.98
 """The same: publishing does nothing for a lock, and this much is the measuring's own."""
+TAKING = 0.80
+"""Of the rate at which a plain task is published, at least, where the publisher takes the key."""
 GAP = 1.0
 """Seconds that a job of each second may be late after a beat's death: the life of a claim."""
 
@@ -52,6 +55,7 @@ def verdicts(results: Results) -> list[Verdict]:
         *_of_renewal(results),
         *_of_memory(results),
         *_of_throughput(results),
+        *_of_publishing(results),
         *_of_beats(results),
     ]
 
@@ -87,6 +91,14 @@ def _of_throughput(results: Results) -> Iterator[Verdict]:
                 added, theirs_added = (_ratio(c[names.PROCESSOR]) - 1 for c in (cells, theirs))
                 added_of = f"{what}, processor time added, of {names.REDIS_PY}"
                 yield _at_most(added_of, added / theirs_added, PROCESSOR)
+
+
+def _of_publishing(results: Results) -> Iterator[Verdict]:
+    for section in results.sections:
+        if section.name.startswith(names.publishing("")):
+            for name in (names.UNTIL_STARTED, names.UNTIL_FINISHED):
+                found = _ratio(section.row(name).cells[names.PUBLISHER])
+                yield _at_least(f"{section.title}: {name}", found, TAKING)
 
 
 def _of_memory(results: Results) -> Iterator[Verdict]:

@@ -25,6 +25,7 @@ LOCKS = (
     names.SINGLETON_BACKEND,
 )
 BEATS = (names.PLAIN_BEATS, names.REDBEAT, names.locked_beats(2), names.locked_beats(3))
+PUBLISHERS = (names.UNTIL_STARTED, names.UNTIL_FINISHED)
 TASKS = (names.TEMPLATE, names.DIGEST, names.REDIS_PY, names.ONCE, names.SINGLETON)
 
 
@@ -53,6 +54,7 @@ def a_run(
     theirs: float | None = None,
     processor: float = 1.5,
     held: float = 300.0,
+    taking: float = 0.9,
     beats: Mapping[str, float] | None = None,
 ) -> Results:
     """A run that meets all targets, but for what the arguments say."""
@@ -68,6 +70,13 @@ def a_run(
             section(names.CYCLE, {n: {names.MICROSECONDS: cell(r)} for n, r in shares.items()}),
             section(names.throughput("prefork"), tasks),
             section(names.throughput("threads"), tasks),
+            *(
+                section(
+                    names.publishing(broker),
+                    {n: {names.PUBLISHER: cell(taking)} for n in (*PUBLISHERS, names.ONCE)},
+                )
+                for broker in (names.REDIS, names.RABBITMQ)
+            ),
             section(
                 names.RENEWAL,
                 {names.leases(n): {names.TRIPS: cell(1.0, t)} for n, t in trips.items()},

@@ -11,7 +11,7 @@ from benchmarks.arithmetic import quantile, ratios, spread
 from benchmarks.beats import gap_after, per_due_time
 from benchmarks.results import Results, column
 from benchmarks.rounds import in_turns, seconds_each
-from benchmarks.targets import CYCLE, GAP, HELD, PROCESSOR, PUBLISHING, Verdict, verdicts
+from benchmarks.targets import CYCLE, GAP, HELD, PROCESSOR, PUBLISHING, TAKING, Verdict, verdicts
 
 from .bench_run import a_run, section
 
@@ -206,6 +206,17 @@ def test_a_worker_and_a_publisher_are_judged_with_each_pool_and_each_kind_of_key
         assert all(target.endswith(f", {word}") for target in found)
         for part in ("prefork", "threads", names.TEMPLATE, names.DIGEST):
             assert len([target for target in found if part in target]) == 2
+
+
+def test_publishers_that_take_the_key_are_judged_with_each_broker_and_scope() -> None:
+    assert missed(a_run(taking=TAKING)) == []
+
+    found = [verdict.target for verdict in missed(a_run(taking=0.79))]
+
+    assert len(found) == 4
+    for part in ("redis", "rabbitmq", names.UNTIL_STARTED, names.UNTIL_FINISHED):
+        assert len([target for target in found if part in target]) == 2
+    assert all(target.endswith(": at least 0.8") for target in found)
 
 
 @pytest.mark.parametrize(
