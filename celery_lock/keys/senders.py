@@ -15,7 +15,7 @@ from .message_context import MessageContext, NotInMessage
 
 __all__ = ["queue_of", "sender_reader"]
 
-_INNER = "headers"
+_INNER, _STAMPS = "headers", "stamps"
 _MOST_NAMES = 20  # in a message
 
 _CELERYS = {
@@ -86,6 +86,8 @@ def _text(headers: Any, path: Sequence[str]) -> str | None:
         ) from exc
     for step in path[1:]:
         form = _item(form, step, path)
+    if path[0] == _STAMPS and isinstance(form, list) and len(form) == 1:
+        form = form[0]  # Celery makes a list of a stamp wherever it adds to it, and in eager mode
     return None if form is None else text_of(form) or None
 
 
@@ -113,7 +115,7 @@ def _missing(headers: Mapping[str, Any], path: Sequence[str]) -> str:
     elif shown:
         more = ", ..." if len(shown) > _MOST_NAMES else ""
         said += f"; it has {', '.join(map(repr, shown[:_MOST_NAMES]))}{more}"
-    stamps = headers.get("stamps")
+    stamps = headers.get(_STAMPS)
     if isinstance(stamps, Mapping) and path[0] in stamps:
         return f"{said}; it is a stamp, so write {{header[stamps][{path[0]}]}}"
     field = "".join(f"[{step}]" for step in path)

@@ -11,7 +11,7 @@ import celery
 import pytest
 from redis import Redis
 
-from celery_lock.errors import LockWaitTimeout
+from celery_lock.errors import LockError, LockWaitTimeout
 from tests.integration.apps import headers_app
 from tests.integration.keys import Keys, keys_at
 from tests.services import RedisServer, VirtualHost, Worker, sending, wait_for
@@ -118,6 +118,64 @@ def test_a_retry_with_headers_of_its_own_keeps_the_key_that_was_named(
     ours = {"celery_lock": {"v": 1, "key": f"order:{key}"}}
 
     assert setup.send("own_headers", key, headers=ours).get(timeout=10) == [f"order:{key}", 1]
+
+
+# -- keys that show headers ------------------------------------------------------------------
+
+OF_ANY_TYPE = [
+    *("red", "a:b%c", "Straße", b"red", 7, 2**53, True, 0, 1.5, " "),
+    *(["a", 1], ("a", None), {"b": 1, "a": {"x": None}}, {"1": [True]}),
+]
+
+
+def test_publisher_and_worker_make_one_key_of_a_header_of_any_type(setup: Setup, key: str) -> None:
+    task = setup.app.tasks["headers.tenant"]
+    calls = [((f"{key}{n}",), {"tenant": value}) for n, value in enumerate(OF_ANY_TYPE)]
+
+    sent = [task.apply_async(args, headers=headers) for args, headers in calls]
+
+    made = [each.get(timeout=10) for each in sent]
+    assert made == [task.keys_of(args, headers=headers)[0] for args, headers in calls]
+    assert len(set(made)) == len(calls)
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+@pytest.mark.parametrize("place", ["outer", "inner", "beside inner ones"])
+def test_a_tenant_is_found_and_kept_by_a_retry(
+    setup: Setup, key: str, protocol: int, place: str
+) -> None:
+    headers = {
+        "outer": {"tenant": "red"},
+        "inner": {"headers": {"trace": "t", "tenant": "red"}},
+        "beside inner ones": {"tenant": "red", **INNER},
+    }[place]
+    with celery.Celery("another", set_as_current=False) as app:
+        app.conf.update(
+            task_protocol=protocol,
+            broker_url=setup.app.conf.broker_url,
+            result_backend=setup.app.conf.result_backend,
+        )
+
+        sent = app.send_task("headers.tenant", [key, True], headers=headers)
+
+        assert sent.get(timeout=10) == f"red:celery:{key}"
+
+
+def test_a_message_without_the_tenant_fails_and_its_error_names_it(setup: Setup, key: str) -> None:
+    for headers in ({}, {"tenant": None}, {"tenant": ""}, INNER, {"Tenant": "red"}):
+        sent = setup.send("tenant", key, headers=headers)
+
+        with pytest.raises(LockError, match="'tenant'"):
+            sent.get(timeout=10)
+
+
+def test_a_tenant_may_be_a_stamp(setup: Setup, key: str) -> None:
+    signature = setup.app.tasks["headers.stamp"].s(key)
+    signature.stamp(tenant="red")
+    step = setup.app.tasks["headers.tenant"].s(key).set(headers={"tenant": "blue"})
+
+    assert signature.apply_async().get(timeout=10) == f"red:{key}"
+    assert celery.chain(signature, step).apply_async().get(timeout=10).startswith("blue:celery:")
 
 
 # -- headers that were carried over -------------------------------------------------------------

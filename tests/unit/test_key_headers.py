@@ -152,8 +152,17 @@ class TestAHeader:
         said = failure("{header[tenant]}", headers=headers)
 
         assert "it is a stamp, so write {header[stamps][tenant]}" in said
-        assert render("{header[stamps][tenant]}", headers=headers) == '["red"]'
+        assert render("{header[stamps][tenant]}", headers=headers) == "red"
         assert render("{header[stamps][tenant][0]}", headers=headers) == "red"
+
+    def test_of_several_stamps_shows_all(self) -> None:
+        stamps = {"one": "red", "same": ["red"], "two": ["red", "blue"], "none": []}
+
+        shown = [
+            render(f"{{header[stamps][{name}]}}", headers={"stamps": stamps}) for name in stamps
+        ]
+
+        assert shown == ["red", "red", '["red","blue"]', "[]"]
 
 
 class TestAnInnerHeader:

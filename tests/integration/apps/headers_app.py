@@ -87,6 +87,16 @@ def make_app(**conf: Any) -> Celery:
             raise self.retry(countdown=0, headers={"trace": "new"})
         return [self.lease.key, self.request.retries]
 
+    @locked("tenant", Lock("{header[tenant]}:{queue}:{key}"), max_retries=1)
+    def tenant(self: Any, key: str, retries: bool = False) -> str:
+        if retries and not self.request.retries:
+            raise self.retry(countdown=0)
+        return str(self.lease.key)
+
+    @locked("stamp", Lock("{header[stamps][tenant]}:{key}"))
+    def stamp(self: Any, key: str) -> str:
+        return str(self.lease.key)
+
     @locked("label", Lock("label:{n}"))
     def label(self: Any, key: str, n: int) -> None:
         note(key, "label", n, self.lease.key)
