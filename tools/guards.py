@@ -1276,8 +1276,8 @@ SENDING = (
     ),
     Guard(
         "deliveries add up",
-        "publication=nonce, deliveries=deliveries)",
-        "publication=nonce)",
+        "publication=nonce, deliveries=deliveries\n",
+        "publication=nonce\n",
         (UNIT + "run.py",),
     ),
     Guard(
@@ -1360,13 +1360,13 @@ TASKS = (
     ),
     Guard(
         "a run claims as many permits as its lock has",
-        "            limit=bound.limit,\n",
+        "        limit=bound.limit,\n",
         "",
         (UNIT + "permits.py",),
     ),
     Guard(
         "tasks of one template have one limit",
-        '                ("limit", bound.limit, known.limit),\n',
+        '        ("limit", one.limit, known.limit),\n',
         "",
         (UNIT + "binding.py",),
     ),
@@ -1414,13 +1414,13 @@ TASKS = (
     ),
     Guard(
         "a key is lent to what replaces a task, and to nothing else",
-        "(here for here in _around() if here._lends and here._delivery.key == key), None",
-        "(here for here in _around() if here._delivery.key == key), None",
+        "for here in _around() if here._lends for grant in here._grants",
+        "for here in _around() for grant in here._grants",
         (UNIT + "as_plain.py", UNIT + "task.py"),
     ),
     Guard(
         "a lock for all tasks is none of Celery's own",
-        'if name.startswith("celery.") and isinstance(given, Lock):',
+        'if name.startswith("celery.") and is_declared(given):',
         "if False:",
         (UNIT + "as_plain.py",),
     ),
@@ -1789,8 +1789,8 @@ ENDINGS = (
     ),
     Guard(
         "the next process of a delivery frees what the dead one had",
-        "        if held.met not in (Met.PUBLICATION, Met.TASK):\n",
-        "        if True:\n",
+        "    if held.met not in (Met.PUBLICATION, Met.TASK):\n",
+        "    if True:\n",
         (UNIT + "dead_run.py",),
     ),
     Guard(
@@ -2203,8 +2203,8 @@ ENDINGS = (
     ),
     Guard(
         "what a dead child was sending again is not told",
-        "    if claim.key is None or not claim.publication:",
-        "    if claim.key is None:",
+        "    if claim.keys is None or not claim.publication:",
+        "    if claim.keys is None:",
         (UNIT + "request.py",),
     ),
     Guard(
@@ -2239,20 +2239,74 @@ ENDINGS = (
     ),
     Guard(
         "a retry with other arguments keeps nothing",
-        "if not delivery.header.given and _key_of(delivery, signature) != delivery.key:",
-        "if False:",
+        "_key_of(delivery, want.bound, signature) != want.key for want in kept",
+        "False for want in kept",
         (UNIT + "ending.py",),
     ),
     Guard(
         "the key of a revoked retry is the one that was kept",
-        "key = header.kept or bound.key_of(",
-        "key = bound.key_of(",
+        "kept = header.kept or lasting[0].key_of(",
+        "kept = lasting[0].key_of(",
         (UNIT + "request.py",),
     ),
     Guard(
+        "if one key of a list has been lost, its own lock says what is done",
+        "on_lost = on_lost and partial(on_lost, key=name)",
+        "",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "the completion of a list lies beside one key, where its copies ask",
+        "copy_since=copy_since if name == delivery.home else None,",
+        "copy_since=None if name == delivery.home else copy_since,",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "a wait for one key of a list is none for another one",
+        "is_another = name is not None and held.key != name",
+        "is_another = False",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "each release of a list leaves its key to the retry",
+        "        for want in (delivery.asked if heir else ())\n",
+        "        for want in (delivery.asked[:1] if heir else ())\n",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "what a dead child had is all freed",
+        "            for key in claim.keys:\n",
+        "            for key in claim.keys[:1]:\n",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "a revoked retry frees all that was kept for it",
+        "        for name in names:\n            locks_of(request.app).locker.free(",
+        "        for name in names[:1]:\n            locks_of(request.app).locker.free(",
+        (UNIT + "request.py",),
+    ),
+    Guard(
+        "scopes in a list that hold each other up are refused",
+        "        _refuse_mixed_scopes(name, one, other)\n",
+        "",
+        (UNIT + "lists.py",),
+    ),
+    Guard(
+        "a single key is no key of a list",
+        "    if not header.given or header.was_sent_again or header.retries or header.nesting:\n",
+        "    if True:\n",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "nobody is skipped for a claim that is undone",
+        "        if ends and several not in store.features:\n",
+        "        if False:\n",
+        (UNIT + "lists.py",),
+    ),
+    Guard(
         "a wait goes on where a retry has interrupted it",
-        "got = self._holding.wait(decision.blocks - self.delivery.header.waited)",
-        "got = self._holding.wait(decision.blocks)",
+        "left = decision.blocks - self.delivery.header.waited",
+        "left = decision.blocks",
         (UNIT + "retry_passes.py",),
     ),
     Guard(
@@ -2547,8 +2601,8 @@ TICKS = (
     ),
     Guard(
         "a key kept for a retry shows the tick of its message",
-        "delivery.bound.key.render(args, kwargs, context)",
-        "delivery.bound.key.render(args, kwargs)",
+        "return bound.key.render(args, kwargs, context)",
+        "return bound.key.render(args, kwargs)",
         (UNIT + "tick_runs.py",),
     ),
     Guard(
@@ -2577,7 +2631,7 @@ TICKS = (
     ),
     Guard(
         "a key across retries is left only to a retry whose headers ask for it",
-        "    if delivery.bound.key.shows_sender:  # but headers of its own\n",
+        "    if bound.key.shows_sender:  # but headers of its own\n",
         "    if False:\n",
         (UNIT + "tenants.py",),
     ),

@@ -61,6 +61,14 @@ class BoundLock:
         )
 
     @property
+    def may_end_a_task(self) -> bool:
+        """A conflict may end the task without its body; what a function answers is not known."""
+        policy = self.on_conflict
+        return not isinstance(policy, Decision) or any(
+            not (decision.sends or decision.blocks) for decision in outcomes(policy)
+        )
+
+    @property
     def has_functions(self) -> bool:
         """The lock's key or its policy is made by a function of its author's."""
         return callable(self.lock.key) or not isinstance(self.on_conflict, Decision)
@@ -117,7 +125,17 @@ def each_lock(bound: BoundLocks) -> Iterator[tuple[str, BoundLock]]:
 
 
 def refuse_what_lacks(store: LockStore, bound: BoundLocks) -> None:
-    """Raise `UnsupportedFeature` if the store lacks what one of these locks, by task, needs."""
+    """Raise `UnsupportedFeature` if the store lacks what one of these locks, by task, needs.
+
+    A store that cannot take the keys of a list in one step takes one after another, and undoes
+    them when one is busy. Somebody who met one of these meanwhile must not have been ended for it.
+    """
+    several = Feature.SEVERAL
+    for task, locks in sorted(bound.items()):
+        ends = len(locks) > 1 and any(lock.may_end_a_task for lock in locks)
+        if ends and several not in store.features:
+            what = f"the list of locks of task {task}, which a policy of its own may end,"
+            raise UnsupportedFeature(several.value, what, store.url, stores_with(several))
     for task, lock in each_lock(bound):
         for feature in sorted(lock.needs - store.features):
             raise UnsupportedFeature(

@@ -17,7 +17,7 @@ from ..events import Fact
 from ..message import Sender, Transport, parts_of, transport_of
 from ..model import LockStore, Scope
 from ..stores import choose_store, open_store
-from .bound import BoundLock, each_lock, refuse_what_lacks
+from .bound import BoundLock, refuse_what_lacks
 from .observing import observers_of
 from .settings import Settings
 
@@ -120,24 +120,42 @@ class AppLocks:
     def register(self, task: str, bound: tuple[BoundLock, ...]) -> None:
         """Remember a task's locks; refuse one that contradicts another of the same template."""
         for one in bound:
-            self._check_against_others(task, one)
+            for other, locks in self.bound.items():
+                if other == task or not isinstance(one.lock.key, str):
+                    continue
+                for known in _comparable(one, bound, locks):
+                    _refuse_difference(task, one, other, known)
         self.bound[task] = bound
 
-    def _check_against_others(self, task: str, bound: BoundLock) -> None:
-        template = bound.lock.key
-        for other, known in each_lock(self.bound):
-            if other == task or not isinstance(template, str) or known.lock.key != template:
-                continue
-            for what, mine, theirs in (
-                ("scope", Scope(bound.lock.scope).value, Scope(known.lock.scope).value),
-                ("ttl", bound.ttl, known.ttl),
-                ("limit", bound.limit, known.limit),
-            ):
-                if mine != theirs:
-                    raise LockConfigurationError(
-                        f"tasks {task} and {other} share the lock {template!r} but not its {what}:"
-                        f" {mine!r} against {theirs!r}; give both the same, or two templates"
-                    )
+
+def _comparable(
+    one: BoundLock, bound: tuple[BoundLock, ...], others: tuple[BoundLock, ...]
+) -> list[BoundLock]:
+    """Return which locks of another task one of these must be like: those of its template.
+
+    A task that has the template twice, for its queue place and for its body, has two things.
+    """
+    known = [each for each in others if each.lock.key == one.lock.key]
+    alike = [each for each in known if _is_place(each) is _is_place(one)]
+    twice = len({_is_place(each) for each in bound if each.lock.key == one.lock.key}) > 1
+    return alike or ([] if twice else known)
+
+
+def _is_place(bound: BoundLock) -> bool:
+    return bound.scope is Scope.UNTIL_STARTED
+
+
+def _refuse_difference(task: str, one: BoundLock, other: str, known: BoundLock) -> None:
+    for what, mine, theirs in (
+        ("scope", one.scope.value, known.scope.value),
+        ("ttl", one.ttl, known.ttl),
+        ("limit", one.limit, known.limit),
+    ):
+        if mine != theirs:
+            raise LockConfigurationError(
+                f"tasks {task} and {other} share the lock {one.lock.key!r} but not its {what}:"
+                f" {mine!r} against {theirs!r}; give both the same, or two templates"
+            )
 
 
 def _setting_of(app: Any) -> Callable[[], bool]:

@@ -25,8 +25,9 @@ __all__ = [
     "some_without_a_place",
 ]
 
-_LONGEST = 4096
-"""Bytes of a note at most: a key may have 1,024, and a body may take others (`apply()`)."""
+_LONGEST = 20_480
+"""Bytes of a note at most: a key may have 1,024, a task 16 of them, and a body may take others
+(`apply()`)."""
 
 _FEWEST = 64
 """Places at least, for a pool that grows by remote control. One that nobody used takes no
@@ -43,8 +44,9 @@ class Noted(NamedTuple):
     task: str
     holder: str
     """The beginning of the holder's written form: all claims of one delivery have it."""
-    key: str | None
-    """`None`: it was too long for its place."""
+    keys: list[str] | None
+    """What they are called in the store, first the one beside which the publication's record lies.
+    `None`: they were too long for their place."""
     publication: str
 
 
@@ -111,7 +113,7 @@ class _Own:
     """The place of this process, if it has one, and what it holds at this moment."""
 
     def __init__(self) -> None:
-        self.claims: list[tuple[str, str, str | None, str]] = []
+        self.claims: list[tuple[str, str, list[str] | None, str]] = []
         self.place: int | None = None
         self.notes = _notes
         if self.notes is None or os.getppid() != self.notes.main:
@@ -147,14 +149,14 @@ def begin(processes: int) -> None:
     _own.drop()
 
 
-def note(task: str, holder: str, key: str, publication: str) -> None:
+def note(task: str, holder: str, keys: list[str], publication: str) -> None:
     """Note what this process is about to claim; nothing, where it is no pool process."""
     own = _own.value
     if own.place is None:
         return
     if own.claims and own.claims[-1][1] == holder:  # the next claim of the same delivery
         own.claims.pop()
-    own.claims.append((task, holder, key, publication))
+    own.claims.append((task, holder, keys, publication))
     own.write()
 
 

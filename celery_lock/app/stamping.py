@@ -33,15 +33,15 @@ _locked: set[str] = set()
 """Names of tasks that have a lock; in some app, and not for ever."""
 
 
-_key_of_run: list[Callable[[Any], str | None]] = []
+_kept_by_run: list[Callable[[Any], str | list[str] | None]] = []
 
 
-def begin(key_of_run: Callable[[Any], str | None]) -> None:
+def begin(kept_by_run: Callable[[Any], str | list[str] | None]) -> None:
     """Name messages from now on; more than once is once.
 
-    `key_of_run`: returns the key that a running request has, if it has one.
+    `kept_by_run`: returns what a running request leaves to its retry, if it leaves anything.
     """
-    _key_of_run[:] = [key_of_run]
+    _kept_by_run[:] = [kept_by_run]
     signals.before_task_publish.connect(_stamp, weak=False)
 
 
@@ -160,15 +160,15 @@ def _say_what_was_shown(
 
 
 def _say_what_is_kept(name: str, task_id: str, headers: MutableMapping[str, Any]) -> None:
-    """Let a retry carry the key that its run leaves to it.
+    """Let a retry carry the keys that its run leaves to it.
 
-    Should it be revoked or expire, the main process frees that key. It cannot compute it: the key
-    may show what only the pool process knew.
+    Should it be revoked or expire, the main process frees them. It cannot compute them: a key may
+    show what only the pool process knew.
     """
     request = _run_before(name, task_id)
-    key = None if request is None else _key_of_run[0](request)
-    if key is not None:
-        put(headers, {**headers[HEADER], "kept": key})
+    kept = None if request is None else _kept_by_run[0](request)
+    if kept is not None:
+        put(headers, {**headers[HEADER], "kept": kept})
 
 
 def _of_the_run_before(name: str, task_id: str) -> Header | None:

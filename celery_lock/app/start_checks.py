@@ -122,7 +122,7 @@ def warn_of_unread(app: Any) -> None:
     unread = [
         name
         for name, task in sorted(app.tasks.items())
-        if isinstance(getattr(task, "lock", None), Lock)
+        if _has_a_lock(getattr(task, "lock", None))
         and not hasattr(task, "_bound_locks")
         and not name.startswith("celery.")
     ]
@@ -134,6 +134,11 @@ def warn_of_unread(app: Any) -> None:
             " Write base=LockedTask, or Celery(task_cls=LockedTask) for tasks of other people",
             ", ".join(unread),
         )
+
+
+def _has_a_lock(given: Any) -> bool:
+    locks = given if isinstance(given, (list, tuple)) else (given,)
+    return any(isinstance(one, Lock) for one in locks)
 
 
 def warn_of_piling(app: Any) -> None:

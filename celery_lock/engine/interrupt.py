@@ -51,12 +51,15 @@ class Interrupt:
         self.error: LeaseLost | None = None
         """What is raised, or was."""
 
-    def lost(self, reason: str, by: str | None = None) -> None:
-        """Interrupt the body if it runs, refuse it if it has not begun; the first call counts."""
+    def lost(self, reason: str, by: str | None = None, *, key: str | None = None) -> None:
+        """Interrupt the body if it runs, refuse it if it has not begun; the first call counts.
+
+        `key`: the one that is lost, where the body has several.
+        """
         with self.sending:
             if self.error is not None:
                 return
-            self.error = LeaseLost(self._key, reason, by)
+            self.error = LeaseLost(self._key if key is None else key, reason, by)
             if self.armed and self.way is not None:
                 self.way.send()
 

@@ -234,10 +234,12 @@ class Locker(Several):
         for_: float,
         gone: Callable[[], bool] = lambda: True,
         completion: Completion | None = None,
+        patient: bool = True,
     ) -> None:
         """End the lease of a holder that is dead. Never raises.
 
         `completion`: what is told before that, for a copy that finds the key free runs.
+        `patient=False`: another key of it follows, and the caller waits for that one.
 
         Done in the background, tried again for `for_` seconds, and not before `gone()`: a process
         that is still alive could still be at its body. If it is gone already the caller waits for
@@ -255,7 +257,7 @@ class Locker(Several):
             done.set()
             return None
 
-        wait = gone() and not (self.pending.unanswered or self.keeper.unanswered)
+        wait = patient and gone() and not (self.pending.unanswered or self.keeper.unanswered)
         self.pending.add(free, for_=for_)
         if wait:
             done.wait(PATIENCE)

@@ -19,7 +19,8 @@ from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import default_for
 from .fitting import is_ours
-from .option_words import ONE_LOCK
+from .lists import checked_list, is_declared
+from .option_words import LIST
 
 __all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of"]
 
@@ -48,9 +49,9 @@ def declared_locks(cls: Any, name: str, locked_task: type, default: type) -> tup
     (`task_cls`, which builtin and other people's tasks have too) is not.
     """
     given = cls.lock
-    if name.startswith("celery.") and isinstance(given, Lock):
+    if name.startswith("celery.") and is_declared(given):
         given = _given_by_name(cls, name)
-    if isinstance(given, Lock):
+    if is_declared(given):
         owner = next(klass for klass in cls.__mro__ if "lock" in vars(klass))
         if owner in default.__mro__:
             raise LockConfigurationError(
@@ -58,7 +59,7 @@ def declared_locks(cls: Any, name: str, locked_task: type, default: type) -> tup
                 f" {name} and all others would be locked; declare the lock on the tasks that"
                 f" need it, or let them say base={owner.__name__} and leave task_cls alone"
             )
-        return (given,)
+        return checked_list(given, name)
     if given is not None and given is not locked_task.lock:  # type: ignore[attr-defined]
         raise LockConfigurationError(
             f"task {name}: lock={given!r} is no Lock; write {_meant_by(given)}"
@@ -74,8 +75,10 @@ def _meant_by(given: Any) -> str:
         return f'lock=Lock("{given}")'
     if isinstance(given, Decision):
         return f"lock=Lock(..., on_conflict={given.written})"
-    if isinstance(given, (list, tuple, set)) and any(isinstance(one, Lock) for one in given):
-        return ONE_LOCK
+    if isinstance(given, set):
+        return f"{LIST}, a list: its order is that of self.leases"
+    if isinstance(given, (list, tuple)):
+        return f"{LIST}, or lock=None for a task without a lock"
     if isinstance(given, dict):
         return "lock=Lock(**{...}), with the options of a Lock as names"
     if inspect.isroutine(given):
@@ -85,14 +88,16 @@ def _meant_by(given: Any) -> str:
     return "lock=Lock()"
 
 
-def _given_by_name(cls: Any, name: str) -> Lock | None:
-    """Return the lock of one of Celery's own tasks, which `"*"` of `task_annotations` means as
-    little as it means `celery.*` elsewhere: one that keeps others out could hold up a chord."""
+def _given_by_name(cls: Any, name: str) -> Any:
+    """Return the lock, or the locks, of one of Celery's own tasks.
+
+    `"*"` of `task_annotations` means these as little as it means `celery.*` elsewhere: a lock that
+    keeps others out could hold up a chord.
+    """
     for annotation in cls.app.annotations:
         by_name = getattr(annotation, "annotate", lambda _: None)(_Named(name)) or {}
-        if isinstance(by_name.get("lock"), Lock):
-            lock: Lock = by_name["lock"]
-            return lock
+        if is_declared(by_name.get("lock")):
+            return by_name["lock"]
     return None
 
 

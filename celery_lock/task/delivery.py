@@ -25,19 +25,15 @@ from ..message import (
 from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
+from ..model.scope import is_queue_place
+from .wants import Want, each_name_once, header_of, wants_of
 
-__all__ = ["Delivery", "Want"]
+__all__ = ["Delivery"]
 
 _WAITS_ITS_TURN = (Met.PUBLICATION, Met.ENDED, Met.TASK, Met.UNCONFIRMED, Met.UNDONE)
 
 
-class Want(NamedTuple):
-    """One lock of a task, and the key that a message asks of it."""
-
-    bound: BoundLock
-    key: str
-    name: str
-    """What the key is called in the store."""
+_STRICTEST_FIRST: tuple[OnStoreError, ...] = ("fail", "requeue", "run")
 
 
 class Delivery(NamedTuple):
@@ -56,7 +52,7 @@ class Delivery(NamedTuple):
     """What the broker does with the message; in eager mode there is no broker."""
     header: Header
     key: str
-    """The key of the lock in question."""
+    """What the key of the lock in question is called in the store."""
     publication: str
     """The act of publishing that the message goes back to: a copy of the message has the same."""
     copy_since: str | None
@@ -79,18 +75,18 @@ class Delivery(NamedTuple):
         kwargs: dict[str, Any],
     ) -> Delivery:
         """Read the facts of a request that is to run."""
-        bound = bounds[0]
-        header = bound.header_of(request, locks.now)
-        key = bound.key_of(header, args, kwargs)
+        header = header_of(bounds, request, locks.now)
+        wants = wants_of(task.name, bounds, header, args, kwargs)
+        bound, _, name = wants[0]
         transport = NO_BROKER if request.is_eager else locks.transport_of(request)
         return cls(
             task,
-            (Want(bound, key, bound.scope.name_of(key)),),
+            wants,
             bound,
             request,
             transport,
             header,
-            key,
+            name,
             publication_of(request, header, transport),
             asks_since(request, header, transport, connection_epoch()),
             header.was_sent_again,
@@ -112,15 +108,42 @@ class Delivery(NamedTuple):
     def on_store_error(self) -> OnStoreError:
         """What the delivery does where the store gives no answer."""
         wanted = self.bound.on_store_error
+        if len(self.wants) > 1:  # one store keeps them all: to run without it, all must allow
+            asked = {want.bound.on_store_error for want in self.wants}
+            wanted = next(word for word in _STRICTEST_FIRST if word in asked)
         return "fail" if wanted == "requeue" and self.is_eager else wanted
 
     @property
-    def heir_of(self) -> str:
+    def asked(self) -> tuple[Want, ...]:
+        """What is claimed before the body, each name once and in the order of the names."""
+        wants = self.wants
+        return wants if len(wants) == 1 else each_name_once(wants)
+
+    @property
+    def home(self) -> str:
+        """The name beside which the record of the message's publication lies.
+
+        No queue place: that may be free before the body is entered.
+        """
+        wants = self.wants
+        if len(wants) > 1:
+            wants = tuple(each for each in wants if not is_queue_place(each.name)) or wants
+        return wants[0].name
+
+    def heir_of(self, bound: BoundLock) -> str:
         """The holder that the try before this retry left the key to; `""`: there is none."""
         retry_no = self.request.retries or 0
-        if not self.bound.across_retries or not retry_no:
+        if not bound.across_retries or not retry_no:
             return ""
         return str(Holder.for_retry(str(self.request.id), retry_no))
+
+    def about(self, held: Held) -> Delivery:
+        """Return the delivery with the lock in question whose key this holder has."""
+        if held.key == self.key:
+            return self
+        want = next(each for each in self.asked if each.name == held.key)
+        subject = self.subject._replace(template=want.bound.key.template)
+        return self._replace(bound=want.bound, key=want.name, subject=subject)
 
     @property
     def header_to_send(self) -> Header:
@@ -133,8 +156,12 @@ class Delivery(NamedTuple):
         if not nonce:
             redelivered = self.transport.redelivered(self.request)
             nonce = named_by_contents(self.request) if redelivered else new_publication()
-        id, key, deliveries = str(self.request.id), self.key, self.deliveries
-        return replace(self.header, id=id, key=key, publication=nonce, deliveries=deliveries)
+        id, deliveries = str(self.request.id), self.deliveries
+        spelt = [want.key for want in self.wants]
+        key, keys = (spelt[0], None) if len(spelt) == 1 else (None, spelt)
+        return replace(
+            self.header, id=id, key=key, keys=keys, publication=nonce, deliveries=deliveries
+        )
 
     @property
     def deliveries(self) -> int:

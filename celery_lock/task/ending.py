@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from celery.utils.time import maybe_iso8601
 
+from ..app.bound import BoundLock
 from ..app.worker import acknowledges_last, connection_epoch
 from ..message import is_recorded, of_retry, record_life
 from ..model import Completion, End, Holder
@@ -19,7 +20,9 @@ from ..model.clock import steady
 from .delivery import Delivery
 from .ended_by import EndedBy, is_completion
 
-__all__ = ["Ending", "completion_of", "end_of"]
+__all__ = ["Ending", "completion_of", "ends_of"]
+
+_PLAIN = End()
 
 
 class Ending(NamedTuple):
@@ -30,20 +33,27 @@ class Ending(NamedTuple):
     """The signature of the retry, which is on its way; `None`: there is none."""
 
 
-def end_of(delivery: Delivery, ending: Ending) -> End | None:
-    """Say how the run of a delivery ends; `None`: it is a plain release."""
+def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
+    """Say how the run of a delivery ends, by the names of its keys; who is not there has a plain
+    release. The record of the publication lies beside one of them."""
     heir = _heir(delivery, ending.retry)
-    heir_ttl = _heir_ttl(delivery) if heir else 0.0
+    ends = {
+        want.name: End(heir=heir, heir_ttl=_heir_ttl(delivery, want.bound))
+        for want in (delivery.asked if heir else ())
+        if want.bound.across_retries
+    }
     # nothing is ever sent in eager mode
     if delivery.is_eager or not is_completion(ending.ended, delivery.task):
-        return End(heir=heir, heir_ttl=heir_ttl) if heir else None
-    return End(
+        return ends
+    left = ends.get(delivery.home, _PLAIN)
+    ends[delivery.home] = End(
         publication=delivery.publication,
         remember=record_life(delivery.transport, sent_on=delivery.is_sent_on),
         if_met=not _is_recorded(delivery),
-        heir=heir,
-        heir_ttl=heir_ttl,
+        heir=left.heir,
+        heir_ttl=left.heir_ttl,
     )
+    return ends
 
 
 def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:
@@ -51,7 +61,7 @@ def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:
     if delivery.is_eager or not is_completion(ended, delivery.task) or not _is_recorded(delivery):
         return None
     life = record_life(delivery.transport, sent_on=delivery.is_sent_on)
-    return Completion(delivery.key, delivery.publication, life)
+    return Completion(delivery.home, delivery.publication, life)
 
 
 def _is_recorded(delivery: Delivery) -> bool:
@@ -69,27 +79,30 @@ def _is_recorded(delivery: Delivery) -> bool:
 
 def _heir(delivery: Delivery, signature: Any) -> str:
     request = delivery.request
-    if not delivery.bound.across_retries or signature is None:
+    kept = [want for want in delivery.wants if want.bound.across_retries]
+    if not kept or signature is None:
         return ""
-    if not delivery.header.given and _key_of(delivery, signature) != delivery.key:
-        return ""  # with other arguments, it asks for another key
+    if not delivery.header.given and any(
+        _key_of(delivery, want.bound, signature) != want.key for want in kept
+    ):
+        return ""  # with other arguments, it asks for other keys
     return str(Holder.for_retry(str(request.id), (request.retries or 0) + 1))
 
 
-def _key_of(delivery: Delivery, signature: Any) -> str | None:
+def _key_of(delivery: Delivery, bound: BoundLock, signature: Any) -> str | None:
     args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
     context = delivery.header.context  # its retry has the same
-    if delivery.bound.key.shows_sender:  # but headers of its own
-        shown = delivery.bound.key.shown(context)
+    if bound.key.shows_sender:  # but headers of its own
+        shown = bound.key.shown(context)
         context = of_retry(signature.options, delivery.header, shown).context
     try:
-        return delivery.bound.key.render(args, kwargs, context)
+        return bound.key.render(args, kwargs, context)
     except Exception:  # it will say so itself, when it comes
         return None
 
 
-def _heir_ttl(delivery: Delivery) -> float:
-    longest, expires = delivery.bound.queue_ttl, delivery.request.expires
+def _heir_ttl(delivery: Delivery, bound: BoundLock) -> float:
+    longest, expires = bound.queue_ttl, delivery.request.expires
     if expires is None:
         return longest
     until = maybe_iso8601(expires)

@@ -1,15 +1,14 @@
-"""The holding of a delivery's key: claimed, waited for, held while the body runs, given back.
+"""The holding of a delivery's keys: claimed, waited for, held while the body runs, given back.
 
-How many keys that are is nobody else's business: a task with several would claim, wait for and
-give back each of them here, in sorted order, so that no two tasks wait for each other.
+How many keys that are is nobody else's business: all of them are claimed in one step, or none is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
@@ -20,14 +19,17 @@ from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..errors import LockError
 from ..message import holder_of
-from ..model import Claim, End, Held, Holder, Lease, Met
+from ..model import End, Held, Lease, Refused
 from ..model.per_process import this_process
+from .claiming import Around, ask_for, dead_run
 from .delivery import Delivery
 
 __all__ = ["Holding"]
 
 _ELSEWHERE = ""
 """What is noted for the publication of a message that may have been sent again: none."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _entered: dict[int, Holding] = {}
 """The holdings whose bodies are entered, by the numbers of their requests and of what these say of
@@ -42,15 +44,19 @@ def _around() -> list[Holding]:
     return [here for request in requests if (here := Holding.of(request)) is not None]
 
 
+def _met(got: list[Grant] | Refused) -> list[Grant] | Held:
+    return got.held if isinstance(got, Refused) else got
+
+
 class Holding:
-    """What one delivery has of its key."""
+    """What one delivery has of its keys."""
 
     __slots__ = (
-        "_ask",
+        "_asks",
         "_borrowed",
         "_claims",
         "_delivery",
-        "_grant",
+        "_grants",
         "_holder",
         "_home",
         "_info",
@@ -65,10 +71,14 @@ class Holding:
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
         self._delivery = delivery
         self._locks = locks
-        self._interrupt = Interrupt(delivery.key) if delivery.bound.interrupts else None
+        self._interrupt = (
+            Interrupt(delivery.key)
+            if any(want.bound.interrupts for want in delivery.wants)
+            else None
+        )
         self._locker: Locker | None = None
-        self._ask: Ask | None = None
-        self._grant: Grant | None = None
+        self._asks: Sequence[Ask] = ()
+        self._grants: Sequence[Grant] = ()
         self._without = ""
         self._holder = ""
         self._claims = 0
@@ -76,7 +86,7 @@ class Holding:
         self._home = this_process.value
         self._info: Any = None
         self._lends = False
-        self._borrowed: Holding | None = None
+        self._borrowed: Mapping[str, Holding] = _NOTHING
 
     @classmethod
     def of(cls, request: Any) -> Holding | None:
@@ -86,12 +96,14 @@ class Holding:
         return _entered.get(id(request)) or _entered.get(id(request.delivery_info))
 
     @classmethod
-    def key_of(cls, request: Any) -> str | None:
-        """Return the key of a request whose body is entered with its lock, `None` otherwise."""
+    def kept_by(cls, request: Any) -> str | list[str] | None:
+        """Return what a request whose body is entered leaves to its retry: a name in the store,
+        several where its task has several locks; `None`: nothing."""
         holding = cls.of(request)
         if holding is None or holding._delivery.is_unlocked:
             return None
-        return holding._delivery.key
+        names = [want.name for want in holding._delivery.asked if want.bound.across_retries]
+        return names if len(names) > 1 else next(iter(names), None)
 
     @staticmethod
     def entered() -> list[Holding]:
@@ -115,20 +127,24 @@ class Holding:
 
         With several permits they have all of them.
         """
-        around = {here._grant.lease.holder for here in _around() if here._grant is not None}
+        around = {grant.lease.holder for here in _around() for grant in here._grants}
         return around.issuperset(held.in_the_way)
 
     @property
-    def lease(self) -> Lease:
-        """The lease. Raises `LockError` when the body runs without one."""
-        if self._borrowed is not None:
-            return self._borrowed.lease
-        if self._grant is None:
+    def leases(self) -> list[Lease]:
+        """The leases, in the order in which the task declares its locks; two locks that spell one
+        key have one. Raises `LockError` when the body runs without them."""
+        held = {grant.lease.key: grant.lease for grant in self._grants}
+        for name, holding in self._borrowed.items():
+            held[name] = next(lease for lease in holding.leases if lease.key == name)
+        leases = [held[want.name] for want in self._delivery.wants if want.name in held]
+        if not leases:
+            names = [repr(want.name) for want in self._delivery.asked]
+            locks = f"lock{'s' if len(names) > 1 else ''} {', '.join(names)}"
             raise LockError(
-                f"task {self._delivery.task.name} runs without its lock {self._delivery.key!r}:"
-                f" {self._without}"
+                f"task {self._delivery.task.name} runs without its {locks}: {self._without}"
             )
-        return self._grant.lease
+        return leases
 
     # -- lending it --------------------------------------------------------------------------
 
@@ -142,80 +158,64 @@ class Holding:
             self._lends = False
 
     def borrow(self) -> bool:
-        """Run within the lease of a body around this one, if that lends its key, and it is ours."""
-        key = self._delivery.key
-        self._borrowed = next(
-            (here for here in _around() if here._lends and here._delivery.key == key), None
-        )
-        return self._borrowed is not None
+        """Run within the leases of bodies around this one that lend them; `False`: more keys are
+        to be claimed."""
+        lent = {
+            grant.lease.key: here for here in _around() if here._lends for grant in here._grants
+        }
+        names = [want.name for want in self._delivery.asked]
+        self._borrowed = {name: lent[name] for name in names if name in lent}
+        return len(self._borrowed) == len(names)
 
     # -- getting it --------------------------------------------------------------------------
 
     def take(self, *, publication: str, copy_since: str | None) -> Held | None:
-        """Claim the key once; `None`: the key is held now.
+        """Claim all keys once; `None`: they are held now.
 
         `publication`: the message's, which has another name once that was sent again. `copy_since`:
         the claimant may be a copy of a message that was completed since then.
         """
-        delivery, bound = self._delivery, self._delivery.bound
+        delivery = self._delivery
         if not self._claims:
             self._holder = holder_of(delivery.request)
         if publication != self._noted and self._noted != _ELSEWHERE:
             self._note(publication)
         self._claims += 1
-        claim = Claim(
-            key=delivery.key,
-            holder=f"{self._holder}{self._claims:x}",
-            ttl=bound.ttl,
-            at_least=bound.at_least,
-            publication=publication,
-            copy_since=copy_since,
-            heir_of=delivery.heir_of,
-            limit=bound.limit,
-        )
-        self._locker = self._locks.locker
-        self._ask = Ask(
-            claim,
-            delivery.subject,
-            bound.ceiling_of(delivery.task, delivery.request, self._locks.time_limit),
-            delivery.on_store_error,
-            None if self._interrupt is None else self._interrupt.lost,
-        )
-        got = self._locker.claim(self._ask)
-        dead = isinstance(got, Held) and self._dead_run(got)
+        self._locker = locker = self._locks.locker
+        around = Around(publication, copy_since, self._locks.time_limit, self._interrupt)
+        holder = f"{self._holder}{self._claims:x}"
+        self._asks = asks = [
+            ask_for(want, delivery, holder, around)
+            for want in delivery.asked
+            if want.name not in self._borrowed
+        ]
+        got: Grant | list[Grant] | Held
+        got = locker.claim(asks[0]) if len(asks) == 1 else _met(locker.claim_all(asks))
+        dead = isinstance(got, Held) and dead_run(got, self._holder)
         if dead:
-            self._locker.free_now(delivery.key, dead, delivery.subject)
+            for ask in asks:
+                locker.free_now(ask.claim.key, dead, ask.subject)
             return self.take(publication=publication, copy_since=copy_since)
         return self._hold(got)
 
-    def _dead_run(self, held: Held) -> str:
-        """Return whose key it is, if that is a run of this very delivery in a process that is dead.
+    def wait(self, seconds: float, name: str | None = None) -> Held | None:
+        """Wait for the keys that were claimed, for so long at most; `None`: they are held now.
 
-        Where a process dies before Celery's main process has heard that it began, that gives the
-        message to the next one, and tells nobody of a death.
-        """
-        if held.met not in (Met.PUBLICATION, Met.TASK):
-            return ""
-        it, own = Holder.parse(held.holder), Holder.parse(self._holder)
-        delivery, dot, _ = it.nonce.rpartition(".")
-        if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
-            return ""
-        return str(replace(it, nonce=own.nonce))
-
-    def wait(self, seconds: float) -> Held | None:
-        """Wait for the key that was claimed, for so long at most; `None`: the key is held now.
-
-        Not for one that is kept for a retry: that needs this very place.
+        Not for one that is kept for a retry: that needs this very place. `name`: for no other one,
+        whose lock may have another policy.
         """
         assert self._locker is not None
-        assert self._ask is not None
-        got = self._locker.wait(self._ask, seconds, but_for=self._delivery.lets_a_retry_pass)
-        return self._hold(got)
 
-    def _hold(self, got: Grant | Held) -> Held | None:
+        def returns(held: Held) -> bool:
+            is_another = name is not None and held.key != name
+            return is_another or self._delivery.lets_a_retry_pass(held)
+
+        return self._hold(_met(self._locker.wait_all(self._asks, seconds, but_for=returns)))
+
+    def _hold(self, got: Grant | list[Grant] | Held) -> Held | None:
         if isinstance(got, Held):
             return got
-        self._grant = got
+        self._grants = [got] if isinstance(got, Grant) else got
         return None
 
     def go_without(self, why: str) -> None:
@@ -225,7 +225,11 @@ class Holding:
     # -- the body ----------------------------------------------------------------------------
 
     def _note(self, publication: str) -> None:
-        notes.note(self._delivery.task.name, self._holder, self._delivery.key, publication)
+        delivery = self._delivery
+        names = [want.name for want in delivery.asked]
+        if len(names) > 1:  # the one first that a completion is told beside
+            names.sort(key=delivery.home.__ne__)
+        notes.note(delivery.task.name, self._holder, names, publication)
         self._noted = publication
 
     def sends(self) -> None:
@@ -258,10 +262,12 @@ class Holding:
     @property
     def is_held(self) -> bool:
         """There is a key to give back."""
-        return self._grant is not None
+        return bool(self._grants)
 
-    def give_back(self, end: End | None) -> Callable[[], None] | None:
-        """Give the key back, and leave the request. Never raises of its own.
+    def give_back(self, ends: Mapping[str, End]) -> Callable[[], None] | None:
+        """Give all keys back, and leave the request. Never raises of its own.
+
+        `ends`: what the releases do besides, by name.
 
         Returns what tells the completion, once all that follows the run is out; `None` where no
         release has recorded the end of the run. May be called again when a time limit fell into
@@ -270,15 +276,20 @@ class Holding:
         request = self._delivery.request
         _entered.pop(id(request), None)
         _entered.pop(id(self._info), None)
-        locker, grant = self._locker, self._grant
+        locker, grants = self._locker, self._grants
         if locker is None:
             return None
-        if grant is not None:
-            locker.release(grant, end)
-            self._grant = None
-        elif self._ask is not None:  # something may have fallen in between the grant and us
-            locker.abandon(self._ask.claim)
+        if len(grants) == 1:
+            locker.release(grants[0], ends.get(grants[0].lease.key))
+        elif grants:
+            locker.release_all([(grant, ends.get(grant.lease.key)) for grant in grants])
+        else:
+            # something may have fallen in between the grants and us
+            locker.abandon(*(ask.claim for ask in self._asks))
+        self._grants = ()
         notes.given_back(self._holder)
-        if grant is None or end is None or not end.publication or grant.recorded is False:
-            return None
-        return partial(locker.told, grant)
+        for grant in grants:
+            end = ends.get(grant.lease.key)
+            if end is not None and end.publication and grant.recorded is not False:
+                return partial(locker.told, grant)
+        return None

@@ -10,7 +10,7 @@ from ..errors import LockError
 from ..model import Lease
 from .holding import Holding
 
-__all__ = ["current_lease", "lease_of"]
+__all__ = ["current_lease", "lease_of", "leases_of"]
 
 _FORKED = (
     "there is no lease here: this process was forked from the one that runs the body of task %s,"
@@ -39,7 +39,15 @@ def current_lease() -> Lease:
 
 
 def lease_of(task: Any) -> Lease:
-    """Return the lease of a task's body that runs here. Raises `LockError` where none does."""
+    """Return the lease of a task's body that runs here, the first one where it has several.
+
+    Raises `LockError` where none does.
+    """
+    return leases_of(task)[0]
+
+
+def leases_of(task: Any) -> list[Lease]:
+    """Return the leases of a task's body that runs here. Raises `LockError` where none does."""
     holding = Holding.of(task.request)
     if holding is None:
         if task.request_stack.top is None:  # a direct call has a request, in its own thread
@@ -55,7 +63,7 @@ def lease_of(task: Any) -> Lease:
         )
     if not holding.is_here:
         raise LockError(_FORKED % task.name)
-    return holding.lease
+    return holding.leases
 
 
 def _say_where_it_is(name: str | None) -> None:

@@ -5,6 +5,7 @@ Only this file raises Celery's control-flow exceptions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -30,7 +31,7 @@ from .ended_by import EndedBy
 from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
-from .lease_here import lease_of
+from .lease_here import lease_of, leases_of
 from .options import check_task_options
 from .run import Run
 from .settling import is_watched, settle, watch, without_lock
@@ -46,7 +47,7 @@ _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>
 _ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 """Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
-stamping.begin(Holding.key_of)
+stamping.begin(Holding.kept_by)
 unrun.begin()
 know_earlier_names()
 
@@ -69,14 +70,15 @@ class LockedTask(_Task[_P, _R]):
     """A task whose body runs only while its key is held.
 
     `@app.task(base=LockedTask)` locks on the task's name and all its arguments;
-    `lock=Lock("order:{order_id}", ...)` says otherwise; `lock=None` switches it off. As
+    `lock=Lock("order:{order_id}", ...)` says otherwise, `lock=[Lock("from:{a}"), Lock("to:{b}")]`
+    takes all of these keys or none; `lock=None` switches it off. As
     `Celery(task_cls=LockedTask)` it locks only the tasks that declare a lock.
 
     A direct call, `task(...)`, takes no lock.
     """
 
     abstract = True
-    lock: Lock | None = _NOT_GIVEN
+    lock: Lock | Sequence[Lock] | None = _NOT_GIVEN
     Request = "celery_lock.task.request:LockedRequest"
 
     _bound_locks: tuple[BoundLock, ...] = ()
@@ -263,6 +265,14 @@ class LockedTask(_Task[_P, _R]):
     def lease(self) -> Lease:
         """The lease of the running body. Raises `LockError` where there is none."""
         return lease_of(self)
+
+    @property
+    def leases(self) -> list[Lease]:
+        """The leases of the running body, one for each lock of the task and in their order.
+
+        Raises `LockError` where there are none.
+        """
+        return leases_of(self)
 
 
 _RETURNED = Ending(EndedBy.RETURNED)

@@ -8,9 +8,9 @@ from typing import Any
 from ..model import Lock
 from ..policies import KINDS
 
-__all__ = ["COMMON", "COMMON_OF_CALLS", "ONE_LOCK", "STRONG", "WRITE", "has_locks"]
+__all__ = ["COMMON", "COMMON_OF_CALLS", "LIST", "STRONG", "WRITE", "has_locks"]
 
-ONE_LOCK = "lock=Lock(...): a task has one lock"
+LIST = "lock=[Lock(...), Lock(...)]"
 """What to write instead of several locks."""
 
 _POLICY = {kind.word: kind.written for kind in KINDS}
@@ -32,7 +32,7 @@ WRITE = {
     "max_concurrency": "lock=Lock(..., limit=...)",
     "max_concurrent": "lock=Lock(..., limit=...)",
     "lock_concurrency": "lock=Lock(..., limit=...)",
-    "locks": ONE_LOCK,
+    "locks": LIST,
     "locked": "lock=Lock()",
     "mutex": "lock=Lock()",
     "raise_on_duplicate": f"lock=Lock(..., on_conflict={_POLICY['fail']})",

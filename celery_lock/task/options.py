@@ -15,7 +15,7 @@ from ..backoff import Backoff
 from ..errors import LockConfigurationError
 from ..model import Decision, Lock, Scope
 from .code_reading import reads_of, words_in
-from .option_words import COMMON, COMMON_OF_CALLS, ONE_LOCK, STRONG, WRITE, has_locks
+from .option_words import COMMON, COMMON_OF_CALLS, LIST, STRONG, WRITE, has_locks
 
 __all__ = ["check_task_options"]
 
@@ -73,7 +73,7 @@ def _meant(option: str, value: Any, klass: type) -> str | None:
     if option.startswith("__"):
         return None
     if isinstance(value, Lock) or has_locks(value):
-        return f"lock={_written(value)}" if isinstance(value, Lock) else ONE_LOCK
+        return f"lock={_written(value)}" if isinstance(value, Lock) else LIST
     if isinstance(value, Decision):
         return "lock=Lock(..., on_conflict=...)"
     if isinstance(value, Backoff):

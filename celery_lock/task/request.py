@@ -152,16 +152,19 @@ def _free_for_the_dead(request: Any, error: BaseException) -> None:
         locks = locks_of(request.app)
         completion = _completion_of(request, noted[0], error, locks)
         for claim in noted:
-            if claim.key is None:
+            if claim.keys is None:
                 raise LockError("its key is too long to be noted")
-            locks.locker.free(
-                claim.key,
-                claim.holder,
-                _subject_of(claim, locks),
-                for_=_ttl_of(claim, locks) + _DYING,
-                gone=lambda: _is_gone(pid),
-                completion=completion if claim is noted[0] else None,
-            )
+            for key in claim.keys:
+                locks.locker.free(
+                    key,
+                    claim.holder,
+                    _subject_of(claim, locks),
+                    for_=_ttl_of(claim, locks) + _DYING,
+                    gone=lambda: _is_gone(pid),
+                    completion=completion,
+                    patient=claim is noted[-1] and key is claim.keys[-1],
+                )
+                completion = None  # with the first key of the delivery itself
     except Exception as why:
         _left_to_its_ttl(request, why)
 
@@ -173,14 +176,14 @@ def _completion_of(
 
     Whether a copy has been seen only the store knows, and children die seldom: it is told always.
     """
-    if claim.key is None or not claim.publication:  # (its message may be on its way again)
+    if claim.keys is None or not claim.publication:  # (its message may be on its way again)
         return None
     if not is_completion(_ended_by(request, error), request.task):
         return None
     context = request._context
     sent_on = Header.of(context).was_sent_again
     life = record_life(locks.transport_of(context), sent_on=sent_on)
-    return Completion(claim.key, claim.publication, life)
+    return Completion(claim.keys[0], claim.publication, life)
 
 
 def _ended_by(request: Any, error: BaseException) -> EndedBy:
@@ -232,23 +235,31 @@ def _ttl_of(claim: notes.Noted, locks: AppLocks) -> float:
 
 
 def _free_for_the_revoked(request: Any) -> None:
-    """Free the key that is kept for a retry which will not run. Never raises.
+    """Free the keys that are kept for a retry which will not run. Never raises.
 
-    It is the one that the retry carries. Only one of the release before carries none.
+    They are those that the retry carries. Only one of the release before carries none.
     """
     bounds, context = _bound_locks_of(request), request._context
     retry_no = context.retries or 0
-    if not retry_no or not any(lock.across_retries for lock in bounds):
+    lasting = [bound for bound in bounds if bound.across_retries]
+    if not retry_no or not lasting:
         return
-    bound = bounds[0]
     try:
         task, header = request.task, of_request(context, Header.of(context))
-        key = header.kept or bound.key_of(
+        kept = header.kept or lasting[0].key_of(
             header, tuple(request.args or ()), dict(request.kwargs or {})
         )
+        names = [kept] if isinstance(kept, str) else kept
         holder = str(Holder.for_retry(request.id, retry_no))
-        subject = Subject(task.name, request.id, bound.key.template)
-        locks_of(request.app).locker.free(key, holder, subject, for_=bound.ttl + _DYING)
+        subject = Subject(task.name, request.id, lasting[0].key.template)
+        for name in names:
+            locks_of(request.app).locker.free(
+                name,
+                holder,
+                subject,
+                for_=lasting[0].ttl + _DYING,
+                patient=name is names[-1],
+            )
     except Exception as error:
         _left_to_its_ttl(request, error)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from ..app.locks import AppLocks
@@ -21,7 +22,7 @@ from ..policies import requeue, skip, wait
 from .conflict import resolve, turn_fact
 from .delivery import Delivery
 from .ended_by import EndedBy
-from .ending import Ending, completion_of, end_of
+from .ending import Ending, completion_of, ends_of
 from .holding import Holding
 from .postrun import around, when_all_is_out
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
@@ -59,7 +60,7 @@ class Run:
     __slots__ = (
         "_around",
         "_completion",
-        "_end",
+        "_ends",
         "_holding",
         "_is_counted",
         "_is_entered",
@@ -81,7 +82,7 @@ class Run:
         self._is_counted = False
         self._stays_until: float | None = None
         self._is_entered = False
-        self._end: End | None = None
+        self._ends: Mapping[str, End] = {}
         self._completion: Completion | None = None
         self._around = around()
 
@@ -113,6 +114,7 @@ class Run:
         """Say what to do about whom the claim has met; `None`: the key is held by now."""
         if held is None:
             return self._enter()
+        self.delivery = self.delivery.about(held)
         if held.done:
             return self._drop()
         if self.delivery.waits_its_turn(held):
@@ -150,14 +152,20 @@ class Run:
                 return self._resend(decision.backoff(conflict.attempt), why)
             if not isinstance(decision, wait):
                 raise resolution.error()
-            got = self._holding.wait(decision.blocks - self.delivery.header.waited)
+            left = decision.blocks - self.delivery.header.waited
+            got = self._holding.wait(left, self.key)
             if got is not None:
                 waited = self.delivery.header.waited + max(0.0, got.now - held.now)
                 self.delivery = self.delivery.waited(waited)
             if got is None or got.done or self.delivery.waits_its_turn(got):
                 return self._about(got)
-            if self.delivery.lets_a_retry_pass(got):
+            about = self.delivery.about(got)
+            is_another, self.delivery = about is not self.delivery, about
+            if about.lets_a_retry_pass(got):
                 return self._let_pass(got)
+            if is_another:  # of the keys of a list: its own lock says what to do
+                held, resolution = got, resolve(about, got)
+                continue
             self.delivery = self.delivery.waited(0.0)
             held, resolution = got, resolve(self.delivery, got, after=resolution)
 
@@ -250,7 +258,7 @@ class Run:
         if self.delivery.is_unlocked:
             return  # no copy of it asks for a record
         if self._holding.is_held:
-            self._end = end_of(self.delivery, ending)
+            self._ends = ends_of(self.delivery, ending)
         elif self._is_entered or not self._goes_on(ending.ended):
             self._completion = completion_of(self.delivery, ending.ended)
 
@@ -263,7 +271,7 @@ class Run:
 
         May be called again when a time limit fell into the first call.
         """
-        told = self._holding.give_back(self._end)
+        told = self._holding.give_back(self._ends)
         if told is None and self._completion is not None:
             complete = self._locks.locker.complete
             told = partial(complete, self._completion, self.delivery.subject)

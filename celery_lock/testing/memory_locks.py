@@ -57,8 +57,15 @@ class MemoryLocks:
         return None if held is None else Holder.parse(held.holder, held.since)
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
-        """Return the key that `task` takes when it is applied now, with these arguments."""
-        return keys_of_call(task, args, kwargs, {})[0]
+        """Return the key that `task` takes when it is applied now, with these arguments.
+
+        Of a task with several locks that of the first one: see `keys_of`.
+        """
+        return self.keys_of(task, *args, **kwargs)[0]
+
+    def keys_of(self, task: Any, *args: Any, **kwargs: Any) -> list[str]:
+        """Return the keys that `task` takes so, one for each of its locks and in their order."""
+        return keys_of_call(task, args, kwargs, {})
 
     def advance(self, seconds: float, *, renewing: bool = True) -> None:
         """Let time pass. `renewing=False`: as for a worker that is paused meanwhile."""

@@ -375,7 +375,7 @@ class UsersRequest(Request):
         (True, r"lock=True is no Lock; write lock=Lock\(\)"),
         (Lock, r"is no Lock; write lock=Lock\(\)"),
         (skip(), r"is no Lock"),
-        ([Lock("a"), Lock("b")], r"is no Lock"),
+        ([Lock("a"), "b"], r"is no Lock"),
     ],
 )
 def test_what_is_no_lock_is_refused(app: Celery, given: Any, said: str) -> None:

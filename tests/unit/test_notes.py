@@ -43,11 +43,11 @@ def dying(index: int | None, does: Callable[[], None]) -> int:
 
 
 def claim(key: str, task: str = "t") -> None:
-    notes.note(task, f"holder of {key}.", key, f"publication of {key}")
+    notes.note(task, f"holder of {key}.", [key], f"publication of {key}")
 
 
 def noted(key: str) -> Noted:
-    return Noted("t", f"holder of {key}.", key, f"publication of {key}")
+    return Noted("t", f"holder of {key}.", [key], f"publication of {key}")
 
 
 @pytest.mark.parametrize("key", ["k:7", "user:\N{SNOWMAN}", "a\nb\0c", "k" * 1024, "\ud800"])
@@ -104,13 +104,21 @@ def test_a_process_that_noted_nothing_has_nothing() -> None:
 
 def test_a_key_that_is_too_long_is_told_as_such() -> None:
     """And so is what belongs to a task whose id or name fills the place."""
-    holder = f"{'id' * 5000}#w1@host#1#Ab3_-91f."
-    first = dying(0, lambda: notes.note("t", holder, "k", ""))
-    second = dying(1, lambda: notes.note("t", "id-1#w1@host#2#Ab3_-91f.", "k" * 5000, ""))
+    holder = f"{'id' * 25_000}#w1@host#1#Ab3_-91f."
+    first = dying(0, lambda: notes.note("t", holder, ["k"], ""))
+    second = dying(1, lambda: notes.note("t", "id-1#w1@host#2#Ab3_-91f.", ["k" * 25_000], ""))
 
     for pid in (first, second):
         (one,) = notes.claims_of(pid)
-        assert (Holder.parse(one.holder).nonce, one.key) == ("Ab3_-91f.", None)
+        assert (Holder.parse(one.holder).nonce, one.keys) == ("Ab3_-91f.", None)
+
+
+def test_all_keys_of_a_task_have_room_in_a_note() -> None:
+    """Sixteen of the longest, in whatever letters."""
+    keys = [f"{number:x}" + "\N{SNOWMAN}" * 341 for number in range(16)]
+    child = dying(0, lambda: notes.note("t", "h.", keys, "p"))
+
+    assert notes.claims_of(child) == [Noted("t", "h.", keys, "p")]
 
 
 def test_a_process_beyond_the_map_says_that_it_is() -> None:

@@ -69,7 +69,7 @@ OPTIONS: list[tuple[str, Any, str]] = [
     ("locks", Lock("k"), r"write lock=Lock\('k', ...\)"),
     ("mutex", Lock("k"), r"write lock=Lock\('k', ...\)"),
     ("Lock", Lock(), r"write lock=Lock\(...\)"),
-    ("locks", [Lock("a"), Lock("b")], "a task has one lock"),
+    ("locks", [Lock("a"), Lock("b")], r"write lock=\[Lock\(...\), Lock\(...\)\]"),
     ("once", {"keys": ["user_id"]}, r"on_conflict=skip\(\)\)"),
     ("once", True, r"on_conflict=skip\(\)\)"),
     ("unique_on", ["user_id"], "with the arguments that count as fields"),
@@ -337,8 +337,10 @@ def test_a_retry_with_a_lock_fails_in_the_body_and_drops_no_message() -> None:
 @pytest.mark.parametrize(
     ("lock", "said"),
     [
-        ([Lock("a"), Lock("b")], "a task has one lock"),
-        ((Lock("a"),), "a task has one lock"),
+        ([], "or lock=None for a task without a lock"),
+        (["user:{user_id}"], r"lock=\[Lock\(...\), Lock\(...\)\]"),
+        ({Lock("a"), Lock("b")}, "its order is that of self.leases"),
+        ([Lock("a"), "b:{user_id}"], r'Lock\("b:\{user_id\}"\)'),
         (skip(), r"lock=Lock\(..., on_conflict=skip\(\)\)"),
         ({"key": "k"}, "with the options of a Lock as names"),
         (lambda user_id: "k", r"lock=Lock\(the function\): it makes the key"),

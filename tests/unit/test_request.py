@@ -82,7 +82,7 @@ def engine() -> Engine:
 @pytest.fixture(autouse=True)
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
     """What the child has noted before its death."""
-    claims = [Noted("t", THE_CHILDS[:-1], "k:7", "tag-1")]
+    claims = [Noted("t", THE_CHILDS[:-1], ["k:7"], "tag-1")]
     monkeypatch.setattr(notes, "claims_of", lambda pid: claims if pid == CHILD else [])
     monkeypatch.setattr(notes, "some_without_a_place", lambda: False)
     return claims
@@ -155,7 +155,7 @@ def test_the_key_is_the_one_that_the_child_took_and_no_other(
     engine: Engine, noted: list[Noted]
 ) -> None:
     """A key function may show what only the child knows."""
-    noted[0] = noted[0]._replace(key="acme:7")
+    noted[0] = noted[0]._replace(keys=["acme:7"])
     hold(engine, THE_CHILDS, "acme:7")
     hold(engine, THE_CHILDS, "k:7")
 
@@ -170,7 +170,7 @@ def test_the_keys_that_the_body_had_by_apply_are_freed_too(
     engine: Engine, noted: list[Noted]
 ) -> None:
     inner = str(Holder("id-2", "here", CHILD, "x7.1"))
-    noted.append(Noted("inner", inner[:-1], "other", ""))
+    noted.append(Noted("inner", inner[:-1], ["other"], ""))
     hold(engine, THE_CHILDS)
     hold(engine, inner, "other")
 
@@ -453,6 +453,66 @@ def test_a_first_run_that_is_revoked_frees_nothing(engine: Engine) -> None:
     engine.pending.make_due()
 
     assert holder_of(engine) == THE_CHILDS
+
+
+# -- several locks ---------------------------------------------------------------------------
+
+SEVERAL: Any = [
+    Lock("a:{user_id}", scope=Scope.ACROSS_RETRIES),
+    Lock("b:{user_id}", scope=Scope.ACROSS_RETRIES),
+]
+
+
+def test_all_keys_of_a_dead_child_are_freed(engine: Engine, noted: list[Noted]) -> None:
+    noted[0] = noted[0]._replace(keys=["b:7", "a:7"])
+    hold(engine, THE_CHILDS, "a:7")
+    hold(engine, THE_CHILDS, "b:7")
+
+    a_request(engine, SEVERAL).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    assert [holder_of(engine, key) for key in ("a:7", "b:7")] == [None, None]
+
+
+def test_the_completion_of_a_dead_child_is_told_beside_its_first_key(
+    engine: Engine, noted: list[Noted]
+) -> None:
+    noted[0] = noted[0]._replace(keys=["b:7", "a:7"])
+
+    a_request(engine, SEVERAL).on_failure(failed(WorkerLostError()))
+    engine.pending.make_due()
+
+    def copy(key: str) -> Any:
+        claim = Claim(key, "copy", 30.0, publication="tag-1", copy_since="")
+        return engine.store.inner.acquire(claim)
+
+    assert copy("b:7").done
+    assert not isinstance(copy("a:7"), Held)
+
+
+def test_a_retry_that_is_revoked_frees_all_keys_that_it_carries(engine: Engine) -> None:
+    retries: list[Any] = []
+
+    def once_more(task: Any, user_id: int) -> None:
+        task.retry(countdown=60)
+
+    def see(headers: Any = None, **_: Any) -> None:
+        retries.append(headers)
+
+    app = engine.app()
+    WorkerStep(SimpleNamespace(app=app, pool_cls=prefork.TaskPool))
+    task = locked(app, SEVERAL, name="t", bind=True)(once_more)
+    signals.before_task_publish.connect(see)  # weakly: it goes with the test
+    deliver(task, 7)
+    kept = str(Holder.for_retry("id-1", 1))
+    assert [holder_of(engine, key) for key in ("a:7", "b:7")] == [kept, kept]
+
+    request = Request(task, id="id-1", retries=1, **{HEADER: retries[0][HEADER]})
+    request.is_revoked = True
+    request.revoked()
+    engine.pending.make_due()
+
+    assert [holder_of(engine, key) for key in ("a:7", "b:7")] == [None, None]
 
 
 # -- a message that nobody took --------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""The claims of a delivery: what is asked of the store for each of its keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from ..app import notes
+from ..engine.interrupt import Interrupt
+from ..engine.locker import Ask
+from ..model import Claim, Held, Holder, Met
+from .delivery import Delivery
+from .wants import Want
+
+__all__ = ["Around", "ask_for", "dead_run"]
+
+
+class Around(NamedTuple):
+    """What all claims of one delivery have in common, besides the delivery."""
+
+    publication: str
+    copy_since: str | None
+    """See `Holding.take`, both."""
+    time_limit: float | None
+    """The worker's own, for tasks that have none."""
+    interrupt: Interrupt | None
+
+
+def ask_for(want: Want, delivery: Delivery, holder: str, around: Around) -> Ask:
+    """Return what is asked for one of the keys of a delivery."""
+    publication, copy_since, time_limit, interrupt = around
+    bound, name, subject = want.bound, want.name, delivery.subject
+    on_lost = interrupt.lost if interrupt is not None and bound.interrupts else None
+    if len(delivery.wants) > 1:
+        subject = subject._replace(template=bound.key.template)
+        on_lost = on_lost and partial(on_lost, key=name)
+    claim = Claim(
+        key=name,
+        holder=holder,
+        ttl=bound.ttl,
+        at_least=bound.at_least,
+        publication=publication,
+        # the record of the publication lies beside one of the keys
+        copy_since=copy_since if name == delivery.home else None,
+        heir_of=delivery.heir_of(bound),
+        limit=bound.limit,
+    )
+    ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)
+    return Ask(claim, subject, ceiling, delivery.on_store_error, on_lost)
+
+
+def dead_run(held: Held, own_holder: str) -> str:
+    """Return whose key it is, if that is a run of this very delivery in a process that is dead.
+
+    Where a process dies before Celery's main process has heard that it began, that gives the
+    message to the next one, and tells nobody of a death.
+    """
+    if held.met not in (Met.PUBLICATION, Met.TASK):
+        return ""
+    it, own = Holder.parse(held.holder), Holder.parse(own_holder)
+    delivery, dot, _ = it.nonce.rpartition(".")
+    if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
+        return ""
+    return str(replace(it, nonce=own.nonce))
