@@ -16,7 +16,7 @@ from celery.bin.base import handle_preload_options
 from ..app.locks import locks_of
 from ..engine.takers import free_by
 from ..model import Held, LockStore
-from .key_words import fields, released, retry_of, words
+from .key_words import fields, permit_of, released, retry_of, words
 from .meant import named_in_redis, what_was_meant
 from .opening import NotDone, Wrong, opened
 from .typed_key import find, unquoted
@@ -56,9 +56,10 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
 
 @lock.command()
 @click.argument("key")
+@click.option("--slot", type=int, help="Which permit, where several are taken.")
 @click.option("--force", is_flag=True, help="Do not ask.")
 @click.pass_context
-def release(ctx: click.Context, key: str, force: bool) -> None:
+def release(ctx: click.Context, key: str, slot: int | None, force: bool) -> None:
     """Take KEY away from its holder, and end its at_least.
 
     This shows the holder, and asks. The next renewal of the holder finds the key taken, so its
@@ -73,6 +74,10 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
             click.echo(f"lock {key!r} is free already: there is nothing to release")
             return
         click.echo(words(held))
+        held = _one_of(held, slot)
+        if held is None:
+            click.echo(f"slot {slot} of lock {key!r} is free already: there is nothing to release")
+            return
         if not force:
             _ask(held)
         # somebody else may have it by now: the key is taken only from the holder that was shown
@@ -81,6 +86,8 @@ def release(ctx: click.Context, key: str, force: bool) -> None:
             click.echo(released(ended))
             return
         now = store.peek(key)
+        if now is not None and slot is not None:
+            now = permit_of(now, slot)
         if now is not None:
             raise NotDone(f"nothing was released, the key has changed hands: {words(now)}")
         click.echo(f"lock {key!r} has become free by itself: nothing was released")
@@ -102,6 +109,18 @@ def _say_what_was_meant(ctx: click.Context, typed: str, held: Held | None) -> No
         note = what_was_meant(ctx.obj.app, unquoted(typed), given=app_given(ctx))
         if note is not None and (held is None or named_in_redis(unquoted(typed))):
             click.echo(f"note: {note}", err=True)
+
+
+def _one_of(held: Held, slot: int | None) -> Held | None:
+    """Return the permit that is meant; `None`: nobody has that one."""
+    if slot is None:
+        if len(held.holders) < 2:
+            return held
+        raise Wrong(
+            f"nothing was released: lock {held.key!r} is taken {len(held.holders)} times; say"
+            f" which permit, as in --slot {held.holders[0].slot}"
+        )
+    return permit_of(held, slot)
 
 
 def _ask(held: Held) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..errors import span
 from ..events.plain_text import moment, plain
 from ..model import Held, Holder
 
-__all__ = ["fields", "released", "retry_of", "words"]
+__all__ = ["fields", "permit_of", "released", "retry_of", "words"]
 
 
 def words(held: Held) -> str:
-    """Say who has a key, a line for each thing there is to know."""
+    """Say who has a key, a line for each thing there is to know; of each of its permits, if more
+    than one is taken."""
+    if len(held.holders) < 2:
+        slot = held.holders[0].slot if held.holders else 0
+        return _block(f"lock {held.key!r} is", held, slot or None)
+    blocks = [
+        _block(f"slot {one.slot} is", permit_of(held, one.slot) or held) for one in held.holders
+    ]
+    return "\n".join([f"lock {held.key!r} is taken {len(held.holders)} times", *blocks])
+
+
+def _block(what: str, held: Held, slot: int | None = None) -> str:
     holder, retry = Holder.parse(held.holder), retry_of(held)
     ends = f"until {moment(held.now + held.expires_in)}, in {span(held.expires_in)}"
     if not held.live:
@@ -28,10 +40,27 @@ def words(held: Held) -> str:
     elif holder.node:
         lines += [("node", plain(holder.node)), ("pid", str(holder.pid))]
     lines += [("since", f"{moment(held.since)}, {span(held.now - held.since)} ago"), end]
+    if slot is not None:
+        lines.append(("slot", str(slot)))
     if held.token:
         lines.append(("token", str(held.token)))
-    return "\n".join(
-        [f"lock {held.key!r} is {head}", *(f"  {name:<9} {value}" for name, value in lines)]
+    return "\n".join([f"{what} {head}", *(f"  {name:<9} {value}" for name, value in lines)])
+
+
+def permit_of(held: Held, slot: int) -> Held | None:
+    """Return who has one permit of a key, as if it had no other; `None`: nobody has it."""
+    one = next((one for one in held.holders if one.slot == slot), None)
+    if one is None:
+        return None
+    return replace(
+        held,
+        holder=one.holder,
+        since=one.since,
+        expires_in=one.expires_in,
+        live=one.live,
+        publication=one.publication,
+        token=one.token,
+        holders=(one,),
     )
 
 
@@ -55,11 +84,18 @@ def released(held: Held) -> str:
 
 def fields(key: str, held: Held | None) -> dict[str, Any]:
     """Return what a program reads of a key: every field is always there."""
-    read = dict.fromkeys(_NAMES) | {"key": key, "state": "free"}
     if held is None:
-        return read
+        return dict.fromkeys(_NAMES) | {"key": key, "state": "free", "holders": []}
+    slots = [one.slot for one in held.holders]
+    holders = [_permit(permit) for slot in slots if (permit := permit_of(held, slot)) is not None]
+    now = {"key": key, "now": held.now}
+    return dict.fromkeys(_NAMES) | now | _permit(held) | {"holders": holders}
+
+
+def _permit(held: Held) -> dict[str, Any]:
     holder, retry = Holder.parse(held.holder), retry_of(held)
-    return read | {
+    slots = [one.slot for one in held.holders if one.holder == held.holder]
+    return {
         "state": "at_least" if not held.live else "held" if retry is None else "retry",
         "holder": held.holder,
         "task_id": holder.task_id,
@@ -67,9 +103,9 @@ def fields(key: str, held: Held | None) -> dict[str, Any]:
         "pid": holder.pid or None if retry is None else None,
         "retry": retry,
         "since": held.since,
-        "now": held.now,
         "expires_in": held.expires_in,
         "token": held.token or None,
+        "slot": slots[0] if slots else 0,
     }
 
 
@@ -85,4 +121,6 @@ _NAMES = (
     "now",
     "expires_in",
     "token",
+    "slot",
+    "holders",
 )

@@ -52,6 +52,11 @@ def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Leas
 
 def _note_holder(peek: Callable[[str], Held | None], lease: Lease, known: dict[Lease, str]) -> None:
     held = peek(lease.key)
-    if held is not None and held.holder != lease.holder:
-        by = Holder.parse(held.holder)
+    if held is None:
+        return
+    # with several permits only who has this one now can have taken it
+    slots = {one.slot: one.holder for one in held.holders}
+    holder = slots.get(lease.slot) if slots else held.holder
+    if holder is not None and holder != lease.holder:
+        by = Holder.parse(holder)
         known[lease] = by.who if by.is_hold else f"task {by.task_id}"

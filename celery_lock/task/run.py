@@ -148,7 +148,9 @@ class Run:
             if isinstance(decision, skip):
                 return Skip(decision.outcome(conflict))
             if isinstance(decision, requeue):
-                why = taken(conflict.state, conflict.holder.who, conflict.expires_in)
+                holders = [one.who for one in conflict.holders]
+                who, left = conflict.holder.who, conflict.expires_in
+                why = taken(conflict.state, who, left, holders=holders)
                 return self._resend(decision.backoff(conflict.attempt), why)
             if not isinstance(decision, wait):
                 raise resolution.error()

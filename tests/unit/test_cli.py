@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from celery_lock import Lock, cli
 from celery_lock.cli.commands import _operator
 from celery_lock.errors import LeaseLost, StoreUnavailable
-from celery_lock.model import Claim, Holder, Lease
+from celery_lock.model import Claim, End, Holder, Lease
 
 from .engine import Engine, locked
 
@@ -110,6 +110,21 @@ def test_a_program_reads_the_same(desk: Desk) -> None:
         "now": 1_700_001_006.0,
         "expires_in": 24.0,
         "token": lease.token,
+        "slot": 0,
+        "holders": [
+            {
+                "state": "held",
+                "holder": HOLDER,
+                "task_id": "id-1",
+                "node": NODE,
+                "pid": 4711,
+                "retry": None,
+                "since": 1_700_001_000.0,
+                "expires_in": 24.0,
+                "token": lease.token,
+                "slot": 0,
+            }
+        ],
     }
 
 
@@ -122,7 +137,8 @@ def test_a_program_finds_every_field_of_a_free_key_and_of_a_floor(desk: Desk) ->
     )
 
     assert set(free) == set(floor)
-    assert {name for name, value in free.items() if value is not None} == {"key", "state"}
+    assert {name for name, value in free.items() if value} == {"key", "state"}
+    assert free["holders"] == []
     assert (free["state"], floor["state"], floor["expires_in"]) == ("free", "at_least", 60.0)
 
 
@@ -197,6 +213,141 @@ def test_a_key_that_is_kept_for_a_retry_runs_nowhere(desk: Desk) -> None:
     assert "queued" not in result.output
     assert (read["state"], read["retry"]) == ("retry", 2)
     assert (read["node"], read["pid"]) == (None, None)
+
+
+# -- several permits -------------------------------------------------------------------------
+
+
+def three(desk: Desk) -> list[Lease]:
+    """A task that runs, one whose retry is on its way, and one that has left its floor."""
+    first = desk.take("api:x", limit=3)
+    second = desk.take("api:x", str(Holder("id-2", NODE, 4712, "n2")), limit=3)
+    third = desk.take("api:x", str(Holder("id-3", NODE, 4713, "n3")), limit=3, at_least=20.0)
+    kept = End(heir=str(Holder.for_retry("id-2", 1)), heir_ttl=3600.0)
+    assert desk.store.inner.release(second, kept)
+    assert desk.store.inner.release(third)
+    return [first, second, third]
+
+
+def test_show_says_who_has_each_permit(desk: Desk) -> None:
+    first, second, third = three(desk)
+
+    result = desk.type("show", "api:x")
+
+    assert result.exit_code == 0
+    assert result.output.splitlines()[1:] == [
+        "lock 'api:x' is taken 3 times",
+        "slot 0 is held",
+        "  task      id-1",
+        f"  node      {NODE}",
+        "  pid       4711",
+        "  since     2023-11-14 22:30:00 UTC, 0.0 s ago",
+        "  lease     until 2023-11-14 22:30:30 UTC, in 30.0 s unless renewed",
+        f"  token     {first.token}",
+        "slot 1 is kept for a retry that nobody runs yet",
+        "  task      id-2",
+        "  retry     1",
+        "  since     2023-11-14 22:30:00 UTC, 0.0 s ago",
+        "  kept      until 2023-11-14 23:30:00 UTC, in 1 h 00 min at most",
+        f"  token     {second.token}",
+        "slot 2 is held by nobody: at_least keeps it taken",
+        "  last task id-3",
+        f"  node      {NODE}",
+        "  pid       4713",
+        "  since     2023-11-14 22:30:00 UTC, 0.0 s ago",
+        "  taken     until 2023-11-14 22:30:20 UTC, in 20.0 s",
+        f"  token     {third.token}",
+    ]
+
+
+def test_show_says_which_permit_is_the_only_one_that_is_taken(desk: Desk) -> None:
+    first, *_ = three(desk)
+    desk.store.inner.release(first)
+    desk.store.inner.free("api:x", str(Holder.for_retry("id-2", 1)))
+
+    result = desk.type("show", "api:x")
+
+    assert "lock 'api:x' is held by nobody: at_least keeps it taken" in result.output
+    assert "  slot      2" in result.output
+
+
+def test_a_program_reads_all_permits_and_the_first_to_come_free(desk: Desk) -> None:
+    three(desk)
+
+    read = json.loads(desk.type("show", "api:x", "--json").output.splitlines()[-1])
+
+    assert (read["task_id"], read["slot"], read["expires_in"]) == ("id-3", 2, 20.0)
+    assert [one["task_id"] for one in read["holders"]] == ["id-1", "id-2", "id-3"]
+    assert [one["state"] for one in read["holders"]] == ["held", "retry", "at_least"]
+    assert [one["slot"] for one in read["holders"]] == [0, 1, 2]
+    assert [one["retry"] for one in read["holders"]] == [None, 1, None]
+
+
+def test_a_release_of_several_permits_says_that_it_needs_to_know_which(desk: Desk) -> None:
+    three(desk)
+
+    result = desk.type("release", "api:x", "--force")
+
+    assert result.exit_code == 2
+    assert "nothing was released: lock 'api:x' is taken 3 times; say which permit, as in" in (
+        result.output
+    )
+    assert "--slot 0" in result.output
+    held = desk.store.peek("api:x")
+    assert held is not None
+    assert len(held.holders) == 3
+
+
+@pytest.mark.parametrize("slot", [0, 1, 2])
+def test_a_release_frees_the_permit_that_was_named(desk: Desk, slot: int) -> None:
+    three(desk)
+
+    result = desk.type("release", "api:x", "--slot", str(slot), answer="y\n")
+
+    assert result.exit_code == 0
+    assert "lock 'api:x' is released" in result.output
+    held = desk.store.peek("api:x")
+    assert held is not None
+    assert [one.slot for one in held.holders] == [one for one in (0, 1, 2) if one != slot]
+
+
+def test_a_permit_that_nobody_has_cannot_be_released(desk: Desk) -> None:
+    three(desk)
+
+    result = desk.type("release", "api:x", "--slot", "7", "--force")
+
+    assert result.exit_code == 0
+    assert "slot 7 of lock 'api:x' is free already: there is nothing to release" in result.output
+
+
+def test_a_permit_that_has_changed_hands_is_not_released(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = three(desk)
+
+    def changes_hands() -> None:
+        desk.store.inner.release(first)
+        desk.take("api:x", str(Holder("id-4", NODE, 4714, "n4")), limit=3)
+
+    while_asked(monkeypatch, changes_hands)
+
+    result = desk.type("release", "api:x", "--slot", "0")
+
+    assert result.exit_code == 1
+    assert "nothing was released, the key has changed hands: lock 'api:x' is held" in result.output
+    assert "id-4" in result.output
+
+
+def test_a_permit_that_was_given_back_meanwhile_has_become_free_by_itself(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = three(desk)
+    while_asked(monkeypatch, lambda: desk.store.inner.release(first))
+
+    result = desk.type("release", "api:x", "--slot", "0")
+
+    assert result.exit_code == 0
+    assert "has become free by itself: nothing was released" in result.output
 
 
 # -- release -------------------------------------------------------------------------------------

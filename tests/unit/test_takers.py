@@ -125,3 +125,26 @@ def test_a_key_is_freed_though_the_record_of_it_cannot_be_written(engine: Engine
 
     assert engine.store.inner.peek("k") is None
     assert by(engine, grant) is None
+
+
+def test_with_several_permits_who_has_another_one_is_not_blamed(engine: Engine) -> None:
+    grant = engine.take(limit=3)
+    engine.hold(task_id="beside", limit=3)
+    taken_away_by_slot(engine, 0)
+
+    assert by(engine, grant) is None
+
+
+def test_with_several_permits_who_has_the_same_one_by_now_is_named(engine: Engine) -> None:
+    grant = engine.take(limit=3)
+    engine.hold(task_id="beside", limit=3)
+    taken_away_by_slot(engine, 0)
+    engine.hold(task_id="id-2", limit=3)
+
+    assert by(engine, grant) == "task id-2"
+
+
+def taken_away_by_slot(engine: Engine, slot: int) -> None:
+    held = engine.store.inner.peek("k")
+    assert isinstance(held, Held)
+    engine.store.inner.free("k", held.holders[slot].holder)
