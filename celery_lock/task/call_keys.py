@@ -10,10 +10,11 @@ from ..app.locks import locks_of
 from ..app.outgoing import header_of_call, outgoing
 from ..errors import LockConfigurationError, LockError
 from ..keys import NotInMessage
-from ..message import HEADER, routed
+from ..message import HEADER, Header, of_request, routed
 from ..message.header import VERSION
+from .without_lock import is_without_lock
 
-__all__ = ["keys_of_call", "with_queue"]
+__all__ = ["keep_shown", "keys_of_call", "with_queue"]
 
 
 def keys_of_call(
@@ -24,8 +25,12 @@ def keys_of_call(
     Raises `LockError` where the task has no lock, and where its call has no key.
     """
     bound = _locks(task)
-    task_id = options.get("task_id")
-    header = header_of_call(options, None if task_id is None else str(task_id))
+    if is_without_lock(options):
+        raise LockError(
+            f"a call of task {task.name} with lock=None takes no lock, so it has no key"
+        )
+    # the header of the task that asks is nobody's
+    header = header_of_call(options, str(options.get("task_id") or ""))
     header, _ = outgoing(task, bound, args, kwargs, options, header, locks_of(task.app).now)
     given, named = tuple(args or ()), dict(kwargs or {})
     try:
@@ -56,10 +61,10 @@ def with_queue(
 
     An eager request knows no queue, so the header says it, where a key shows it.
     """
-    headers = options.get("headers")
+    headers = options.get("headers") or {}
     if not any(lock.key.shows_queue for lock in getattr(task, "_bound_locks", ())):
         return options
-    if headers is not None and (not isinstance(headers, Mapping) or HEADER in headers):
+    if not isinstance(headers, Mapping) or "shown" in _ours(headers):
         return options  # a retry has that of its first run
     try:
         queue = routed(task, args, kwargs, options).queue
@@ -67,5 +72,28 @@ def with_queue(
         queue = None
     if queue is None:
         return options
-    shown = {HEADER: {"v": VERSION, "shown": {"queue": queue}}}
-    return {**options, "headers": {**(headers or {}), **shown}}
+    return {**options, "headers": _shows(headers, {"queue": queue})}
+
+
+def keep_shown(task: Any, request: Any, signature: Any) -> None:
+    """Let what takes the place of an eager run in the same task keep what its key showed.
+
+    A worker publishes that, and its header says so.
+    """
+    locks = [lock for lock in task._bound_locks if lock.key.shows_sender]
+    if not locks or signature.get("task") != task.name:
+        return
+    context = of_request(request, Header.of(request)).context
+    shown = {place: text for lock in locks for place, text in lock.key.shown(context).items()}
+    headers = signature.options.get("headers") or {}
+    if isinstance(headers, Mapping):
+        signature.set(headers=_shows(headers, shown))
+
+
+def _shows(headers: Mapping[str, Any], shown: Mapping[str, str]) -> dict[str, Any]:
+    return {**headers, HEADER: {"v": VERSION, **_ours(headers), "shown": {**shown}}}
+
+
+def _ours(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    written = headers.get(HEADER)
+    return written if isinstance(written, Mapping) else {}

@@ -23,7 +23,7 @@ from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from . import unrun
 from .binding import bind, declared_locks, is_refused, name_of
-from .call_keys import keys_of_call
+from .call_keys import keep_shown, keys_of_call
 from .call_options import ChecksCalls
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
@@ -220,6 +220,7 @@ class LockedTask(_Task[_P, _R]):
         holding = Holding.of(request) if request.is_eager else None
         if holding is None:
             return super().on_replace(sig)
+        keep_shown(self, request, sig)
         with holding.lent():
             return super().on_replace(sig)
 

@@ -254,6 +254,20 @@ def test_an_eager_retry_keeps_its_key() -> None:
     assert keys == ["red:high"] * 2
 
 
+def test_an_eager_replacement_in_the_same_task_keeps_its_key() -> None:
+    shop = Shop(Lock("{header[tenant]}:{queue}:{order_id}"))
+    keys = []
+
+    def replaces(task: Any) -> Any:
+        keys.append(task.lease.key)
+        return task.replace(task.s(8)) if len(keys) == 1 else "done"
+
+    shop.during = replaces
+
+    assert shop.task.apply((7,), headers={"tenant": "red"}, queue="high").get() == "done"
+    assert keys == ["red:high:7", "red:high:8"]
+
+
 # -- before a message is published -----------------------------------------------------------
 
 
@@ -422,6 +436,19 @@ def test_the_key_of_a_call_may_be_named_in_our_header() -> None:
     assert shop.task.keys_of((7,), headers={HEADER: {"v": 1, "key": "mine"}}) == ["mine"]
     with pytest.raises(LockError, match="has no field 'v'"):
         shop.task.keys_of((7,), headers={HEADER: {"key": "mine"}})
+
+
+def test_the_header_of_the_task_that_asks_is_nobodys() -> None:
+    shop = Shop()
+    mine = {"tenant": "red", HEADER: {"v": 1, "id": "id-1", "publication": "p", "key": "mine"}}
+
+    assert shop.task.keys_of((7,), headers=mine) == ["red:order:7"]
+    assert shop.task.keys_of((7,), headers=mine, task_id="id-1") == ["mine"]
+
+
+def test_a_call_without_the_lock_has_no_key() -> None:
+    with pytest.raises(LockError, match="with lock=None takes no lock, so it has no key"):
+        Shop().task.keys_of((7,), headers={"tenant": "red"}, lock=None)
 
 
 def test_a_task_without_a_lock_has_no_key() -> None:
