@@ -916,7 +916,7 @@ LEASES = (
     ),
     Guard(
         "of several that are refused the first in the order counts (Redis)",
-        "if one.met and not (first and ORDER[first.met] <= ORDER[one.met]) then",
+        "if one.met and not (first and ORDER[claims[first].met] <= ORDER[one.met]) then",
         "if one.met and not first then",
         (REDIS,),
     ),
@@ -928,8 +928,8 @@ LEASES = (
     ),
     Guard(
         "a refused copy of several keys leaves its mark (Redis)",
-        "(first.met == 'publication' or first.met == 'ended') then",
-        "false then",
+        "(met == 'publication' or met == 'ended') then\n      record(one",
+        "false then\n      record(one",
         (REDIS,),
     ),
     Guard(

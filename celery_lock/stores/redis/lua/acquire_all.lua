@@ -6,7 +6,6 @@
 --           in the order in which a claim is judged
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local ORDER = {undone = 1, publication = 2, done = 3, ended = 4, task = 5, unconfirmed = 6, other = 7}
 
 -- Answers what the claim meets, or nil; what is to be done then; how many permits are free.
 local function judged(KEYS, ARGV)
@@ -14,43 +13,50 @@ local smallest, taken = 1, 0
 -- acquire.lua
 end
 
-local claims, first = {}, nil
-local key, arg = 1, 1
+local claims, go, refused = {}, {}, false
+local key, arg, number = 1, 1, 0
 while ARGV[arg] do
-  local one = {keys = {unpack(KEYS, key, key + ARGV[arg] - 1)},
-    args = {unpack(ARGV, arg + 2, arg + 1 + ARGV[arg + 1])}}
-  key, arg = key + ARGV[arg], arg + 2 + ARGV[arg + 1]
+  local last, stop = key + ARGV[arg] - 1, arg + 1 + ARGV[arg + 1]
+  local one = {keys = {unpack(KEYS, key, last)}, args = {unpack(ARGV, arg + 2, stop)}}
+  number, key, arg = number + 1, last + 1, stop + 1
   if one.args[9] ~= '0' then
     one.wakes, key = KEYS[key], key + 1
   end
-  one.met, one.go, one.free = judged(one.keys, one.args)
-  if type(one.met) == 'table' then -- an error
-    return one.met
+  one.met, go[number], one.free = judged(one.keys, one.args)
+  if one.met then
+    if type(one.met) == 'table' then -- an error
+      return one.met
+    end
+    refused = true
   end
-  claims[#claims + 1] = one
-  one.number = #claims
-  if one.met and not (first and ORDER[first.met] <= ORDER[one.met]) then
-    first = one
-  end
+  claims[number] = one
 end
 
-if not first then
+if not refused then
   local answer = {}
-  for _, one in ipairs(claims) do
-    local token, slot = one.go(), 0
+  for at = 1, number do
+    local token, slot = go[at](), 0
     if type(token) == 'table' then
-      token, slot = unpack(token)
+      token, slot = token[1], token[2]
     end
-    answer[#answer + 1] = token
-    answer[#answer + 1] = slot
+    answer[2 * at - 1], answer[2 * at] = token, slot
   end
   return answer
 end
 
+local ORDER = {undone = 1, publication = 2, done = 3, ended = 4, task = 5, unconfirmed = 6, other = 7}
+local first = nil
+for at, one in ipairs(claims) do
+  if one.met and not (first and ORDER[claims[first].met] <= ORDER[one.met]) then
+    first = at
+  end
+end
+local met = claims[first].met
+
 -- shared.lua
-for _, one in ipairs(claims) do
-  if one ~= first then
-    if one.args[12] and one.args[12] ~= '' and (first.met == 'publication' or first.met == 'ended') then
+for at, one in ipairs(claims) do
+  if at ~= first then
+    if one.args[12] and one.args[12] ~= '' and (met == 'publication' or met == 'ended') then
       record(one.keys[2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
     end
     if one.wakes and not one.met and one.free > 0 then
@@ -61,4 +67,4 @@ for _, one in ipairs(claims) do
     end
   end
 end
-return {first.number, first.go()}
+return {first, go[first]()}
