@@ -352,6 +352,42 @@ UNDONE = (
         "floor=permit.floor,",
         (MEMORY,),
     ),
+    Guard(
+        "a release sets a floor that counts from the acquire (Redis)",
+        "local until_ = math.max((a or t) + ARGV[11], tonumber(f) or 0)",
+        "local until_ = math.max(now + ARGV[11], tonumber(f) or 0)",
+        (REDIS,),
+    ),
+    Guard(
+        "a release sets a floor that counts from the acquire (memory)",
+        "floor = max(permit.floor, permit.since + micro(end.floor))",
+        "floor = max(permit.floor, hi + micro(end.floor))",
+        (MEMORY,),
+    ),
+    Guard(
+        "a release shortens no floor (Redis)",
+        "local until_ = math.max((a or t) + ARGV[11], tonumber(f) or 0)",
+        "local until_ = (a or t) + ARGV[11]",
+        (REDIS,),
+    ),
+    Guard(
+        "a release shortens no floor (memory)",
+        "floor = max(permit.floor, permit.since + micro(end.floor))",
+        "floor = permit.since + micro(end.floor)",
+        (MEMORY,),
+    ),
+    Guard(
+        "a release brings no floor back that was ended (Redis)",
+        "local floor = ARGV[11] and his and e and tonumber(e) > 0",
+        "local floor = ARGV[11] and his",
+        (REDIS,),
+    ),
+    Guard(
+        "a release brings no floor back that was ended (memory)",
+        "if end is not None and end.floor and permit.expiry:",
+        "if end is not None and end.floor:",
+        (MEMORY,),
+    ),
 )
 
 PERMITS = (
@@ -489,7 +525,7 @@ PERMITS = (
     ),
     Guard(
         "wakes: none is left while a floor keeps the key (Redis)",
-        "if floor <= now then\n  local limit",
+        "if barred <= now then\n  local limit",
         "if true then\n  local limit",
         (NAMES,),
     ),
@@ -928,7 +964,7 @@ LEASES = (
     ),
     Guard(
         "a refused copy of several keys leaves its mark (Redis)",
-        "(met == 'publication' or met == 'ended') then\n      record(one",
+        "(meets == 'publication' or meets == 'ended') then\n      record(one",
         "false then\n      record(one",
         (REDIS,),
     ),

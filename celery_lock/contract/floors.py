@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import Feature, LockStore
+from ..model import End, Feature, LockStore
 from .fixture import StoreFixture
 
 __all__ = ["Floors"]
@@ -128,3 +128,89 @@ class Floors(StoreFixture):
         store.release(self.granted(store, self.a_claim(key)))
 
         self.granted(store, self.a_claim(key))
+
+    # -- a floor that only a good end has ----------------------------------------------------
+
+    def test_a_release_sets_a_floor_that_counts_from_the_acquire(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.FLOORS)
+        claim = self.a_claim(key)
+        lease = self.granted(store, claim)
+        self.outlast(self.short)
+
+        assert store.release(lease, End(floor=30))
+
+        held = self.refused(store, self.a_claim(key))
+        assert (held.holder, held.live) == (claim.holder, False)
+        assert 20 < held.expires_in <= 30 - self.short
+
+    def test_the_task_passes_such_a_floor_and_nobody_else(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
+        store.release(self.granted(store, self.a_claim(key, task="job")), End(floor=30))
+
+        again = self.granted(store, self.a_claim(key, task="job"))
+        store.release(again)
+
+        assert 20 < self.refused(store, self.a_claim(key)).expires_in <= 30
+
+    def test_such_a_floor_that_is_over_already_keeps_nobody_out(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.FLOORS)
+        lease = self.granted(store, self.a_claim(key))
+        self.outlast(self.short)
+
+        store.release(lease, End(floor=self.short))
+
+        assert store.peek(key) is None
+
+    def test_a_release_that_is_repeated_sets_no_floor_that_was_ended(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.FLOORS)
+        lease = self.granted(store, self.a_claim(key))
+        store.release(lease, End(floor=30))
+        store.free(key, lease.holder, floor=True)
+
+        assert store.release(lease, End(floor=30))
+
+        assert store.peek(key) is None
+
+    def test_who_was_freed_leaves_no_floor(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
+        lease = self.granted(store, self.a_claim(key))
+        store.free(key, lease.holder)
+
+        assert not store.release(lease, End(floor=30))
+
+        assert store.peek(key) is None
+
+    def test_a_good_end_whose_lease_had_lapsed_sets_its_floor_where_nobody_came(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.FLOORS)
+        claim, lease = self.expired(store, key)
+
+        assert not store.release(lease, End(floor=30))
+
+        held = self.refused(store, self.a_claim(key))
+        assert (held.holder, held.live) == (claim.holder, False)
+
+    def test_it_sets_none_where_somebody_has_come(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
+        _, lease = self.expired(store, key)
+        other = self.granted(store, self.a_claim(key))
+
+        store.release(lease, End(floor=30))
+
+        store.release(other)
+        assert store.peek(key) is None
+
+    def test_the_longer_of_two_floors_counts(self, store: LockStore, key: str) -> None:
+        self.need(store, Feature.FLOORS)
+        lease = self.granted(store, self.a_claim(key, at_least=60))
+
+        store.release(lease, End(floor=30))
+
+        assert self.refused(store, self.a_claim(key)).expires_in > 50

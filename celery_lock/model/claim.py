@@ -221,6 +221,9 @@ class End:
     heir_publication: str = ""
     """What the heir shows as its publication meanwhile: by that a publisher knows whose it is. No
     message is of a publication of this name."""
+    floor: float = 0.0
+    """Seconds that other tasks are kept out, from the acquire on: an `at_least` that counts only
+    now that the run has come to a good end. Also where the lease had lapsed and nobody came."""
 
     def __init__(
         self,
@@ -230,9 +233,11 @@ class End:
         heir: str = "",
         heir_ttl: float = 0.0,
         heir_publication: str = "",
+        floor: float = 0.0,
     ) -> None:
         checked(remember, "remember")
         checked(heir_ttl, "heir_ttl")
+        checked(floor, "floor")
         # most runs make one: see `Claim`
         self.__dict__.update(
             publication=publication,
@@ -241,6 +246,7 @@ class End:
             heir=heir,
             heir_ttl=heir_ttl,
             heir_publication=heir_publication,
+            floor=floor,
         )
 
 

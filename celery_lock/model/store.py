@@ -39,7 +39,8 @@ class Feature(str, Enum):
     PERMITS = "permits"
     """Claims have a `limit`: so many leases of one key live at once, each with its slot."""
     FLOORS = "floors"
-    """Claims have `at_least`: the key stays taken for others, however its holder ends."""
+    """Claims have `at_least`: the key stays taken for others, however its holder ends. A release
+    has a `floor`: the same, where that is to depend on the end."""
     HEIRS = "heirs"
     """A release leaves the key to a holder that is still to come, and a publisher's lease is
     `unconfirmed` until it is left so to the message that was sent."""

@@ -95,6 +95,10 @@ def release(
     if permit is None:
         proof = (lease.holder, lease.known_token or 0)
         return state, any(permit.released_before == proof for permit in state.permits)
+    if end is not None and end.floor and permit.expiry:
+        floor = max(permit.floor, permit.since + micro(end.floor))
+        permit = replace(permit, floor=floor)
+        state = _with(state, permit)
     if permit.expiry <= lo:
         return state, permit.released_at > 0
     if end is not None and end.heir:

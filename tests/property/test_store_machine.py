@@ -279,6 +279,7 @@ class Agreement(RuleBasedStateMachine):
         own=st.booleans(),
         if_met=st.booleans(),
         shown=st.sampled_from(["", "", "of-a"]),
+        floor=st.sampled_from([0.0, 0.0, 0.0, 2.0, 40.0]),
     )
     def release(
         self,
@@ -289,6 +290,7 @@ class Agreement(RuleBasedStateMachine):
         own: bool,
         if_met: bool,
         shown: str,
+        floor: float,
     ) -> None:
         lease = self.leases[pick % len(self.leases)]
         task = Holder.parse(lease.holder).task_id
@@ -303,10 +305,11 @@ class Agreement(RuleBasedStateMachine):
             heir=str(Holder.for_retry(task, heir)) if heir else "",
             heir_ttl=20.0,
             heir_publication=shown,
+            floor=floor,
         )
         token = lease.token + other * 10**12 * (pick % 3 == 0)
         lease = Lease(lease.key, lease.holder, token, slot=lease.slot)
-        plain = not publication and not heir
+        plain = not publication and not heir and not floor
         ends = (lease, None) if plain else (lease, end)
         assert self.memory.release(*ends) == self.redis.release(*ends)
 

@@ -69,10 +69,12 @@ def releasing(state: str, lease: Lease, end: End | None, grace: int) -> Asked:
         if_met = 1 if end.if_met else 0
         if end.heir:
             args += (micro(end.remember), state_of(end.heir), micro(end.heir_ttl), if_met)
-            if end.heir_publication:
-                args.append(short(end.heir_publication))
         else:  # each run comes by
             args += (micro(end.remember), "", 0, if_met)
+        if end.heir_publication or end.floor:
+            args.append(short(end.heir_publication))
+        if end.floor:
+            args.append(micro(end.floor))
     return keys, args
 
 

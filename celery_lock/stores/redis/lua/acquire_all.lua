@@ -51,12 +51,12 @@ for at, one in ipairs(claims) do
     first = at
   end
 end
-local met = claims[first].met
+local meets = claims[first].met
 
 -- shared.lua
 for at, one in ipairs(claims) do
   if at ~= first then
-    if one.args[12] and one.args[12] ~= '' and (met == 'publication' or met == 'ended') then
+    if one.args[12] and one.args[12] ~= '' and (meets == 'publication' or meets == 'ended') then
       record(one.keys[2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
     end
     if one.wakes and not one.met and one.free > 0 then

@@ -3,12 +3,13 @@
 -- ARGV  1 task id  2 nonce  3 token  4 slot  5 grace
 --       6 life of the record  7 state of the heir to leave it to, or ''  8 how long the heir
 --       has  9 1: recorded only where a copy was seen, else 0 (6 to 9 may be left out together)
---       10 what the heir shows as its publication, or left out
+--       10 what the heir shows as its publication, or '' or left out
+--       11 for how long from the acquire on others are kept out, or left out
 -- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held;
 --         and 2 more where the end was recorded
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[8] or 0)
+local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[8] or 0) + (ARGV[11] or 0)
 -- kept.lua
 local i = ARGV[4] == '0' and '' or ARGV[4]
 local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'c' .. i,
@@ -33,7 +34,9 @@ end
 local seen = KEYS[3] and (met or not in_time)
 local ended = KEYS[3] and (seen or ARGV[9] == '0')
 local answer = (in_time and 1 or 0) + (ended and 2 or 0)
-if not (held or ended) then
+-- a lease that has lapsed, and that nobody has ended, has a good end all the same
+local floor = ARGV[11] and his and e and tonumber(e) > 0
+if not (held or ended or floor) then
   return answer
 end
 
@@ -50,7 +53,7 @@ if held and not heir then
     redis.call('PEXPIRE', KEYS[3], math.ceil(ARGV[6] / 1000))
     ended = false
   end
-  if not ended and (not watched or tonumber(watched) <= now) then
+  if not ended and not floor and (not watched or tonumber(watched) <= now) then
     return answer
   end
 end
@@ -58,6 +61,16 @@ end
 -- shared.lua
 if ended then
   record(KEYS[3], tonumber(ARGV[6]), seen, 'e', now)
+end
+if floor then
+  local a, f
+  if x then
+    a, f = unpack(redis.call('HMGET', KEYS[1], 'a' .. i, 'f' .. i))
+  end
+  local until_ = math.max((a or t) + ARGV[11], tonumber(f) or 0)
+  outlive(until_, tonumber(ARGV[5]))
+  redis.call('HSET', KEYS[1], 'f' .. i, until_, 'x' .. i, 1)
+  x = '1'
 end
 if not held then
   return answer
@@ -72,8 +85,8 @@ end
 if not watched or tonumber(watched) <= now then
   return answer
 end
-local floor = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
-if floor <= now then
+local barred = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
+if barred <= now then
   local limit = x and tonumber(redis.call('HMGET', KEYS[1], 'm' .. i)[1]) or 1
   wake(KEYS[2], free_permits(limit, places))
 end
