@@ -244,7 +244,11 @@ class Agreement(RuleBasedStateMachine):
         claims = list(by_key.values())
         if new:  # of one holder, which may be nobody's yet
             holder = f"{claims[0].task_id}#n#1#{picks[0] % 7 + 10}"
-            claims = [replace(claim, holder=holder) for claim in claims]
+            of_one = len({claim.task_id for claim in claims}) == 1
+            claims = [
+                replace(claim, holder=holder, heir_of=claim.heir_of if of_one else "")
+                for claim in claims
+            ]
             self.claims += claims
         ours, theirs = self.memory.acquire_all(claims), self.redis.acquire_all(claims)
         if isinstance(ours, Refused):
