@@ -2298,6 +2298,18 @@ ENDINGS = (
         (UNIT + "several.py",),
     ),
     Guard(
+        "who waits claims anew what was undone",
+        "asked = [_again(ask, number) for ask in asks] if undone else asks",
+        "asked = asks",
+        (UNIT + "several.py",),
+    ),
+    Guard(
+        "a stop leaves none of the keys of a list",
+        "self._undo(*(replace(claim, holder=holder) for claim in claims for holder in holders))",
+        "self._undo(*(replace(claims[0], holder=holder) for holder in holders))",
+        (UNIT + "several.py",),
+    ),
+    Guard(
         "a wait for one key of a list is none for another one",
         "is_another = name is not None and held.key != name",
         "is_another = False",

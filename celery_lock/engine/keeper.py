@@ -90,9 +90,9 @@ class Keeper:
             if lease.holder == holder:
                 kept.pop(lease, None)
 
-    def keeps(self, holder: str) -> bool:
-        """Whether this process renews a lease of that holder."""
-        return any(lease.holder == holder for lease in list(self._own.value.kept))
+    def holders(self, key: str) -> list[str]:
+        """Return the holders whose leases of a key this process renews."""
+        return [lease.holder for lease in list(self._own.value.kept) if lease.key == key]
 
     def __len__(self) -> int:
         return len(self._own.value.kept)

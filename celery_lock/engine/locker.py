@@ -26,7 +26,7 @@ from .completions import Completions
 from .grant import Ask, Grant, Reports
 from .keeper import Keeper
 from .pending_calls import NOT_YET, PendingCalls
-from .several import LOOK_AGAIN, Leaving, Several
+from .several import AGAIN, LOOK_AGAIN, Leaving, Several
 from .store_id import StoreId
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
@@ -128,8 +128,13 @@ class Locker(Several):
 
     def abandon(self, *claims: Claim) -> None:
         """Undo claims whose grant never reached their claimant: something fell in between."""
-        if any(self.keeper.keeps(claim.holder) for claim in claims):
-            self._undo(*claims)
+        holders = {
+            holder
+            for claim in claims
+            for holder in self.keeper.holders(claim.key)
+            if holder == claim.holder or holder.startswith(f"{claim.holder}{AGAIN}")
+        }
+        self._undo(*(replace(claim, holder=holder) for claim in claims for holder in holders))
 
     def wait(
         self, ask: Ask, max_wait: float, *, but_for: Callable[[Held], bool] = lambda held: False

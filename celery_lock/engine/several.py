@@ -17,10 +17,13 @@ from ..model.clock import Clock
 from .grant import Ask, Grant, Reports
 from .pending_calls import PendingCalls
 
-__all__ = ["LOOK_AGAIN", "Leaving", "Several"]
+__all__ = ["AGAIN", "LOOK_AGAIN", "Leaving", "Several"]
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter asks again though nobody woke it."""
+
+AGAIN = "-"
+"""What stands behind a holder, before the number of a claim that was made once more."""
 
 _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
@@ -129,8 +132,10 @@ class Several(ABC):
         began = self._clock()
         watches = Feature.WATCH in self.store.features
         asks = [ask._replace(claim=replace(ask.claim, watching=watches)) for ask in asks]
+        undone = len(asks) > 1 and Feature.SEVERAL not in self.store.features
         for number in count(1):
-            got = self.claim_all(asks, waited=self._clock() - began)
+            asked = [_again(ask, number) for ask in asks] if undone else asks
+            got = self.claim_all(asked, waited=self._clock() - began)
             if isinstance(got, list):
                 return got
             held, left = got.held, began + max_wait - self._clock()
@@ -221,3 +226,10 @@ class Several(ABC):
 
     @abstractmethod
     def _notify_release(self, grant: Grant, how: Leaving, in_time: bool) -> None: ...
+
+
+def _again(ask: Ask, number: int) -> Ask:
+    """Return an ask as a claim of its own: where the one before was undone its holder gets nothing
+    any more."""
+    claim = ask.claim
+    return ask._replace(claim=replace(claim, holder=f"{claim.holder}{AGAIN}{number:x}"))

@@ -26,7 +26,7 @@ from celery_lock.errors import LockWaitTimeout
 from celery_lock.events import Acquired, Conflicted, Released
 from celery_lock.message import HEADER
 from celery_lock.message.delivery import in_queue
-from celery_lock.model import Completion, Held, Holder, Lease, Met
+from celery_lock.model import Completion, Feature, Held, Holder, Lease, Met
 from celery_lock.task.holding import Holding
 
 from .engine import Ended, Engine, deliver, locked
@@ -35,9 +35,11 @@ TWO = [Lock("from:{a}"), Lock("to:{b}")]
 BOTH = ("from:1", "to:2")
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
+@pytest.fixture(params=[(), (Feature.SEVERAL,)], ids=["one step", "one after another"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    engine = Engine()
+    engine.store.lacks = request.param
+    return engine
 
 
 class Transfer:
@@ -303,11 +305,13 @@ def test_a_wait_that_meets_another_busy_key_asks_the_policy_of_that(engine: Engi
         engine.free(first)
 
     at(engine, 2, swap)
+    began = engine.clock()
 
     ended = transfer.deliver()
 
     assert is_skipped(ended.result)
     assert ended.result["skipped"] == "to:2"
+    assert engine.clock() - began < 4
 
 
 def at(engine: Engine, seconds: float, do: Callable[[], None]) -> None:
@@ -494,6 +498,7 @@ def test_a_copy_of_a_completed_message_is_dropped_though_another_key_is_taken(
     engine: Engine,
 ) -> None:
     """Its own result stands: a `skip()` would be written over it."""
+    engine.store.lacks = ()  # a list with a `skip()` asks for one step
     transfer = Transfer(engine, [Lock("z:{a}"), Lock("a:{b}", on_conflict=skip())], acks_late=True)
     transfer.deliver(redelivered=True)
     engine.move(1)
