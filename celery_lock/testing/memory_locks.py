@@ -10,7 +10,7 @@ from ..app.locks import locks_of
 from ..engine.locker import Locker
 from ..errors import LockError
 from ..events import Fact, Observers
-from ..model import Claim, Held, Holder, Lease
+from ..model import Claim, Held, Holder, Lease, checked_limit
 from ..stores.manual_clock import ManualClock
 from ..stores.memory import MemoryServer, MemoryStore
 from ..task.call_keys import keys_of_call
@@ -32,29 +32,41 @@ class MemoryLocks:
         self.store = store
         """The store of these locks: it fails as the test says."""
         self._clock = clock
-        self._others: dict[str, Lease] = {}
+        self._others: dict[str, list[Lease]] = {}
         self.facts = facts
         """Everything that happened, in order: `celery_lock.events.Acquired` and the like."""
 
-    def hold(self, key: str, *, task_id: str = "another-task", ttl: float = 30.0) -> Lease:
+    def hold(
+        self, key: str, *, task_id: str = "another-task", ttl: float = 30.0, limit: int = 1
+    ) -> Lease:
         """Take `key` for another task, which is never heard of again: it is free after `ttl`.
+
+        `limit`: that of the lock, of which each call takes one permit, each for another task.
 
         Raises `LockError` if it is taken.
         """
-        got = self.store.inner.acquire(Claim(key, str(Holder(task_id, "another", 1, "0")), ttl))
+        limit, others = checked_limit(limit, "hold(limit)"), self._others.setdefault(key, [])
+        number = f"-{len(others) + 1}" if limit > 1 and others else ""
+        holder = str(Holder(f"{task_id}{number}", "another", 1, "0"))
+        got = self.store.inner.acquire(Claim(key, holder, ttl, limit=limit))
         if isinstance(got, Held):
             raise LockError(f"lock {key!r} is held by {got.holder} already")
-        self._others[key] = got
+        others.append(got)
         return got
 
     def free(self, key: str) -> None:
-        """Give back what `hold()` took."""
-        self.store.inner.release(self._others.pop(key))
+        """Give back what `hold()` took; of several permits the one that it took first."""
+        self.store.inner.release(self._others[key].pop(0))
 
     def holder(self, key: str) -> Holder | None:
         """Who has `key` at this moment; `None`: nobody."""
         held = self.store.inner.peek(key)
         return None if held is None else Holder.parse(held.holder, held.since)
+
+    def holders(self, key: str) -> list[Holder]:
+        """Who has each permit of `key` at this moment, in the order of their slots."""
+        held = self.store.inner.peek(key)
+        return [Holder.parse(one.holder, one.since) for one in held.holders] if held else []
 
     def key_of(self, task: Any, *args: Any, **kwargs: Any) -> str:
         """Return the key that `task` takes when it is applied now, with these arguments.
