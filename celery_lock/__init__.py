@@ -5,6 +5,8 @@ from __future__ import annotations
 from .backoff import constant, exponential
 from .errors import LeaseLost, LockConfigurationError, LockConflict, LockError, StoreError
 from .model import Conflict, Lease, Lock, Scope
+from .outside.hold import hold
+from .outside.peek import peek
 from .policies import fail, is_skipped, requeue, skip, wait
 from .task.lease_here import current_lease
 from .task.locked_task import LockedTask
@@ -24,7 +26,9 @@ __all__ = [
     "current_lease",
     "exponential",
     "fail",
+    "hold",
     "is_skipped",
+    "peek",
     "requeue",
     "skip",
     "wait",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from .errors import LockConfigurationError, did_you_mean
 
@@ -100,11 +100,12 @@ class Declared:
 
     __slots__ = ()
 
-    _write: ClassVar[str] = ""
-    """What to write instead."""
+    def _instead(self) -> str:
+        """Return what to write instead."""
+        raise NotImplementedError
 
     def _refused(self, what: str) -> WrongCall:
-        return WrongCall(f"{what}: it only says how a task is locked; {self._write}")
+        return WrongCall(f"{what}: it only says how a task is locked; {self._instead()}")
 
     def __enter__(self) -> NoReturn:
         raise self._refused(f"with {type(self).__name__}(...) takes no lock")

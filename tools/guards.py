@@ -1408,8 +1408,8 @@ TASKS = (
     ),
     Guard(
         "an eager body waits for a permit that somebody else has",
-        "around.issuperset(held.in_the_way)",
-        "not around.isdisjoint(held.in_the_way)",
+        ".issuperset(held.in_the_way)\n",
+        ".intersection(held.in_the_way) != set()\n",
         (UNIT + "permits.py",),
     ),
     Guard(
@@ -1426,8 +1426,8 @@ TASKS = (
     ),
     Guard(
         "nothing is published in eager mode",
-        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
-        "return not (decision.blocks and Holding.is_around(held))",
+        "return not (decision.sends or (decision.blocks and is_around(held)))",
+        "return not (decision.blocks and is_around(held))",
         (UNIT + "task.py", UNIT + "run.py"),
     ),
     Guard(
@@ -1450,8 +1450,8 @@ TASKS = (
     ),
     Guard(
         "a key is lent to what replaces a task, and to nothing else",
-        "for here in _around() if here._lends for grant in here._grants",
-        "for here in _around() for grant in here._grants",
+        "for here in around() if here._lends for grant in here._grants",
+        "for here in around() for grant in here._grants",
         (UNIT + "as_plain.py", UNIT + "task.py"),
     ),
     Guard(
@@ -1504,7 +1504,7 @@ TASKS = (
     ),
     Guard(
         "an eager wait does not wait for itself",
-        "return not (decision.sends or (decision.blocks and Holding.is_around(held)))",
+        "return not (decision.sends or (decision.blocks and is_around(held)))",
         "return not decision.sends",
         (UNIT + "task.py",),
     ),
@@ -3152,6 +3152,106 @@ SETTLED = (
 )
 """The lease of a publisher, where no run adopts it."""
 
+OUTSIDE = (
+    Guard(
+        "a key that nobody is left to give back is given back",
+        "        own, now = self._own.value, self._clock()\n        self.let_go()\n",
+        "        own, now = self._own.value, self._clock()\n",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
+        "a collector of garbage makes no call to the store",
+        "later=kind is not None and issubclass(kind, GeneratorExit)",
+        "later=False",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
+        "a hold that was stopped after its grant is undone",
+        "            self._locker.abandon(ask.claim)\n        self._grant = self._ask = None",
+        "            pass\n        self._grant = self._ask = None",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
+        "a function that is stopped as it is left is left all the same",
+        "that comes once\n                    entry.leave()\n                    raise",
+        "that comes once\n                    raise",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
+        "what is held as the main thread leaves is given back",
+        "            leaving=partial(self.keeper.let_go, leaving=True),\n",
+        "",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
+        "an alarm whose thread has ended is not nudged",
+        "if thread is not None and thread.is_alive() and self.time >",
+        "if self.time >",
+        (UNIT + "alarm.py",),
+    ),
+    Guard(
+        "coroutines do not share the key of a block",
+        "if stay is not None and stay.place == place]",
+        "if stay is not None and place]",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "coroutines do not share the key of a body",
+        "is_place = self.is_here and self._within is running_task()",
+        "is_place = self.is_here",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "what a block has lost is not held any more",
+        "            and lease.is_at_home\n            and lease.reason is None\n",
+        "            and lease.is_at_home\n",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "a forked child does not hold what its parent holds",
+        "            and lease.is_at_home\n            and lease.reason is None\n",
+        "            and lease.reason is None\n",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "an eager wait does not wait for the block around it",
+        "return holders.union(*(one.holders for one in around()))",
+        "return set[str]().union(*(one.holders for one in around()))",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "a key that was cut is not cut again",
+        "            return self._compiled(inspect.Signature()).render((), {})\n"
+        "        return self._literal",
+        "            pass\n        return self._compiled(inspect.Signature()).render((), {})",
+        (UNIT + "hold_key.py",),
+    ),
+    Guard(
+        "what runs later gets no key",
+        "        if type(result) is kind:\n",
+        "        if False:\n",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
+        "the threads of a web server find its app",
+        "    if len(others) == 1:\n        return others[0]\n",
+        "",
+        (UNIT + "hold_app.py",),
+    ),
+    Guard(
+        "Django's apps are ready before a key is held",
+        "if by_django and not (registry is not None and registry.apps.models_ready):",
+        "if False:",
+        (UNIT + "hold_app.py",),
+    ),
+    Guard(
+        "permits need a store that has them, outside a task too",
+        "        if self._terms.limit > 1:\n",
+        "        if False:\n",
+        (UNIT + "hold.py",),
+    ),
+)
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *UNDONE,
@@ -3165,6 +3265,7 @@ GUARDS: tuple[Guard, ...] = (
     *SENDING,
     *TASKS,
     *INTERRUPTS,
+    *OUTSIDE,
     *SERVER,
     *COMMANDS,
     *ENDINGS,

@@ -13,7 +13,7 @@ from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError
 from ..policies import outcomes
 from ..stores import stores_with
 
-__all__ = ["BoundLock", "BoundLocks", "each_lock", "refuse_what_lacks"]
+__all__ = ["BoundLock", "BoundLocks", "each_lock", "refuse_lack", "refuse_what_lacks"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,10 @@ def refuse_what_lacks(store: LockStore, bound: BoundLocks) -> None:
             raise UnsupportedFeature(several.value, what, store.url, stores_with(several))
     for task, lock in each_lock(bound):
         for feature in sorted(lock.needs - store.features):
-            raise UnsupportedFeature(
-                feature.value, f"the lock of task {task}", store.url, stores_with(feature)
-            )
+            refuse_lack(store, feature, f"the lock of task {task}")
+
+
+def refuse_lack(store: LockStore, feature: Feature, needed_by: str) -> None:
+    """Raise `UnsupportedFeature`, which names the stores that can, if the store lacks a feature."""
+    if feature not in store.features:
+        raise UnsupportedFeature(feature.value, needed_by, store.url, stores_with(feature))

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..model.clock import Clock
 
@@ -50,6 +51,19 @@ class Alarm:
             if time < self.time:
                 self.time = time
                 self._changed.notify_all()
+
+    def nudge(self) -> None:
+        """Let a step be taken now, if there is a thread; for who must wait for nothing here."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            thread = self._thread
+            if thread is not None and thread.is_alive() and self.time > (now := self._clock()):
+                self.time = now
+                with suppress(RuntimeError):  # this very thread was in the midst of a notify
+                    self._changed.notify_all()
+        finally:
+            self._lock.release()
 
     def _begin(self) -> None:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)

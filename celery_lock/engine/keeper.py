@@ -13,6 +13,8 @@ A renewal that gets no answer is neither renewed nor lost. Only the deadline, or
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Protocol
 
 from ..errors import StoreError
 from ..model import Lease, LockStore, LossReason, Outcome
@@ -31,7 +33,7 @@ BATCH = 100
 class Kept:
     """A lease that is renewed for `ttl` seconds at a time, and what its holder hears of it."""
 
-    __slots__ = ("due", "lease", "leases", "ttl")
+    __slots__ = ("due", "lease", "leases", "ttl", "user")
 
     def __init__(self, lease: Lease, ttl: float) -> None:
         self.lease = lease
@@ -40,6 +42,14 @@ class Kept:
         """When the next renewal is due."""
         self.leases: object = None
         """The leases of the process that keeps it: a child that it forks has others."""
+        self.user: Callable[[], User | None] | None = None
+        """A reference to who will give it back; that it is gone means that nobody will. `None`:
+        whoever claimed it does so however it ends."""
+
+    @property
+    def is_forsaken(self) -> bool:
+        """Nobody is left who would give it back."""
+        return self.user is not None and self.user() is None
 
     def lost(self, reason: LossReason) -> None:
         """The lease is lost. Called once, on the keeper's thread."""
@@ -48,13 +58,32 @@ class Kept:
         """A renewal got no answer. Called for one lease of a batch only."""
 
 
+class User(Protocol):
+    """Who has a lease and will give it back."""
+
+    @property
+    def ends_with_process(self) -> bool:
+        """It does nothing more once the main thread of its process leaves."""
+        ...
+
+
 class Keeper:
     """Renews the leases that it was given. Thread-safe."""
 
-    def __init__(self, store: LockStore, *, clock: Clock = steady, threads: bool = True) -> None:
+    def __init__(
+        self,
+        store: LockStore,
+        *,
+        clock: Clock = steady,
+        threads: bool = True,
+        forsaken: Callable[[Kept], None] = lambda kept: None,
+    ) -> None:
         """`threads=False`: nothing happens by itself; the caller moves it on with
         `notify_losses()` and `renew()`, as tests do whose clock is their own.
+
+        `forsaken` gives a lease back that nobody is left to give back. It makes no call itself.
         """
+        self._forsaken = forsaken
         self._store = store
         self._clock = clock
         self._threads = threads
@@ -103,6 +132,24 @@ class Keeper:
         own = self._own.value
         return own.unanswered and bool(own.kept)
 
+    def look_soon(self, *_: object) -> None:
+        """See to it that forsaken leases are found soon. Never waits, and never raises.
+
+        It is called by the collector of garbage too, which runs at any step of any thread, also
+        of one that has an alarm's lock. Who cannot say so now is heard at the next renewal.
+        """
+        if self._threads:
+            self._own.value.renewals.nudge()
+
+    def let_go(self, *, leaving: bool = False) -> None:
+        """Give back what is forsaken; `leaving`: the process ends, and its main thread's too."""
+        own = self._own.value
+        for kept in list(own.kept.values()):
+            user = None if kept.user is None else kept.user()
+            ends = leaving and user is not None and user.ends_with_process
+            if (kept.is_forsaken or ends) and own.kept.pop(kept.lease, None) is not None:
+                self._forsaken(kept)
+
     # -- what moves it on --------------------------------------------------------------------
 
     def notify_losses(self) -> float:
@@ -120,6 +167,7 @@ class Keeper:
     def renew(self) -> float:
         """Renew what is due; return when there is more to do."""
         own, now = self._own.value, self._clock()
+        self.let_go()
         due = [kept for kept in list(own.kept.values()) if kept.due <= now]
         for i in range(0, len(due), BATCH):
             self._renew_batch(own, due[i : i + BATCH])

@@ -24,7 +24,7 @@ from ..model import (
 from ..model.clock import Clock, steady
 from .completions import Completions
 from .grant import Ask, Grant, Reports
-from .keeper import Keeper
+from .keeper import Keeper, Kept
 from .pending_calls import NOT_YET, PendingCalls
 from .several import AGAIN, LOOK_AGAIN, Leaving, Several
 from .store_id import StoreId
@@ -56,9 +56,14 @@ class Locker(Several):
         self.store_id = StoreId(store)
         self.observers = Observers() if observers is None else observers
         self._reports = Reports(self.observers, store.url)
-        self.keeper = Keeper(store, clock=clock, threads=threads)
+        self.keeper = Keeper(store, clock=clock, threads=threads, forsaken=self._forsaken)
         self.completions = Completions(store, clock, wake=self._wake, failed=self._untold)
-        self.pending = PendingCalls(clock=clock, threads=threads, after=self.completions.send_due)
+        self.pending = PendingCalls(
+            clock=clock,
+            threads=threads,
+            after=self.completions.send_due,
+            leaving=partial(self.keeper.let_go, leaving=True),
+        )
         self._clock = clock
         self._pause = pause
 
@@ -281,6 +286,11 @@ class Locker(Several):
                     in_time=had.live,
                 )
             )
+
+    def _forsaken(self, kept: Kept) -> None:
+        """Give back what nobody is left to give back, away from the thread that renews."""
+        assert isinstance(kept, Grant)
+        self.pending.add(partial(self.release, kept), for_=kept.ttl)
 
     def _undo(self, *claims: Claim) -> None:
         for claim in claims:

@@ -47,12 +47,15 @@ class PendingCalls:
         clock: Clock = steady,
         threads: bool = True,
         after: Callable[[], float] = lambda: math.inf,
+        leaving: Callable[[], None] = lambda: None,
     ) -> None:
         """`threads=False`: nothing happens by itself; the caller calls `make_due()`.
 
         `after` is a step of somebody else that the thread takes after the calls that are due: it
-        returns the time of its next one.
+        returns the time of its next one. `leaving` is called before the process leaves, and may
+        add calls.
         """
+        self._leaving = leaving
         self._clock = clock
         self._threads = threads
         self._after = after
@@ -91,6 +94,7 @@ class PendingCalls:
 
     def make_now(self) -> None:
         """Make each call once, until one gets no answer: the process is about to leave."""
+        self._leaving()
         own = self._own.value
         for call in list(own.waiting):
             self._make(own, call)

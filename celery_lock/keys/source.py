@@ -15,7 +15,7 @@ from .parameters import Parameters
 from .pydantic_models import Model
 from .template import UNPRINTABLE, Field, Template
 
-__all__ = ["KeySource", "check_declared_key", "check_key", "compile_key"]
+__all__ = ["KeySource", "check_declared_key", "check_key", "compile_key", "read_template"]
 
 _LONGEST = 1024  # bytes
 _SURELY_FITS = _LONGEST // 4  # characters: none has more than four bytes
@@ -125,6 +125,15 @@ def check_declared_key(key: object) -> None:
             f"key={key!r} is no key; write a template such as 'order:{{order_id}}', a function "
             "of the task's parameters, or leave it out to lock on all arguments"
         )
+
+
+def read_template(text: str) -> tuple[list[str], str]:
+    """Return the fields that a template names, each once, and its text where it has none.
+
+    Raises `LockConfigurationError` for what fits nowhere.
+    """
+    template = Template(text)
+    return list(dict.fromkeys(field.head for field in template.fields)), "".join(template.literals)
 
 
 def compile_key(

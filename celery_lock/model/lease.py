@@ -139,6 +139,11 @@ class Lease:
         return self._token
 
     @property
+    def is_at_home(self) -> bool:
+        """It is renewed in this process, and not in the one that this was forked from."""
+        return self._home is this_process.value
+
+    @property
     def reason(self) -> LossReason | None:
         """Why it was lost; `None` while it is held."""
         return self._reason or self.reason_at(self._clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..backoff import Duration, seconds
 from ..declaring import Declared, WrongCall, answers_wrong_calls
@@ -116,9 +116,14 @@ class Lock(Declared):
     that does not ask goes on without its key. `"interrupt"` raises `LeaseLost` in the body as
     well, once, at any point of it: it stops sooner, and must bear to be stopped anywhere."""
 
-    _write: ClassVar[str] = (
-        "write @app.task(base=LockedTask, lock=Lock(...)), and the worker takes it around the body"
-    )
+    def _instead(self) -> str:
+        key = repr(self.key) if isinstance(self.key, str) else "'user:{user_id}'"
+        fields = ", fields={...}" if "{" in key else ""
+        return (
+            "write @app.task(base=LockedTask, lock=Lock(...)), and the worker takes it around the"
+            f" body; outside a task write with hold({key}{fields}, max_wait=2), or"
+            f" @hold({key}, max_wait=2) above a function"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_A_LOCK_OBJECT:

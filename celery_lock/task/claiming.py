@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from ..app import notes
 from ..engine.interrupt import Interrupt
-from ..engine.locker import Ask
-from ..model import Claim, Held, Holder, Met
+from ..engine.locker import Ask, Grant
+from ..model import Claim, Held, Holder, Met, Refused
 from .delivery import Delivery
 from .wants import Want
 
-__all__ = ["Around", "ask_for", "dead_run"]
+__all__ = ["Around", "ask_for", "dead_run", "met"]
 
 
 class Around(NamedTuple):
@@ -63,3 +63,8 @@ def dead_run(held: Held, own_holder: str) -> str:
     if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
         return ""
     return str(replace(it, nonce=own.nonce))
+
+
+def met(got: list[Grant] | Refused) -> list[Grant] | Held:
+    """Return the grants of several claims, or whom one of them has met."""
+    return got.held if isinstance(got, Refused) else got

@@ -17,14 +17,15 @@ from ..app import notes
 from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
+from ..engine.place import running_task
 from ..errors import LockError
 from ..message import holder_of
-from ..model import End, Held, Lease, Refused
+from ..model import End, Held, Lease
 from ..model.per_process import this_process
-from .claiming import Around, ask_for, dead_run
+from .claiming import Around, ask_for, dead_run, met
 from .delivery import Delivery
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "around"]
 
 _ELSEWHERE = ""
 """What is noted for the publication of a message that may have been sent again: none."""
@@ -38,14 +39,10 @@ it. The holding has both for as long as it is here, so a number is nobody else's
 hangs on the request: a body may look at that, copy it, log it, pickle it."""
 
 
-def _around() -> list[Holding]:
+def around() -> list[Holding]:
     """The holdings of the bodies around this place, in this thread."""
     requests = [request for task in _task_stack.stack for request in task.request_stack.stack]
     return [here for request in requests if (here := Holding.of(request)) is not None]
-
-
-def _met(got: list[Grant] | Refused) -> list[Grant] | Held:
-    return got.held if isinstance(got, Refused) else got
 
 
 class Holding:
@@ -65,17 +62,15 @@ class Holding:
         "_locker",
         "_locks",
         "_noted",
+        "_within",
         "_without",
     )
 
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
         self._delivery = delivery
         self._locks = locks
-        self._interrupt = (
-            Interrupt(delivery.key)
-            if any(want.bound.interrupts for want in delivery.wants)
-            else None
-        )
+        interrupts = any(want.bound.interrupts for want in delivery.wants)
+        self._interrupt = Interrupt(delivery.key) if interrupts else None
         self._locker: Locker | None = None
         self._asks: Sequence[Ask] = ()
         self._grants: Sequence[Grant] = ()
@@ -85,6 +80,7 @@ class Holding:
         self._noted: str | None = None
         self._home = this_process.value
         self._info: Any = None
+        self._within: Any = None
         self._lends = False
         self._borrowed: Mapping[str, Holding] = _NOTHING
 
@@ -121,14 +117,21 @@ class Holding:
         name: str = self._delivery.task.name
         return name
 
-    @staticmethod
-    def is_around(held: Held) -> bool:
-        """Bodies around this one, in this thread, have the key: they cannot end while we wait.
+    def has(self, key: str, locker: Locker) -> Lease | None:
+        """Return its lease of `key` if that lives, and its body runs in this very place.
 
-        With several permits they have all of them.
+        Coroutines that a body runs at once are other places than the body, and each other's.
         """
-        around = {grant.lease.holder for here in _around() for grant in here._grants}
-        return around.issuperset(held.in_the_way)
+        is_place = self.is_here and self._within is running_task()
+        if not is_place or self._locker is None or self._locker.store is not locker.store:
+            return None
+        leases = (grant.lease for grant in self._grants)
+        return next((one for one in leases if one.key == key and one.reason is None), None)
+
+    @property
+    def holders(self) -> list[str]:
+        """Who has its keys in the store."""
+        return [grant.lease.holder for grant in self._grants]
 
     @property
     def leases(self) -> list[Lease]:
@@ -160,9 +163,7 @@ class Holding:
     def borrow(self) -> bool:
         """Run within the leases of bodies around this one that lend them; `False`: more keys are
         to be claimed."""
-        lent = {
-            grant.lease.key: here for here in _around() if here._lends for grant in here._grants
-        }
+        lent = {grant.lease.key: here for here in around() if here._lends for grant in here._grants}
         names = [want.name for want in self._delivery.asked]
         self._borrowed = {name: lent[name] for name in names if name in lent}
         return len(self._borrowed) == len(names)
@@ -190,7 +191,7 @@ class Holding:
             if want.name not in self._borrowed
         ]
         got: Grant | list[Grant] | Held
-        got = locker.claim(asks[0]) if len(asks) == 1 else _met(locker.claim_all(asks))
+        got = locker.claim(asks[0]) if len(asks) == 1 else met(locker.claim_all(asks))
         dead = isinstance(got, Held) and dead_run(got, self._holder)
         if dead:
             for ask in asks:
@@ -210,7 +211,7 @@ class Holding:
             is_another = name is not None and held.key != name
             return is_another or self._delivery.lets_a_retry_pass(held)
 
-        return self._hold(_met(self._locker.wait_all(self._asks, seconds, but_for=returns)))
+        return self._hold(met(self._locker.wait_all(self._asks, seconds, but_for=returns)))
 
     def _hold(self, got: Grant | list[Grant] | Held) -> Held | None:
         if isinstance(got, Held):
@@ -247,6 +248,7 @@ class Holding:
         if self._noted == _ELSEWHERE:  # it was not taken, or is a copy of what runs here
             self._note(publication)
         self._info = info = request.delivery_info
+        self._within = running_task()
         _entered[id(request)] = self
         if info is not None:
             _entered[id(info)] = self

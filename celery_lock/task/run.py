@@ -19,6 +19,7 @@ from ..message import Homeless, Unsent, raw_of
 from ..model import Completion, Decision, End, Held, Met
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
+from .around_here import is_around
 from .conflict import resolve, turn_fact
 from .delivery import Delivery
 from .ended_by import EndedBy
@@ -175,7 +176,7 @@ class Run:
         """In eager mode nothing is sent, and who waits for a body around it waits for itself."""
         if not self.delivery.is_eager:
             return True
-        return not (decision.sends or (decision.blocks and Holding.is_around(held)))
+        return not (decision.sends or (decision.blocks and is_around(held)))
 
     def _let_pass(self, held: Held) -> Resend:
         """Wait outside of the pool for the retry that the key is kept for: it needs a place."""

@@ -181,6 +181,52 @@ def test_a_thread_that_has_ended_is_followed_by_another(steps: Steps) -> None:
     assert alarm._thread is not first
 
 
+def test_a_nudge_takes_the_step_now(steps: Steps) -> None:
+    alarm = Alarm("test", steps, steady)
+    alarm.set(steady() + 3600)
+    assert is_quiet(alarm)
+
+    alarm.nudge()
+
+    assert was_taken(steps)
+
+
+def test_a_nudge_waits_for_nobody_and_begins_no_thread(steps: Steps) -> None:
+    alarm = Alarm("test", steps, steady)
+    alarm.nudge()
+    assert (alarm.time, alarm._thread) == (math.inf, None)
+
+    held, done = threading.Event(), threading.Event()
+
+    def hold_it() -> None:
+        with alarm._lock:
+            held.set()
+            done.wait(PATIENCE)
+
+    other = threading.Thread(target=hold_it)
+    other.start()
+    held.wait(PATIENCE)
+    alarm.nudge()
+    done.set()
+    other.join()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_nudge_does_not_hide_that_the_thread_has_ended(steps: Steps) -> None:
+    """Who reads a time there takes it for one that a thread waits for."""
+    alarm = Alarm("test", steps, steady)
+    steps.raises = SystemExit()
+    alarm.set(steady())
+    assert was_taken(steps)
+    thread = alarm._thread
+    assert thread is not None
+    thread.join(PATIENCE)
+
+    alarm.nudge()
+
+    assert alarm.time == math.inf
+
+
 def test_a_thread_that_cannot_begin_is_tried_again_at_the_next_need(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -332,7 +332,9 @@ def test_a_lease_that_outlives_its_body_is_over(app: Celery, engine: Engine) -> 
 
 
 def test_outside_of_any_task_there_is_no_lease() -> None:
-    with pytest.raises(LockError, match="no task is running; apply the task to get one"):
+    with pytest.raises(
+        LockError, match=r"no task is running, and no hold\(\) is entered; apply the task"
+    ):
         current_lease()
 
 

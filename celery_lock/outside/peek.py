@@ -1,0 +1,62 @@
+"""Who has a key, asked in code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import span, taken
+from ..keys import check_key
+from ..model import Holder, state_of
+from .which_app import locks_for
+
+__all__ = ["Taken", "peek"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Who had a key at the moment of the question. `str()` of it says so in words."""
+
+    key: str
+    """What was asked about."""
+    holder: Holder
+    """Who has it: `task_id`, `node`, `pid`, `since` and `is_hold`. While `at_least` keeps it taken,
+    who had it last; with several permits the one whose permit comes free first."""
+    holders: tuple[Holder, ...]
+    """All who have a permit, in the order of their slots; `holder` is one of them."""
+    state: str
+    """What keeps the key taken, in one word: `held`, `at_least` or `retry`."""
+    since: float
+    """When the holder took it, in seconds since 1970 by the store's clock."""
+    held_for: float
+    """Seconds from then to the question."""
+    expires_in: float
+    """Seconds until the key, or its first permit, is free if its holder is never heard of again."""
+
+    def __str__(self) -> str:
+        holders = [one.who for one in self.holders]
+        said = taken(self.state, self.holder.who, self.expires_in, holders=holders)
+        return f"lock {self.key!r} is {said}, since {span(self.held_for)}"
+
+
+def peek(key: str, app: Any = None) -> Taken | None:
+    """Return who has `key` at this moment; `None`: it is free. Changes nothing.
+
+    Args:
+        key: a finished key, as `task.key_of(...)`, logs and events show it.
+        app: the Celery app whose locks are meant; default: that of the task that runs here, else
+            the current one.
+
+    The answer is news of the past as soon as it is here: whoever wants the key claims it.
+    Raises `StoreError` where the store gives no answer.
+    """
+    check_key(key)
+    held = locks_for(f"peek({key!r})", app).locker.store.peek(key)
+    if held is None:
+        return None
+    holder = Holder.parse(held.holder, held.since)
+    holders = tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,)
+    state = state_of(holder, live=held.live)
+    return Taken(
+        key, holder, holders, state, held.since, max(0.0, held.now - held.since), held.expires_in
+    )
