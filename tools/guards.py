@@ -353,6 +353,19 @@ UNDONE = (
         (MEMORY,),
     ),
     Guard(
+        "a beginning of keys is no pattern (Redis)",
+        ".translate(_GLOB) + ",
+        " + ",
+        (REDIS,),
+    ),
+    Guard(
+        "all steps of a listing are taken (Redis)",
+        """        if cursor == "0":
+            return sorted(found)""",
+        "        return sorted(found)",
+        (REDIS,),
+    ),
+    Guard(
         "a release sets a floor that counts from the acquire (Redis)",
         "local until_ = math.max((a or t) + ARGV[11], tonumber(f) or 0)",
         "local until_ = math.max(now + ARGV[11], tonumber(f) or 0)",

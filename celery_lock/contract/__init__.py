@@ -17,6 +17,7 @@ from .floors import Floors
 from .freeing import Freeing
 from .granting import Granting
 from .inheriting import Inheriting
+from .listing import Listing
 from .permits import Permits
 from .publishing import Publishing
 from .record_lives import RecordLives
@@ -48,6 +49,7 @@ class StoreContract(
     Sharing,
     Durations,
     Watching,
+    Listing,
     RecordLives,
     RecordSpaces,
     Records,

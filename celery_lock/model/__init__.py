@@ -9,7 +9,16 @@ from .limit import MOST_PERMITS, checked_limit
 from .lock import Lock, OnStoreError, checked_on_store_error
 from .records import Change, Changed, Record
 from .scope import Scope
-from .store import Feature, LeaseStore, LockStore, Outcome, RecordStore, Release, SeveralStore
+from .store import (
+    Feature,
+    LeaseStore,
+    ListingStore,
+    LockStore,
+    Outcome,
+    RecordStore,
+    Release,
+    SeveralStore,
+)
 
 __all__ = [
     "ENDED_FOR",
@@ -28,6 +37,7 @@ __all__ = [
     "Holder",
     "Lease",
     "LeaseStore",
+    "ListingStore",
     "Lock",
     "LockStore",
     "LossReason",

@@ -19,6 +19,7 @@ from .records import Change, Changed, Record
 __all__ = [
     "Feature",
     "LeaseStore",
+    "ListingStore",
     "LockStore",
     "Outcome",
     "RecordStore",
@@ -51,6 +52,8 @@ class Feature(str, Enum):
     """`acquire_all()` and `release_all()`: several keys are given together or not at all."""
     WATCH = "watch"
     """`watch()` returns early when a key becomes free."""
+    LISTING = "listing"
+    """`keys()`: all keys of one beginning are named."""
     RECORDS = "records"
     """`change()`, `records()` and `names()`: a small record is compared and set in one step."""
     CLOCK = "clock"
@@ -246,9 +249,21 @@ class SeveralStore(Protocol):
         ...
 
 
-class LockStore(LeaseStore, RecordStore, SeveralStore, Protocol):
+class ListingStore(Protocol):
+    """Where one can ask which keys there are; only with `Feature.LISTING`."""
+
+    def keys(self, beginning: str) -> list[str]:
+        """Name all keys that begin so and were taken during the whole call, sorted.
+
+        It may name others, which were free again, or became so: `peek` tells. A call takes as many
+        steps as the place needs, so that nobody else waits for long, each with its own deadline.
+        """
+        ...
+
+
+class LockStore(LeaseStore, RecordStore, SeveralStore, ListingStore, Protocol):
     """Everything that a store may offer. `celery_lock.contract` is the suite that it must pass.
 
-    A store without `Feature.RECORDS`, `Feature.WATCH`, `Feature.COPIES` or `Feature.SEVERAL` is
-    asked for none of that: its methods may raise `NotImplementedError`.
+    A store without `Feature.RECORDS`, `Feature.WATCH`, `Feature.COPIES`, `Feature.SEVERAL` or
+    `Feature.LISTING` is asked for none of that: its methods may raise `NotImplementedError`.
     """

@@ -19,12 +19,19 @@ thousands cheaper, and the list of all names dearer."""
 class EntryNames:
     """The names of all entries that begin with one prefix."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, longest: int = LONGEST) -> None:
         self._prefix = prefix
+        self._longest = longest
 
     def state(self, key: str) -> str:
         """Name the state of a key."""
         return self._plain(f"lock:{key}")
+
+    def key(self, state: str) -> str | None:
+        """Return the key whose state has this name; `None`: it is another entry."""
+        beginning = f"{self._prefix}lock:"
+        name: str = json.loads(f'"{state}"')
+        return name[len(beginning) :] if name.startswith(beginning) else None
 
     def tombstone(self, key: str, publication: str) -> str:
         """Name the tombstone of a publication."""
@@ -47,6 +54,6 @@ class EntryNames:
         # ASCII, as JSON has it: a name may hold a NUL, or half a pair of surrogates, and no two
         # that differ become the same
         written = json.dumps(self._prefix + name)[1:-1]
-        if len(written) <= LONGEST:
+        if len(written) <= self._longest:
             return written
         return f"digest:{sha256(written.encode()).hexdigest()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from ..errors import LockConfigurationError
 from ..model import Claim, Feature, Held, Lease, Refused
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
+from .entry_names import EntryNames
 from .manual_clock import ManualClock
 from .registry import promises
 from .steps import Entry, Move, SteppedStore
@@ -62,6 +64,12 @@ class MemoryServer:
                 self.changed.notify_all()
             return answer
 
+    def names(self) -> list[str]:
+        """Name all entries whose time is not over."""
+        with self.changed:
+            now = self.now()
+            return [name for name, entry in self.entries.items() if entry.until > now]
+
     def _text(self, name: str, now: int) -> str | None:
         entry = self.entries.get(name)
         if entry is None or entry.until > now:
@@ -95,6 +103,7 @@ class MemoryStore(SteppedStore):
         grace: float = SteppedStore.GRACE,
     ) -> None:
         super().__init__(f"memory://{name}", deadline=deadline, prefix=prefix)
+        self._names = EntryNames(prefix, longest=sys.maxsize)  # so that each can be named again
         self.GRACE = grace
         self._server = MemoryServer() if server is None else server
         self._met: dict[tuple[str, int], int] = {}
@@ -122,6 +131,11 @@ class MemoryStore(SteppedStore):
         if isinstance(answer, Refused) and claims[answer.index].watching:
             self._met[answer.held.key, get_ident()] = len(answer.held.holders)
         return answer
+
+    def keys(self, beginning: str) -> list[str]:
+        """Name all keys that begin so."""
+        named = map(self._names.key, self._server.names())
+        return sorted(key for key in named if key is not None and key.startswith(beginning))
 
     def watch(self, key: str, timeout: float) -> None:
         """Return when `key` may be free, or after `timeout` seconds of the store's clock.

@@ -30,15 +30,15 @@ from .stepping import Entry, Move
 
 __all__ = ["FEATURES", "Entry", "Move", "SteppedStore"]
 
-FEATURES = frozenset(Feature) - {Feature.WATCH}
+FEATURES = frozenset(Feature) - {Feature.WATCH, Feature.LISTING}
 """What every store of this kind promises."""
 
 
 class SteppedStore(SteppedSeveral):
     """A store whose every call is one `step`. A subclass says what a step is.
 
-    It has every feature but `Feature.WATCH`: a subclass that can wait overrides `watch`, and says
-    so in its `features`.
+    It has every feature but `Feature.WATCH` and `Feature.LISTING`: a subclass that can wait, or
+    can name its entries, overrides `watch` or `keys`, and says so in its `features`.
 
     Args:
         url: where it is; nobody is shown more of it than the server.
@@ -186,3 +186,7 @@ class SteppedStore(SteppedSeveral):
     def watch(self, key: str, timeout: float) -> None:
         """Only with `Feature.WATCH`."""
         raise NotImplementedError(f"{self.url} does not promise {Feature.WATCH.value}")
+
+    def keys(self, beginning: str) -> list[str]:
+        """Only with `Feature.LISTING`."""
+        raise NotImplementedError(f"{self.url} does not promise {Feature.LISTING.value}")

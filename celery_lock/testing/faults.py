@@ -12,7 +12,7 @@ __all__ = ["CallName", "Fault", "Faults", "StoreCall"]
 
 CallName = Literal[
     "acquire", "acquire_all", "renew", "release", "release_all", "complete", "free", "undo",
-    "watch", "peek", "change", "records", "names", "check",
+    "watch", "peek", "keys", "change", "records", "names", "check",
 ]  # fmt: skip
 """What can be asked of a store."""
 

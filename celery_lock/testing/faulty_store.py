@@ -31,6 +31,7 @@ T = TypeVar("T")
 NEEDED: dict[CallName, Feature] = {
     "acquire_all": Feature.SEVERAL,
     "release_all": Feature.SEVERAL,
+    "keys": Feature.LISTING,
     "complete": Feature.COPIES,
     "watch": Feature.WATCH,
     "change": Feature.RECORDS,
@@ -222,6 +223,10 @@ class FaultyStore:
     def peek(self, key: str) -> Held | None:
         """Who has the key."""
         return self._call("peek", lambda: self.inner.peek(key), key=key)
+
+    def keys(self, beginning: str) -> list[str]:
+        """Name all keys that begin so."""
+        return self._call("keys", lambda: self.inner.keys(beginning), beginning=beginning)
 
     def change(self, change: Change) -> Changed:
         """Write a record if it is as expected."""

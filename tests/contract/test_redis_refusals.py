@@ -28,10 +28,10 @@ SECRET = "s3cret"
 NEEDED = [
     command
     for command in PERMISSIONS.split()
-    if command not in ("+select", "+info", "+eval") and not command.startswith("+z")
+    if command not in ("+select", "+info", "+eval", "+scan") and not command.startswith("+z")
 ]
-"""What a lock needs on every server. `+z...` is for records, `+eval` where a script is new, and the
-other two may be left out."""
+"""What a lock needs on every server. `+z...` is for records, `+eval` where a script is new, `+scan`
+for whoever asks which keys there are, and the other two may be left out."""
 
 
 @pytest.fixture(scope="module")

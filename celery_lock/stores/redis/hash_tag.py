@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["hash_tag"]
+__all__ = ["hash_tag", "tagged"]
 
 _ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
 
@@ -10,3 +10,9 @@ _ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
 def hash_tag(text: str) -> str:
     """Return the text in braces, with no other braces in it: names that share it are together."""
     return f"{{{text.translate(_ESCAPES)}}}"
+
+
+def tagged(tag: str) -> str:
+    """Return the text that has this hash tag."""
+    text = tag[1:-1]
+    return text.replace("%7B", "{").replace("%7D", "}").replace("%25", "%")

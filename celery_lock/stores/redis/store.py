@@ -24,6 +24,7 @@ from ...model import (
 from ...model.claim import checked_together
 from ...model.clock import monotonic
 from ..registry import promises
+from . import listing
 from .asking import claiming, micro, record, releasing, renewing, several
 from .checkup import checkup
 from .hash_tag import hash_tag
@@ -216,6 +217,10 @@ class RedisStore:
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""
         return _seen(key, self._server.run(PEEK, [self._state(key)], ()))
+
+    def keys(self, beginning: str) -> list[str]:
+        """Name all keys that begin so; some may be free by now."""
+        return listing.keys(self._server, self._prefix, beginning)
 
     # -- records -----------------------------------------------------------------------------
 

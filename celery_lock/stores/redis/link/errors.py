@@ -32,10 +32,11 @@ FAILURES = (
 
 PERMISSIONS = (
     "+evalsha +eval +time +hmget +hset +hdel +pexpire +pttl +lpush +ltrim +blpop"
-    " +zadd +zrange +zremrangebyscore +ping +select +info"
+    " +zadd +zrange +zremrangebyscore +scan +ping +select +info"
 )
 """The least ACL rule, without its keys. `+zadd`, `+zrange` and `+zremrangebyscore` only for
-records; `+select` only where the database is not 0; `+info` only for the warnings at start."""
+records; `+scan` only to find the keys of a template; `+select` only where the database is not 0;
+`+info` only for the warnings at start."""
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
