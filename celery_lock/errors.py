@@ -76,7 +76,8 @@ class LockConflict(LockError):
         the key is free if its lease is not renewed (`None`: not known, or not any more).
 
         `state` is what keeps the key taken, in one word: `held`; `at_least`, when `holder` had it
-        last; or `retry`, when it is kept for one of `holder`.
+        last; `queued`, when it is kept for the message of `holder`, which no worker has begun
+        yet; or `retry`, when it is kept for one of `holder`.
 
         `holders` are all who have a permit, where the key has several; `holder` is the one whose
         permit comes free first."""
@@ -152,6 +153,8 @@ def taken(
     if state == "at_least":
         left = "" if expires_in is None else f" for {span(expires_in)} more"
         return f"kept taken by at_least{left}; its last holder was {who}"
+    if state == "queued":
+        return f"kept for {who}, which is queued"
     if state == "retry":
         return f"kept for a retry of {who}"
     return f"held by {who}"

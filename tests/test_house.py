@@ -274,6 +274,7 @@ def test_only_the_policies_list_the_kinds_of_decision() -> None:
     assert choosing - listing == {
         "outside/taking.py",  # says what it does itself, for it asks no policy
         "task/conflict.py",  # knows what is not asked of a policy
+        "task/duplicates.py",  # knows which of them act where a message is published
         "task/run.py",  # does what was decided
         "app/start_checks.py",  # advises
         "app/limit_checks.py",  # advises too

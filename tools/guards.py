@@ -2378,7 +2378,7 @@ ENDINGS = (
     ),
     Guard(
         "a retry that expires keeps nobody out after that",
-        "return max(1.0, min(longest, left))",
+        "return longest if left is None else max(1.0, min(longest, left))",
         "return longest",
         (UNIT + "ending.py",),
     ),
@@ -2540,14 +2540,14 @@ TICKS = (
     ),
     Guard(
         "a message has a name of its own",
-        'put(headers, {"v": VERSION, "id": task_id, "publication": nonce_for(task_id)})',
+        'put(headers, {"v": VERSION, "id": task_id, "publication": publication, **fields})',
         "put(headers, None)",
         (UNIT + "stamping.py",),
     ),
     Guard(
         "a message that is published anew has a new name",
-        "publication=nonce_for(task_id, ticks)",
-        "publication=said.publication or nonce_for(task_id)",
+        "marked(nonce or ticks or new_publication(), mark)",
+        "marked(nonce or said.publication or new_publication(), mark)",
         (UNIT + "stamping.py",),
     ),
     Guard(
@@ -3265,6 +3265,88 @@ OUTSIDE = (
     ),
 )
 
+PUBLISHED = (
+    Guard(
+        "publish: a send that fails gives the lease back",
+        "    except BaseException:\n        leases.undo()\n        raise\n    if not is_sent",
+        "    except BaseException:\n        raise\n    if not is_sent",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a message that does not go takes no key",
+        "    if not is_sent:  # a class",
+        "    if False:  # a class",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: who may never have sent is no reason to drop",
+        "if held.met is Met.UNCONFIRMED or unsure:",
+        "if False:",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a result of another task answers no duplicate",
+        "    if live and not own:\n",
+        "    if False:\n",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a member of a canvas is always sent",
+        "if call.in_canvas and conflict.holder.task_id != call.task_id:",
+        "if False:",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: nobody waits for a result that is not stored",
+        "_is_stored(task, own[0]) and _reads(task.backend)",
+        "_reads(task.backend)",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: nobody waits for a result that cannot be read",
+        "_is_stored(task, own[0]) and _reads(task.backend)",
+        "_is_stored(task, own[0])",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: an answer that was lost leaves no key taken",
+        "            if is_asked:\n                self._undo_soon()",
+        "            if False:\n                self._undo_soon()",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a confirmation without an answer is made again",
+        "                self._locker.pending.add(leave, for_=claim.ttl)",
+        "                pass",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a retry takes nothing where it is published",
+        '            or options.get("retries")\n',
+        "",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a tick that is a duplicate is no error",
+        "not (call.is_tick or _by_beat())",
+        "True",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a verdict is carried out without a claim",
+        "if self.delivery.header.verdict is not None:",
+        "if False:",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: long names that differ at their end stay apart",
+        "nonce = _digest(nonce)[:_LONGEST_NONCE]",
+        "nonce = nonce[:_LONGEST_NONCE]",
+        (UNIT + "marks.py",),
+    ),
+)
+"""The lease of a publisher, where it is taken."""
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *UNDONE,
@@ -3283,6 +3365,7 @@ GUARDS: tuple[Guard, ...] = (
     *COMMANDS,
     *ENDINGS,
     *SETTLED,
+    *PUBLISHED,
     *TICKS,
     *BEATS,
     *SCHEDULES,

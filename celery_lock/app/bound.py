@@ -13,7 +13,14 @@ from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError
 from ..policies import outcomes
 from ..stores import stores_with
 
-__all__ = ["BoundLock", "BoundLocks", "each_lock", "refuse_lack", "refuse_what_lacks"]
+__all__ = [
+    "BoundLock",
+    "BoundLocks",
+    "each_lock",
+    "has_publishers",
+    "refuse_lack",
+    "refuse_what_lacks",
+]
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,11 @@ def each_lock(bound: BoundLocks) -> Iterator[tuple[str, BoundLock]]:
     for task in sorted(bound):
         for lock in bound[task]:
             yield task, lock
+
+
+def has_publishers(bound: tuple[BoundLock, ...]) -> bool:
+    """Whether one of a task's locks is taken by its publisher."""
+    return any(lock.scope.is_publishers for lock in bound)
 
 
 def refuse_what_lacks(store: LockStore, bound: BoundLocks) -> None:

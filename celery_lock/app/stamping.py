@@ -18,10 +18,10 @@ from celery import signals
 from celery._state import _get_active_apps, _task_stack  # type: ignore[attr-defined]
 
 from ..errors import LockError
-from ..message import HEADER, Header, nonce_for, of_request
+from ..message import HEADER, Header, handed_to, mark_of, marked, new_publication, of_request
 from ..message.carried import Survives, is_of_another, put, written_in
 from ..message.header import VERSION
-from .bound import BoundLock
+from .bound import BoundLock, has_publishers
 from .in_one_message import CALLERS, warn_of_calls
 from .locks import locks_of
 
@@ -100,7 +100,8 @@ def _write(
                 continue
             if bound:
                 timed = any(lock.key.timed for lock in bound)
-                _name(name, task_id, headers, about, app if timed else None)
+                mark = _mark_of(app, name, about) if has_publishers(bound) else ""
+                _name(name, task_id, headers, about, app if timed else None, mark)
                 if about.get("retries") or about.get("replaced_task_nesting"):
                     _say_what_was_shown(name, task_id, headers, bound)
                 if about.get("retries") and any(lock.across_retries for lock in bound):
@@ -116,15 +117,19 @@ def _name(
     headers: MutableMapping[str, Any],
     about: Mapping[str, Any],
     clock_of: Any,
+    mark: str,
 ) -> None:
     """Write a name, and what has survived of what is written there, into a message's headers.
 
-    `clock_of`: the app, where the key shows when the message was first published.
+    `clock_of`: the app, where the key shows when the message was first published. `mark`: of which
+    task it is, where a publisher may ask.
     """
+    nonce, fields = handed_to(task_id)
     retries, nesting = about.get("retries") or 0, about.get("replaced_task_nesting") or 0
-    if clock_of is None and not retries and not nesting and not written_in(headers):
+    if (clock_of is None or fields) and not retries and not nesting and not written_in(headers):
         # the usual message, as `write` would have it
-        put(headers, {"v": VERSION, "id": task_id, "publication": nonce_for(task_id)})
+        publication = marked(nonce or new_publication(), mark)
+        put(headers, {"v": VERSION, "id": task_id, "publication": publication, **fields})
         return
     said = Header.read(headers, id=task_id, retries=retries, nesting=nesting)
     if (retries or nesting) and not (said.id or said.key or said.extra or said.context.is_known):
@@ -132,7 +137,8 @@ def _name(
     kept = said.through(Survives.ANEW, retries=retries, nesting=nesting)
     # a tick that its scheduler sends in a way of its own, under the name that all beats give it
     ticks = said.publication if said.beat is not None and said.id is None else None
-    header = replace(kept, id=task_id, publication=nonce_for(task_id, ticks))
+    publication = marked(nonce or ticks or new_publication(), mark)
+    header = replace(kept, id=task_id, publication=publication, **fields)
     if clock_of is not None and header.first_published is None and header.key is None:
         header = replace(header, first_published=locks_of(clock_of).now())
     put(headers, header.write())
@@ -157,6 +163,13 @@ def _say_what_was_shown(
         shown = {place: text for lock in bound for place, text in lock.key.shown(context).items()}
         if shown:
             put(headers, {**headers[HEADER], "shown": shown})
+
+
+def _mark_of(app: Any, name: str, about: Mapping[str, Any]) -> str:
+    ignored = about.get("ignore_result")
+    if ignored is None:
+        ignored = getattr(app._tasks.get(name), "ignore_result", False)
+    return mark_of(app.main or "", name, stored=not ignored)
 
 
 def _say_what_is_kept(name: str, task_id: str, headers: MutableMapping[str, Any]) -> None:

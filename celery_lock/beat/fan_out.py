@@ -14,7 +14,7 @@ from typing import Any
 
 from celery.beat import BeatLazyFunc, SchedulingError
 
-from ..message import HEADER, tick_header
+from ..message import HEADER, is_handed_to, tick_header
 from .entries import message_of
 from .ledger import Ledger
 from .naming import Names, spelled
@@ -111,12 +111,14 @@ class FanOut:
             )
         self.seen += 1
         preset = options.pop("task_id", None)
-        if preset in self._own_ids:
+        # a publisher's lease is taken under its id, and kept for that
+        taken_under = preset if is_handed_to(preset) else None
+        if preset in self._own_ids or taken_under:
             preset = None
         said = spelled([task, self._asked(args or ()), self._asked(kwargs or {}), _said(options)])
         sent = f"{said}{spelled(preset)}"
         name = self.names.next(sent)
-        task_id = preset or self._own_id(name)
+        task_id = taken_under or preset or self._own_id(name)
         message = Outgoing(
             self._app,
             self.tick,
@@ -124,7 +126,7 @@ class FanOut:
             self._ledger.clock.now,
             sent=sent,
             task_id=task_id,
-            preset=preset is not None,
+            preset=preset is not None or taken_under is not None,
         )
         message.take_from(args, kwargs, options)
         headers = options.get("headers") or {}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from ..message import HEADER
+from ..message import HEADER, mark_in, marked, not_sent
 from ..message.carried import put
 from ..model.clock import Clock
 from .naming import Names, spelled
@@ -103,6 +103,7 @@ class Outgoing:
                 self.task_id,
                 self._tick.name,
             )
+            not_sent()
             return None
         options["headers"] = self._named(headers, name)
         if options.get("correlation_id") == self._first_id:
@@ -117,7 +118,9 @@ class Outgoing:
 
     def _named(self, headers: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Return the headers with the message's own name and id; tools may hold the given ones."""
-        named, header = dict(headers), {**(headers.get(HEADER) or {}), "publication": name}
+        written = headers.get(HEADER) or {}
+        name = marked(name, mark_in(written.get("publication") or ""))
+        named, header = dict(headers), {**written, "publication": name}
         for place in ("id", "root_id"):
             if named.get(place) == self._first_id:
                 named[place] = self.task_id

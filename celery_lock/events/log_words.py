@@ -66,6 +66,9 @@ def _conflicted(fact: Conflicted) -> tuple[Any, ...]:
         left = span(fact.expires_in)
         return template, says, fact.key, left, _who(holder), _since(holder.since), fact.attempt
     since, left = _since(holder.since), span(fact.expires_in)
+    if holder.retry_no == 0:
+        template = "%s: lock %r is kept for task %s, queued%s, for at most %s; attempt %d"
+        return template, says, fact.key, plain(holder.task_id), since, left, fact.attempt
     if holder.retry_no is not None:
         template = "%s: lock %r is kept for retry %d of task %s%s, for at most %s; attempt %d"
         task = plain(holder.task_id)
@@ -141,6 +144,7 @@ _ANSWERED = {
     "requeue": "the task is sent again to run later",
     "run": "the task runs WITHOUT a lock",
     "fail": "the task fails",
+    "send": "it is sent without its lease, and its worker asks for one",
     "retry": "it is tried again in the background",
     "wait": "what is due waits, and runs once when it answers",
     "fire": "every beat publishes what is due, with the same task id",
@@ -167,6 +171,8 @@ def _who(holder: Holder) -> str:
 
 
 def _having(holder: Holder) -> str:
+    if holder.retry_no == 0:
+        return f"task {plain(holder.task_id)}, queued{_since(holder.since)}"
     if holder.retry_no is not None:
         return f"retry {holder.retry_no} of task {plain(holder.task_id)}"
     return f"{_who(holder)}{_since(holder.since)}"

@@ -11,7 +11,8 @@ from .delivery import (
     publication_of,
 )
 from .header import HEADER, Header
-from .naming import named, new_publication, nonce_for
+from .marks import is_mark_of, mark_in, mark_of, marked, shown_mark
+from .naming import handed_to, is_handed_to, named, new_publication, not_sent
 from .packing import pack, unpack
 from .parts import Given, Parts, give, leave, parts_of, take
 from .raw import raw_of
@@ -34,15 +35,21 @@ __all__ = [
     "are_siblings",
     "asks_since",
     "give",
+    "handed_to",
     "holder_of",
     "in_canvas",
+    "is_handed_to",
+    "is_mark_of",
     "is_recorded",
     "leave",
+    "mark_in",
+    "mark_of",
+    "marked",
     "named",
     "named_by_contents",
     "new_nonce",
     "new_publication",
-    "nonce_for",
+    "not_sent",
     "of_call",
     "of_request",
     "of_retry",
@@ -52,6 +59,7 @@ __all__ = [
     "raw_of",
     "record_life",
     "routed",
+    "shown_mark",
     "take",
     "tick_header",
     "transport_of",

@@ -19,6 +19,7 @@ __all__ = [
     "flag",
     "is_of_another",
     "leased",
+    "met",
     "moment",
     "name_its_task",
     "one_of",
@@ -181,6 +182,16 @@ def leased(name: str, value: Any) -> dict[str, Any]:
     raise LockError(
         f"the field {name!r} of the message header {HEADER} is {value!r}, which is no lease of a"
         " publisher; leave it out"
+    )
+
+
+def met(name: str, value: Any) -> dict[str, Any]:
+    """Return whom a publisher has met, and under which key."""
+    if isinstance(value, Mapping):
+        return {**value, "key": text("key", value.get("key")), "by": text("by", value.get("by"))}
+    raise LockError(
+        f"the field {name!r} of the message header {HEADER} is {value!r}, which names nobody that"
+        " was met; leave it out"
     )
 
 

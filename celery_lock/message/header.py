@@ -22,6 +22,7 @@ from .carried import (
     count,
     flag,
     leased,
+    met,
     moment,
     one_of,
     seconds,
@@ -100,6 +101,8 @@ class Header:
     """Its call said `lock=None`: the task runs without its lock, and so do its retries."""
     verdict: str | None = carried(survives=_MESSAGE, read=one_of("skip", "fail"))
     """What its publisher found that is to become of it: its canvas goes on, without a body."""
+    met: Mapping[str, Any] | None = carried(survives=_MESSAGE, read=met)
+    """For that, whom its publisher has met, as `by`, and under which `key`."""
     wait: bool = carried(False, survives=_MESSAGE, read=flag)
     """It waits until its key is free, and no policy is asked: whom its publisher has met says
     nothing of what it is to do."""

@@ -42,7 +42,7 @@ class Conflict:
 
     @property
     def state(self) -> str:
-        """What keeps the key taken, in one word: `held`, `at_least` or `retry`."""
+        """What keeps the key taken, in one word: `held`, `at_least`, `queued` or `retry`."""
         return state_of(self.holder, live=self.live)
 
 
@@ -50,4 +50,4 @@ def state_of(holder: Holder, *, live: bool) -> str:
     """Say what keeps a key taken, in one word; `live`: its holder has a lease."""
     if not live:
         return "at_least"
-    return "held" if holder.retry_no is None else "retry"
+    return {None: "held", 0: "queued"}.get(holder.retry_no, "retry")

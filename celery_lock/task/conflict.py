@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from ..errors import LockConflict, LockWaitTimeout
 from ..events import Conflicted, Subject
 from ..model import Conflict, Decision, Held, Holder
-from ..policies import decide, fail, requeue
+from ..policies import decide, fail, requeue, skip
 from .delivery import Delivery
 
-__all__ = ["Resolution", "resolve", "turn_fact"]
+__all__ = ["Resolution", "resolve", "turn_fact", "verdict_of"]
 
 _TURN = requeue()
 
@@ -67,6 +67,28 @@ def resolve(delivery: Delivery, held: Held, *, after: Resolution | None = None) 
     while decision.spent(conflict):
         decision, waited_out = decision.after or fail(), True
     return Resolution(decision, conflict, waited_out)
+
+
+def verdict_of(delivery: Delivery) -> Resolution:
+    """Return what the publisher of a delivery's message has found about whom it met.
+
+    The policy is not asked once more: who had the key then has it no longer perhaps.
+    """
+    header, policy = delivery.header, delivery.bound.on_conflict
+    met = header.met or {}
+    decision = policy if isinstance(policy, skip) else skip()
+    conflict = Conflict(
+        key=met.get("key") or delivery.key,
+        task=delivery.task.name,
+        task_id=delivery.subject.task_id,
+        holder=Holder(met.get("by") or ""),
+        attempt=1,
+        waited=0.0,
+        expires_in=0.0,
+        redelivered=False,
+        in_canvas=True,
+    )
+    return Resolution(fail() if header.verdict == "fail" else decision, conflict, waited_out=False)
 
 
 def turn_fact(delivery: Delivery, held: Held) -> Conflicted:

@@ -238,7 +238,8 @@ class Delivery(NamedTuple):
         schedulers sent, whatever task id each of them gave it. And nobody is refused for
         the sake of a message that may never have been sent.
         """
-        return held.met in _WAITS_ITS_TURN and not self.is_eager and not self._is_sibling(held)
+        waits = held.met in _WAITS_ITS_TURN or self.header.wait
+        return waits and not self.is_eager and not self._is_sibling(held)
 
     def lets_a_retry_pass(self, held: Held) -> bool:
         """The key is kept for a retry on its way, and this message can wait outside of the pool.

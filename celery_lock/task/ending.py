@@ -7,18 +7,17 @@ lock holds across retries.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any, NamedTuple
-
-from celery.utils.time import maybe_iso8601
 
 from ..app.bound import BoundLock
 from ..app.worker import acknowledges_last, connection_epoch
-from ..message import is_recorded, of_retry, record_life
+from ..message import is_recorded, of_retry, record_life, shown_mark
 from ..model import Completion, End, Holder
 from ..model.clock import steady
 from .delivery import Delivery
 from .ended_by import EndedBy, is_completion
+from .queue_life import left_until
 
 __all__ = ["Ending", "completion_of", "ends_of"]
 
@@ -38,7 +37,11 @@ def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
     release. The record of the publication lies beside one of them."""
     heir = _heir(delivery, ending.retry)
     ends = {
-        want.name: End(heir=heir, heir_ttl=_heir_ttl(delivery, want.bound))
+        want.name: End(
+            heir=heir,
+            heir_ttl=_heir_ttl(delivery, want.bound),
+            heir_publication=shown_mark(delivery.publication),
+        )
         for want in (delivery.asked if heir else ())
         if want.bound.across_retries
     }
@@ -52,6 +55,7 @@ def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
         if_met=not _is_recorded(delivery),
         heir=left.heir,
         heir_ttl=left.heir_ttl,
+        heir_publication=left.heir_publication,
     )
     return ends
 
@@ -105,10 +109,5 @@ def _heir_ttl(delivery: Delivery, bound: BoundLock) -> float:
     longest, expires = bound.queue_ttl, delivery.request.expires
     if expires is None:
         return longest
-    until = maybe_iso8601(expires)
-    if not isinstance(until, datetime):
-        return longest
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=timezone.utc)
-    left = (until - datetime.now(timezone.utc)).total_seconds()
-    return max(1.0, min(longest, left))
+    left = left_until(expires, timezone.utc)
+    return longest if left is None else max(1.0, min(longest, left))

@@ -13,7 +13,7 @@ from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
-from ..app.bound import BoundLock
+from ..app.bound import BoundLock, has_publishers
 from ..app.locks import AppLocks, locks_of
 from ..app.observing import know_earlier_names
 from ..backoff import exponential
@@ -24,7 +24,6 @@ from ..model import Lease, Lock
 from . import unrun
 from .binding import bind, declared_locks, is_refused, name_of
 from .call_keys import keep_shown, keys_of_call
-from .call_options import ChecksCalls
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
 from .ended_by import EndedBy
@@ -33,6 +32,7 @@ from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
 from .lease_here import lease_of, leases_of
 from .options import check_task_options
+from .publishing import PublishesLeases
 from .run import Run
 from .settling import is_watched, settle, watch, without_lock
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     _Task = Task
 else:
 
-    class _Task(ChecksCalls):
+    class _Task(PublishesLeases):
         """Celery's own, with parameters for type checkers, which that of Celery 5.5 lacks."""
 
         abstract = True
@@ -104,6 +104,7 @@ class LockedTask(_Task[_P, _R]):
     @staticmethod
     def _fit(klass: Any, app: Any) -> None:
         klass._bound_locks, klass._refused, klass._bound_to = (), "", app
+        klass._publishes = False
         name = name_of(klass, app)
         if not name:
             return
@@ -135,6 +136,7 @@ class LockedTask(_Task[_P, _R]):
         klass._bound_locks, klass._app_locks = bound, locks
         if is_watched(klass):
             watch()
+        klass._publishes = has_publishers(bound)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""

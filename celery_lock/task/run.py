@@ -20,7 +20,7 @@ from ..model import Completion, Decision, End, Held, Met
 from ..model.clock import steady
 from ..policies import requeue, skip, wait
 from .around_here import is_around
-from .conflict import resolve, turn_fact
+from .conflict import resolve, turn_fact, verdict_of
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending, completion_of, ends_of
@@ -100,6 +100,8 @@ class Run:
             return self._go_unlocked()
         if self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
+        if self.delivery.header.verdict is not None:
+            return self._by_verdict()
         try:
             if self.delivery.is_eager and self._holding.borrow():
                 return self._enter()
@@ -121,6 +123,14 @@ class Run:
         if self.delivery.waits_its_turn(held):
             return self._wait_its_turn(held)
         return self._on_conflict(held)
+
+    def _by_verdict(self) -> Skip:
+        """End as the publisher has found: the message goes on for the sake of its canvas alone."""
+        resolution = verdict_of(self.delivery)
+        self._notify(resolution.fact(self.delivery.subject))
+        if not isinstance(resolution.decision, skip):
+            raise resolution.error()
+        return Skip(resolution.decision.outcome(resolution.conflict))
 
     def _wait_its_turn(self, held: Held) -> Resend:
         """Send the message again, at the cost of nothing that its policy counts."""

@@ -121,6 +121,7 @@ WRITTEN = Header(
     unlocked=True,
     lease={"names": ["k", "l"], "store": "s-1"},
     verdict="skip",
+    met={"key": "k", "by": "id-2"},
     wait=True,
     shown={"header[tenant]": "red"},
     extra={"theirs": 1},
@@ -147,6 +148,7 @@ TABLE = {
     "unlocked": {SENT_AGAIN, ANEW},
     "lease": {SENT_AGAIN, ANEW},
     "verdict": {SENT_AGAIN},
+    "met": {SENT_AGAIN},
     "wait": {SENT_AGAIN},
     "shown": {SENT_AGAIN, ANEW},
 }

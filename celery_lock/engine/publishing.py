@@ -1,0 +1,109 @@
+"""The leases of a publisher: taken before a message is sent, left to the message, or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..errors import StoreError
+from ..events import Subject
+from ..model import Claim, End, Held, Lease
+from .grant import Reports
+from .locker import Locker
+
+__all__ = ["PublishersLeases"]
+
+
+class PublishersLeases:
+    """What one publish has of its keys, until the message has it.
+
+    Nothing renews it: a send that takes longer than the ttl leaves the key free, and the message
+    asks for it on its worker.
+    """
+
+    __slots__ = ("_claims", "_leases", "_locker", "_subject", "store")
+
+    def __init__(self, locker: Locker, subject: Subject, claims: Sequence[Claim]) -> None:
+        """`claims`: one for each name, in the order of the names."""
+        self._locker = locker
+        self._subject = subject
+        self._claims = claims
+        self._leases: Sequence[Lease] = ()
+        self.store = ""
+        """The random id of the store that was asked."""
+
+    def take(self, on_error: str) -> tuple[Claim, Held] | None:
+        """Claim all, or say which claim met whom; `None`: all are held now.
+
+        `on_error`: what is done where the store gives no answer, for those who are told. Raises
+        `StoreError` then; what may have been granted is given back.
+        """
+        is_asked = False
+        try:
+            self.store = self._locker.store_id.get()
+            is_asked = True
+            return self._claim()
+        except StoreError as error:
+            if is_asked:
+                self._undo_soon()
+            self._failed("acquire", error, on_error)
+            raise
+        except BaseException:  # a time limit, a shutdown or Ctrl-C fell into the call
+            self._undo_soon()
+            raise
+
+    def _claim(self) -> tuple[Claim, Held] | None:
+        store, claims = self._locker.store, self._claims
+        leases: list[Lease] = []
+        for claim in claims:
+            got = store.acquire(claim)
+            if isinstance(got, Held):
+                for taken in claims[: len(leases)]:
+                    self._undo(taken)
+                return claim, got
+            leases.append(got)
+        self._leases = leases
+        return None
+
+    def leave(self, ends: Sequence[End]) -> None:
+        """Leave all to the message, which is sent. Raises nothing of its own.
+
+        `ends`: what is said of each of them. Where the store gives no answer it is asked again in
+        the background, for as long as a lease lives that nobody renews.
+        """
+        release = self._locker.store.release
+        left = [partial(release, lease, end) for lease, end in zip(self._leases, ends, strict=True)]
+        for claim, leave in zip(self._claims, left, strict=True):
+            try:
+                leave()
+            except StoreError as error:
+                self._locker.pending.add(leave, for_=claim.ttl)
+                self._failed("confirm", error, "retry")
+            except BaseException:  # it is sent all the same
+                for each in left:
+                    self._locker.pending.add(each, for_=claim.ttl)
+                raise
+
+    def undo(self) -> None:
+        """Give all back as if they had never been claimed: nothing is sent. Raises nothing of its
+        own."""
+        try:
+            for claim in self._claims:
+                self._undo(claim)
+        except BaseException:
+            self._undo_soon()
+            raise
+
+    def _undo(self, claim: Claim) -> None:
+        try:
+            self._locker.store.undo(claim)
+        except StoreError:
+            self._locker.pending.add(partial(self._locker.store.undo, claim), for_=claim.ttl)
+
+    def _undo_soon(self) -> None:
+        for claim in self._claims:
+            self._locker.pending.add(partial(self._locker.store.undo, claim), for_=claim.ttl)
+
+    def _failed(self, call: str, error: StoreError, answer: str) -> None:
+        reports = Reports(self._locker.observers, self._locker.store.url)
+        reports.failed(self._claims[0].key, self._subject, call, error, answer)

@@ -1,0 +1,232 @@
+"""Publishing a task whose lease its publisher takes: claim, send, leave the lease to the message.
+
+A message that is sent carries what its worker has to know: its key, and the lease that was taken
+for it. Where the store gives no answer, or somebody has the key and the message is sent all the
+same, it carries no lease, and its worker asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial, update_wrapper
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from celery import Task
+from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
+
+from ..app.bound import BoundLock
+from ..app.outgoing import header_of_call, outgoing
+from ..engine.publishing import PublishersLeases
+from ..errors import StoreError
+from ..events import Subject
+from ..keys import WrongArguments
+from ..message import Header, mark_of, marked, named, new_publication
+from ..model import Claim, End, Holder
+from ..model.per_process import PerProcess
+from .call_options import ChecksCalls
+from .duplicates import Published, answer
+from .queue_life import queue_life
+from .without_lock import is_without_lock
+
+__all__ = ["PublishesLeases"]
+
+logger = logging.getLogger("celery_lock")
+
+_ORDER = ("task_id", "producer", "link", "link_error", "shadow")
+"""What `apply_async` takes by position, behind the arguments of the task."""
+
+_OF_CANVAS = ("parent_id", "chord", "group_id", "chain", "link", "link_error")
+"""Options with which somebody waits for the message itself, and not for its work."""
+
+_here = PerProcess(lambda: str(Holder("", socket.gethostname(), os.getpid())))
+"""What stands between the task id and the name of the publication in the holder of a publisher."""
+
+Send = Callable[..., Any]
+
+
+class PublishesLeases(ChecksCalls):
+    """A task that takes leases as it is published, where its locks say so."""
+
+    abstract = True
+
+    _publishes = False
+    """One of its locks has a scope that begins as it is published."""
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Publish a message, with its lease where the task's lock is taken by the publisher.
+
+        A duplicate is not sent where the policy says so: the result is that of the task that has
+        the key, or `LockConflict` is raised.
+        """
+        send = super().apply_async
+        if not self._publishes:
+            return send(args, kwargs, *more, **options)
+        options.update(zip(_ORDER, more, strict=False))
+        if (
+            self.app.conf.task_always_eager
+            or options.get("retries")
+            or "lock" in options
+            or _is_itself(self, options)
+            or is_without_lock(options)
+        ):
+            return send(args, kwargs, **options)
+        return _publish(self, send, args, kwargs, options)
+
+
+# whoever looks sees the parameters of Celery's own
+update_wrapper(PublishesLeases.apply_async, Task.apply_async)
+
+
+class _Call(NamedTuple):
+    """One message that is about to be published."""
+
+    published: Published
+    publication: str
+    mark: str
+    fields: dict[str, Any]
+    """What its header says, but for what comes of the claim."""
+    wants: Mapping[str, BoundLock]
+    """The names in the store of the leases that are taken now, and the locks that ask for them."""
+    options: dict[str, Any]
+
+
+def _is_itself(task: Any, options: Mapping[str, Any]) -> bool:
+    """A body publishes itself once more, under its own id: it has its keys already."""
+    task_id, around = options.get("task_id"), _task_stack.top
+    return (
+        task_id is not None
+        and around is not None
+        and around.request.id == task_id
+        and (around.name == task.name)
+    )
+
+
+def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+    try:
+        call = _read(task, args, kwargs, options)
+    except WrongArguments:
+        return send(args, kwargs, **options)  # Celery says so, or the worker
+    except Exception as error:
+        _say_that_it_has_no_lease(task, error)
+        return send(args, kwargs, **options)
+    locks, published = task._app_locks, call.published
+    first = next(iter(call.wants.values()))
+    subject = Subject(task.name, published.task_id, first.key.template)
+    holder = f"{published.task_id}{_here.value}{call.publication}.1"
+    claims = [
+        Claim(name, holder, bound.ttl, limit=bound.limit, unconfirmed=True)
+        for name, bound in sorted(call.wants.items())
+    ]
+    raises = any(bound.on_store_error == "fail" for bound in call.wants.values())
+    leases = PublishersLeases(locks.locker, subject, claims)
+    sends = partial(_send, send, args, kwargs, call)
+    try:
+        met = leases.take("fail" if raises else "send")
+    except StoreError:
+        if raises:
+            raise
+        return sends({})[0]
+    if met is None:
+        return _send_with(leases, sends, call)
+    claim, held = met
+    bound = call.wants[claim.key]
+    answered = answer(published, bound, held)
+    if answered.about is not None:
+        fact = answered.about.fact(subject._replace(template=bound.key.template))
+        locks.locker.observers.notify(fact)
+    if answered.error is not None:
+        raise answered.error
+    if answered.fields is None:
+        return answered.result
+    lease = _lease_of(call, leases) if answered.fields.get("had") else {}
+    return sends({**answered.fields, **lease})[0]
+
+
+def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
+    """Read what is published, and make its keys. Raises what these raise."""
+    bounds: tuple[BoundLock, ...] = task._bound_locks
+    preset, around = options.get("task_id"), _task_stack.top
+    task_id = str(uuid4()) if preset is None else str(preset)
+    header = header_of_call(options, task_id)
+    header, options = outgoing(task, bounds, args, kwargs, options, header, task._app_locks.now)
+    keys = _keys(bounds, header, tuple(args or ()), dict(kwargs or {}))
+    fields: dict[str, Any] = {"key": keys[0]} if len(bounds) == 1 else {"keys": keys}
+    if header.first_published is not None:
+        fields["first_published"] = header.first_published
+    ignored = options.get("ignore_result")
+    ignored = task.ignore_result if ignored is None else ignored
+    mark = mark_of(task.app.main or "", task.name, stored=not ignored)
+    is_tick = header.beat is not None and header.id is None
+    waits = any(options.get(name) for name in _OF_CANVAS)
+    options["task_id"] = task_id
+    published = Published(
+        task,
+        task_id,
+        own_id="" if around is None else str(around.request.id),
+        in_canvas=waits or (preset is not None and not is_tick),
+        is_tick=is_tick,
+        may_read=not ignored,
+    )
+    publication = (is_tick and header.publication) or new_publication()
+    wants: dict[str, BoundLock] = {}
+    for bound, key in zip(bounds, keys, strict=True):
+        if bound.scope.is_publishers:
+            wants.setdefault(bound.scope.name_of(key), bound)
+    return _Call(published, marked(publication, mark), mark, fields, wants, options)
+
+
+def _keys(
+    bounds: tuple[BoundLock, ...], header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[str]:
+    if len(bounds) == 1:
+        return [bounds[0].key_of(header, args, kwargs)]
+    return [bound.key.render(args, kwargs, header.context) for bound in bounds]
+
+
+def _lease_of(call: _Call, leases: PublishersLeases) -> dict[str, Any]:
+    return {"lease": {"names": [*call.wants], "store": leases.store}}
+
+
+def _send_with(leases: PublishersLeases, sends: Any, call: _Call) -> Any:
+    """Send the message with its leases; give them back if it does not go."""
+    task_id = call.published.task_id
+    try:
+        result, is_sent = sends({"had": True, **_lease_of(call, leases)})
+    except BaseException:
+        leases.undo()
+        raise
+    if not is_sent:  # a class behind ours keeps it, or it was sent before
+        leases.undo()
+        return result
+    ends = [
+        End(
+            heir=f"{task_id}/queued/0",
+            heir_ttl=queue_life(call.published.task, call.options, bound.queue_ttl),
+            heir_publication=f".{call.mark}",
+        )
+        for _, bound in sorted(call.wants.items())
+    ]
+    leases.leave(ends)
+    return result
+
+
+def _send(
+    send: Send, args: Any, kwargs: Any, call: _Call, fields: Mapping[str, Any]
+) -> tuple[Any, bool]:
+    """Send the message with these fields in its header; return its result, and whether it went."""
+    handed = named(call.publication, call.published.task_id, {**call.fields, **fields})
+    with handed:
+        result = send(args, kwargs, **call.options)
+    return result, handed.is_sent
+
+
+def _say_that_it_has_no_lease(task: Any, error: Exception) -> None:
+    logger.warning(
+        "a message of task %s is published without its lease, and its worker asks for one: %s",
+        task.name,
+        error,
+    )
