@@ -74,4 +74,4 @@ def _queue_of(route: Mapping[str, Any], amqp: Any) -> str | None:
         own = getattr(queue, "routing_key", None)
         routing_key = routing_key or own or amqp.app.conf.task_default_routing_key
     info = {"exchange": getattr(exchange, "name", exchange), "routing_key": routing_key}
-    return by_publication(info, lambda: amqp.queues)
+    return by_publication(info, lambda: dict(amqp.queues))  # other threads may add some
