@@ -2667,6 +2667,18 @@ TICKS = (
         (UNIT + "tick_runs.py",),
     ),
     Guard(
+        "no lease of a task that runs is released with those of a purged queue",
+        "if one.live and Holder.parse(one.holder).retry_no is not None:",
+        "if one.live:",
+        (UNIT + "cli_queued.py",),
+    ),
+    Guard(
+        "no key of another template is released with those of a purged queue",
+        "if keys.has(key_of_name(name)):",
+        "if True:",
+        (UNIT + "cli_queued.py",),
+    ),
+    Guard(
         "a header that stands there twice with two values makes no key",
         "if outer and inner and outer != inner:",
         "if False:",

@@ -19,6 +19,7 @@ from ..model import Held, LockStore
 from .key_words import fields, permit_of, released, retry_of, words
 from .meant import named_in_redis, what_was_meant
 from .opening import NotDone, Wrong, opened
+from .queued import keys_meant, queued_leases, shown
 from .typed_key import find, unquoted
 
 __all__ = ["app_given", "lock", "release", "show"]
@@ -55,18 +56,30 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
 
 
 @lock.command()
-@click.argument("key")
+@click.argument("key", required=False)
 @click.option("--slot", type=int, help="Which permit, where several are taken.")
 @click.option("--force", is_flag=True, help="Do not ask.")
+@click.option("--queued", metavar="TEMPLATE", help="Release what is kept for queued messages.")
 @click.pass_context
-def release(ctx: click.Context, key: str, slot: int | None, force: bool) -> None:
+def release(
+    ctx: click.Context, key: str | None, slot: int | None, force: bool, queued: str | None
+) -> None:
     """Take KEY away from its holder, and end its at_least.
 
     This shows the holder, and asks. The next renewal of the holder finds the key taken, so its
     lease is lost within a third of the ttl. The command does not stop its task.
 
+    With --queued it takes no KEY, but the template of a lock, such as 'order:{order_id}'. It
+    releases all leases of its keys that are kept for messages, and no lease of a task that runs:
+    this is for a queue that was purged.
+
     Exits with 0 if the key is free now, with 1 if it is not, with 2 if nobody can be asked.
     """
+    if (key is None) == (queued is None) or (key is None and slot is not None):
+        raise click.UsageError("give KEY, or --queued TEMPLATE alone", ctx)
+    if key is None:
+        _release_queued(ctx, str(queued), force=force)
+        return
     with _store_of(ctx) as store:
         typed, (key, held) = key, find(store, key)
         _say_what_was_meant(ctx, typed, held)
@@ -91,6 +104,21 @@ def release(ctx: click.Context, key: str, slot: int | None, force: bool) -> None
         if now is not None:
             raise NotDone(f"nothing was released, the key has changed hands: {words(now)}")
         click.echo(f"lock {key!r} has become free by itself: nothing was released")
+
+
+def _release_queued(ctx: click.Context, template: str, *, force: bool) -> None:
+    keys = keys_meant(ctx.obj.app, template, given=app_given(ctx))
+    with _store_of(ctx) as store:
+        found = queued_leases(store, keys)
+        if not found:
+            click.echo(f"no lease of {template!r} is kept for a message: nothing to release")
+            return
+        click.echo(shown(found, keys))
+        if not force:
+            _confirm("Release them? A message that is still in a queue comes all the same.")
+        # a message may have come for its lease since
+        freed = sum(store.free(one.name, one.holder) is not None for one in found)
+    click.echo(f"{freed} of {len(found)} released")
 
 
 def _store_of(ctx: click.Context) -> AbstractContextManager[LockStore]:
@@ -124,13 +152,17 @@ def _one_of(held: Held, slot: int | None) -> Held | None:
 
 
 def _ask(held: Held) -> None:
+    runs = held.live and retry_of(held) is None
+    _confirm("Release it, though its body may still run?" if runs else "Release it?")
+
+
+def _confirm(question: str) -> None:
     if not _can_ask():
         raise Wrong(
             "nothing was released: this asks first, and there is no terminal to ask at."
             " Add --force to release without being asked"
         )
-    runs = held.live and retry_of(held) is None
-    if not click.confirm("Release it, though its body may still run?" if runs else "Release it?"):
+    if not click.confirm(question):
         raise NotDone("nothing was released")
 
 

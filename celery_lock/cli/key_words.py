@@ -30,12 +30,15 @@ def _block(what: str, held: Held, slot: int | None = None) -> str:
     if not held.live:
         head, end = "held by nobody: at_least keeps it taken", ("taken", ends)
     elif retry is not None:
-        head, end = "kept for a retry that nobody runs yet", ("kept", f"{ends} at most")
+        message = "a retry" if retry else "a message in a queue"
+        head, end = f"kept for {message} that nobody runs yet", ("kept", f"{ends} at most")
+    elif _is_unconfirmed(held):
+        head, end = "taken for a message that is being sent", ("lease", f"{ends} at most")
     else:
         head, end = "held", ("lease", f"{ends} unless renewed")
     by = ("by", "hold()") if holder.is_hold else ("task", plain(holder.task_id))
     lines = [by if held.live else (f"last {by[0]}", by[1])]
-    if retry is not None:
+    if retry:
         lines += [("retry", str(retry))]
     elif holder.node:
         lines += [("node", plain(holder.node)), ("pid", str(holder.pid))]
@@ -69,13 +72,28 @@ def retry_of(held: Held) -> int | None:
     return Holder.parse(held.holder).retry_no
 
 
+def _is_unconfirmed(held: Held) -> bool:
+    """Its publisher took it for a message which may never have been sent."""
+    return any(one.unconfirmed for one in held.holders if one.holder == held.holder)
+
+
+def _state(held: Held) -> str:
+    if not held.live:
+        return "at_least"
+    if retry_of(held) is not None:
+        return "retry" if retry_of(held) else "queued"
+    return "unconfirmed" if _is_unconfirmed(held) else "held"
+
+
 def released(held: Held) -> str:
     """Say what the release has done, and what comes of it."""
     said = f"lock {held.key!r} is released"
     if not held.live:
         return f"{said}: at_least no longer keeps it taken"
-    if retry_of(held) is not None:
-        return f"{said}. The retry comes all the same, and takes the key again if it is free then"
+    retry = retry_of(held)
+    if retry is not None:
+        comes = "The retry" if retry else "The message"
+        return f"{said}. {comes} comes all the same, and takes the key again if it is free then"
     return (
         f"{said}. Its holder learns of it at its next renewal, within a third of its ttl; until it"
         " has ended, another one may run beside it"
@@ -96,7 +114,7 @@ def _permit(held: Held) -> dict[str, Any]:
     holder, retry = Holder.parse(held.holder), retry_of(held)
     slots = [one.slot for one in held.holders if one.holder == held.holder]
     return {
-        "state": "at_least" if not held.live else "held" if retry is None else "retry",
+        "state": _state(held),
         "holder": held.holder,
         "task_id": holder.task_id,
         "node": holder.node or None if retry is None else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import LockConfigurationError
 
-__all__ = ["Scope", "checked_scope", "is_queue_place"]
+__all__ = ["Scope", "checked_scope", "is_queue_place", "key_of_name"]
 
 _QUEUE_PLACE = "%queued"
 """What stands behind a key in the name of its queue place. In a key that a template makes, two
@@ -56,6 +56,11 @@ class Scope(str, Enum):
 def is_queue_place(name: str) -> bool:
     """Return whether a name in a store is that of a queue place, and no key that runs."""
     return name.endswith(_QUEUE_PLACE)
+
+
+def key_of_name(name: str) -> str:
+    """Return the key that a name in a store belongs to."""
+    return name.removesuffix(_QUEUE_PLACE)
 
 
 def checked_scope(value: Any) -> Scope:

@@ -119,6 +119,27 @@ def desk(
         yield Desk(folder, url, worker, app, history, keys)
 
 
+def test_what_a_purge_left_is_released_and_the_key_of_a_call_is_told(desk: Desk) -> None:
+    store = desk.keys.store
+    for job in ("lost", "lost too{x}"):
+        kept = str(Holder.for_retry(f"id of {job}", 0))
+        assert isinstance(store.acquire(Claim(f"look:{job}", kept, 600.0)), Lease)
+
+    told = desk.type("key", "pool.look", "--args", '["lost"]')
+    with desk.keys.held("look:runs"):
+        released = desk.type("release", "--queued", "look:{job}", "--force")
+        runs = store.peek("look:runs")
+
+    assert told.stdout.splitlines()[:2] == [
+        "look:lost",
+        "lock 'look:lost' is kept for a message in a queue that nobody runs yet",
+    ]
+    assert released.returncode == 0, released.stderr
+    assert released.stdout.endswith("2 of 2 released\n")
+    assert store.peek("look:lost") is None
+    assert runs is not None
+
+
 def test_show_names_the_task_the_node_and_the_process_that_have_the_key(desk: Desk) -> None:
     result = desk.app.tasks["pool.until_lost"].delay("shown")
     (start,) = desk.history.wait("start", "shown")

@@ -142,6 +142,25 @@ def test_a_program_finds_every_field_of_a_free_key_and_of_a_floor(desk: Desk) ->
     assert (free["state"], floor["state"], floor["expires_in"]) == ("free", "at_least", 60.0)
 
 
+def test_a_key_that_is_kept_for_a_message_in_a_queue_says_so(desk: Desk) -> None:
+    desk.take("order:7", holder=str(Holder.for_retry("id-1", 0)))
+    desk.take("order:8", holder="id-2#web#7#n1.1", unconfirmed=True)
+
+    queued, sending = desk.type("show", "order:7"), desk.type("show", "order:8")
+    states = [
+        json.loads(desk.type("show", key, "--json").output.splitlines()[-1])["state"]
+        for key in ("order:7", "order:8")
+    ]
+    released = desk.type("release", "order:7", "--force")
+
+    assert "lock 'order:7' is kept for a message in a queue that nobody runs yet" in queued.output
+    assert "  retry" not in queued.output
+    assert "lock 'order:8' is taken for a message that is being sent" in sending.output
+    assert "unless renewed" not in sending.output
+    assert states == ["queued", "unconfirmed"]
+    assert "The message comes all the same" in released.output
+
+
 def test_a_holder_of_another_program_is_shown_as_it_is(desk: Desk) -> None:
     desk.take("order:7", holder="cron#nightly")
 

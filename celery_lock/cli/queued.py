@@ -1,0 +1,100 @@
+"""Leases that are kept for messages in a queue, found by the template of their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import click
+
+from ..app.bound import each_lock
+from ..app.locks import locks_of
+from ..errors import LockConfigurationError, did_you_mean, span
+from ..events.plain_text import moment, plain
+from ..keys import KeysOfTemplate
+from ..model import Feature, Held, Holder, LockStore
+from ..model.scope import key_of_name
+from .opening import Wrong
+
+__all__ = ["Queued", "keys_meant", "queued_leases", "shown"]
+
+_MOST = 20  # lines
+
+
+class Queued(NamedTuple):
+    """One lease that is kept for a message which nobody runs."""
+
+    name: str
+    """Its key, as the store has it."""
+    holder: str
+    since: float
+    now: float
+
+
+def keys_meant(app: Any, template: str, *, given: bool) -> KeysOfTemplate:
+    """Return the keys that a template makes; a note on stderr says that no task has it.
+
+    `given`: the command line names the app.
+    """
+    if given:
+        app.loader.import_default_modules()
+    bound = locks_of(app).bound
+    for task, lock in each_lock(bound):
+        if template == lock.key.template and not isinstance(lock.lock.key, str):
+            if lock.lock.key is None:
+                return KeysOfTemplate.of_task(task)
+            raise Wrong(
+                f"the keys of task {task} are made by the function {template}, and have no form by"
+                " which they are known; release them one by one: lock release KEY"
+            )
+    if template in bound:
+        known = " or ".join(repr(lock.key.template) for lock in bound[template])
+        raise Wrong(f"{template!r} is the name of a task; give the template of its lock, {known}")
+    try:
+        keys = KeysOfTemplate(template)
+    except LockConfigurationError as error:
+        raise Wrong(str(error)) from error
+    known_templates = {lock.key.template for _, lock in each_lock(bound)}
+    if template not in known_templates:
+        hint = did_you_mean(template, sorted(known_templates))
+        click.echo(f"note: no task of this app has the template {template!r}{hint}", err=True)
+    return keys
+
+
+def queued_leases(store: LockStore, keys: KeysOfTemplate) -> list[Queued]:
+    """Return the leases of these keys that are kept for messages, the oldest first."""
+    if Feature.LISTING not in store.features:
+        raise Wrong(
+            f"the store {store.url} cannot list its keys; release them one by one: lock release KEY"
+        )
+    found: list[Queued] = []
+    for name in store.keys(keys.beginning):
+        if keys.has(key_of_name(name)):
+            found += _queued_of(store.peek(name))
+    return sorted(found, key=lambda one: (one.since, one.name))
+
+
+def _queued_of(held: Held | None) -> Iterator[Queued]:
+    if held is None:
+        return
+    for one in held.holders or (held,):
+        if one.live and Holder.parse(one.holder).retry_no is not None:
+            yield Queued(held.key, one.holder, one.since, held.now)
+
+
+def shown(found: list[Queued], keys: KeysOfTemplate) -> str:
+    """Say what was found, a line each."""
+    many = len(found) > 1
+    head = (
+        f"{len(found)} leases of {keys.template!r} are kept for messages that nobody runs:"
+        if many
+        else f"1 lease of {keys.template!r} is kept for a message that nobody runs:"
+    )
+    lines = [
+        f"  {plain(one.name)}  task {plain(Holder.parse(one.holder).task_id)},"
+        f" since {moment(one.since)}, {span(max(0.0, one.now - one.since))} ago"
+        for one in found[:_MOST]
+    ]
+    if len(found) > _MOST:
+        lines.append(f"  and {len(found) - _MOST} more")
+    return "\n".join([head, *lines])
