@@ -3103,12 +3103,6 @@ SETTLED = (
         (UNIT + "settling.py",),
     ),
     Guard(
-        "a lease that another task was sent with is not freed",
-        "not isinstance(written, Mapping) or is_of_another(written, task_id)",
-        "not isinstance(written, Mapping)",
-        (UNIT + "settling.py",),
-    ),
-    Guard(
         "a freeing without an answer is tried again",
         "    except StoreError as error:\n        locker.pending.add(free, for_=FREED_FOR)",
         "    except StoreError as error:",

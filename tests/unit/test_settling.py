@@ -282,7 +282,18 @@ def test_what_goes_back_before_the_body_keeps_it(engine: Engine, error: BaseExce
 # -- an error before anything is claimed -----------------------------------------------------
 
 
-def broken(**_: Any) -> str:
+class OnFailure(LockedTask):
+    """A task whose author publishes it anew as it fails."""
+
+    abstract = True
+    seen: list[Any]
+    its: Engine
+
+    def on_failure(self, *_: Any) -> None:
+        self.seen.append([holder_of(self.its, name) for name in (KEY, PLACE)])
+
+
+def broken() -> str:
     raise RuntimeError("no such tenant")
 
 
@@ -292,13 +303,13 @@ def test_a_message_that_fails_before_its_claim_frees_its_lease(
     engine: Engine, scope: Any, fault: str
 ) -> None:
     headers = published(engine, KEY, PLACE)
-    key: Any = (lambda: broken()) if fault == "the key" else "k"
-    it = Unlocked(engine, lock=Lock(key, scope=scope))
+    key: Any = broken if fault == "the key" else "k"
+    seen: list[Any] = []
+    it = Unlocked(engine, OnFailure, lock=Lock(key, scope=scope), seen=seen, its=engine)
     args: tuple[Any, ...] = (1, 2, 3) if fault == "the arguments" else ()
     if fault == "the header":
         headers[HEADER]["attempt"] = "many"
 
     assert deliver(it.task, *args, headers=headers).state == "FAILURE"
 
-    assert it.ran == 0
-    assert (holder_of(engine, KEY), holder_of(engine, PLACE)) == (None, None)
+    assert (it.ran, seen) == (0, [[None, None]])
