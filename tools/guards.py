@@ -1385,8 +1385,8 @@ TASKS = (
     ),
     Guard(
         "a run without its lock records no completion",
-        "if self.delivery.is_unlocked:\n            return  # no copy of it asks for a record",
-        "if False:\n            return",
+        "if self.delivery.is_unlocked or not self.delivery.asked:",
+        "if not self.delivery.asked:",
         (UNIT + "without_lock.py",),
     ),
     Guard(
@@ -2288,7 +2288,7 @@ ENDINGS = (
     ),
     Guard(
         "a retry with other arguments keeps nothing",
-        "_key_of(delivery, want.bound, signature) != want.key for want in kept",
+        "_key_of(delivery, want.bound, sent) != want.key for want in kept",
         "False for want in kept",
         (UNIT + "ending.py",),
     ),
@@ -2330,8 +2330,8 @@ ENDINGS = (
     ),
     Guard(
         "each release of a list leaves its key to the retry",
-        "        for want in (delivery.asked if heir else ())\n",
-        "        for want in (delivery.asked[:1] if heir else ())\n",
+        "        for want in delivery.asked\n        if want.name in names\n",
+        "        for want in delivery.asked[:1]\n",
         (UNIT + "several.py",),
     ),
     Guard(
@@ -3059,6 +3059,82 @@ SCHEDULES = (
     ),
 )
 
+ADOPTED = (
+    Guard(
+        "a message adopts what its publisher took",
+        "    if _is_kept(want, delivery) or (want",
+        "    if (want",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a message that goes back takes its key along",
+        "        kept = [want for want in wants if _is_kept(want, delivery)]",
+        "        kept = []",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "the same task in its place takes the key along",
+        "            holding.replacement = sig if",
+        "            holding.replacement = None if",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a message that was given its lease is no duplicate later",
+        " or self.header.wait or self._is_no_duplicate",
+        " or self.header.wait",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "what may have started before asks for no place",
+        "if header.had or _may_have_started(header, request, transport):",
+        "if header.had:",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a message that was given its place asks for none",
+        "if header.had or _may_have_started(header, request, transport):",
+        "if _may_have_started(header, request, transport):",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a place that was claimed is given back as the body starts",
+        "        self._holding.leave_the_queue()\n",
+        "",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a place of a publisher is given back as the body starts",
+        "            self._settling.start()\n",
+        "            pass\n",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "what ends without a body frees its lease",
+        "            self._settling.end()\n",
+        "            pass\n",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "what is sent again takes its lease along",
+        "goes_on = self.is_sent or ending.goes_back",
+        "goes_on = ending.goes_back",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "what is left to the same task in its place is not freed",
+        "[name for name in self._queued.names if name not in self._adopted]",
+        "self._queued.names",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "nothing is recorded of a message that asks for nothing",
+        "self.delivery.is_unlocked or not self.delivery.asked:",
+        "self.delivery.is_unlocked:",
+        (UNIT + "adopting.py",),
+    ),
+)
+"""The lease of a publisher, where a run adopts it."""
+
 SETTLED = (
     Guard(
         "a queue place is given back as a body without a lock starts",
@@ -3370,6 +3446,7 @@ GUARDS: tuple[Guard, ...] = (
     *SERVER,
     *COMMANDS,
     *ENDINGS,
+    *ADOPTED,
     *SETTLED,
     *PUBLISHED,
     *TICKS,

@@ -181,6 +181,11 @@ class Header:
         return MessageContext(entry, due, self.first_published, others, self.queue, shown)
 
     @property
+    def leased(self) -> Sequence[str]:
+        """What the publisher's lease is called in the store: one name for each lock it took."""
+        return () if self.lease is None else self.lease["names"]
+
+    @property
     def was_sent_again(self) -> bool:
         """The message is not the one that was published: we have sent it again since."""
         return bool(self.attempt or self.turns or self.outages)

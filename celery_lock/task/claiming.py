@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from ..app import notes
 from ..engine.interrupt import Interrupt
-from ..engine.locker import Ask, Grant
+from ..engine.locker import Ask, Grant, Locker
 from ..model import Claim, Held, Holder, Met, Refused
+from ..model.scope import is_queue_place
 from .delivery import Delivery
+from .heirs import heir_of
 from .wants import Want
 
-__all__ = ["Around", "ask_for", "dead_run", "met"]
+__all__ = ["Around", "ask_for", "but_for_places", "dead_run", "met", "note_claims"]
 
 
 class Around(NamedTuple):
@@ -43,7 +46,7 @@ def ask_for(want: Want, delivery: Delivery, holder: str, around: Around) -> Ask:
         publication=publication,
         # the record of the publication lies beside one of the keys
         copy_since=copy_since if name == delivery.home else None,
-        heir_of=delivery.heir_of(bound),
+        heir_of=heir_of(want, delivery),
         limit=bound.limit,
     )
     ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)
@@ -68,3 +71,19 @@ def dead_run(held: Held, own_holder: str) -> str:
 def met(got: list[Grant] | Refused) -> list[Grant] | Held:
     """Return the grants of several claims, or whom one of them has met."""
     return got.held if isinstance(got, Refused) else got
+
+
+def note_claims(delivery: Delivery, holder: str, publication: str) -> None:
+    """Note what is about to be claimed, should this process be killed."""
+    names = [want.name for want in delivery.asked]
+    if len(names) > 1:  # the one first that a completion is told beside
+        names.sort(key=delivery.home.__ne__)
+    notes.note(delivery.task.name, holder, names, publication)
+
+
+def but_for_places(grants: Sequence[Grant], locker: Locker) -> Sequence[Grant]:
+    """Give the queue places among these grants back, and return all others."""
+    places = [grant for grant in grants if is_queue_place(grant.lease.key)]
+    for place in places:
+        locker.release(place)
+    return [grant for grant in grants if grant not in places] if places else grants

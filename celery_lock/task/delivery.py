@@ -26,7 +26,7 @@ from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError
 from ..model.clock import steady
 from ..model.scope import is_queue_place
-from .wants import Want, each_name_once, header_of, wants_of
+from .wants import Want, asked_of, header_of, wants_of
 
 __all__ = ["Delivery"]
 
@@ -45,6 +45,8 @@ class Delivery(NamedTuple):
     task: Any
     wants: tuple[Want, ...]
     """What the message asks for, in the order in which its task declares its locks."""
+    asked: tuple[Want, ...]
+    """What is claimed before the body, each name once and in the order of the names."""
     bound: BoundLock
     """The lock in question: the first one, and after a conflict the one whose key was taken."""
     request: Any
@@ -82,6 +84,7 @@ class Delivery(NamedTuple):
         return cls(
             task,
             wants,
+            asked_of(wants, header, request, transport),
             bound,
             request,
             transport,
@@ -114,12 +117,6 @@ class Delivery(NamedTuple):
         return "fail" if wanted == "requeue" and self.is_eager else wanted
 
     @property
-    def asked(self) -> tuple[Want, ...]:
-        """What is claimed before the body, each name once and in the order of the names."""
-        wants = self.wants
-        return wants if len(wants) == 1 else each_name_once(wants)
-
-    @property
     def home(self) -> str:
         """The name beside which the record of the message's publication lies.
 
@@ -129,13 +126,6 @@ class Delivery(NamedTuple):
         if len(wants) > 1:
             wants = tuple(each for each in wants if not is_queue_place(each.name)) or wants
         return wants[0].name
-
-    def heir_of(self, bound: BoundLock) -> str:
-        """The holder that the try before this retry left the key to; `""`: there is none."""
-        retry_no = self.request.retries or 0
-        if not bound.across_retries or not retry_no:
-            return ""
-        return str(Holder.for_retry(str(self.request.id), retry_no))
 
     def about(self, held: Held) -> Delivery:
         """Return the delivery with the lock in question whose key this holder has."""
@@ -236,10 +226,17 @@ class Delivery(NamedTuple):
         away the only copy that the broker has, should the worker of the first one die. The same
         holds for a retry of a task whose earlier run has not ended yet, and for a tick that two
         schedulers sent, whatever task id each of them gave it. And nobody is refused for
-        the sake of a message that may never have been sent.
+        the sake of a message that may never have been sent. Nor is one that was given its lease as
+        it was published: it was no duplicate then, and is none if that has lapsed.
         """
-        waits = held.met in _WAITS_ITS_TURN or self.header.wait
+        waits = held.met in _WAITS_ITS_TURN or self.header.wait or self._is_no_duplicate
         return waits and not self.is_eager and not self._is_sibling(held)
+
+    @property
+    def _is_no_duplicate(self) -> bool:
+        """The publisher was given the lock in question: who has it now has come later."""
+        header = self.header
+        return header.had and (self.bound.scope.is_publishers or self.key in header.leased)
 
     def lets_a_retry_pass(self, held: Held) -> bool:
         """The key is kept for a retry on its way, and this message can wait outside of the pool.

@@ -18,12 +18,12 @@ from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..engine.place import running_task
-from ..errors import LockError
 from ..message import holder_of
 from ..model import End, Held, Lease
 from ..model.per_process import this_process
-from .claiming import Around, ask_for, dead_run, met
+from .claiming import Around, ask_for, but_for_places, dead_run, met, note_claims
 from .delivery import Delivery
+from .no_lease import no_lease
 
 __all__ = ["Holding", "around"]
 
@@ -64,6 +64,7 @@ class Holding:
         "_noted",
         "_within",
         "_without",
+        "replacement",
     )
 
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
@@ -82,6 +83,7 @@ class Holding:
         self._info: Any = None
         self._within: Any = None
         self._lends = False
+        self.replacement: Any = None  # the signature of what takes the place of the task
         self._borrowed: Mapping[str, Holding] = _NOTHING
 
     @classmethod
@@ -142,11 +144,8 @@ class Holding:
             held[name] = next(lease for lease in holding.leases if lease.key == name)
         leases = [held[want.name] for want in self._delivery.wants if want.name in held]
         if not leases:
-            names = [repr(want.name) for want in self._delivery.asked]
-            locks = f"lock{'s' if len(names) > 1 else ''} {', '.join(names)}"
-            raise LockError(
-                f"task {self._delivery.task.name} runs without its {locks}: {self._without}"
-            )
+            names = [want.name for want in self._delivery.asked]
+            raise no_lease(self._delivery.task.name, names, self._without)
         return leases
 
     # -- lending it --------------------------------------------------------------------------
@@ -226,11 +225,7 @@ class Holding:
     # -- the body ----------------------------------------------------------------------------
 
     def _note(self, publication: str) -> None:
-        delivery = self._delivery
-        names = [want.name for want in delivery.asked]
-        if len(names) > 1:  # the one first that a completion is told beside
-            names.sort(key=delivery.home.__ne__)
-        notes.note(delivery.task.name, self._holder, names, publication)
+        note_claims(self._delivery, self._holder, publication)
         self._noted = publication
 
     def sends(self) -> None:
@@ -252,6 +247,11 @@ class Holding:
         _entered[id(request)] = self
         if info is not None:
             _entered[id(info)] = self
+
+    def leave_the_queue(self) -> None:
+        """Give the queue places back that were claimed here: the body starts now."""
+        if self._locker is not None:
+            self._grants = but_for_places(self._grants, self._locker)
 
     def run(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the body, so that it can be interrupted where the lock says so."""

@@ -26,7 +26,7 @@ from .binding import bind, declared_locks, is_refused, name_of
 from .call_keys import keep_shown, keys_of_call
 from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
-from .ended_by import EndedBy
+from .ended_by import EndedBy, goes_back
 from .ending import Ending
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .holding import Holding
@@ -34,7 +34,7 @@ from .lease_here import lease_of, leases_of
 from .options import check_task_options
 from .publishing import PublishesLeases
 from .run import Run
-from .settling import is_watched, settle, watch, without_lock
+from .settling import settle, watch_for, without_lock
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 
 __all__ = ["LockedTask"]
@@ -116,8 +116,7 @@ class LockedTask(_Task[_P, _R]):
             if klass.lock is not None and not name.startswith("celery."):
                 check_task_options(klass, name, LockedTask, is_locked=bool(declared))
             if not declared:
-                if klass.lock is None:  # others may publish its messages with one
-                    watch()
+                watch_for(klass)  # others may publish its messages with a lock
                 return
             refuse_strategy(klass, name)
             locks = locks_of(app)
@@ -134,8 +133,7 @@ class LockedTask(_Task[_P, _R]):
         keep_users_request(klass, LockedTask.Request)
         worker.install(app)
         klass._bound_locks, klass._app_locks = bound, locks
-        if is_watched(klass):
-            watch()
+        watch_for(klass)
         klass._publishes = has_publishers(bound)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -183,7 +181,7 @@ class LockedTask(_Task[_P, _R]):
                 self._send_again(run, step)
         except BaseException as error:
             if run is not None:
-                run.conclude(_ending_of(error))
+                run.conclude(_ending_of(error)._replace(goes_back=goes_back(error, self)))
             else:
                 settle(self, request, error)
             raise
@@ -213,18 +211,24 @@ class LockedTask(_Task[_P, _R]):
         return self.run if place == _ANYWHERE else call
 
     def on_replace(self, sig: Any) -> Any:
-        """Let what takes the task's place in eager mode run within its lease.
+        """Let what takes the task's place have its lease.
 
-        A worker publishes that, and it runs when the lease is given back. Here it runs within this
-        body, which cannot give it back before.
+        A worker publishes that, and leaves the lease to it where it is the same task. In eager mode
+        it runs within this body, which cannot give the lease back before: so it runs within it.
         """
         request = self.request
-        holding = Holding.of(request) if request.is_eager else None
+        holding = Holding.of(request)
         if holding is None:
             return super().on_replace(sig)
-        keep_shown(self, request, sig)
-        with holding.lent():
+        if request.is_eager:
+            keep_shown(self, request, sig)
+            with holding.lent():
+                return super().on_replace(sig)
+        try:
             return super().on_replace(sig)
+        except Ignore:  # it is published
+            holding.replacement = sig if sig.task == self.name else None
+            raise
 
     def _send_again(self, run: Run, step: Resend) -> None:
         """End this run with the message on its way again; return if the broker refused it.

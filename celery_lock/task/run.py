@@ -5,8 +5,6 @@ A run decides and keeps count; it raises nothing of Celery's and publishes only 
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -14,23 +12,19 @@ from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import StoreError, taken
 from ..events import CopyDropped, Fact, SwitchedOff
-from ..events.log_fields import fields_of
-from ..message import Homeless, Unsent, raw_of
 from ..model import Completion, Decision, End, Held, Met
-from ..model.clock import steady
 from ..policies import requeue, skip, wait
 from .around_here import is_around
 from .conflict import resolve, turn_fact, verdict_of
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending, completion_of, ends_of
-from .holding import Holding
 from .postrun import around, when_all_is_out
+from .sends import Sends
+from .settling import settling_of
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
 
 __all__ = ["EARLIER_RUN", "Run"]
-
-logger = logging.getLogger("celery_lock")
 
 EARLIER_RUN = 1.0
 """Seconds that a retry or replacement waits for the run before it, which has sent it and
@@ -44,7 +38,7 @@ _OUTAGE = exponential(first=1, factor=2, cap=15)
 """Pauses between the tries of a message whose store gives no answer, or that waits its turn."""
 
 
-class Run:
+class Run(Sends):
     """The way of one delivery to its body, or past it.
 
     CLAIMING   `next_step()` asks for the key. Who is given it goes on to RUNNING; a copy of what
@@ -62,27 +56,16 @@ class Run:
         "_around",
         "_completion",
         "_ends",
-        "_holding",
         "_is_counted",
         "_is_entered",
-        "_locks",
-        "_stays_until",
-        "delivery",
-        "is_only_copy",
-        "unsent",
+        "_settling",
     )
 
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
-        self.delivery = delivery
-        self.unsent = 0
-        """How often sending the message has been tried."""
-        self._locks = locks
-        self._holding = Holding(delivery, locks)
-        self.is_only_copy = not delivery.task.acks_late
-        """The broker does not have the message any more: it is this process's alone."""
+        super().__init__(delivery, locks)
         self._is_counted = False
-        self._stays_until: float | None = None
         self._is_entered = False
+        self._settling = settling_of(delivery.task, delivery.request, locks)
         self._ends: Mapping[str, End] = {}
         self._completion: Completion | None = None
         self._around = around()
@@ -102,6 +85,8 @@ class Run:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
         if self.delivery.header.verdict is not None:
             return self._by_verdict()
+        if not self.delivery.asked:
+            return self._enter()
         try:
             if self.delivery.is_eager and self._holding.borrow():
                 return self._enter()
@@ -213,6 +198,10 @@ class Run:
     def _enter(self) -> RunBody:
         self._is_entered = True
         self._holding.attach(self.delivery.publication)
+        # not before all else is held: until then the message waits
+        self._holding.leave_the_queue()
+        if self._settling is not None:
+            self._settling.start()
         return RunBody()
 
     def _drop(self) -> DropCopy:
@@ -231,46 +220,18 @@ class Run:
     def _notify(self, fact: Fact) -> None:
         self._locks.notify(fact)
 
-    # -- what the task is told to do ---------------------------------------------------------
-
-    def send(self, step: Resend) -> None:
-        """Send the message again. Raises `Unsent` when the broker does not take it."""
-        self.unsent += 1
-        if self._stays_until is None:
-            stays_for = self.delivery.stays_for(self._locks.time_limit)
-            self._stays_until = steady() + stays_for
-        self._holding.sends()
-        try:
-            self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
-        except Unsent as error:
-            self.is_only_copy |= isinstance(error, Homeless)
-            if self.unsent == 1:
-                subject = self.delivery.subject
-                logger.warning(
-                    "task %s[%s]: %s; it stays in its process and is tried again",
-                    subject.task,
-                    subject.task_id,
-                    error,
-                    extra=fields_of(self.key, subject),
-                )
-            raise
-
-    @property
-    def has_stayed(self) -> bool:
-        """The message has been kept in this process for as long as it may be."""
-        return self._stays_until is not None and steady() >= self._stays_until
-
-    def pause(self, seconds: float) -> None:
-        """Keep the message in this process for a while."""
-        time.sleep(seconds)
-
     # -- ENDED -------------------------------------------------------------------------------
 
     def conclude(self, ending: Ending) -> None:
         """Note what the run came to, before the end."""
-        if self.delivery.is_unlocked:
+        if self._settling is not None:
+            asked = self.delivery.asked if self._holding.is_held else ()
+            goes_on = self.is_sent or ending.goes_back
+            self._settling.conclude(None if goes_on else [want.name for want in asked])
+        if self.delivery.is_unlocked or not self.delivery.asked:
             return  # no copy of it asks for a record
         if self._holding.is_held:
+            ending = ending._replace(replacement=self._holding.replacement)
             self._ends = ends_of(self.delivery, ending)
         elif self._is_entered or not self._goes_on(ending.ended):
             self._completion = completion_of(self.delivery, ending.ended)
@@ -285,6 +246,8 @@ class Run:
         May be called again when a time limit fell into the first call.
         """
         told = self._holding.give_back(self._ends)
+        if self._settling is not None:
+            self._settling.end()
         if told is None and self._completion is not None:
             complete = self._locks.locker.complete
             told = partial(complete, self._completion, self.delivery.subject)

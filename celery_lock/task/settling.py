@@ -24,7 +24,17 @@ from ..model.scope import is_queue_place
 from .ended_by import goes_back
 from .postrun import around
 
-__all__ = ["Settling", "is_watched", "left", "settle", "subject_of", "watch", "without_lock"]
+__all__ = [
+    "Settling",
+    "is_watched",
+    "left",
+    "settle",
+    "settling_of",
+    "subject_of",
+    "watch",
+    "watch_for",
+    "without_lock",
+]
 
 logger = logging.getLogger("celery_lock")
 
@@ -46,25 +56,33 @@ _watching: list[bool] = []
 class Settling:
     """What the delivery of a message does about the lease that the message names."""
 
-    __slots__ = ("_locks", "_queued", "_subject")
+    __slots__ = ("_adopted", "_locks", "_queued", "_subject")
 
     def __init__(self, queued: Queued, task: Any, request: Any, locks: AppLocks) -> None:
         self._queued = queued
         self._locks = locks
         self._subject = subject_of(task, queued.task_id)
+        self._adopted: Collection[str] | None = ()
         _reached.add(request)
 
     def start(self) -> None:
         """Give the queue places back: the body starts. Raises nothing of its own."""
         _say_if_elsewhere(self._queued, self._subject, self._locks)
-        self._free(filter(is_queue_place, self._queued.names))
+        names = self._queued.names
+        self._free(filter(is_queue_place, names))
+        self._queued = self._queued._replace(
+            names=tuple(name for name in names if not is_queue_place(name))
+        )
 
-    def end(self, *, adopted: Collection[str] = ()) -> None:
-        """Free what the run has not adopted: the message has ended for good, or its retry goes on.
+    def conclude(self, adopted: Collection[str] | None) -> None:
+        """Note what the run has adopted; `None`: the message goes on, and takes all along."""
+        self._adopted = adopted
 
-        Raises nothing of its own.
-        """
-        self._free(name for name in self._queued.names if name not in adopted)
+    def end(self) -> None:
+        """Free the rest: the message has ended for good, or its retry goes on. Raises nothing of
+        its own."""
+        if self._adopted is not None:
+            self._free([name for name in self._queued.names if name not in self._adopted])
 
     def _free(self, names: Iterable[str]) -> None:
         try:
@@ -72,6 +90,12 @@ class Settling:
                 free_here(self._locks.locker, name, self._queued.holder, self._subject)
         except Exception as error:
             left(self._subject, error)
+
+
+def settling_of(task: Any, request: Any, locks: AppLocks) -> Settling | None:
+    """Return what a delivery does about the lease that its message names; `None`: it names none."""
+    queued = queued_of(request)
+    return None if queued is None else Settling(queued, task, request, locks)
 
 
 def without_lock(
@@ -99,9 +123,9 @@ def without_lock(
 
 def settle(task: Any, request: Any, error: BaseException) -> None:
     """Free what is kept for a message that has ended before anything was claimed for it."""
-    queued = queued_of(request)
-    if queued is not None and not goes_back(error, task):
-        Settling(queued, task, request, locks_of(task.app)).end()
+    settling = settling_of(task, request, locks_of(task.app))
+    if settling is not None and not goes_back(error, task):
+        settling.end()
 
 
 def is_watched(task: Any) -> bool:
@@ -111,6 +135,12 @@ def is_watched(task: Any) -> bool:
     """
     bound = task._bound_locks
     return task.lock is None or any(lock.scope.is_publishers for lock in bound)
+
+
+def watch_for(task: Any) -> None:
+    """Settle so in this process where the task needs it."""
+    if is_watched(task):
+        watch()
 
 
 def watch() -> None:

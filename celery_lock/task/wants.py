@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
 from ..errors import LockError
-from ..message import HEADER, Header
+from ..message import HEADER, Header, Transport
+from ..model import Scope
 
-__all__ = ["Want", "each_name_once", "header_of", "wants_of"]
+__all__ = ["Want", "asked_of", "header_of", "wants_of"]
 
 
 class Want(NamedTuple):
@@ -57,7 +58,28 @@ def header_of(bounds: tuple[BoundLock, ...], request: Any, now: Callable[[], flo
     return header
 
 
-def each_name_once(wants: Iterable[Want]) -> tuple[Want, ...]:
+def asked_of(
+    wants: tuple[Want, ...], header: Header, request: Any, transport: Transport
+) -> tuple[Want, ...]:
+    """Return what is claimed before the body, each name once and in the order of the names.
+
+    A queue place is not, where the publisher was given it, or where the body may have begun before:
+    it keeps duplicates out of the queue, and nobody from running.
+    """
+    if len(wants) == 1 and wants[0].bound.scope is not Scope.UNTIL_STARTED:
+        return wants
+    if header.had or _may_have_started(header, request, transport):
+        wants = tuple(want for want in wants if want.bound.scope is not Scope.UNTIL_STARTED)
+    return _each_name_once(wants)
+
+
+def _may_have_started(header: Header, request: Any, transport: Transport) -> bool:
+    """It is a retry, took the place of its task, or was delivered before."""
+    anew = request.retries or request.replaced_task_nesting
+    return bool(anew or header.deliveries or transport.redelivered(request))
+
+
+def _each_name_once(wants: Iterable[Want]) -> tuple[Want, ...]:
     """Return each name of these once, in the order of the names: all claim them in that order.
 
     Two locks may spell one key. Then one lease does what both of them say.

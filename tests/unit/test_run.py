@@ -796,7 +796,7 @@ def test_what_is_acknowledged_late_is_left_to_the_broker_in_the_end(
     charge = Charge(engine, acks_late=True, **options)
     engine.hold(ttl=10_000.0)
     broker = Broker(engine, monkeypatch, times=10_000)
-    monkeypatch.setattr("celery_lock.task.run.steady", lambda: sum(broker.pauses))
+    monkeypatch.setattr("celery_lock.task.sends.steady", lambda: sum(broker.pauses))
 
     ended = charge.deliver()
 

@@ -1,0 +1,92 @@
+"""For whom a key is kept while no process runs its message: who leaves it, who takes it over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timezone
+from typing import Any
+
+from ..app.bound import BoundLock
+from ..message import of_retry, shown_mark
+from ..model import End, Holder, Scope
+from .delivery import Delivery
+from .queue_life import left_until
+from .wants import Want
+
+__all__ = ["heir_of", "left_to_heirs"]
+
+_NONE: Mapping[str, End] = {}
+
+
+def heir_of(want: Want, delivery: Delivery) -> str:
+    """Return the holder that a key was left to for this message; empty: to none.
+
+    By its publisher, by the try before this retry, or by a run that gave the message back.
+    """
+    retry_no = delivery.request.retries or 0
+    if _is_kept(want, delivery) or (want.bound.across_retries and retry_no):
+        return str(Holder.for_retry(str(delivery.request.id), retry_no))
+    return ""
+
+
+def left_to_heirs(
+    delivery: Delivery, retry: Any, replacement: Any, goes_back: bool
+) -> Mapping[str, End]:
+    """Return how the keys are left that this run does not give back, by their names.
+
+    Args:
+        retry: the signature of the retry that is on its way, if there is one.
+        replacement: the signature of what takes the place of the task, if that is published.
+        goes_back: the broker gives the message out once more.
+    """
+    retry_no, sent, wants = delivery.request.retries or 0, None, delivery.wants
+    if retry is not None:
+        kept = [want for want in wants if want.bound.across_retries]
+        sent, retry_no = retry, retry_no + 1
+    elif replacement is not None:
+        kept = [want for want in wants if want.bound.scope is Scope.UNTIL_FINISHED]
+        sent, retry_no = replacement, replacement.options.get("retries") or 0
+    elif goes_back:
+        kept = [want for want in wants if _is_kept(want, delivery)]
+    else:
+        return _NONE
+    if (
+        sent is not None
+        and not delivery.header.given
+        and any(_key_of(delivery, want.bound, sent) != want.key for want in kept)
+    ):
+        return _NONE  # with other arguments, it asks for other keys
+    heir = str(Holder.for_retry(str(delivery.request.id), retry_no))
+    mark, names = shown_mark(delivery.publication), {want.name for want in kept}
+    return {
+        want.name: End(heir=heir, heir_ttl=_heir_ttl(delivery, want.bound), heir_publication=mark)
+        for want in delivery.asked
+        if want.name in names
+    }
+
+
+def _is_kept(want: Want, delivery: Delivery) -> bool:
+    """The key is kept for the message while it is in its queue, for its first run too."""
+    if delivery.is_eager:
+        return False
+    return want.bound.scope is Scope.UNTIL_FINISHED or want.name in delivery.header.leased
+
+
+def _key_of(delivery: Delivery, bound: BoundLock, signature: Any) -> str | None:
+    args, kwargs = tuple(signature.args or ()), dict(signature.kwargs or {})
+    context = delivery.header.context  # its retry has the same
+    if bound.key.shows_sender:  # but headers of its own
+        shown = bound.key.shown(context)
+        context = of_retry(signature.options, delivery.header, shown).context
+    try:
+        return bound.key.render(args, kwargs, context)
+    except Exception:  # it will say so itself, when it comes
+        return None
+
+
+def _heir_ttl(delivery: Delivery, bound: BoundLock) -> float:
+    longest, expires = bound.queue_ttl, delivery.request.expires
+    if expires is None:
+        return longest
+    left = left_until(expires, timezone.utc)
+    return longest if left is None else max(1.0, min(longest, left))
