@@ -2,6 +2,7 @@
 
 python -m tests.canvas --count 200 --seed 1
 python -m tests.canvas --only 1234567                one canvas, by its own seed
+python -m tests.canvas --named --locks until_started canvases that have names, with these locks
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from celery import _state
 
 from tests.canvas import app as canvas_app
 from tests.canvas.board import Board
+from tests.canvas.named import named_plans
 from tests.canvas.plans import Plan, draw, nodes_of
 from tests.canvas.playing import Verdict, play
 from tests.canvas.running import Runner
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", type=int, nargs="*", help="seeds of single canvases")
+    parser.add_argument("--named", nargs="*", help="canvases with names; only with these words")
     parser.add_argument("--locks", default="", help="only variants with these words")
     parser.add_argument("--vague", action="store_true", help="show how plain runs differ")
     parser.add_argument("--pool", default="prefork")
@@ -53,19 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed = options.seed if options.seed is not None else random.randrange(10**6)
     seeds = options.only or [seed * 1000 + number for number in range(options.count)]
     variants = [one for one in known() if all(w in one for w in options.locks.split())]
-    print(f"{len(seeds)} canvases, seed {seed}, {len(variants)} locks", flush=True)
+    plans: list[tuple[int | str, Plan]] = [(one, draw(one, variants)) for one in seeds]
+    if options.named is not None:
+        words = options.named
+        plans = [one for one in named_plans(variants) if all(w in one[0] for w in words)]
+    print(f"{len(plans)} canvases, seed {seed}, {len(variants)} locks", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="canvas-") as temporary:
         folder = options.keep or Path(temporary)
         with running(binary, folder, pool=options.pool) as runner:
-            verdicts = list(play_all(runner, seeds, variants))
+            verdicts = list(play_all(runner, plans))
     for one in verdicts if options.vague else ():
         if not one.vague:
             continue
-        print("vague", one.seed, json.dumps(one.plan), *one.vague, sep="\n  ")
+        print("vague", one.name, json.dumps(one.plan), *one.vague, sep="\n  ")
     wrong = [one for one in verdicts if one.wrong]
     for one in wrong:
-        print(f"--- {one.seed}", json.dumps(one.plan), *one.wrong, sep="\n  ")
+        print(f"--- {one.name}", json.dumps(one.plan), *one.wrong, sep="\n  ")
     nodes = sum(len(nodes_of(one.plan)) for one in verdicts)
     print(
         f"{len(verdicts)} canvases of {nodes} tasks in {time.monotonic() - began:.0f} s:"
@@ -99,17 +106,17 @@ def running(binary: str, folder: Path, *, pool: str = "prefork") -> Iterator[Run
             gc.collect()  # a result that is collected later would ask its server, which is gone
 
 
-def play_all(runner: Runner, seeds: Sequence[int], variants: Sequence[str]) -> Iterator[Verdict]:
-    """Play one canvas for each seed, several at once."""
+def play_all(runner: Runner, plans: Sequence[tuple[int | str, Plan]]) -> Iterator[Verdict]:
+    """Play all plans, several at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(lambda seed: _play(runner, seed, draw(seed, variants)), seeds)
+        yield from pool.map(lambda each: _play(runner, *each), plans)
 
 
-def _play(runner: Runner, seed: int, plan: Plan) -> Verdict:
+def _play(runner: Runner, name: int | str, plan: Plan) -> Verdict:
     try:
-        return play(runner, seed, plan)
+        return play(runner, name, plan)
     except Exception:  # the others are played all the same
-        return Verdict(seed, plan, [traceback.format_exc()])
+        return Verdict(name, plan, [traceback.format_exc()])
 
 
 if __name__ == "__main__":

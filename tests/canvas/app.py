@@ -10,13 +10,14 @@ import base64
 import json
 import pickle
 import time
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from celery import Celery, signals
 from redis import Redis
 
-from celery_lock import LockedTask
+from celery_lock import LockConflict, LockedTask
 from tests.canvas.building import build
 from tests.canvas.variants import VARIANTS, lock_of
 
@@ -123,10 +124,22 @@ def _do(app: Celery, task: Any, inputs: tuple[Any, ...], spec: dict[str, Any], l
             raise task.replace(other)
         task.add_to_chord(other)
     if do == "send":
-        build(app, spec["with"], spec["run"], locked=locked).apply_async()
+        _send(app, spec, locked)
     if do == "call" and "within" not in spec:
         task(*inputs, spec=spec | {"within": True, "do": "return", "id": f"{spec['id']}+"})
     return value
+
+
+def _send(app: Celery, spec: dict[str, Any], locked: bool) -> None:
+    """Send what a body sends; note what came of it: a duplicate may not be sent at all."""
+    run, other = spec["run"], spec["with"]
+    if not locked and redis_of(app).hexists(INSTEAD + run, f"send:{spec['id']}"):
+        return
+    sent = None
+    with suppress(LockConflict):
+        sent = build(app, other, run, locked=locked).apply_async().id
+    if other["kind"] == "task":
+        note(app, run, "sent", by=spec["id"], node=other["id"], task_id=sent)
 
 
 def in_order(value: Any) -> Any:

@@ -16,7 +16,7 @@ __all__ = ["Verdict", "differences", "play"]
 class Verdict:
     """What came out of one plan."""
 
-    seed: int
+    name: int | str
     plan: Plan
     wrong: list[str] = field(default_factory=list)
     vague: list[str] = field(default_factory=list)
@@ -26,9 +26,9 @@ class Verdict:
     resent: int = 0
 
 
-def play(runner: Runner, seed: int, plan: Plan) -> Verdict:
+def play(runner: Runner, name: int | str, plan: Plan) -> Verdict:
     """Play a plan: locked first, then plain, where each node does what became of its twin."""
-    verdict = Verdict(seed, plan)
+    verdict = Verdict(name, plan)
     locked = runner.run(plan, locked=True)
     verdict.instead = len(locked.instead)
     verdict.resent = sum(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 import re
 import time
 import uuid
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import celery
+from celery import states
 from celery.result import GroupResult
 from redis import Redis
 
@@ -71,10 +74,12 @@ class Runner:
         with self._held(plan, run, plan.get("held", 0) if locked else 0):
             result = build(self.app, plan, run, locked=locked).apply_async()
         outcome.hangs = self._wait(run)
-        outcome.result = _seen(result, is_split=_is_split(plan))
         outcome.notes = self._notes(run)
-        _read(outcome)
-        outcome.messages = written(self.board.messages(run), run, is_split=_is_split(plan))
+        self._right(outcome.notes)
+        outcome.result = _seen(result, is_split=_is_split(plan))
+        messages = self.board.messages(run)
+        _read(outcome, {(message.task_id, message.node) for message in messages})
+        outcome.messages = written(messages, run, is_split=_is_split(plan))
         return outcome
 
     def taken(self, plan: Plan, run: str) -> list[str]:
@@ -112,6 +117,20 @@ class Runner:
             time.sleep(pause)
             pause = min(0.2, pause * 1.3)
 
+    def _right(self, notes: list[dict[str, Any]]) -> None:
+        """Write the last states again: a slow process writes RETRY over what its retry came to.
+
+        That is Celery's own race: it sends a retry first, and then says so.
+        """
+        for one in notes:
+            if one["what"] == "end" and one["retries"] and one["state"] in ("SUCCESS", "FAILURE"):
+                backend: Any = self.app.backend
+                if backend.get_state(one["task_id"]) == states.RETRY:
+                    said = one.get("result")
+                    if "error" in one:
+                        said = pickle.loads(base64.b64decode(one["error"]))
+                    backend.store_result(one["task_id"], said, one["state"])
+
     def _ended(self, run: str) -> int:
         return sum(one["what"] == "end" for one in self._notes(run))
 
@@ -130,7 +149,7 @@ def _is_split(plan: Plan) -> bool:
     return '"group"' in kinds or '"chord"' in kinds or "add_to_chord" in kinds
 
 
-def _read(outcome: Outcome) -> None:
+def _read(outcome: Outcome, sent: set[tuple[str, str]]) -> None:
     ran = set()
     for one in outcome.notes:
         if one["what"] == "body":
@@ -139,9 +158,13 @@ def _read(outcome: Outcome) -> None:
             outcome.bodies[f"{one['node']}/{one['retries']} {inputs}"] += 1
         elif one["what"] == "errback":
             outcome.bodies[f"{one['node']} {one['error']}"] += 1
-        elif one["task"].endswith(".errback") and one["state"] != "IGNORED":
+        elif (
+            one["what"] == "end" and one["task"].endswith(".errback") and one["state"] != "IGNORED"
+        ):
             outcome.bodies[f"{one['node']} by message"] += 1  # also where its own key was taken
     for one in outcome.notes:
+        if one["what"] == "sent" and (one["task_id"], one["node"]) not in sent:
+            outcome.instead[f"send:{one['by']}"] = "nothing"
         if one["what"] != "end" or one["state"] not in ("SUCCESS", "FAILURE"):
             continue
         if (one["node"], one["retries"]) not in ran and one["task"].endswith(".node"):
@@ -188,6 +211,8 @@ def _seen(result: Any, *, is_split: bool) -> Any:
 
 
 def _states(result: Any) -> Any:
+    if isinstance(result, GroupResult):  # several call-backs are sent as one group
+        return {"group": [_states(one) for one in result.results]}
     children = sorted((_states(one) for one in result.children or []), key=repr)
     return {"state": result.state, "children": children}
 
