@@ -28,7 +28,7 @@ SUITE_VENV  := build/celery-suite-venv
 SUITE_RUN   := $(SUITE_VENV)/bin/python
 SUITE_STAMP := $(SUITE_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test pairs lint bench docs faults canvas beats beside celery-suite controls \
+.PHONY: help venv install demo test pairs lint bench docs faults canvas transfers beats beside celery-suite controls \
 	clean
 
 help:
@@ -40,6 +40,7 @@ help:
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
 	@echo 'make canvas    200 random canvases with locks and without, which have to end alike'
+	@echo 'make transfers 10,000 tasks that move money between 20 accounts; the sums have to be exact'
 	@echo 'make beats     three beats under fire for three minutes, with and without a database'
 	@echo 'make beside    every policy beside Sentry, Datadog and others (TOOLS="sentry ddtrace": those)'
 	@echo 'make celery-suite  Celery'"'"'s own tests, plain and all tasks locked (SUBSET=1: a minute of it)'
@@ -85,6 +86,10 @@ faults: $(STAMP)-test
 canvas: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.canvas $(ARGS)
+
+transfers: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m tests.transfers $(ARGS)
 
 beats: $(STAMP)-test
 	@sh tools/test_services.sh

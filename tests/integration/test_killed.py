@@ -23,6 +23,7 @@ KEYS = {
     "template": ["template:{}"],
     "context": ["acme:{}"],
     "around": ["around:{}", "template:{}"],
+    "several": ["z:{}", "y:{}"],
 }
 """Of each task, the keys that its process has as it is killed."""
 

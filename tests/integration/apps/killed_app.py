@@ -24,7 +24,7 @@ def make_app(**conf: Any) -> Celery:
     app.conf.update(broker_connection_retry_on_startup=True, worker_pool_restarts=True, **conf)
     app.conf.task_acks_late = True
 
-    def locked(name: str, lock: Lock) -> Any:
+    def locked(name: str, lock: Lock | list[Lock]) -> Any:
         return app.task(base=LockedTask, shared=False, name=f"killed.{name}", lock=lock)
 
     @locked("template", Lock("template:{job}", ttl=TTL))
@@ -41,6 +41,11 @@ def make_app(**conf: Any) -> Celery:
     def around(job: str) -> None:
         """Is killed in the body of a task that it calls."""
         template.apply((job,))
+
+    @locked("several", [Lock("z:{job}", ttl=TTL), Lock("y:{job}", ttl=TTL)])
+    def several(job: str) -> None:
+        """Is killed with two keys."""
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @locked("counted", Lock("counted:{job}", ttl=TTL))
     def counted(job: str) -> None:

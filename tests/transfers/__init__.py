@@ -1,0 +1,1 @@
+"""Transfers between accounts in both directions, by tasks that lock two accounts each."""
