@@ -7,7 +7,7 @@ from functools import partial
 
 from ..errors import StoreError
 from ..events import Subject
-from ..model import Claim, End, Held, Lease
+from ..model import Claim, End, Held, Lease, Refused
 from .grant import Reports
 from .locker import Locker
 
@@ -53,16 +53,17 @@ class PublishersLeases:
             raise
 
     def _claim(self) -> tuple[Claim, Held] | None:
-        store, claims = self._locker.store, self._claims
-        leases: list[Lease] = []
-        for claim in claims:
-            got = store.acquire(claim)
+        claims = self._claims
+        if len(claims) == 1:
+            got = self._locker.store.acquire(claims[0])
             if isinstance(got, Held):
-                for taken in claims[: len(leases)]:
-                    self._undo(taken)
-                return claim, got
-            leases.append(got)
-        self._leases = leases
+                return claims[0], got
+            self._leases = (got,)
+            return None
+        answer = self._locker.acquire_all(claims)
+        if isinstance(answer, Refused):
+            return claims[answer.index], answer.held
+        self._leases = answer
         return None
 
     def leave(self, ends: Sequence[End]) -> None:

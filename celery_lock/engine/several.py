@@ -61,7 +61,7 @@ class Several(ABC):
         claims = [ask.claim for ask in asked]
         sent = self._clock()
         try:
-            answer = self._acquire_all(claims)
+            answer = self.acquire_all(claims)
             if not isinstance(answer, Refused):
                 now = self._clock()
                 for lease, ask in zip(answer, asked, strict=True):
@@ -83,7 +83,8 @@ class Several(ABC):
         self._leave_heirs(asks, answer)
         return answer
 
-    def _acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Make these claims, all or none, without anything around it. Raises `StoreError`."""
         if Feature.SEVERAL in self.store.features:
             return self.store.acquire_all(claims)
         leases: list[Lease] = []

@@ -24,12 +24,13 @@ from ..engine.publishing import PublishersLeases
 from ..errors import StoreError
 from ..events import Subject
 from ..keys import WrongArguments
-from ..message import Header, mark_of, marked, named, new_publication
+from ..message import mark_of, marked, named, new_publication
 from ..model import Claim, End, Holder
 from ..model.per_process import PerProcess
 from .call_options import ChecksCalls
 from .duplicates import Published, answer
 from .queue_life import queue_life
+from .wants import Want, each_name_once, wants_of
 from .without_lock import is_without_lock
 
 __all__ = ["PublishesLeases"]
@@ -89,8 +90,8 @@ class _Call(NamedTuple):
     mark: str
     fields: dict[str, Any]
     """What its header says, but for what comes of the claim."""
-    wants: Mapping[str, BoundLock]
-    """The names in the store of the leases that are taken now, and the locks that ask for them."""
+    wants: tuple[Want, ...]
+    """Of what leases are taken now, each name once and in the order of the names."""
     options: dict[str, Any]
 
 
@@ -114,14 +115,14 @@ def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, A
         _say_that_it_has_no_lease(task, error)
         return send(args, kwargs, **options)
     locks, published = task._app_locks, call.published
-    first = next(iter(call.wants.values()))
-    subject = Subject(task.name, published.task_id, first.key.template)
+    wants = call.wants
+    subject = Subject(task.name, published.task_id, wants[0].bound.key.template)
     holder = f"{published.task_id}{_here.value}{call.publication}.1"
     claims = [
         Claim(name, holder, bound.ttl, limit=bound.limit, unconfirmed=True)
-        for name, bound in sorted(call.wants.items())
+        for bound, _, name in wants
     ]
-    raises = any(bound.on_store_error == "fail" for bound in call.wants.values())
+    raises = any(want.bound.on_store_error == "fail" for want in wants)
     leases = PublishersLeases(locks.locker, subject, claims)
     sends = partial(_send, send, args, kwargs, call)
     try:
@@ -133,7 +134,7 @@ def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, A
     if met is None:
         return _send_with(leases, sends, call)
     claim, held = met
-    bound = call.wants[claim.key]
+    bound = next(want.bound for want in wants if want.name == claim.key)
     answered = answer(published, bound, held)
     if answered.about is not None:
         fact = answered.about.fact(subject._replace(template=bound.key.template))
@@ -153,7 +154,8 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
     task_id = str(uuid4()) if preset is None else str(preset)
     header = header_of_call(options, task_id)
     header, options = outgoing(task, bounds, args, kwargs, options, header, task._app_locks.now)
-    keys = _keys(bounds, header, tuple(args or ()), dict(kwargs or {}))
+    wants = wants_of(task.name, bounds, header, tuple(args or ()), dict(kwargs or {}))
+    keys = [want.key for want in wants]
     fields: dict[str, Any] = {"key": keys[0]} if len(bounds) == 1 else {"keys": keys}
     if header.first_published is not None:
         fields["first_published"] = header.first_published
@@ -172,23 +174,13 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
         may_read=not ignored,
     )
     publication = (is_tick and header.publication) or new_publication()
-    wants: dict[str, BoundLock] = {}
-    for bound, key in zip(bounds, keys, strict=True):
-        if bound.scope.is_publishers:
-            wants.setdefault(bound.scope.name_of(key), bound)
+    if len(wants) > 1:
+        wants = each_name_once(want for want in wants if want.bound.scope.is_publishers)
     return _Call(published, marked(publication, mark), mark, fields, wants, options)
 
 
-def _keys(
-    bounds: tuple[BoundLock, ...], header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[str]:
-    if len(bounds) == 1:
-        return [bounds[0].key_of(header, args, kwargs)]
-    return [bound.key.render(args, kwargs, header.context) for bound in bounds]
-
-
 def _lease_of(call: _Call, leases: PublishersLeases) -> dict[str, Any]:
-    return {"lease": {"names": [*call.wants], "store": leases.store}}
+    return {"lease": {"names": [want.name for want in call.wants], "store": leases.store}}
 
 
 def _send_with(leases: PublishersLeases, sends: Any, call: _Call) -> Any:
@@ -205,10 +197,10 @@ def _send_with(leases: PublishersLeases, sends: Any, call: _Call) -> Any:
     ends = [
         End(
             heir=f"{task_id}/queued/0",
-            heir_ttl=queue_life(call.published.task, call.options, bound.queue_ttl),
+            heir_ttl=queue_life(call.published.task, call.options, want.bound.queue_ttl),
             heir_publication=f".{call.mark}",
         )
-        for _, bound in sorted(call.wants.items())
+        for want in call.wants
     ]
     leases.leave(ends)
     return result

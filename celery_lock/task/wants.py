@@ -11,7 +11,7 @@ from ..errors import LockError
 from ..message import HEADER, Header, Transport
 from ..model import Scope
 
-__all__ = ["Want", "asked_of", "header_of", "wants_of"]
+__all__ = ["Want", "asked_of", "each_name_once", "header_of", "wants_of"]
 
 
 class Want(NamedTuple):
@@ -70,7 +70,7 @@ def asked_of(
         return wants
     if header.had or _may_have_started(header, request, transport):
         wants = tuple(want for want in wants if want.bound.scope is not Scope.UNTIL_STARTED)
-    return _each_name_once(wants)
+    return each_name_once(wants)
 
 
 def _may_have_started(header: Header, request: Any, transport: Transport) -> bool:
@@ -79,7 +79,7 @@ def _may_have_started(header: Header, request: Any, transport: Transport) -> boo
     return bool(anew or header.deliveries or transport.redelivered(request))
 
 
-def _each_name_once(wants: Iterable[Want]) -> tuple[Want, ...]:
+def each_name_once(wants: Iterable[Want]) -> tuple[Want, ...]:
     """Return each name of these once, in the order of the names: all claim them in that order.
 
     Two locks may spell one key. Then one lease does what both of them say.

@@ -760,3 +760,57 @@ def test_a_lock_of_one_call_is_refused_and_leaves_nothing_taken(shop: Shop) -> N
 
     assert shop.held("report:7") is None
     assert shop.engine.store.calls == []
+
+
+# -- several locks ---------------------------------------------------------------------------
+
+ONE_AND_ONE = [lock_of(Scope.UNTIL_STARTED), lock_of(Scope.WHILE_RUNNING)]
+TWO = [lock_of(Scope.UNTIL_FINISHED), Lock("to:{to}", scope="until_finished", on_conflict=fail())]
+
+
+def test_one_may_wait_while_another_one_runs(shop: Shop) -> None:
+    shop.engine.hold("report:7", task_id="running")
+
+    shop.task(ONE_AND_ONE).delay(7)
+
+    (message,) = shop.sent
+    assert message.header["keys"] == ["report:7", "report:7"]
+    assert message.header["lease"]["names"] == [name_of(Scope.UNTIL_STARTED)]
+
+
+def test_all_locks_of_a_list_are_taken_or_none(shop: Shop) -> None:
+    task = shop.task(TWO)
+    task.delay(7, to="acme")
+
+    with pytest.raises(LockConflict) as caught:
+        task.delay(8, to="acme")
+
+    (message,) = shop.sent
+    assert message.header["keys"] == ["report:7", "to:acme"]
+    assert message.header["lease"]["names"] == ["report:7", "to:acme"]
+    assert caught.value.key == "to:acme"
+    assert shop.held("report:8") is None
+
+
+def test_the_policy_of_the_busy_lock_decides(shop: Shop) -> None:
+    task = shop.task(TWO)
+    first = task.delay(7, to="acme")
+
+    assert task.delay(7, to="other").id == first.id
+    assert shop.held("to:other") is None
+
+
+def test_a_list_is_left_to_the_message_as_a_whole(shop: Shop) -> None:
+    result = shop.task(TWO).delay(7, to="acme")
+
+    for name in ("report:7", "to:acme"):
+        held = shop.held(name)
+        assert held is not None
+        assert held.holder == str(Holder.for_retry(result.id, 0))
+
+
+def test_a_send_that_fails_leaves_none_of_a_list_taken(shop: Shop) -> None:
+    with pytest.raises(Refused):
+        shop.task(TWO).apply_async((7, "acme"), producer=Refusing())
+
+    assert (shop.held("report:7"), shop.held("to:acme")) == (None, None)
