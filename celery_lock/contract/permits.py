@@ -209,6 +209,41 @@ class Permits(StoreFixture):
         assert store.release(leases[0])
         assert store.release(retry)
 
+    def heir_of(self, store: LockStore, lease: Lease) -> str:
+        """Leave a lease to the retry of its task."""
+        self.need(store, Feature.HEIRS)
+        heir = str(Holder.for_retry(Holder.parse(lease.holder).task_id, 1))
+        assert store.release(lease, End(heir=heir, heir_ttl=60))
+        return heir
+
+    def retry(self, key: str, heir: str, limit: int) -> Claim:
+        """The claim of that retry."""
+        task = Holder.parse(heir).task_id
+        return replace(self.a_claim(key, task=task, limit=limit), heir_of=heir)
+
+    def test_a_retry_keeps_its_companions_through_a_deploy_to_fewer_permits(
+        self, store: LockStore, key: str
+    ) -> None:
+        first, *others = self.several(store, key, 3)
+        heir = self.heir_of(store, first)
+
+        self.granted(store, self.retry(key, heir, limit=1))
+
+        self.refused(store, self.a_claim(key, limit=1))
+        assert store.release(others[0])
+        self.granted(store, self.a_claim(key, limit=3))
+
+    def test_a_retry_gets_no_more_companions_through_a_deploy_to_more_permits(
+        self, store: LockStore, key: str
+    ) -> None:
+        heir = self.heir_of(store, *self.several(store, key, 1))
+
+        retry = self.granted(store, self.retry(key, heir, limit=3))
+
+        self.refused(store, self.a_claim(key, limit=3))
+        assert store.release(retry)
+        self.granted(store, self.a_claim(key, limit=3))
+
     def test_an_undone_claim_leaves_its_permit_free(self, store: LockStore, key: str) -> None:
         self.several(store, key, 2)
         third = self.a_claim(key, limit=3)

@@ -53,8 +53,7 @@ def acquire(
         since=hi,
         expiry=hi + micro(claim.ttl),
         publication=claim.publication,
-        # a floor that stands was promised with the limit of the claim that set it
-        limit=min(claim.limit, before.limit) if before and floor_before else claim.limit,
+        limit=_limit(claim, before, heir, floor_before),
         floor=max(floor_before, hi + micro(claim.at_least) if claim.at_least else 0),
         floor_before=floor_before,
         # who adopts an unconfirmed lease has its message: undone, it is kept for that one
@@ -211,6 +210,15 @@ def _is_kept_for(permit: Permit, heir: str) -> bool:
     if permit.unconfirmed:
         return permit.task_id == kept_for(heir)
     return permit.holder == heir
+
+
+def _limit(claim: Claim, before: Permit | None, heir: Permit | None, floor_before: int) -> int:
+    """The limit that a granted lease has: that of its claim, but for two."""
+    if heir is not None:  # it keeps the companions that its lease was claimed with
+        return heir.limit
+    if before is not None and floor_before:  # the floor was promised with the limit of its claim
+        return min(claim.limit, before.limit)
+    return claim.limit
 
 
 def _own_floor(state: KeyState, claim: Claim, lo: int) -> Permit | None:

@@ -50,8 +50,9 @@ local function grant(slot, old, heir, last_token)
   local token = math.max(last_token + 1, now)
   local before = old and old.floor > now and old.floor or 0
   floor = math.max(before, floor)
-  -- a floor that stands was promised with the limit of the claim that set it
-  local bound = before > 0 and math.min(limit, old.limit) or limit
+  -- a floor that stands was promised with the limit of the claim that set it, and an heir keeps
+  -- the companions that its lease was claimed with
+  local bound = heir and heir.limit or before > 0 and math.min(limit, old.limit) or limit
   local command = {'HSET', KEYS[1], 'k' .. i, ARGV[1], 'd' .. i, ARGV[2], 'p' .. i, ARGV[3],
     'c' .. i, ARGV[4], 'u' .. i, ARGV[7], 't' .. i, token, 'e' .. i, expiry}
   local function put(name, value)
