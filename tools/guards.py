@@ -1384,6 +1384,36 @@ TASKS = (
         (UNIT + "permits.py",),
     ),
     Guard(
+        "only a success sets the floor that failures do not set",
+        "ends = _floors(delivery) if ending.ended is EndedBy.RETURNED else {}",
+        "ends = _floors(delivery)",
+        (UNIT + "successes_only.py",),
+    ),
+    Guard(
+        "the record of a completion does not cost the floor of a success",
+        "        floor=left.floor,\n",
+        "",
+        (UNIT + "successes_only.py",),
+    ),
+    Guard(
+        "a claim sets no floor where only a success does",
+        "_seconds(lock.at_least, 0.0) if lock.at_least_on_failure else 0.0,",
+        "_seconds(lock.at_least, 0.0),",
+        (UNIT + "successes_only.py",),
+    ),
+    Guard(
+        "a retry keeps the limit of the lease that it takes over",
+        "    if heir is not None:  # it keeps the companions that its lease was claimed with\n",
+        "    if False:\n",
+        ("tests/contract/test_stores.py",),
+    ),
+    Guard(
+        "in redis too a retry keeps the limit of the lease that it takes over",
+        "local bound = heir and heir.limit or before > 0",
+        "local bound = before > 0",
+        ("tests/contract/test_stores.py",),
+    ),
+    Guard(
         "a run without its lock records no completion",
         "if self.delivery.is_unlocked or not self.delivery.asked:",
         "if not self.delivery.asked:",

@@ -1,7 +1,8 @@
 """How a run ends: what its release records, and to whom it leaves the key.
 
-A completion is recorded where a copy of the message may be on its way; of a message that held no
-lease it is a step of its own. What is still to run takes the key along: see `left_to_heirs`.
+A success sets the floor that no failure sets. A completion is recorded where a copy of the message
+may be on its way; of a message that held no lease it is a step of its own. What is still to run
+takes the key along: see `left_to_heirs`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Ending(NamedTuple):
 def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
     """Say how the run of a delivery ends, by the names of its keys; who is not there has a plain
     release. The record of the publication lies beside one of them."""
-    ends = dict(left_to_heirs(delivery, ending.retry, ending.replacement, ending.goes_back))
+    ends = _floors(delivery) if ending.ended is EndedBy.RETURNED else {}
+    ends |= left_to_heirs(delivery, ending.retry, ending.replacement, ending.goes_back)
     # nothing is ever sent in eager mode
     if delivery.is_eager or not is_completion(ending.ended, delivery.task):
         return ends
@@ -48,8 +50,15 @@ def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
         heir=left.heir,
         heir_ttl=left.heir_ttl,
         heir_publication=left.heir_publication,
+        floor=left.floor,
     )
     return ends
+
+
+def _floors(delivery: Delivery) -> dict[str, End]:
+    """Return the floors that only a success sets (`at_least_on_failure=False`)."""
+    bounds = {want.name: want.bound for want in delivery.asked if want.bound.floor}
+    return {name: End(floor=bound.floor) for name, bound in bounds.items()}
 
 
 def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:
