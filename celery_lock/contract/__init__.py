@@ -17,8 +17,8 @@ from .floors import Floors
 from .freeing import Freeing
 from .granting import Granting
 from .inheriting import Inheriting
+from .limits import Limits
 from .listing import Listing
-from .permits import Permits
 from .publishing import Publishing
 from .record_lives import RecordLives
 from .record_spaces import RecordSpaces
@@ -44,7 +44,7 @@ class StoreContract(
     Undoing,
     Floors,
     Tokens,
-    Permits,
+    Limits,
     Several,
     Sharing,
     Durations,
