@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import click
@@ -37,7 +38,9 @@ def keys_meant(app: Any, template: str, *, given: bool) -> KeysOfTemplate:
     `given`: the command line names the app.
     """
     if given:
-        app.loader.import_default_modules()
+        with suppress(Exception):  # a module of the user's: no reason to release nothing
+            app.loader.import_default_modules()
+            len(app.tasks)  # which binds them
     bound = locks_of(app).bound
     for task, lock in each_lock(bound):
         if template == lock.key.template and not isinstance(lock.lock.key, str):

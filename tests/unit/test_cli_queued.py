@@ -9,8 +9,8 @@ from celery import Celery
 from celery.bin.base import CLIContext
 from click.testing import CliRunner, Result
 
-from celery_lock import Lock, cli
-from celery_lock.model import Claim, Feature, Holder, Lease
+from celery_lock import Lock, LockedTask, cli
+from celery_lock.model import Claim, End, Feature, Holder, Lease
 
 from .engine import Engine, locked
 
@@ -31,7 +31,7 @@ class Desk:
         self.engine = Engine()
         self.app = self.engine.app()
         self.store = self.engine.store
-        locked(self.app, Lock(TEMPLATE), name="shop.ship")(ship)
+        self.app.task(ship, name="shop.ship", base=LockedTask, lock=Lock(TEMPLATE), shared=False)
         locked(self.app, Lock(), name="shop.all")(ship)
         locked(self.app, Lock(key_of_ship), name="shop.made")(ship)
         monkeypatch.setattr(cli.commands, "_can_ask", lambda: True)
@@ -42,7 +42,11 @@ class Desk:
 
     def keeps(self, key: str, task_id: str = "id-1", retry_no: int = 0, **options: Any) -> None:
         """The key is kept for a message that nobody runs."""
-        self.takes(key, str(Holder.for_retry(task_id, retry_no)), **options)
+        claim = Claim(key, str(Holder(task_id, "web", 1, "n.1")), 30.0, **options)
+        lease = self.store.inner.acquire(claim)
+        assert isinstance(lease, Lease)
+        heir = str(Holder.for_retry(task_id, retry_no))
+        self.store.inner.release(lease, End(heir=heir, heir_ttl=3600.0))
 
     def runs(self, key: str, task_id: str = "id-1", **options: Any) -> None:
         self.takes(key, str(Holder(task_id, "celery@shop-3", 4711, "n1.1")), **options)
