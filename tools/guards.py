@@ -1988,14 +1988,14 @@ ENDINGS = (
     ),
     Guard(
         "an undone adoption keeps the lease for its message (Redis)",
-        "if heir then put('h', left_to .. ' '",
-        "if heir then put('h', heir.s .. ' '",
+        "put('h', left_to .. ' '",
+        "put('h', heir.s .. ' '",
         (REDIS,),
     ),
     Guard(
         "an undone adoption keeps the lease for its message (memory)",
-        'took_over=("", 0) if heir is None else (claim.heir_of, heir.expiry)',
-        'took_over=("", 0) if heir is None else (heir.holder, heir.expiry)',
+        "else _kept(heir, claim.heir_of),",
+        "else _kept(heir, heir.holder),",
         (MEMORY,),
     ),
     Guard(
@@ -2036,8 +2036,8 @@ ENDINGS = (
     ),
     Guard(
         "an undone claim gives the key back to the heir (memory)",
-        "heir, expiry = permit.took_over",
-        'heir, expiry = "", 0',
+        "heir, expiry, shown = permit.took_over",
+        'heir, expiry, shown = "", 0, ""',
         (MEMORY,),
     ),
     Guard(
@@ -2060,13 +2060,13 @@ ENDINGS = (
     ),
     Guard(
         "an undone claim leaves the heir no publication (Redis)",
-        "'c' .. i, '', 'u' .. i, '',\n      's' .. i",
+        "'c' .. i, '', 'u' .. i, one.shown,\n      's' .. i",
         "'c' .. i, '',\n      's' .. i",
         (REDIS,),
     ),
     Guard(
         "an undone claim leaves the heir no publication (memory)",
-        'publication="" if heir else permit.publication',
+        "publication=shown if heir else permit.publication",
         "publication=permit.publication",
         (MEMORY,),
     ),

@@ -9,6 +9,7 @@ Ask pytest to explain its asserts: `pytest.register_assert_rewrite("celery_lock.
 are skipped. One that is passed once is no proof: run them often, and several at a time.
 """
 
+from .adopting import Adopting
 from .copies import Copies
 from .durations import Durations
 from .ending import Ending
@@ -39,6 +40,7 @@ class StoreContract(
     Freeing,
     Inheriting,
     Publishing,
+    Adopting,
     Copies,
     Renewing,
     Undoing,

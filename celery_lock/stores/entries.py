@@ -43,6 +43,8 @@ def read_state(text: str | None) -> KeyState:
         if not set(one) <= _PERMIT:
             raise _unknown(set(one) - _PERMIT)
         pairs = {name: tuple(one[name]) for name in ("took_over", "released_before") if name in one}
+        if "took_over" in pairs:  # the release before had two parts
+            pairs["took_over"] = (*pairs["took_over"], "")[:3]
         permits.append(Permit(**{**vars(_USUAL), **one, **pairs, "slot": slot}))
     undone = tuple((str(holder), int(until)) for holder, until in read.get("undone", ()))
     return KeyState(tuple(permits), undone)

@@ -36,8 +36,9 @@ class Permit:
     """Until when other tasks are kept out by `at_least`."""
     floor_before: int = 0
     """The floor that stood before this claim, should the claim be undone."""
-    took_over: tuple[str, int] = ("", 0)
-    """The heir whose lease this claim took over, and its expiry, should the claim be undone."""
+    took_over: tuple[str, int, str] = ("", 0, "")
+    """The heir whose lease this claim took over, its expiry, and what it showed as its publication,
+    should the claim be undone."""
     released_at: int = 0
     """When the holder gave it back; 0: it did not."""
     released_before: tuple[str, int] = ("", 0)

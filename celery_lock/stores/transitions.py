@@ -57,7 +57,7 @@ def acquire(
         floor=max(floor_before, hi + micro(claim.at_least) if claim.at_least else 0),
         floor_before=floor_before,
         # who adopts an unconfirmed lease has its message: undone, it is kept for that one
-        took_over=("", 0) if heir is None else (claim.heir_of, heir.expiry),
+        took_over=("", 0, "") if heir is None else _kept(heir, claim.heir_of),
         released_before=("", 0) if before is None else _last_release(before),
         unconfirmed=claim.unconfirmed,
     )
@@ -107,7 +107,7 @@ def release(
             # the run of this one is over, and that of the heir is still to come
             publication=end.heir_publication,
             expiry=hi + micro(end.heir_ttl),
-            took_over=("", 0),
+            took_over=("", 0, ""),
             released_before=(permit.holder, permit.token),
             unconfirmed=False,
         )
@@ -141,14 +141,14 @@ def undo(state: KeyState, claim: Claim, clock: Interval, settle: int) -> KeyStat
     state = replace(state, undone=((claim.holder, hi + settle), *others))
     for permit in state.permits:
         if permit.holder == claim.holder and permit.expiry:
-            heir, expiry = permit.took_over
+            heir, expiry, shown = permit.took_over
             undone = replace(
                 permit,
                 holder=heir or permit.holder,
-                publication="" if heir else permit.publication,
+                publication=shown if heir else permit.publication,
                 expiry=expiry,
                 floor=permit.floor_before,
-                took_over=("", 0),
+                took_over=("", 0, ""),
                 unconfirmed=permit.unconfirmed and not heir,
             )
             state = _with(state, undone)
@@ -204,6 +204,10 @@ def _heir(state: KeyState, claim: Claim, lo: int) -> Permit | None:
     """The lease that the claim takes over: left to it, or its publisher's unconfirmed one."""
     live = (permit for permit in state.permits if permit.expiry > lo)
     return next((one for one in live if _is_kept_for(one, claim.heir_of)), None)
+
+
+def _kept(heir: Permit, named: str) -> tuple[str, int, str]:
+    return named, heir.expiry, "" if heir.unconfirmed else heir.publication
 
 
 def _is_kept_for(permit: Permit, heir: str) -> bool:

@@ -29,7 +29,9 @@ STATE = KeyState(
     (
         Permit(0, "id-1#n#1#0a", 7, 5, 90, "p1", limit=3, floor=80, floor_before=60),
         Permit(1, "id-2/queued/1", 9, 6, 0, released_at=8, released_before=("id-2#n#1#0b", 4)),
-        Permit(2, "id-3#n#1#0c", 10, 7, 95, took_over=("id-3/queued/2", 50), unconfirmed=True),
+        Permit(
+            2, "id-3#n#1#0c", 10, 7, 95, took_over=("id-3/queued/2", 50, "of"), unconfirmed=True
+        ),
     ),
     undone=(("id-4#n#1#0d", 70),),
 )
@@ -52,6 +54,16 @@ def test_the_text_of_a_state_is_ascii_and_leaves_out_what_is_usual() -> None:
     assert json.loads(text)["permits"] == [
         {"holder": "k\u00e4se#n#1#0a", "token": 7, "since": 5, "expiry": 90}
     ]
+
+
+def test_what_was_taken_over_before_it_showed_anything_is_read() -> None:
+    """The text of a process of the release before."""
+    permit = {"holder": "id-1#n#1#0a", "token": 7, "since": 5, "expiry": 90}
+    permit["took_over"] = ["id-1/queued/2", 50]
+
+    state = read_state(changed(write_state(FREE), permits=[permit]))
+
+    assert state.permits[0].took_over == ("id-1/queued/2", 50, "")
 
 
 def test_a_permit_with_a_mark_that_is_not_known_is_an_error() -> None:

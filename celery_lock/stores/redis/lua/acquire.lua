@@ -73,7 +73,10 @@ local function grant(slot, old, heir, last_token)
   if floor > 0 then put('f', floor) end
   if before > 0 then put('g', before) end
   -- who adopts an unconfirmed lease has its message: undone, it is kept for that one
-  if heir then put('h', left_to .. ' ' .. string.format('%.0f', heir.expiry)) end
+  if heir then
+    local shown = heir.s ~= 'u' and heir.u ~= '' and ' ' .. heir.u or ''
+    put('h', left_to .. ' ' .. string.format('%.0f', heir.expiry) .. shown)
+  end
   if state ~= '' then put('s', state) end
   if token ~= now or bound > 1 or floor > 0 or heir or state ~= '' then put('x', 1) end
   redis.call(unpack(command))

@@ -6,7 +6,8 @@
 --         left out, or minus the time: given back), r release before ("nonce token"); and with
 --         x = 1 where it differs from the usual: a taken at (the token), s state (q and a number:
 --         kept for that retry; u: unconfirmed; left out: running), m limit (1), f floor (at_least)
---         until, g floor before this claim, h what the claim took over ("state expiry")
+--         until, g floor before this claim, h what the claim took over ("state expiry", and
+--         after a space what it showed as its publication)
 --         Record of a publication (hash): c told at, e ended at, m 1: a copy was seen while it
 --         ran; d 1: c is of the release before, and when it ended
 -- ARGV  of the script

@@ -17,7 +17,7 @@ for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
     granted[#granted + 1] = one
     one.left_to, one.left_until = '', 0
     if one.h then -- what it took over from an heir is the heir's again
-      one.left_to, one.left_until = one.h:match('^(%S+) (%d+)$')
+      one.left_to, one.left_until, one.shown = one.h:match('^(%S+) (%d+) ?(.*)$')
       one.left_until = tonumber(one.left_until)
     end
     until_ = math.max(until_, one.before, one.left_until)
@@ -43,7 +43,7 @@ for _, one in ipairs(granted) do
   end
   if one.left_to ~= '' then
     redis.call('HDEL', KEYS[1], 'h' .. i)
-    redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'u' .. i, '',
+    redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '', 'u' .. i, one.shown,
       's' .. i, one.left_to)
   end
   limit = math.max(limit, one.limit)
