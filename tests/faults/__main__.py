@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -27,10 +28,13 @@ from tests.faults.plan import Session, sessions
 from tests.faults.redelivery import Played, Scale, play_rabbit, play_redis
 from tests.faults.rows import Row, rows, why_not
 from tests.faults.scenario import Outcome
+from tests.faults.scope_play import ScopeOutcome, play_scope
+from tests.faults.scope_rows import ScopeRow, scope_rows
 from tests.faults.setup import kind_of, setups
 from tests.faults.store_play import StoreOutcome, play_server, play_wire
 from tests.faults.store_rows import SERVER_ROWS, WIRE_ROWS
 from tests.services import RabbitServer, RedisServer, find_rabbit, find_redis
+from tests.services.sqs_server import SqsServer
 from tests.services.survivors import end_survivors, mark_this_run
 
 T = TypeVar("T")
@@ -77,12 +81,13 @@ def everything(run: Run, words: Sequence[str]) -> int:
     store = run.store(named)
     redelivered = run.redelivery() if not words or named("redelivery") else []
     sent = run.brokers([row for row in broker_rows() if named(row.name)])
-    played: list[Outcome | StoreOutcome | Played | BrokerOutcome]
-    played = [*outcomes, *store, *redelivered, *sent]
+    scopes = run.scopes([row for row in scope_rows() if named(row.name)])
+    played: list[Outcome | StoreOutcome | Played | BrokerOutcome | ScopeOutcome]
+    played = [*outcomes, *store, *redelivered, *sent, *scopes]
     wrong = [one for one in played if one.wrong]
     print(f"{len(played)} rows, {len(wrong)} wrong", end=", ")
     if not words and not run.broken:
-        PAGE.write_text(page(outcomes, redelivered, sent, store), encoding="utf-8")
+        PAGE.write_text(page(outcomes, redelivered, sent, store, scopes), encoding="utf-8")
         print(f"{PAGE.name} is written", end=", ")
     elif sent and not run.broken:
         PAGE.write_text(with_rows(PAGE.read_text(encoding="utf-8"), sent), encoding="utf-8")
@@ -174,6 +179,34 @@ class Run:
             verdict = "; ".join(one.wrong) or "ok"
             _print(f"{one.case.name:72} {one.ends} runs came to their end  {verdict}")
         return played
+
+    def scopes(self, chosen: Sequence[ScopeRow]) -> list[ScopeOutcome]:
+        """Play what befalls a publisher's lease, and permits."""
+        if not chosen:
+            return []
+        with ExitStack() as stack:
+            found, rabbit = find_rabbit(), None
+            if found is None:
+                _print("RabbitMQ is missing: its rows are not played")
+                chosen = [row for row in chosen if row.broker != "rabbit"]
+            elif any(row.broker == "rabbit" for row in chosen):
+                rabbit = stack.enter_context(RabbitServer(found, self.folder / "scopes-rabbit"))
+            sqs = SqsServer(self.folder / "scopes-sqs")
+            if any(row.broker == "sqs" for row in chosen):
+                stack.enter_context(sqs)
+
+            def one(row: ScopeRow) -> ScopeOutcome:
+                outcome = play_scope(row, self.binary, self.folder, rabbit, sqs)
+                seconds = f"free after {outcome.seconds:.1f} s"
+                _print(f"{row.name:90} lost {outcome.lost}  {seconds}  {outcome.verdict}")
+                return outcome
+
+            others = [row for row in chosen if row.broker != "sqs"]
+            played = self._all([(row.name, partial(one, row)) for row in others])
+            for row in chosen:  # SQS is emptied for each row: these one after the other
+                if row.broker == "sqs":
+                    played += self._all([(row.name, partial(one, row))])
+            return played
 
     def brokers(self, chosen: Sequence[BrokerRow]) -> list[BrokerOutcome]:
         """Play messages of one key on each broker, beside a plain task and one with SET NX."""
