@@ -72,7 +72,7 @@ def moving(module_redis: RedisServer, module_worker_factory: WorkerFactory) -> I
 
 def a_second_one_is_refused_until_the_first_has_ended(m: Moving) -> None:
     for who in ("once", "ours"):
-        first = m.task(f"{who}.slow").delay(0.5)
+        first = m.task(f"{who}.slow").apply_async((0.5,), countdown=0.3)
         with pytest.raises((AlreadyQueued, LockConflict)):
             m.task(f"{who}.slow").delay(0.5)
         first.get(timeout=10)
@@ -145,17 +145,17 @@ def one_call_is_graceful(m: Moving) -> None:
 
 def its_key_is_free_as_it_starts(m: Moving) -> None:
     for who in ("once", "ours"):
-        first = m.task(f"{who}.starts").delay(1.5)
+        first = m.task(f"{who}.starts").apply_async((1.5,), countdown=0.7)
         assert not _sent(m, f"{who}.starts", 1.5)
         wait_for(lambda who=who: _sent(m, f"{who}.starts", 1.5), f"{who}: it has started")
-        assert not first.ready()
+        assert not first.ready()  # a body of one and a half seconds
 
 
 def a_lost_message_frees_its_key(m: Moving) -> None:
     began = time.monotonic()
     for who in ("once", "ours"):
         m.queue(f"{who}.timeout", 1)
-        assert m.refuses(f"{who}.timeout", 1)
+        assert m.refuses(f"{who}.timeout", 1)  # within the second that its key is kept for
     for who in ("once", "ours"):
         wait_for(lambda who=who: not m.refuses(f"{who}.timeout", 1), f"{who}: the time is over")
     assert time.monotonic() - began > 0.9
@@ -314,7 +314,7 @@ def all_locks_are_cleared(m: Moving) -> None:
     theirs, ours = m.queue("singleton.one", 14), m.queue("ours.one", 14)
     clear_locks(m.app)
 
-    _lock(m, "release", "--queued", "one:{user_id}", "--yes")
+    _lock(m, "release", "--queued", "one:{user_id}", "--force")
 
     assert m.queue("singleton.one", 14).id != theirs.id
     assert m.queue("ours.one", 14).id != ours.id
