@@ -155,9 +155,9 @@ class Run(Sends):
             if got is not None:
                 waited = self.delivery.header.waited + max(0.0, got.now - held.now)
                 self.delivery = self.delivery.waited(waited)
-            if got is None or got.done or self.delivery.waits_its_turn(got):
+            about = self.delivery if got is None else self.delivery.about(got)
+            if got is None or got.done or about.waits_its_turn(got):
                 return self._about(got)
-            about = self.delivery.about(got)
             is_another, self.delivery = about is not self.delivery, about
             if about.lets_a_retry_pass(got):
                 return self._let_pass(got)

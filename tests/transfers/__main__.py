@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--window", type=int, default=60, help="how many are on their way at once")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without progress")
     parser.add_argument("--keep", type=Path, help="a folder for logs")
     options = parser.parse_args(argv)
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = options.keep or Path(temporary)
         workers, concurrency = options.workers, options.concurrency
         with running(binary, folder, workers=workers, concurrency=concurrency) as bank:
-            wrong = bank.play(transfers, patience=options.patience)
+            wrong = bank.play(transfers, patience=options.patience, window=options.window)
             logs = "".join(worker.logs() for worker in bank.workers)
     print(*wrong[:50], sep="\n")
     print(

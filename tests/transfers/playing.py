@@ -38,14 +38,21 @@ class Bank:
     redis: Any
     keys: Keys
     workers: list[Worker]
+    _done: int = 0
 
-    def play(self, transfers: list[Transfer], *, patience: float) -> list[str]:
-        """Send these, wait until all are done, and say what is wrong."""
+    def play(self, transfers: list[Transfer], *, patience: float, window: int = 60) -> list[str]:
+        """Send these, wait until all are done, and say what is wrong.
+
+        `window`: how many are on their way at once. A retry that keeps its keys stands at the end
+        of the queue, and all before it meet these.
+        """
         expected = {
             f"{kind}:account:{number}": OPENING for kind in KINDS for number in range(ACCOUNTS)
         }
         self.redis.mset(expected)
-        for task, number, source, target, amount, tries in transfers:
+        for sent, (task, number, source, target, amount, tries) in enumerate(transfers):
+            if not self._wait(sent - window, patience):
+                break
             self.app.tasks[task].apply_async((number, source, target, amount, tries))
             kind = task.partition(".")[0]
             expected[f"{kind}:account:{source}"] -= amount
@@ -64,15 +71,19 @@ class Bank:
         ]
         return wrong + [f"{key} is taken" for key in self._taken()]
 
-    def _wait(self, count: int, patience: float) -> None:
-        """Wait while something goes on: `patience` seconds without one more that is done."""
+    def _wait(self, count: int, patience: float) -> bool:
+        """Wait until so many are done; `False`: for so many seconds not one more was."""
+        if self._done >= count:
+            return True
         seen, since = -1, time.monotonic()
         while (done := self.redis.llen("done")) < count:
             if done > seen:
                 seen, since = done, time.monotonic()
             if time.monotonic() - since > patience:
-                return
-            time.sleep(0.1)
+                return False
+            time.sleep(0.02)
+        self._done = done
+        return True
 
     def _taken(self) -> list[str]:
         """Accounts whose key is still held, a while after the last body has ended."""
