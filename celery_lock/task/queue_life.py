@@ -12,8 +12,9 @@ from ..model.durations import LONGEST
 
 __all__ = ["left_until", "queue_life"]
 
-_SHORTEST = 1.0
-"""Seconds that an heir has at least: a message may come that expires now."""
+_SHORTEST = 0.05
+"""Seconds that a message has its key at least. Longer than it lives, a call would be answered with
+the result of one that never runs."""
 
 
 def queue_life(task: Any, options: Mapping[str, Any], queue_ttl: float) -> float:

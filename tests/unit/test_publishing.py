@@ -143,7 +143,7 @@ def test_while_it_is_sent_the_lease_is_unconfirmed(shop: Shop) -> None:
         ({"eta": timedelta(hours=-1)}, 600.0),
         ({"expires": 60}, 60.0),
         ({"expires": timedelta(seconds=60)}, 60.0),
-        ({"expires": 0.1}, 1.0),
+        ({"expires": 0.1}, 0.1),
         ({"countdown": 30, "expires": 6000}, 630.0),
         ({"countdown": 10**9, "expires": 10**9}, 315_360_000.0),
     ],
@@ -157,7 +157,7 @@ def test_a_queued_message_keeps_its_key_for_so_long(
 
     held = shop.held("report:7")
     assert held is not None
-    assert held.expires_in == pytest.approx(life, abs=5)
+    assert held.expires_in == pytest.approx(life, abs=5 if life > 5 else 0.05)
 
 
 def from_now(value: Any) -> Any:
