@@ -2709,6 +2709,12 @@ TICKS = (
         (UNIT + "cli_queued.py",),
     ),
     Guard(
+        "what a call was given is not given to Celery a second time by its route",
+        "if name in _ASKED or (value is not None and self._given.get(name) is None):",
+        "if True:",
+        (UNIT + "tenants_published.py",),
+    ),
+    Guard(
         "a header that stands there twice with two values makes no key",
         "if outer and inner and outer != inner:",
         "if False:",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..message import Header, of_call, routed
+from ..message import Header, headers_in, of_call, routed
 from .bound import BoundLock
 
 __all__ = ["header_of_call", "outgoing"]
@@ -17,9 +17,8 @@ def header_of_call(options: Mapping[str, Any], task_id: str | None = None) -> He
 
     Raises `LockError` for one that is no header of ours.
     """
-    headers = options.get("headers")
     return Header.read(
-        headers if isinstance(headers, Mapping) else None,
+        headers_in(options),
         id=task_id,
         retries=options.get("retries") or 0,
         nesting=options.get("replaced_task_nesting") or 0,

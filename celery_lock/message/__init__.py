@@ -1,6 +1,6 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
-from .context import of_call, of_request, of_retry
+from .context import headers_in, of_call, of_request, of_retry
 from .copies import asks_since, is_recorded, record_life
 from .delivery import (
     are_siblings,
@@ -36,6 +36,7 @@ __all__ = [
     "asks_since",
     "give",
     "handed_to",
+    "headers_in",
     "holder_of",
     "in_canvas",
     "is_handed_to",

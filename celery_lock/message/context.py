@@ -10,7 +10,7 @@ from .carried import INNER
 from .header import Header
 from .parts import parts_of
 
-__all__ = ["of_call", "of_request", "of_retry"]
+__all__ = ["headers_in", "of_call", "of_request", "of_retry"]
 
 
 def of_request(request: Any, header: Header) -> Header:
@@ -34,7 +34,7 @@ def of_call(options: Mapping[str, Any], header: Header, queue: str | None) -> He
     They are those among the options: what receivers of signals write comes later. `queue`: the one
     that it is routed to.
     """
-    headers = dict(_mapping(options.get("headers")))
+    headers = dict(headers_in(options))
     stamps = {name: options.get(name) for name in options.get("stamped_headers") or ()}
     if stamps:
         headers["stamps"] = stamps
@@ -47,6 +47,17 @@ def of_retry(options: Mapping[str, Any], header: Header, shown: Mapping[str, str
     `header`: that of the run before; `shown`: what its key showed.
     """
     return of_call(options, replace(header, shown=shown), None)
+
+
+def headers_in(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the headers among the options of a call: a dict, or pairs, which Celery takes too."""
+    given = options.get("headers")
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    try:
+        return dict(given)
+    except (TypeError, ValueError):
+        return {}  # Celery says so
 
 
 def _with(header: Header, headers: Any, queue: str | None) -> Header:

@@ -34,7 +34,8 @@ class RoutedOnce:
             return self._router.route(options, *args, **named)
         said = {name: value for name, value in options.items() if name not in _ASKED}
         for name, value in self._route.items():
-            if name in _ASKED or (said.get(name) is None and self._given.get(name) is None):
+            # what was given is there already, or has been taken out on the way
+            if name in _ASKED or (value is not None and self._given.get(name) is None):
                 said[name] = value
         return said
 

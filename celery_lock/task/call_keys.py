@@ -10,7 +10,7 @@ from ..app.locks import locks_of
 from ..app.outgoing import header_of_call, outgoing
 from ..errors import LockConfigurationError, LockError
 from ..keys import NotInMessage
-from ..message import HEADER, Header, of_request, routed
+from ..message import HEADER, Header, headers_in, of_request, routed
 from ..message.header import VERSION
 from .without_lock import is_without_lock
 
@@ -61,10 +61,10 @@ def with_queue(
 
     An eager request knows no queue, so the header says it, where a key shows it.
     """
-    headers = options.get("headers") or {}
     if not any(lock.key.shows_queue for lock in getattr(task, "_bound_locks", ())):
         return options
-    if not isinstance(headers, Mapping) or "shown" in _ours(headers):
+    headers = headers_in(options)
+    if "shown" in _ours(headers):
         return options  # a retry has that of its first run
     try:
         queue = routed(task, args, kwargs, options).queue
@@ -85,9 +85,7 @@ def keep_shown(task: Any, request: Any, signature: Any) -> None:
         return
     context = of_request(request, Header.of(request)).context
     shown = {place: text for lock in locks for place, text in lock.key.shown(context).items()}
-    headers = signature.options.get("headers") or {}
-    if isinstance(headers, Mapping):
-        signature.set(headers=_shows(headers, shown))
+    signature.set(headers=_shows(headers_in(signature.options), shown))
 
 
 def _shows(headers: Mapping[str, Any], shown: Mapping[str, str]) -> dict[str, Any]:

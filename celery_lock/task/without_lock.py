@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..message import headers_in
 from ..message.carried import is_of_another, put, written_in
 from ..message.header import VERSION
 
@@ -14,7 +15,7 @@ __all__ = ["is_without_lock", "without_lock"]
 def without_lock(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a call that says `lock=None`, with that in the message's header."""
     said = {name: value for name, value in options.items() if name != "lock"}
-    headers = dict(said.get("headers") or {})
+    headers = dict(headers_in(said))
     written = {"v": VERSION, "unlocked": True}
     for each in written_in(headers):
         if isinstance(each, Mapping) and not is_of_another(each, str(said.get("task_id"))):
@@ -35,5 +36,5 @@ def is_without_lock(options: Mapping[str, Any]) -> bool:
         isinstance(each, Mapping)
         and each.get("unlocked") is True
         and not is_of_another(each, str(options.get("task_id")))
-        for each in written_in(options.get("headers") or {})
+        for each in written_in(headers_in(options))
     )
