@@ -3134,8 +3134,8 @@ ADOPTED = (
     ),
     Guard(
         "a place that was claimed is given back as the body starts",
-        "        self._holding.leave_the_queue()\n",
-        "",
+        "            self._holding.leave_the_queue()\n",
+        "            pass\n",
         (UNIT + "adopting.py",),
     ),
     Guard(

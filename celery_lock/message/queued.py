@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..model import Holder
-from .carried import HEADER, is_of_another, written_in
+from .carried import HEADER, INNER, is_of_another, written_in
 
-__all__ = ["Queued", "queued_in", "queued_of"]
+__all__ = ["Queued", "names_lease", "queued_in", "queued_of"]
 
 
 class Queued(NamedTuple):
@@ -34,14 +34,23 @@ def queued_of(request: Any) -> Queued | None:
     message, whatever headers it was given.
     """
     outer, within = getattr(request, HEADER, None), request.headers
-    inner = within.get(HEADER) if isinstance(within, Mapping) else None
+    inner = within.get(HEADER) if isinstance(within, dict) else None
+    if (inner is None or inner is outer) and _is_usual(outer):
+        return None
     if (outer is None and inner is None) or request.is_eager:
         return None
     return _first((outer, inner), str(request.id), request.retries or 0)
 
 
+def names_lease(about: Mapping[str, Any]) -> bool:
+    """Return whether a message may name one. Each message of a locked task is asked."""
+    if INNER not in about and _is_usual(about.get(HEADER)):
+        return False
+    return queued_in(about) is not None
+
+
 def queued_in(headers: Any, task_id: str | None = None) -> Queued | None:
-    """Return the same for a message that no worker has made a request of.
+    """Return the same for the headers of a message, in the main process.
 
     `task_id`: the one of a message that says it elsewhere.
     """
@@ -49,6 +58,11 @@ def queued_in(headers: Any, task_id: str | None = None) -> Queued | None:
         return None
     task_id, retry_no = str(headers.get("id") or task_id or ""), headers.get("retries") or 0
     return _first(tuple(written_in(headers)), task_id, retry_no if type(retry_no) is int else 0)
+
+
+def _is_usual(written: Any) -> bool:
+    """The message names none, which is seen in few steps: each one is asked."""
+    return written is None or (type(written) is dict and "lease" not in written)
 
 
 def _first(found: tuple[Any, ...], task_id: str, retry_no: int) -> Queued | None:

@@ -23,7 +23,7 @@ from ..message import (
     raw_of,
 )
 from ..message.deliveries import complain, deliveries_of
-from ..model import Conflict, Held, Holder, Met, OnStoreError
+from ..model import Conflict, Held, Holder, Met, OnStoreError, Scope
 from ..model.clock import steady
 from ..model.scope import is_queue_place
 from .wants import Want, asked_of, header_of, wants_of
@@ -115,6 +115,11 @@ class Delivery(NamedTuple):
             asked = {want.bound.on_store_error for want in self.wants}
             wanted = next(word for word in _STRICTEST_FIRST if word in asked)
         return "fail" if wanted == "requeue" and self.is_eager else wanted
+
+    @property
+    def has_place(self) -> bool:
+        """It may have claimed a queue place."""
+        return len(self.wants) > 1 or self.bound.scope is Scope.UNTIL_STARTED
 
     @property
     def home(self) -> str:

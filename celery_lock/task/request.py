@@ -26,7 +26,7 @@ from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, of_request, record_life
 from ..message.carried import name_its_task
 from ..message.origin import origin_of
-from ..message.queued import queued_of
+from ..message.queued import names_lease
 from ..message.raw import attach
 from ..message.rejections import note_rejection
 from ..model import Completion, Holder
@@ -71,7 +71,7 @@ class LockedRequestMixin:
                 came=steady(),
                 epoch=connection_epoch(),
             )
-        if queued_of(request._context) is not None:
+        if names_lease(request.request_dict):
             watch()  # where the bodies run in this process
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:

@@ -198,8 +198,8 @@ class Run(Sends):
     def _enter(self) -> RunBody:
         self._is_entered = True
         self._holding.attach(self.delivery.publication)
-        # not before all else is held: until then the message waits
-        self._holding.leave_the_queue()
+        if self.delivery.has_place:  # not before all else is held: until then the message waits
+            self._holding.leave_the_queue()
         if self._settling is not None:
             self._settling.start()
         return RunBody()

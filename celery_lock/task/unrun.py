@@ -62,7 +62,7 @@ def free_after_failure(
 
     Not after `Ignore`: the message may have been sent again, and takes the lease along.
     """
-    queued, task = queued_of(request._context), request.task
+    queued, task = queued_in(request.request_dict), request.task
     if queued is None or is_ignored(error) or (traced and is_watched(task)):
         return
     back = goes_back(error, task) if died_by is None else is_given_out_again(died_by, task)
@@ -75,11 +75,11 @@ def free_deduplicated(request: Any) -> None:
 
     `worker_deduplicate_successful_tasks` ends one without a body, and sends no signal of that.
     """
-    app, context = request.app, request._context
+    app, about = request.app, request.request_dict
     if not app.conf.worker_deduplicate_successful_tasks:
         return
-    queued = queued_of(context)
-    if queued is not None and (context.delivery_info or {}).get("redelivered"):
+    queued = queued_in(about)
+    if queued is not None and (about.get("delivery_info") or {}).get("redelivered"):
         free_queued(app, queued, subject_of(request.task, queued.task_id))
 
 

@@ -64,7 +64,7 @@ class Request(LockedRequestMixin, Base):
         self.task, self.app = task, task.app
         self.id, self.hostname, self.worker_pid = "id-1", "w1@host", CHILD
         self.args, self.kwargs = [], {}
-        self.request_dict = {"properties": Given({}, arrived())}
+        self.request_dict = {"id": "id-1", "properties": Given({}, arrived()), **said}
         self._context = Context(id="id-1", **said)
 
 
