@@ -44,6 +44,12 @@ class Guard:
 
 STORES = (
     Guard(
+        "what a signal handler raises in a call is no answer of the store",
+        "is_early = monotonic() < self.ends - _ROUNDED",
+        "is_early = False",
+        ("tests/contract/test_redis_faults.py",),
+    ),
+    Guard(
         "a store that lacks what a lock needs is refused",
         "refuse_what_lacks(store, self.bound)",
         "refuse_what_lacks(store, {})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -239,6 +240,33 @@ def test_a_watch_of_a_hung_server_ends(fresh_redis: RedisServer, open_redis: Ope
 
     fresh_redis.resume()
     assert watch.seconds < 0.2 + DEADLINE + SLACK
+
+
+@pytest.mark.parametrize("error", [TimeoutError("the alarm"), LookupError("the alarm")])
+def test_what_a_signal_handler_raises_in_a_call_is_no_answer_of_the_store(
+    fresh_redis: RedisServer, open_redis: OpenStore, error: Exception
+) -> None:
+    store = open_redis(fresh_redis.url, deadline=20.0)
+    lease = store.acquire(claim_of())
+    assert isinstance(lease, Lease)
+    fresh_redis.pause()
+    before = signal.signal(signal.SIGALRM, lambda *_: raise_(error))
+
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(type(error)) as raised:
+            store.release(lease)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    fresh_redis.resume()
+    assert raised.value is error
+    assert store.release(lease)
+
+
+def raise_(error: Exception) -> None:
+    raise error
 
 
 # -- connections that die --------------------------------------------------------------------

@@ -10,6 +10,9 @@ from ....model.clock import monotonic
 
 __all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
 
+_ROUNDED = 0.005
+"""Seconds by which a wait of the system may end before its time."""
+
 
 class DeadlineExceeded(Exception):
     """The deadline of the call has passed."""
@@ -40,6 +43,8 @@ class DeadlineSocket:
                 # sendall() of a TLS socket would wait anew for each piece
                 sent = self._sock.send(rest)
             except OSError as error:
+                if self._is_raised_by_a_handler(error):
+                    raise
                 raise _failure(error) from error
             if sent == len(rest):
                 return
@@ -51,10 +56,20 @@ class DeadlineSocket:
         try:
             data = self._sock.recv(65536)
         except OSError as error:
+            if self._is_raised_by_a_handler(error):
+                raise
             raise _failure(error) from error
         if not data:
             raise ConnectionLost("the server closed the connection")
         return data
+
+    def _is_raised_by_a_handler(self, error: OSError) -> bool:
+        """A signal handler has raised it within the wait: `TimeoutError`, mostly, for an alarm.
+
+        The socket's own comes when the deadline has passed, and not before.
+        """
+        is_early = monotonic() < self.ends - _ROUNDED
+        return is_early and isinstance(error, TimeoutError) and error.errno is None
 
     def _set_timeout(self) -> None:
         left = self.ends - monotonic()
