@@ -21,6 +21,7 @@ from ..policies import default_for
 from .fitting import is_ours
 from .lists import checked_list, is_declared
 from .option_words import LIST
+from .queue_life import ends_early
 
 __all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of"]
 
@@ -169,7 +170,13 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
             " process of the pool does nothing else meanwhile; requeue() leaves it free",
             stacklevel=2,
         )
-    for said in (*never_comes(on_conflict), *cut_short(lock.at_most, cls.time_limit)):
+    queue_ttl = _seconds(lock.queue_ttl, QUEUE_TTL)
+    early = ends_early(cls, queue_ttl) if scope.lasts else None
+    for said in (
+        *never_comes(on_conflict),
+        *cut_short(lock.at_most, cls.time_limit),
+        *([] if early is None else [early]),
+    ):
         warnings.warn(f"task {name}: {said}", stacklevel=2)
     key = compile_key(lock.key, task=name, signature=signature, models=find_models(function))
     if scope.is_publishers and key.defaults:
@@ -189,7 +196,7 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
         on_conflict=on_conflict,
         on_store_error=lock.on_store_error or settings.on_store_error,
         across_retries=scope.lasts,
-        queue_ttl=_seconds(lock.queue_ttl, QUEUE_TTL),
+        queue_ttl=queue_ttl,
         interrupts=lock.on_lost == "interrupt",
         scope=scope,
         limit=lock.limit,

@@ -10,7 +10,7 @@ from ..app.bound import BoundLock
 from ..message import of_retry, shown_mark
 from ..model import End, Holder, Scope
 from .delivery import Delivery
-from .queue_life import left_until
+from .queue_life import left_until, warn_of_pause
 from .wants import Want
 
 __all__ = ["heir_of", "left_to_heirs"]
@@ -45,6 +45,8 @@ def left_to_heirs(
     if retry is not None:
         kept = [want for want in wants if want.bound.across_retries]
         sent, retry_no = retry, retry_no + 1
+        for want in kept:
+            warn_of_pause(delivery.task, want.key, want.bound.queue_ttl, retry.options)
     elif replacement is not None:
         kept = [want for want in wants if want.bound.scope is Scope.UNTIL_FINISHED]
         sent, retry_no = replacement, replacement.options.get("retries") or 0
