@@ -12,6 +12,7 @@ from ..errors import LockConfigurationError, LockError
 from ..keys import NotInMessage
 from ..message import HEADER, Header, headers_in, of_request, routed
 from ..message.header import VERSION
+from .wants import wants_of
 from .without_lock import is_without_lock
 
 __all__ = ["keep_shown", "keys_of_call", "with_queue"]
@@ -34,7 +35,7 @@ def keys_of_call(
     header, _ = outgoing(task, bound, args, kwargs, options, header, locks_of(task.app).now)
     given, named = tuple(args or ()), dict(kwargs or {})
     try:
-        return [lock.scope.name_of(lock.key_of(header, given, named)) for lock in bound]
+        return [want.name for want in wants_of(task.name, bound, header, given, named)]
     except NotInMessage as error:
         raise NotInMessage(
             f"{error}. A call has the headers and the queue that are given with it:"
