@@ -20,7 +20,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore
 
 import celery_lock
-from celery_lock import Lock, requeue, wait
+from celery_lock import Lock, Scope, requeue, wait
 from celery_lock.message import Given
 
 from .engine import Engine, arrived, locked
@@ -81,11 +81,14 @@ def delivered(task: Any) -> None:
         task.pop_request()
 
 
-STORIES: dict[str, tuple[Lock, Callable[[Engine], Any]]] = {
+SEVERAL = [Lock("k"), Lock("k2"), Lock("p", scope=Scope.UNTIL_STARTED)]
+
+STORIES: dict[str, tuple[Any, Callable[[Engine], Any]]] = {
     "a free key": (Lock("k"), lambda engine: None),
     "an interrupt": (Lock("k", on_lost="interrupt"), lambda engine: None),
     "a wait": (Lock("k", on_conflict=wait(20)), lambda engine: engine.hold(ttl=0.5)),
     "a requeue": (Lock("k", on_conflict=requeue()), lambda engine: engine.hold(ttl=0.5)),
+    "several keys": (SEVERAL, lambda engine: None),
 }
 
 
@@ -112,5 +115,6 @@ def test_at_no_moment_of_a_delivery_does_a_stop_leave_the_key_taken(
 
         engine.settle()
         assert len(engine.keeper) == 0, moment
-        assert engine.holder_of() is None, moment
+        for key in ("k", "k2", "p%queued"):
+            assert engine.holder_of(key) is None, (key, moment)
     assert moment > 50  # the delivery went on to its end, and had many moments
