@@ -1391,8 +1391,8 @@ TASKS = (
     ),
     Guard(
         "only a success sets the floor that failures do not set",
-        "ends = _floors(delivery) if ending.ended is EndedBy.RETURNED else {}",
-        "ends = _floors(delivery)",
+        "    if ending.ended is EndedBy.RETURNED:\n",
+        "    if True:\n",
         (UNIT + "successes_only.py",),
     ),
     Guard(
@@ -1427,8 +1427,8 @@ TASKS = (
     ),
     Guard(
         "a retry of a run without its lock is left no key",
-        "if holding is None or holding._delivery.is_unlocked:",
-        "if holding is None:",
+        "    if delivery.is_unlocked:\n        return None\n    names = ",
+        "    names = ",
         (UNIT + "without_lock.py",),
     ),
     Guard(

@@ -46,7 +46,8 @@ def ask_for(want: Want, delivery: Delivery, holder: str, around: Around) -> Ask:
         publication=publication,
         # the record of the publication lies beside one of the keys
         copy_since=copy_since if name == delivery.home else None,
-        heir_of=heir_of(want, delivery),
+        # most have none
+        heir_of=heir_of(want, delivery) if bound.across_retries or delivery.header.lease else "",
         limit=bound.limit,
     )
     ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)
@@ -75,9 +76,10 @@ def met(got: list[Grant] | Refused) -> list[Grant] | Held:
 
 def note_claims(delivery: Delivery, holder: str, publication: str) -> None:
     """Note what is about to be claimed, should this process be killed."""
-    names = [want.name for want in delivery.asked]
-    if len(names) > 1:  # the one first that a completion is told beside
-        names.sort(key=delivery.home.__ne__)
+    if len(delivery.asked) == 1:
+        names = [delivery.asked[0].name]
+    else:  # the one first that a completion is told beside
+        names = sorted([want.name for want in delivery.asked], key=delivery.home.__ne__)
     notes.note(delivery.task.name, holder, names, publication)
 
 

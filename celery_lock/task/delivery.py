@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
@@ -25,8 +26,7 @@ from ..message import (
 from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError, Scope
 from ..model.clock import steady
-from ..model.scope import is_queue_place
-from .wants import Want, asked_of, header_of, wants_of
+from .wants import Want, asked_of, header_of, home_of, wants_of
 
 __all__ = ["Delivery"]
 
@@ -47,6 +47,8 @@ class Delivery(NamedTuple):
     """What the message asks for, in the order in which its task declares its locks."""
     asked: tuple[Want, ...]
     """What is claimed before the body, each name once and in the order of the names."""
+    home: str
+    """The name beside which the record of the message's publication lies."""
     bound: BoundLock
     """The lock in question: the first one, and after a conflict the one whose key was taken."""
     request: Any
@@ -77,7 +79,9 @@ class Delivery(NamedTuple):
         kwargs: dict[str, Any],
     ) -> Delivery:
         """Read the facts of a request that is to run."""
-        header = header_of(bounds, request, locks.now)
+        is_one = len(bounds) == 1  # nearly always
+        read = bounds[0].header_of if is_one else partial(header_of, bounds)
+        header = read(request, locks.now)
         wants = wants_of(task.name, bounds, header, args, kwargs)
         bound, _, name = wants[0]
         transport = NO_BROKER if request.is_eager else locks.transport_of(request)
@@ -85,6 +89,7 @@ class Delivery(NamedTuple):
             task,
             wants,
             asked_of(wants, header, request, transport),
+            name if is_one else home_of(wants),
             bound,
             request,
             transport,
@@ -120,17 +125,6 @@ class Delivery(NamedTuple):
     def has_place(self) -> bool:
         """It may have claimed a queue place."""
         return len(self.wants) > 1 or self.bound.scope is Scope.UNTIL_STARTED
-
-    @property
-    def home(self) -> str:
-        """The name beside which the record of the message's publication lies.
-
-        No queue place: that may be free before the body is entered.
-        """
-        wants = self.wants
-        if len(wants) > 1:
-            wants = tuple(each for each in wants if not is_queue_place(each.name)) or wants
-        return wants[0].name
 
     def about(self, held: Held) -> Delivery:
         """Return the delivery with the lock in question whose key this holder has."""

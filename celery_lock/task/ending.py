@@ -37,8 +37,13 @@ class Ending(NamedTuple):
 def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
     """Say how the run of a delivery ends, by the names of its keys; who is not there has a plain
     release. The record of the publication lies beside one of them."""
-    ends = _floors(delivery) if ending.ended is EndedBy.RETURNED else {}
-    ends |= left_to_heirs(delivery, ending.retry, ending.replacement, ending.goes_back)
+    ends: dict[str, End] = {}
+    if ending.ended is EndedBy.RETURNED:
+        for want in delivery.asked:
+            if want.bound.floor:  # one that only a success sets (`at_least_on_failure=False`)
+                ends[want.name] = End(floor=want.bound.floor)
+    if ending.retry is not None or ending.replacement is not None or ending.goes_back:
+        ends |= left_to_heirs(delivery, ending.retry, ending.replacement, ending.goes_back)
     # nothing is ever sent in eager mode
     if delivery.is_eager or not is_completion(ending.ended, delivery.task):
         return ends
@@ -53,12 +58,6 @@ def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
         floor=left.floor,
     )
     return ends
-
-
-def _floors(delivery: Delivery) -> dict[str, End]:
-    """Return the floors that only a success sets (`at_least_on_failure=False`)."""
-    bounds = {want.name: want.bound for want in delivery.asked if want.bound.floor}
-    return {name: End(floor=bound.floor) for name, bound in bounds.items()}
 
 
 def completion_of(delivery: Delivery, ended: EndedBy) -> Completion | None:

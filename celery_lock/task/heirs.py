@@ -13,7 +13,7 @@ from .delivery import Delivery
 from .queue_life import left_until, warn_of_pause
 from .wants import Want
 
-__all__ = ["heir_of", "left_to_heirs"]
+__all__ = ["heir_of", "kept_for_retry", "left_to_heirs"]
 
 _NONE: Mapping[str, End] = {}
 
@@ -67,6 +67,15 @@ def left_to_heirs(
         for want in delivery.asked
         if want.name in names
     }
+
+
+def kept_for_retry(delivery: Delivery) -> str | list[str] | None:
+    """Return what a run leaves to its retry: a name in the store, several where its task has
+    several locks; `None`: nothing."""
+    if delivery.is_unlocked:
+        return None
+    names = [want.name for want in delivery.asked if want.bound.across_retries]
+    return names if len(names) > 1 else next(iter(names), None)
 
 
 def _is_kept(want: Want, delivery: Delivery) -> bool:

@@ -19,10 +19,11 @@ from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..engine.place import running_task
 from ..message import holder_of
-from ..model import End, Held, Lease
+from ..model import End, Held, Lease, Scope
 from ..model.per_process import this_process
 from .claiming import Around, ask_for, but_for_places, dead_run, met, note_claims
 from .delivery import Delivery
+from .heirs import kept_for_retry
 from .no_lease import no_lease
 
 __all__ = ["Holding", "around"]
@@ -70,8 +71,10 @@ class Holding:
     def __init__(self, delivery: Delivery, locks: AppLocks) -> None:
         self._delivery = delivery
         self._locks = locks
-        interrupts = any(want.bound.interrupts for want in delivery.wants)
-        self._interrupt = Interrupt(delivery.key) if interrupts else None
+        self._interrupt: Interrupt | None = None
+        for want in delivery.wants:
+            if want.bound.interrupts:
+                self._interrupt = Interrupt(delivery.key)
         self._locker: Locker | None = None
         self._asks: Sequence[Ask] = ()
         self._grants: Sequence[Grant] = ()
@@ -95,13 +98,9 @@ class Holding:
 
     @classmethod
     def kept_by(cls, request: Any) -> str | list[str] | None:
-        """Return what a request whose body is entered leaves to its retry: a name in the store,
-        several where its task has several locks; `None`: nothing."""
+        """Return what a request whose body is entered leaves to its retry; `None`: nothing."""
         holding = cls.of(request)
-        if holding is None or holding._delivery.is_unlocked:
-            return None
-        names = [want.name for want in holding._delivery.asked if want.bound.across_retries]
-        return names if len(names) > 1 else next(iter(names), None)
+        return None if holding is None else kept_for_retry(holding._delivery)
 
     @staticmethod
     def entered() -> list[Holding]:
@@ -250,8 +249,10 @@ class Holding:
 
     def leave_the_queue(self) -> None:
         """Give the queue places back that were claimed here: the body starts now."""
-        if self._locker is not None:
-            self._grants = but_for_places(self._grants, self._locker)
+        delivery, locker = self._delivery, self._locker
+        may_have = len(delivery.wants) > 1 or delivery.bound.scope is Scope.UNTIL_STARTED
+        if may_have and locker is not None:
+            self._grants = but_for_places(self._grants, locker)
 
     def run(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the body, so that it can be interrupted where the lock says so."""

@@ -11,7 +11,7 @@ from ..errors import LockError
 from ..message import HEADER, Header, Transport
 from ..model import Scope
 
-__all__ = ["Want", "asked_of", "each_name_once", "header_of", "wants_of"]
+__all__ = ["Want", "asked_of", "each_name_once", "header_of", "home_of", "wants_of"]
 
 
 class Want(NamedTuple):
@@ -71,6 +71,13 @@ def asked_of(
     if header.had or _may_have_started(header, request, transport):
         wants = tuple(want for want in wants if want.bound.scope is not Scope.UNTIL_STARTED)
     return each_name_once(wants)
+
+
+def home_of(wants: tuple[Want, ...]) -> str:
+    """Return the name beside which the record of a message's publication lies: that of the first
+    lock, but no queue place, which may be free before the body is entered."""
+    keys = [want for want in wants if want.bound.scope is not Scope.UNTIL_STARTED]
+    return (keys or wants)[0].name
 
 
 def _may_have_started(header: Header, request: Any, transport: Transport) -> bool:
