@@ -15,7 +15,7 @@ from weakref import WeakSet
 from celery import signals, states
 
 from ..app.locks import AppLocks, locks_of
-from ..engine.freeing import free_here
+from ..engine.freeing import free_here, free_soon
 from ..errors import LockError, StoreError
 from ..events import Subject
 from ..message.queued import Queued, queued_of
@@ -85,11 +85,17 @@ class Settling:
             self._free([name for name in self._queued.names if name not in self._adopted])
 
     def _free(self, names: Iterable[str]) -> None:
+        """Nothing of ours is raised, and a time limit that falls into it is: it comes once."""
+        rest, holder, subject = list(names), self._queued.holder, self._subject
         try:
-            for name in names:
-                free_here(self._locks.locker, name, self._queued.holder, self._subject)
-        except Exception as error:
-            left(self._subject, error)
+            while rest:
+                free_here(self._locks.locker, rest.pop(0), holder, subject)
+        except LockError as error:
+            left(subject, error)
+        except BaseException:
+            for name in rest:
+                free_soon(self._locks.locker, name, holder, subject)
+            raise
 
 
 def settling_of(task: Any, request: Any, locks: AppLocks) -> Settling | None:
@@ -189,7 +195,7 @@ def _say_if_elsewhere(queued: Queued, subject: Subject, locks: AppLocks) -> None
         own = locker.store_id.get() if queued.store else ""
     except StoreError:  # no answer: the next message will tell
         return
-    except Exception as error:
+    except LockError as error:
         left(subject, error)
         return
     if own in ("", queued.store) or steady() < _next_complaint[0]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from celery_lock import Lock, LockedTask
 from celery_lock.events import Released, StoreFailed
@@ -209,6 +209,30 @@ def test_an_app_without_a_store_runs_the_body_and_says_what_stays_taken(
 
     assert "could not be freed" in caplog.text
     assert "lock_store" in caplog.text
+
+
+@pytest.mark.parametrize("falls_into", [1, 2])
+def test_a_time_limit_that_falls_into_the_freeing_is_raised_and_nothing_stays_taken(
+    engine: Engine, falls_into: int
+) -> None:
+    headers = published(engine, KEY, PLACE, "another")
+    it = Unlocked(engine)
+    calls: list[Any] = []
+
+    def limited(call: Any) -> Any:
+        calls.append(call)
+        if len(calls) == falls_into:
+            raise SoftTimeLimitExceeded(1)
+        return call()
+
+    engine.store.instead("free", do=limited)
+
+    ended = deliver(it.task, headers=headers)
+
+    assert (ended.state, type(ended.result)) == ("FAILURE", SoftTimeLimitExceeded)
+    assert it.ran == falls_into - 1
+    engine.settle()
+    assert [holder_of(engine, name) for name in (KEY, PLACE, "another")] == [None] * 3
 
 
 # -- another store ---------------------------------------------------------------------------
