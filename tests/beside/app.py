@@ -212,6 +212,23 @@ def named(self: Any, key: str) -> list[str]:
     return [self.lease.key]
 
 
+@locked("tenants", key="{header[tenant]}:{queue}:{key}", on_conflict=counting(requeue(SOON)))
+def tenants(self: Any, key: str) -> list[Any]:
+    """Its retry has the key of its first attempt, whether or not the tool left it its headers."""
+    note("keys", self.request.id, self.lease.key)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.1)
+    return [self.request.retries, self.lease.key]
+
+
+@locked("published", key="{header[tenant]}:{key}", scope=Scope.UNTIL_FINISHED)
+def published(self: Any, key: str) -> str:
+    """Its publisher takes the key."""
+    while not notes().exists(f"gate:{key}"):
+        time.sleep(0.05)
+    return str(self.lease.key)
+
+
 @locked("hourly", key="hourly:{key}:{bucket:1h}", on_conflict=counting(requeue(SOON)))
 def hourly(self: Any, key: str) -> str:
     """The bucket of its publication; the first of two keeps the other waiting."""

@@ -143,6 +143,28 @@ def a_key_named_in_the_header(stage: Stage) -> Play:
     return [attempts == numbers(len(attempts)), stage.noted("keys", sent), sent.end()]
 
 
+def a_tenant_in_a_header(stage: Stage) -> Play:
+    stage.take("red:celery:t")
+    sent = stage.send(tasks.tenants, "t", headers={"tenant": "red"})
+    other = stage.send(tasks.tenants, "t", headers={"tenant": "blue"})
+    yield lambda: len(stage.noted("attempts", sent)) >= 2
+    stage.give_back("red:celery:t")
+    yield sent.ended
+    yield other.ended
+    return [stage.noted("keys", sent), sent.end(), other.end()]
+
+
+def a_tenant_whose_publisher_takes_the_key(stage: Stage) -> Play:
+    first, again, other = (
+        stage.send(tasks.published, "p", headers={"tenant": tenant})
+        for tenant in ("red", "red", "blue")
+    )
+    tasks.note("gate", "p", "open")
+    yield first.ended
+    yield other.ended
+    return [first.id == again.id, first.end(), other.end()]
+
+
 def a_bucket_of_the_publication(stage: Stage) -> Play:
     first, second = stage.send(tasks.hourly, "b"), stage.send(tasks.hourly, "b")
     yield first.ended
@@ -265,6 +287,8 @@ EXPECTED: dict[Callable[[Stage], Play], Any] = {
     a_retry_keeps_its_key: [True, "skipped", [1, "kept:k"]],
     a_retry_counts_anew: [True, True, 1],
     a_key_named_in_the_header: [True, ["order:7", "order:7"], ["order:7"]],
+    a_tenant_in_a_header: [["red:celery:t"] * 2, [1, "red:celery:t"], [1, "blue:celery:t"]],
+    a_tenant_whose_publisher_takes_the_key: [True, "red:p", "blue:p"],
     a_bucket_of_the_publication: ["hourly:b:", True, True],
     a_chain: 3,
     a_chord: 3,

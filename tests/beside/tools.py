@@ -98,6 +98,8 @@ TOOLS = {
             modules=("celery-once",),
             traces=False,
             leaves_out=(
+                "a_tenant_in_a_header",
+                "a_tenant_whose_publisher_takes_the_key",
                 "a_bucket_of_the_publication",
                 "a_chord",
                 "a_task_that_sends_another",

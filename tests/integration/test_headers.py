@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,6 +160,26 @@ def test_a_tenant_is_found_and_kept_by_a_retry(
         sent = app.send_task("headers.tenant", [key, True], headers=headers)
 
         assert sent.get(timeout=10) == f"red:celery:{key}"
+
+
+def test_ten_tenants_publish_in_ten_threads_and_none_has_the_key_of_another(
+    setup: Setup, key: str
+) -> None:
+    tenants = [f"tenant-{number}" for number in range(10)]
+
+    def publish(tenant: str) -> set[str]:
+        sent = [setup.send("bill", key, headers={"tenant": tenant}) for _ in range(8)]
+        return {each.get(timeout=20) for each in sent}
+
+    with ThreadPoolExecutor(10) as threads:
+        keys = list(threads.map(publish, tenants))
+
+    assert keys == [{f"{tenant}:bill:{key}"} for tenant in tenants]
+    notes = [note.split() for note in setup.notes(key)]
+    for tenant in tenants:
+        said = [what for who, what in notes if who == tenant]
+        assert said == ["began", "ended"] * (len(said) // 2)
+        assert 2 <= len(said) <= 16
 
 
 def test_a_message_without_the_tenant_fails_and_its_error_names_it(setup: Setup, key: str) -> None:

@@ -93,6 +93,13 @@ def make_app(**conf: Any) -> Celery:
             raise self.retry(countdown=0)
         return str(self.lease.key)
 
+    @locked("bill", Lock("{header[tenant]}:bill:{key}", scope="until_finished", on_conflict=skip()))
+    def bill(self: Any, key: str) -> str:
+        note(key, self.request.tenant, "began")
+        time.sleep(0.05)
+        note(key, self.request.tenant, "ended")
+        return str(self.lease.key)
+
     @locked("stamp", Lock("{header[stamps][tenant]}:{key}"))
     def stamp(self: Any, key: str) -> str:
         return str(self.lease.key)
