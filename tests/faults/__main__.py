@@ -2,6 +2,7 @@
 
 python -m tests.faults                    everything; the page is written
 python -m tests.faults prefork killed     only rows with all of these words; nothing is written
+python -m tests.faults scopes:            those of publishers and permits; their section is written
 python -m tests.faults --controls         without a guard: some row must go wrong for each
 """
 
@@ -28,6 +29,7 @@ from tests.faults.plan import Session, sessions
 from tests.faults.redelivery import Played, Scale, play_rabbit, play_redis
 from tests.faults.rows import Row, rows, why_not
 from tests.faults.scenario import Outcome
+from tests.faults.scope_page import with_section
 from tests.faults.scope_play import ScopeOutcome, play_scope
 from tests.faults.scope_rows import ScopeRow, scope_rows
 from tests.faults.setup import kind_of, setups
@@ -89,6 +91,9 @@ def everything(run: Run, words: Sequence[str]) -> int:
     if not words and not run.broken:
         PAGE.write_text(page(outcomes, redelivered, sent, store, scopes), encoding="utf-8")
         print(f"{PAGE.name} is written", end=", ")
+    elif len(scopes) == len(scope_rows()) and not run.broken:
+        PAGE.write_text(with_section(PAGE.read_text(encoding="utf-8"), scopes), encoding="utf-8")
+        print(f"the rows of scopes in {PAGE.name} are written", end=", ")
     elif sent and not run.broken:
         PAGE.write_text(with_rows(PAGE.read_text(encoding="utf-8"), sent), encoding="utf-8")
         print(f"the rows of brokers in {PAGE.name} are written", end=", ")

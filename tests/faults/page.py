@@ -12,6 +12,8 @@ from tests.faults.broker_rows import TWINS, BrokerRow
 from tests.faults.redelivery import Played
 from tests.faults.rows import EXEMPT, LONG_TTL, TTL, Exempt, Row, rows, why_not
 from tests.faults.scenario import SOON, Outcome
+from tests.faults.scope_page import HEADING, section
+from tests.faults.scope_play import ScopeOutcome
 from tests.faults.store_play import StoreOutcome
 
 __all__ = ["PAGE", "broker_cells", "cells_of", "page", "with_rows"]
@@ -60,6 +62,7 @@ def page(
     redelivered: Sequence[Played],
     sent: Sequence[BrokerOutcome],
     store: Sequence[StoreOutcome],
+    scopes: Sequence[ScopeOutcome],
 ) -> str:
     """The whole page."""
     versions = {name: version(name) for name in ("celery", "kombu", "redis")}
@@ -68,6 +71,7 @@ def page(
     parts += ["## What cannot happen", "", *_exempt(), ""]
     parts += ["## Redelivery", "", *_redelivery(redelivered), ""]
     parts += ["## Brokers", "", *_brokers(sent), ""]
+    parts += [HEADING, "", *section(scopes), ""]
     parts += ["## The store, its server and the wire", "", *_store(store), "", TAIL]
     return "\n".join(parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
@@ -12,8 +13,9 @@ from kombu import Exchange, Queue
 
 import celery_lock
 from celery_lock import Lock, LockedTask, constant, requeue, skip
-from celery_lock.signals import lock_acquired
+from celery_lock.signals import lock_acquired, lock_conflicted
 from tests.faults.bodies import tell
+from tests.faults.history import read
 from tests.faults.scope_rows import QUEUE_TTL, SCOPES, TTL
 from tests.services.sqs_server import SqsServer
 
@@ -31,8 +33,6 @@ ACKS = "TEST_ACKS"
 VISIBILITY = 3
 QUEUE = "scopes"
 FOREVER = 30.0
-
-_stopped: list[str] = []
 
 
 def make_app(**conf: Any) -> Any:
@@ -106,10 +106,13 @@ def _busy(seconds: float) -> None:
 
 
 def _stop(where: str) -> None:
-    if os.environ.get(STOPS) == where and not _stopped:
-        _stopped.append(where)
+    if os.environ.get(STOPS) == where and not _has_stopped():
         tell(os.environ[BOOK], "stopped", pid=os.getpid())
         time.sleep(FOREVER)
+
+
+def _has_stopped() -> bool:
+    return any(line["what"] == "stopped" for line in read(Path(os.environ[BOOK])))
 
 
 @signals.task_prerun.connect(weak=False)
@@ -122,6 +125,12 @@ def _before_the_task(task: Any = None, **_: Any) -> None:
 def _with_the_key(**_: Any) -> None:
     if os.environ.get(STOPS) == "acquired" and _in_worker():
         _stop("acquired")
+
+
+@lock_conflicted.connect(weak=False)
+def _skipped(fact: Any = None, **_: Any) -> None:
+    if _in_worker() and isinstance(fact.decision, skip):
+        tell(os.environ[BOOK], "skipped", task_id=fact.task_id, by=fact.holder.task_id)
 
 
 @signals.worker_process_init.connect(weak=False)

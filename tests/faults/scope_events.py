@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import kombu
 from click.testing import CliRunner
 
 from celery_lock.cli import lock
@@ -23,7 +24,7 @@ def _kill_child(stops: str) -> Callable[[Stage], None]:
         stage.publish()
         os.kill(stage.stopped(), 9)
         stage.now()
-        stage.publish()
+        stage.publish_until_sent()
 
     return play
 
@@ -36,7 +37,7 @@ def _kill_worker(stops: str) -> Callable[[Stage], None]:
         first.process.kill()
         stage.now()
         stage.worker()
-        stage.publish()
+        stage.publish_until_sent()
 
     return play
 
@@ -54,19 +55,13 @@ def _publisher_dies(when: str) -> Callable[[Stage], tuple[str, ...]]:
 
 def _revoked(stage: Stage) -> None:
     worker = stage.worker(concurrency=1)
-    first = stage.publish(countdown=60)
+    stage.app.tasks["busy"].apply_async((1.5,), queue=QUEUE)
+    first = stage.publish()
+    stage.sent.clear()
     wait_for(lambda: f"[{first}] received" in worker.logs(), "it is received")
     stage.app.control.revoke(first)
-    wait_for(lambda: "Tasks flagged as revoked" in worker.logs(), "it is revoked")
-    stage.sent.remove(first)
-    _run_now(stage, first, worker)
-
-
-def _run_now(stage: Stage, task_id: str, worker: Any) -> None:
-    """Celery looks at a revoked message when it is due: it is sent to it once more, due now."""
-    worker.stop()
     stage.now()
-    stage.worker()
+    stage.publish_until_sent()
 
 
 def _expired(stage: Stage) -> None:
@@ -75,11 +70,7 @@ def _expired(stage: Stage) -> None:
     time.sleep(0.7)
     stage.now()
     stage.worker()
-    wait_for(lambda: stage.publish() and _new(stage), "the key is free", timeout=10)
-
-
-def _new(stage: Stage) -> bool:
-    return len(set(stage.sent)) > 1
+    stage.publish_until_sent()
 
 
 def _purged(stage: Stage) -> None:
@@ -99,7 +90,7 @@ def _purged_and_released(stage: Stage) -> tuple[str, ...]:
         app = stage.app
 
     template = f"{stage.row.scope}:{{key}}"
-    done = CliRunner().invoke(lock, ["release", "--queued", template, "--yes"], obj=Context())
+    done = CliRunner().invoke(lock, ["release", "--queued", template, "--force"], obj=Context())
     stage.publish()
     free_after = time.monotonic() - stage.since
     stage.worker()
@@ -135,8 +126,8 @@ def _store_down(stage: Stage) -> tuple[str, ...]:
     stage.worker()
     if raises and first:
         return ("it was sent, though on_store_error is fail",)
-    second = stage.publish()
-    return () if second else ("nothing is sent when the store answers again",)
+    stage.publish_until_sent()
+    return ()
 
 
 def _by_name(stage: Stage) -> None:
@@ -193,21 +184,16 @@ def _cut_in_the_body(stage: Stage) -> None:
 
 
 def _dead_lettered(stage: Stage) -> None:
-    """It expires in its queue, lies in another one, and comes back from there."""
+    """It expires in its queue, and somebody moves it back by hand."""
     with stage.app.connection_for_write() as connection:
-        channel = connection.channel()
-        channel.queue_declare(
-            "scopes-dead",
-            durable=True,
-            auto_delete=False,
-            arguments={
-                "x-message-ttl": 500,
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": QUEUE,
-            },
-        )
-    stage.publish(expiration=0.3)
-    time.sleep(1.2)
+        dead = connection.SimpleQueue("scopes-dead")
+        stage.publish(expiration=0.3)
+        message = dead.get(timeout=10)
+        producer = kombu.Producer(connection.channel())
+        kinds = {"content_type": message.content_type, "content_encoding": message.content_encoding}
+        producer.publish(message.body, routing_key=QUEUE, headers=message.headers, **kinds)
+        message.ack()
+        dead.close()
     stage.now()
     stage.worker()
 

@@ -74,6 +74,8 @@ def scope_rows() -> list[ScopeRow]:
     found = []
     for scope in SCOPES:
         for what in _BOTH_ACKS:
+            if scope == "until_started" and "adopted" in what:
+                continue  # it frees its place, and has nothing then
             for acks in ("early", "late"):
                 early = acks == "early"
                 # nobody is left who could say it: the main process is gone, and the message

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from celery.result import EagerResult
+
 from celery_lock.errors import LockConflict, StoreUnavailable
 from celery_lock.stores import open_store
 from tests.faults import scope_app
@@ -44,6 +46,8 @@ class Stage:
     app: Any = None
     sent: list[str] = field(default_factory=list)
     """Task ids that somebody was told of, and that are to run."""
+    answered: int = 0
+    """Duplicates that were not sent."""
     since: float = 0.0
     """When the fault was."""
     workers: list[Worker] = field(default_factory=list)
@@ -90,15 +94,22 @@ class Stage:
     # -- publishing --------------------------------------------------------------------------
 
     def publish(self, seconds: float = 0.3, **options: Any) -> str:
-        """Publish one; return the task id that its caller has, `""` if it was refused."""
+        """Publish one; return its task id, `""` if it is not sent."""
         task = self.app.tasks[self.row.scope]
         arguments = (self.key, seconds)
         try:
             result = task.apply_async(arguments, queue=scope_app.QUEUE, **options)
         except (LockConflict, StoreUnavailable):
             return ""
+        if isinstance(result, EagerResult):
+            self.answered += 1
+            return ""
         self.sent.append(result.id)
         return str(result.id)
+
+    def publish_until_sent(self) -> None:
+        """Publish until one is sent: until then the key is kept for another one."""
+        wait_for(self.publish, "one that is sent", timeout=BY)
 
     def by_name(self, seconds: float = 0.3) -> str:
         """Publish one as somebody does who has no such task."""
@@ -152,31 +163,34 @@ class Stage:
         queued = "%queued" if self.row.scope == "until_started" else ""
         return f"{self.row.scope}:{self.key}{queued}"
 
-    def wait_ended(self) -> set[str]:
-        """Wait until all that was sent has run, or for a while; return what has not."""
-        until = time.monotonic() + BY
+    def wait_ended(self) -> tuple[set[str], float]:
+        """Wait until all that was sent has run and the key is free, or for a while.
 
-        def left() -> set[str]:
-            return set(self.sent) - {line["task_id"] for line in self.lines("end")}
-
-        while left() and time.monotonic() < until:
-            if self.row.may_lose >= len(left()) and self._is_idle():
-                break
-            time.sleep(0.05)
-        return left()
-
-    def _is_idle(self) -> bool:
-        lines = read(self.book)
-        return bool(lines) and time.monotonic() - lines[-1]["at"] > 5.0
-
-    def wait_free(self) -> float:
-        """Wait until nobody has the key; return the seconds since the fault."""
+        Returns what has not run, and the seconds from the fault until the key was free.
+        """
         store = open_store(self.store.url)
+        until, taken = time.monotonic() + BY, self.since
         try:
-            wait_for(lambda: store.peek(self.name) is None, "the key to be free", timeout=BY)
+            while time.monotonic() < until:
+                left = self._left()
+                if store.peek(self.name) is not None:
+                    taken = time.monotonic()
+                elif not left or (len(left) <= self.row.may_lose and self._is_idle(taken)):
+                    break
+                time.sleep(0.05)
+            return self._left(), max(0.0, taken - self.since)
         finally:
             store.close()
-        return time.monotonic() - self.since
+
+    def _left(self) -> set[str]:
+        ended = {line["task_id"] for line in self.lines("end")}
+        # who was skipped for the sake of one that ran has lost nothing
+        ended |= {line["task_id"] for line in self.lines("skipped") if line["by"] in ended}
+        return set(self.sent) - ended
+
+    def _is_idle(self, taken: float) -> bool:
+        last = max([taken, *(line["at"] for line in self.lines())])
+        return time.monotonic() - last > 5.0
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from tests.faults.broker_rows import BrokerRow, broker_rows
 from tests.faults.faults import FAULTS
 from tests.faults.page import PAGE, broker_cells, cells_of
 from tests.faults.rows import ACKS, CELERY_RETRIES_LOST, ENDINGS, EXEMPT, POOLS, Row, rows, why_not
+from tests.faults.scope_events import PERMITS, PLAYS
+from tests.faults.scope_page import scope_cells
+from tests.faults.scope_rows import SCOPES, ScopeRow, scope_rows
 from tests.faults.store_rows import COMMANDS, SERVER_ROWS, SPOILT, WIRE_ROWS
 
 WAYS_TO_END = (
@@ -91,3 +94,39 @@ def test_each_command_of_the_store_meets_each_fault_of_the_wire() -> None:
         (command, how) for command in COMMANDS for how in SPOILT
     }
     assert len(SERVER_ROWS) == 7
+
+
+# -- publishers and permits ------------------------------------------------------------------
+
+FAULTS_OF_A_PUBLISHERS_LEASE = (
+    "the publisher is killed before it sends", "the publisher is killed before it confirms",
+    "the worker is killed before it adopts", "the worker is killed in the body",
+    "its child is killed before it adopts", "its child is killed in the body",
+    "the queue is purged", "revoked while it is queued", "expired while it is queued",
+    "the visibility timeout passes while it is queued", "the connection is lost in the body",
+    "dead-lettered and returned", "SQS delivers it twice",
+    "the store is down as it is published, requeue", "the store is down as it is published, run",
+    "the store is down as it is published, fail", "sent by name", "sent by the release before",
+    "half of the workers are of the release before", "its worker has no lock for it",
+)  # fmt: skip
+
+
+def test_each_fault_of_a_publishers_lease_is_played_with_each_scope() -> None:
+    there = {(row.what, row.scope) for row in scope_rows()}
+
+    assert {(what, scope) for what in FAULTS_OF_A_PUBLISHERS_LEASE for scope in SCOPES} <= there
+    assert ("the worker is killed after it has adopted", "until_finished") in there
+    assert len([row for row in scope_rows() if row.limit == 3]) == 5
+    assert {row.what for row in scope_rows()} == {*PLAYS, *PERMITS}
+
+
+@pytest.mark.skipif(not CELERY_RETRIES_LOST, reason="the page is written with the newest Celery")
+@pytest.mark.parametrize("row", scope_rows(), ids=lambda row: row.name)
+def test_a_row_of_the_scopes_was_played_with_success(row: ScopeRow) -> None:
+    if not PAGE.exists():
+        pytest.skip("the tests run without the documentation")
+
+    played = [line for line in PAGE.read_text("utf-8").splitlines() if scope_cells(row) in line]
+
+    assert len(played) == 1
+    assert played[0].endswith("| ok |")
