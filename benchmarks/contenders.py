@@ -53,6 +53,11 @@ def takers(server: Server) -> dict[str, Taker]:
         assert isinstance(grant, Grant)
         return lambda: locker.release(grant)
 
+    def by_permit(key: str) -> Callable[[], object]:
+        grant = locker.claim(Ask(_claim(key, limit=10), subject))
+        assert isinstance(grant, Grant)
+        return lambda: locker.release(grant)
+
     def by_redis_py(key: str) -> Callable[[], object]:
         lock = client.lock(key, timeout=TTL)
         assert lock.acquire()
@@ -74,6 +79,7 @@ def takers(server: Server) -> dict[str, Taker]:
     return {
         names.STORE: by_store,
         names.ENGINE: by_locker,
+        names.PERMITS: by_permit,
         names.REDIS_PY_LOCK: by_redis_py,
         names.PYTHON_REDIS_LOCK: by_other,
         names.ONCE_BACKEND: by_once,
@@ -97,7 +103,8 @@ def remembering(server: Server) -> Taker:
 _NUMBERS: Iterator[int] = count()
 
 
-def _claim(key: str) -> Claim:
+def _claim(key: str, limit: int = 1) -> Claim:
     """Return a claim as a worker makes it, but for the time that a new uuid takes."""
     holder = f"6f2d5c1e-7a34-4b51-9d0e-{next(_NUMBERS):012x}#celery@worker-1#4711#0123456789abcdef"
-    return Claim(key, holder, float(TTL), 0.0, "b7e9a8c2-3d14-4f6a-8e5b-9c0d1e2f3a4b")
+    publication = "b7e9a8c2-3d14-4f6a-8e5b-9c0d1e2f3a4b"
+    return Claim(key, holder, float(TTL), publication=publication, limit=limit)

@@ -13,6 +13,7 @@ __all__ = [
     "CYCLE_OF_REDIS_PY",
     "GAP",
     "HELD",
+    "PERMITS",
     "PROCESSOR",
     "PUBLISHING",
     "TAKING",
@@ -25,6 +26,8 @@ CYCLE = 1.45
 """Of two raw PINGs, at most, with the whole engine."""
 CYCLE_OF_REDIS_PY = 0.72
 """Of redis-py's Lock, at most."""
+PERMITS = 1.3
+"""Of a lock with one permit, at most, with ten of them."""
 WORKER = 1.0
 """Of the throughput of a task whose body takes redis-py's Lock, at least."""
 PROCESSOR = 0.6
@@ -68,6 +71,10 @@ def _of_cycle(results: Results) -> Iterator[Verdict]:
     yield _at_most(
         f"acquire and release, of {names.REDIS_PY_LOCK}", ours / theirs, CYCLE_OF_REDIS_PY
     )
+    for row in cycle.rows:
+        if row.name == names.PERMITS:
+            found = _ratio(row.cells[names.MICROSECONDS]) / ours
+            yield _at_most(f"acquire and release with limit=10, of {names.ENGINE}", found, PERMITS)
 
 
 def _of_renewal(results: Results) -> Iterator[Verdict]:

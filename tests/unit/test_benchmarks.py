@@ -11,7 +11,17 @@ from benchmarks.arithmetic import quantile, ratios, spread
 from benchmarks.beats import gap_after, per_due_time
 from benchmarks.results import Results, column
 from benchmarks.rounds import in_turns, seconds_each
-from benchmarks.targets import CYCLE, GAP, HELD, PROCESSOR, PUBLISHING, TAKING, Verdict, verdicts
+from benchmarks.targets import (
+    CYCLE,
+    GAP,
+    HELD,
+    PERMITS,
+    PROCESSOR,
+    PUBLISHING,
+    TAKING,
+    Verdict,
+    verdicts,
+)
 
 from .bench_run import a_run, section
 
@@ -243,6 +253,14 @@ def test_a_tick_may_cost_a_call_for_each_beat_and_one() -> None:
     (wrong,) = missed(a_run(beats={names.CALLS: 4.0}))
 
     assert wrong.target == f"{names.locked_beats(2)}: {names.CALLS}: at most 3"
+
+
+def test_a_cycle_with_ten_permits_is_judged_beside_one_with_one() -> None:
+    assert missed(a_run(cycle=1.0, permits=PERMITS)) == []
+
+    (wrong,) = missed(a_run(cycle=1.0, permits=PERMITS + 0.1))
+
+    assert wrong.target == f"acquire and release with limit=10, of {names.ENGINE}: at most 1.3"
 
 
 def test_what_was_not_measured_is_not_judged_as_met() -> None:
