@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -58,6 +59,13 @@ def takers(server: Server) -> dict[str, Taker]:
         assert isinstance(grant, Grant)
         return lambda: locker.release(grant)
 
+    def by_two(key: str) -> Callable[[], object]:
+        first = _claim(key)
+        claims = [first, replace(first, key=f"{key}:too")]
+        grants = locker.claim_all([Ask(claim, subject) for claim in claims])
+        assert isinstance(grants, list)
+        return lambda: locker.release_all([(grant, None) for grant in grants])
+
     def by_redis_py(key: str) -> Callable[[], object]:
         lock = client.lock(key, timeout=TTL)
         assert lock.acquire()
@@ -80,6 +88,7 @@ def takers(server: Server) -> dict[str, Taker]:
         names.STORE: by_store,
         names.ENGINE: by_locker,
         names.PERMITS: by_permit,
+        names.TWO_LOCKS: by_two,
         names.REDIS_PY_LOCK: by_redis_py,
         names.PYTHON_REDIS_LOCK: by_other,
         names.ONCE_BACKEND: by_once,

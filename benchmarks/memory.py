@@ -21,7 +21,11 @@ def measure(server: Server) -> Section:
     given_back: dict[str, list[float]] = {}
     with server.client() as client:
         for name, take in {**takers(server), names.REMEMBERED: remembering(server)}.items():
-            if name in (names.ENGINE, names.PERMITS):  # it has the store's own records
+            if name in (
+                names.ENGINE,
+                names.PERMITS,
+                names.TWO_LOCKS,
+            ):  # it has the store's own records
                 continue
             client.flushall()
             gives: list[Callable[[], object]] = [

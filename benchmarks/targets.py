@@ -17,6 +17,7 @@ __all__ = [
     "PROCESSOR",
     "PUBLISHING",
     "TAKING",
+    "TWO_LOCKS",
     "WORKER",
     "Verdict",
     "verdicts",
@@ -26,6 +27,8 @@ CYCLE = 1.45
 """Of two raw PINGs, at most, with the whole engine."""
 CYCLE_OF_REDIS_PY = 0.72
 """Of redis-py's Lock, at most."""
+TWO_LOCKS = 1.6
+"""Of the same cycle with one lock, at most."""
 PERMITS = 1.3
 """Of a lock with one permit, at most, with ten of them."""
 WORKER = 1.0
@@ -72,9 +75,13 @@ def _of_cycle(results: Results) -> Iterator[Verdict]:
         f"acquire and release, of {names.REDIS_PY_LOCK}", ours / theirs, CYCLE_OF_REDIS_PY
     )
     for row in cycle.rows:
-        if row.name == names.PERMITS:
-            found = _ratio(row.cells[names.MICROSECONDS]) / ours
-            yield _at_most(f"acquire and release with limit=10, of {names.ENGINE}", found, PERMITS)
+        for name, what, most in (
+            (names.PERMITS, "with limit=10", PERMITS),
+            (names.TWO_LOCKS, "of two locks", TWO_LOCKS),
+        ):
+            if row.name == name:
+                found = _ratio(row.cells[names.MICROSECONDS]) / ours
+                yield _at_most(f"acquire and release {what}, of {names.ENGINE}", found, most)
 
 
 def _of_renewal(results: Results) -> Iterator[Verdict]:

@@ -970,6 +970,12 @@ LEASES = (
         (REDIS,),
     ),
     Guard(
+        "a key that is none fails no other release (Redis)",
+        "_alone(server, release) if answer < 0 else released(answer)",
+        "released(answer)",
+        ("tests/contract/test_redis_several.py",),
+    ),
+    Guard(
         "of several that are refused the first in the order counts (Redis)",
         "if one.met and not (first and ORDER[claims[first].met] <= ORDER[one.met]) then",
         "if one.met and not first then",

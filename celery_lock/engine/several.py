@@ -57,7 +57,7 @@ class Several(ABC):
         if len(asks) == 1:
             got = self.claim(asks[0], waited=waited)
             return Refused(0, got) if isinstance(got, Held) else [got]
-        asked = [self._capped(ask) for ask in asks]
+        asked = [ask if ask.at_most is None else self._capped(ask) for ask in asks]
         claims = [ask.claim for ask in asked]
         sent = self._clock()
         try:
@@ -156,8 +156,9 @@ class Several(ABC):
         if len(releases) == 1:
             self.release(*releases[0])
             return
-        leaving = [(grant, self._leave(grant, end)) for grant, end in releases]
-        left = [(grant, how) for grant, how in leaving if how is not None]
+        left = [
+            (grant, how) for grant, end in releases if (how := self._leave(grant, end)) is not None
+        ]
         try:
             answers = self._give_back_all([(grant.lease, grant.end) for grant, _ in left])
         except BaseException:  # a time limit or a shutdown fell into the call

@@ -82,6 +82,9 @@ class MemoryServer:
             self.entries.pop(name)
 
 
+_FEATURES = frozenset(Feature)
+
+
 class MemoryStore(SteppedStore):
     """Leases in one process.
 
@@ -112,7 +115,7 @@ class MemoryStore(SteppedStore):
     @property
     def features(self) -> frozenset[Feature]:
         """All there are."""
-        return frozenset(Feature)
+        return _FEATURES
 
     def step(self, names: Sequence[str], move: Move[T], within: float) -> T:
         """Read, look at the time, write; in memory that takes no time."""

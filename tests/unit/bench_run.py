@@ -47,6 +47,7 @@ def section(name: str, rows: Mapping[str, Mapping[str, Cell]]) -> Section:
 def a_run(
     *,
     cycle: float = 1.4,
+    two: float | None = None,
     permits: float | None = None,
     redis_py: float = 3.0,
     trips: Mapping[int, float] | None = None,
@@ -61,6 +62,7 @@ def a_run(
     """A run that meets all targets, but for what the arguments say."""
     ours = dict.fromkeys((names.STORE, names.ENGINE), cycle)
     ours[names.PERMITS] = cycle if permits is None else permits
+    ours[names.TWO_LOCKS] = cycle if two is None else two
     shares = dict.fromkeys(LOCKS, redis_py) | ours
     tasks = {name: _of_task(name, worker, theirs, publisher, processor) for name in TASKS}
     trips = {1: 1, 1_000: 10} if trips is None else trips

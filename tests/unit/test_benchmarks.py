@@ -19,6 +19,7 @@ from benchmarks.targets import (
     PROCESSOR,
     PUBLISHING,
     TAKING,
+    TWO_LOCKS,
     Verdict,
     verdicts,
 )
@@ -261,6 +262,14 @@ def test_a_cycle_with_ten_permits_is_judged_beside_one_with_one() -> None:
     (wrong,) = missed(a_run(cycle=1.0, permits=PERMITS + 0.1))
 
     assert wrong.target == f"acquire and release with limit=10, of {names.ENGINE}: at most 1.3"
+
+
+def test_a_cycle_of_two_locks_is_judged_beside_one_of_one() -> None:
+    assert missed(a_run(cycle=1.0, two=TWO_LOCKS)) == []
+
+    (wrong,) = missed(a_run(cycle=1.0, two=TWO_LOCKS + 0.1))
+
+    assert wrong.target == f"acquire and release of two locks, of {names.ENGINE}: at most 1.6"
 
 
 def test_what_was_not_measured_is_not_judged_as_met() -> None:

@@ -10,7 +10,14 @@ from ...model.publication import short
 from ..tombstones import since
 from .permits import parts, state_of
 
-__all__ = ["MENTION", "claiming", "micro", "record", "releasing", "renewing", "several"]
+__all__ = [
+    "MENTION",
+    "claiming",
+    "micro",
+    "record",
+    "releasing",
+    "renewing",
+]
 
 Asked = tuple[Sequence[str], Sequence[str | int]]
 """The keys and the other arguments of a script."""
@@ -44,18 +51,6 @@ def claiming(state: str, claim: Claim, grace: int, settle: int) -> Asked:
     if claim.watching and claim.limit > 1:
         keys.append(state + ":w")
     return keys, args
-
-
-def several(asked: Sequence[tuple[Asked, Claim]]) -> Asked:
-    """Ask for several keys in one step."""
-    all_keys: list[str] = []
-    all_args: list[str | int] = []
-    for (keys, args), claim in asked:
-        all_keys += keys
-        all_args += (len(keys), len(args), *args)
-        if claim.watching:
-            all_keys.append(keys[0] + ":w")
-    return all_keys, all_args
 
 
 def releasing(state: str, lease: Lease, end: End | None, grace: int) -> Asked:

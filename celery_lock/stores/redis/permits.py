@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...model import Held, HeldPermit, Holder, Met
+from ...model import Held, HeldPermit, Holder, Met, Release
 
-__all__ = ["held", "named", "parts", "state_of"]
+__all__ = ["held", "named", "parts", "released", "state_of"]
 
 
 def parts(holder: str) -> tuple[str, str, str, str]:
@@ -56,6 +56,11 @@ def held(key: str, met: Met, now: int, free_at: int, shown: list[Any], taken: li
         mark=str(now),
         holders=tuple(_holding(one, now) for one in taken),
     )
+
+
+def released(answer: int) -> Release:
+    """Read the answer to a release."""
+    return Release.of(answer % 2 == 1, answer > 1)
 
 
 def _holding(shown: list[Any], now: int) -> HeldPermit:

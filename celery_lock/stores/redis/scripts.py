@@ -16,6 +16,7 @@ __all__ = [
     "PEEK",
     "RECORDS",
     "RELEASE",
+    "RELEASE_ALL",
     "RENEW",
     "UNDO",
     "composed",
@@ -38,12 +39,15 @@ _IN_A_FUNCTION = {
     "-- once refused\n": "return met, function()\n",
     "-- so far\n": "end, smallest - taken\n",
 }
-"""What becomes of the text of `acquire.lua` where several claims are judged before one is done."""
+"""What becomes of the text of a script that has several keys done, at one time; several claims
+are judged before one of them is done."""
 
 
 def composed(name: str) -> str:
     """Return the whole text of a script."""
-    text = _text(name).replace("-- acquire.lua\n", _in_a_function(_text("acquire")))
+    text = _text(name)
+    for other in ("acquire", "release"):
+        text = text.replace(f"-- {other}.lua\n", _in_a_function(_text(other)))
     text = text.replace(SHARED, SHARED + _text("shared"))
     return text.replace(KEPT, KEPT + _text("kept"))
 
@@ -65,6 +69,7 @@ def _script(name: str) -> Script:
 ACQUIRE = _script("acquire")
 ACQUIRE_ALL = _script("acquire_all")
 RELEASE = _script("release")
+RELEASE_ALL = _script("release_all")
 RENEW = _script("renew")
 FREE = _script("free")
 COMPLETE = _script("complete")

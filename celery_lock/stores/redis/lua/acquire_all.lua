@@ -1,6 +1,7 @@
 -- Give several keys to the claims of one holder, or none of them.
 -- KEYS  of each claim: those of acquire.lua, and then its wake list where it watches
--- ARGV  of each claim: how many keys and how many arguments of acquire.lua follow, and these
+-- ARGV  of each claim: how many keys and how many arguments of acquire.lua follow, and these; none
+--         follow where they are those of the claim before
 -- Answers {token, slot, token, slot ...} granted
 --         {number of the claim from 1, answer of acquire.lua} refused: of all that are, the first
 --           in the order in which a claim is judged
@@ -14,15 +15,18 @@ local smallest, taken = 1, 0
 end
 
 local claims, go, refused = {}, {}, false
-local key, arg, number = 1, 1, 0
+local key, arg, number, args = 1, 1, 0, nil
 while ARGV[arg] do
   local last, stop = key + ARGV[arg] - 1, arg + 1 + ARGV[arg + 1]
-  local one = {keys = {unpack(KEYS, key, last)}, args = {unpack(ARGV, arg + 2, stop)}}
+  if ARGV[arg + 1] ~= '0' then
+    args = {unpack(ARGV, arg + 2, stop)}
+  end
+  local one = {keys = {unpack(KEYS, key, last)}, args = args}
   number, key, arg = number + 1, last + 1, stop + 1
-  if one.args[9] ~= '0' then
+  if args[9] ~= '0' then
     one.wakes, key = KEYS[key], key + 1
   end
-  one.met, go[number], one.free = judged(one.keys, one.args)
+  one.met, go[number], one.free = judged(one.keys, args)
   if one.met then
     if type(one.met) == 'table' then -- an error
       return one.met
