@@ -3293,6 +3293,26 @@ SETTLED = (
         (UNIT + "unrun.py",),
     ),
 )
+SETTLED += (
+    Guard(
+        "a retry that ends before its claim frees what was left to it",
+        "*_texts([kept] if isinstance(kept, str) else kept)",
+        "",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a message that came back and is revoked keeps nothing",
+        "not (retry_no or came_back)",
+        "not retry_no",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a time limit that falls into a freeing is raised",
+        "        except LockError as error:\n            left(subject, error)\n        except",
+        "        except Exception as error:\n            left(subject, error)\n        except",
+        (UNIT + "settling.py",),
+    ),
+)
 """The lease of a publisher, where no run adopts it."""
 
 OUTSIDE = (

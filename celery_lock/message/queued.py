@@ -1,4 +1,4 @@
-"""The lease that a publisher took for its message, as the message names it."""
+"""What is kept for a message, as it says itself: by its publisher, or by the try before it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Queued(NamedTuple):
     task_id: str
     retry_no: int
     names: tuple[str, ...]
-    """What it is called in its store: one name for each lock that the publisher took."""
+    """What it is called in its store: one name for each lock."""
     store: str
     """The random id of that store; empty where it has none."""
 
@@ -62,18 +62,26 @@ def queued_in(headers: Any, task_id: str | None = None) -> Queued | None:
 
 def _is_usual(written: Any) -> bool:
     """The message names none, which is seen in few steps: each one is asked."""
-    return written is None or (type(written) is dict and "lease" not in written)
+    if written is None:
+        return True
+    return type(written) is dict and "lease" not in written and "kept" not in written
 
 
 def _first(found: tuple[Any, ...], task_id: str, retry_no: int) -> Queued | None:
     for written in found:
-        if not isinstance(written, Mapping) or is_of_another(written, task_id):
+        if not isinstance(written, Mapping) or is_of_another(written, task_id) or not task_id:
             continue
-        lease = written.get("lease")
-        if not isinstance(lease, Mapping):
-            continue
-        names, store = lease.get("names"), lease.get("store")
-        if task_id and isinstance(names, (list, tuple)):
-            texts = tuple(name for name in names if isinstance(name, str) and name)
-            return Queued(task_id, retry_no, texts, store if isinstance(store, str) else "")
+        lease, kept = written.get("lease"), written.get("kept")
+        taken = lease if isinstance(lease, Mapping) else {}
+        names = (*_texts(taken.get("names")), *_texts([kept] if isinstance(kept, str) else kept))
+        if names:
+            store = taken.get("store")
+            store = store if isinstance(store, str) else ""
+            return Queued(task_id, retry_no, tuple(dict.fromkeys(names)), store)
     return None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        return ()
+    return tuple(text for text in value if isinstance(text, str) and text)

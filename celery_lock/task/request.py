@@ -29,7 +29,7 @@ from ..message.origin import origin_of
 from ..message.queued import names_lease
 from ..message.raw import attach
 from ..message.rejections import note_rejection
-from ..model import Completion, Holder
+from ..model import Completion, Holder, Scope
 from ..model.clock import steady
 from .ended_by import EndedBy, is_completion
 from .settling import watch
@@ -235,14 +235,18 @@ def _ttl_of(claim: notes.Noted, locks: AppLocks) -> float:
 
 
 def _free_for_the_revoked(request: Any) -> None:
-    """Free the keys that are kept for a retry which will not run. Never raises.
+    """Free the keys that are kept for a retry, or a message, which will not run. Never raises.
 
     They are those that the retry carries. Only one of the release before carries none.
     """
     bounds, context = _bound_locks_of(request), request._context
     retry_no = context.retries or 0
     lasting = [bound for bound in bounds if bound.across_retries]
-    if not retry_no or not lasting:
+    # or its run has given it back: that is not said in the message that the broker has
+    came_back = (context.delivery_info or {}).get("redelivered") and any(
+        bound.scope is Scope.UNTIL_FINISHED for bound in lasting
+    )
+    if not lasting or not (retry_no or came_back):
         return
     try:
         task, header = request.task, of_request(context, Header.of(context))

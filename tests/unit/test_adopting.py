@@ -235,6 +235,32 @@ def test_a_key_that_goes_back_is_kept_for_its_queue_ttl_until_it_expires(engine:
     assert 490 < held.expires_in <= 500
 
 
+@pytest.mark.parametrize("fault", ["key", "arguments"])
+def test_a_retry_that_fails_before_its_claim_frees_what_was_left_to_it(
+    engine: Engine, fault: str
+) -> None:
+    """Its lock holds across retries; no publisher has taken anything."""
+
+    def key() -> str:
+        if broken:
+            raise RuntimeError("no such tenant")
+        return KEY
+
+    broken: list[int] = []
+    it = Task(engine, Lock(key, scope="across_retries"))
+    it.during = raises(Retry("later", sig=it.task.s()))
+    it.deliver()
+    between = holder_of(engine, KEY)
+    broken.append(1)
+    written = {"v": 1, "id": "id-1", "publication": "p", "retries": 1, "nesting": 0, "kept": KEY}
+    args = (1, 2) if fault == "arguments" else ()
+
+    ended = deliver(it.task, *args, headers={HEADER: written}, retries=1)
+
+    assert (between, ended.state) == (queued(retry_no=1), "FAILURE")
+    assert holder_of(engine, KEY) is None
+
+
 # -- what takes the place of the task --------------------------------------------------------
 
 

@@ -286,6 +286,19 @@ def test_in_a_pool_of_this_process_nobody_is_waited_for(
     assert after(engine, KEY) == [None]
 
 
+def test_a_retry_that_died_before_it_took_its_key_over_leaves_nothing_taken(
+    engine: Engine,
+) -> None:
+    """Its lock holds across retries, and the try before it has left the key to it."""
+    headers = published(engine, KEY, "another", retry_no=1)
+    written = {"v": 1, "id": "id-1", "retries": 1, "nesting": 0, "kept": [KEY, "another"]}
+    request = a_request(engine, lock="running", retries=1, **{**headers, HEADER: written})
+
+    request.on_failure(failed(WorkerLostError()))
+
+    assert after(engine, KEY, "another") == [None, None]
+
+
 # -- revoked, expired ------------------------------------------------------------------------
 
 
@@ -301,6 +314,20 @@ def test_a_message_that_is_revoked_or_has_expired_keeps_nothing(
     )
 
     assert after(engine, KEY, PLACE) == [None, None]
+
+
+@pytest.mark.parametrize(("redelivered", "left"), [(True, None), (False, queued())])
+def test_a_message_that_came_back_and_is_revoked_keeps_nothing(
+    engine: Engine, redelivered: bool, left: str | None
+) -> None:
+    """Its worker took the key, and gave the message back: the message itself says nothing."""
+    published(engine, KEY)
+    request = a_request(engine, delivery_info={"redelivered": redelivered}, **{HEADER: {"v": 1}})
+    request.is_revoked = True
+
+    request.revoked()
+
+    assert after(engine, KEY) == [left]
 
 
 # -- unknown, unreadable ---------------------------------------------------------------------
