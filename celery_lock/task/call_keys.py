@@ -43,14 +43,15 @@ def keys_of_call(
 
 
 def _locks(task: Any) -> tuple[BoundLock, ...]:
-    if task._refused:
-        raise LockConfigurationError(task._refused)
-    if not task._bound_locks:
+    refused: str = getattr(task, "_refused", "")
+    bound: tuple[BoundLock, ...] = getattr(task, "_bound_locks", ())
+    if refused:
+        raise LockConfigurationError(refused)
+    if not bound:
         raise LockError(
             f"task {task.name} has no lock, so a call of it has no key; declare one:"
             " @app.task(base=LockedTask, lock=Lock(...))"
         )
-    bound: tuple[BoundLock, ...] = task._bound_locks
     return bound
 
 

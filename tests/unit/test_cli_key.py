@@ -145,7 +145,7 @@ def test_a_queue_that_the_app_must_not_make_is_said(desk: Desk) -> None:
 
 
 def test_the_key_is_written_though_the_store_gives_no_answer(desk: Desk) -> None:
-    desk.store.refuse("peek", error=StoreUnavailable("redis://shop", OSError("refused")))
+    desk.store.refuse("peek", error=StoreUnavailable("redis://shop", "refused"))
 
     result = desk.type("shop.charge", "-a", "[7]")
 

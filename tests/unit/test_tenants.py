@@ -458,8 +458,13 @@ def test_a_task_without_a_lock_has_no_key() -> None:
     @app.task(base=LockedTask, name="plain", lock=None, shared=False)
     def plain() -> None: ...
 
+    @app.task(name="other", shared=False)
+    def other() -> None: ...
+
     with pytest.raises(LockError, match="task plain has no lock, so a call of it has no key"):
         plain.key_of()
+    with memory_locks(app) as locks, pytest.raises(LockError, match="task other has no lock"):
+        locks.key_of(other)
 
 
 def test_a_call_that_the_task_does_not_take_has_no_key() -> None:
