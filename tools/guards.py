@@ -3109,6 +3109,12 @@ SCHEDULES = (
 
 ADOPTED = (
     Guard(
+        "a retry under another id is no heir",
+        'if sent is not None and str(sent.options.get("task_id") or task_id) != task_id:',
+        "if False:",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
         "a message adopts what its publisher took",
         "    if _is_kept(want, delivery) or (want",
         "    if (want",

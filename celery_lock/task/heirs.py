@@ -54,13 +54,16 @@ def left_to_heirs(
         kept = [want for want in wants if _is_kept(want, delivery)]
     else:
         return _NONE
+    task_id = str(delivery.request.id)
+    if sent is not None and str(sent.options.get("task_id") or task_id) != task_id:
+        return _NONE  # under an id of its own, it is the heir of nobody
     if (
         sent is not None
         and not delivery.header.given
         and any(_key_of(delivery, want.bound, sent) != want.key for want in kept)
     ):
         return _NONE  # with other arguments, it asks for other keys
-    heir = str(Holder.for_retry(str(delivery.request.id), retry_no))
+    heir = str(Holder.for_retry(task_id, retry_no))
     mark, names = shown_mark(delivery.publication), {want.name for want in kept}
     return {
         want.name: End(heir=heir, heir_ttl=_heir_ttl(delivery, want.bound), heir_publication=mark)

@@ -302,6 +302,28 @@ def test_another_task_in_its_place_gets_nothing(engine: Engine) -> None:
     assert holder_of(engine, KEY) is None
 
 
+def test_the_same_task_under_an_id_of_its_own_in_its_place_gets_nothing(engine: Engine) -> None:
+    """Celery lets a signature keep the id that it was given: no message of this task follows."""
+    headers = published(engine, KEY)
+    it = Task(engine)
+    it.during = replaces(lambda task: task.s().set(task_id="id-2"))
+
+    assert it.deliver(headers).state == "IGNORED"
+
+    assert holder_of(engine, KEY) is None
+
+
+@pytest.mark.parametrize("scope", ["until_finished", "across_retries"])
+def test_a_retry_under_an_id_of_its_own_gets_nothing(engine: Engine, scope: str) -> None:
+    it = Task(engine, Lock("k", scope=scope))
+    it.during = lambda task: task.retry(countdown=5, task_id="id-2")
+    headers = published(engine, KEY) if scope == "until_finished" else None
+
+    assert it.deliver(headers).state == "RETRY"
+
+    assert holder_of(engine, KEY) is None
+
+
 def test_the_same_task_with_another_key_in_its_place_gets_nothing(engine: Engine) -> None:
     headers = published(engine, KEY)
     it = Task(engine, Lock(lambda: keys.pop(), scope="until_finished"))
