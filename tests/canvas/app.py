@@ -58,9 +58,7 @@ def make_app(**conf: Any) -> Celery:
     )
     _tasks(app, "plain", {"lock": None})
     for name in VARIANTS:
-        lock = lock_of(name)
-        if lock is not None:
-            _tasks(app, name, {"lock": lock, "acks_late": VARIANTS[name].acks_late})
+        _tasks(app, name, {"lock": lock_of(name), "acks_late": VARIANTS[name].acks_late})
 
     @app.task(name="canvas.errback", bind=True, shared=False)
     def errback(

@@ -9,7 +9,7 @@ from celery import Celery, chain, chord, group
 
 __all__ = ["build", "id_of"]
 
-_ALWAYS = ("id", "key", "do")
+_ALWAYS = ("id", "key", "other", "do")
 _FOR_THE_BODY = (*_ALWAYS, "times", "sleep", "with")
 
 

@@ -20,6 +20,7 @@ class _Nodes:
         self.made += 1
         key = "a" if self.one_key else f"k{self.made}"
         made: Plan = {"kind": "task", "id": f"n{self.made}", "key": key, "do": do, "sleep": 0.02}
+        made["other"] = "b" if self.one_key else f"{key}b"
         return made | {"variant": self.variant, "times": 1} | more
 
     def errback(self, *, by_message: bool) -> Plan:

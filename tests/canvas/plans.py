@@ -70,6 +70,7 @@ class _Drawing:
             "key": dice.choice(self.keys),
             "do": do,
         }
+        made["other"] = dice.choice(self.keys)
         made["variant"] = "" if dice.random() < 0.15 else dice.choice(self.few)
         made["sleep"] = dice.choice((0, 0, 0.02, 0.06, 0.15))
         if do.startswith("retry"):
@@ -93,6 +94,7 @@ class _Drawing:
     def errback(self) -> Plan:
         self.made += 1
         made: Plan = {"id": f"n{self.made}", "key": self.dice.choice(self.keys), "do": "errback"}
+        made["other"] = made["key"]
         made |= {"by_message": self.dice.random() < 0.5, "variant": self.dice.choice(self.few)}
         return made
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.canvas.plans import Plan
 from tests.canvas.running import Outcome, Runner, overlaps
-from tests.canvas.variants import VARIANTS
 
 __all__ = ["Verdict", "differences", "play"]
 
@@ -34,7 +33,7 @@ def play(runner: Runner, name: int | str, plan: Plan) -> Verdict:
     verdict.resent = sum(
         bool(m.ours and m.ours.get("attempt")) for m in runner.board.messages(locked.run)
     )
-    verdict.wrong += overlaps(plan, locked, _limit_of)
+    verdict.wrong += overlaps(plan, locked)
     verdict.wrong += [f"still taken: {key}" for key in runner.taken(plan, locked.run)]
     plain = runner.run(plan, locked=False, instead=locked.instead)
     found = differences(locked, plain)
@@ -44,11 +43,6 @@ def play(runner: Runner, name: int | str, plan: Plan) -> Verdict:
         if not verdict.vague:
             verdict.wrong += found
     return verdict
-
-
-def _limit_of(variant: str) -> tuple[str, int] | None:
-    lock = VARIANTS[variant]
-    return None if lock.scope == "until_started" else (lock.scope, lock.limit)
 
 
 def differences(one: Outcome, other: Outcome) -> list[str]:

@@ -8,7 +8,7 @@ import pickle
 import re
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from tests.canvas.app import INSTEAD, LOCKED, NOTES, in_order
 from tests.canvas.board import Board, written
 from tests.canvas.building import build
 from tests.canvas.plans import Plan, nodes_of
-from tests.canvas.variants import keys_of
+from tests.canvas.variants import keys_of, running_keys
 
 __all__ = ["Outcome", "Runner"]
 
@@ -84,17 +84,13 @@ class Runner:
 
     def taken(self, plan: Plan, run: str) -> list[str]:
         """Return the keys of a run that somebody still has."""
-        keys = {
-            key for node in nodes_of(plan) for key in keys_of(node["variant"], run, node["key"])
-        }
+        keys = {key for node in nodes_of(plan) for key in keys_of(node, run)}
         return [f"{key} by {held.holder}" for key in sorted(keys) if (held := self.store.peek(key))]
 
     @contextmanager
     def _held(self, plan: Plan, run: str, seconds: float) -> Iterator[None]:
         """Somebody who is no task has all keys at first, for so long."""
-        keys = {
-            key for node in nodes_of(plan) for key in keys_of(node["variant"], run, node["key"])
-        }
+        keys = {key for node in nodes_of(plan) for key in keys_of(node, run)}
         holder = f"somebody#elsewhere#1#{run[:8]}.1"
         leases = [self.store.acquire(Claim(key, holder, 30.0)) for key in keys if seconds]
         until = time.monotonic() + seconds
@@ -172,23 +168,19 @@ def _read(outcome: Outcome, sent: set[tuple[str, str]]) -> None:
             outcome.instead[f"{one['node']}:{one['retries']}"] = json.dumps(said)
 
 
-def overlaps(plan: Plan, outcome: Outcome, limit_of: Any) -> list[str]:
+def overlaps(plan: Plan, outcome: Outcome) -> list[str]:
     """Return the keys under which more bodies ran at once than their limit."""
-    by_key: dict[Any, list[tuple[float, int, str]]] = {}
+    by_key: dict[tuple[str, int], list[tuple[float, int, str]]] = defaultdict(list)
     nodes = {node["id"]: node for node in nodes_of(plan)}
     for one in outcome.notes:
-        node = nodes.get(one.get("node"))
-        if one["what"] != "body" or node is None or not node["variant"]:
-            continue
-        lock = limit_of(node["variant"])
-        if lock is None:
-            continue
-        moves = by_key.setdefault((*lock, node["key"]), [])
-        moves += [(one["began"], 1, one["node"]), (one["ended"], -1, one["node"])]
+        if one["what"] == "body" and one["node"] in nodes:
+            moves = [(one["began"], 1, one["node"]), (one["ended"], -1, one["node"])]
+            for key in running_keys(nodes[one["node"]]):
+                by_key[key] += moves
     wrong = []
-    for key, moves in by_key.items():
+    for key, steps in by_key.items():
         running: set[str] = set()
-        for _, step, node in sorted(moves):
+        for _, step, node in sorted(steps):
             running = running | {node} if step > 0 else running - {node}
             if len(running) > key[1]:
                 wrong.append(f"{sorted(running)} at once under {key}")

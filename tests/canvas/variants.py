@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,41 +36,56 @@ class Variant:
     acks_late: bool
 
 
+LISTS = ("several", "both")
+"""Several locks: two keys at once; and a place in the queue beside the key of who runs."""
+
+_FAMILIES = [*((scope, limit) for scope in SCOPES for limit in LIMITS), *((x, 1) for x in LISTS)]
+
 VARIANTS = {
     f"{scope}-{limit}-{policy}": Variant(scope, limit, policy, number % 2 == 0)
-    for scope in SCOPES
-    for limit in LIMITS
+    for scope, limit in _FAMILIES
     for number, policy in enumerate(POLICIES)
 }
 
 
-def template(scope: str, limit: int) -> str:
+def template(scope: str, limit: int, key: str = "key") -> str:
     """Return the template that all locks of a scope and limit share: one key, many policies."""
-    return f"{scope}-{limit}:{{spec[run]}}:{{spec[key]}}"
+    return f"{scope}-{limit}:{{spec[run]}}:{{spec[{key}]}}"
 
 
-def lock_of(name: str) -> Lock | None:
-    """Return the lock of a variant; `None`: this version has no such."""
+def lock_of(name: str) -> Lock | list[Lock]:
+    """Return the lock of a variant."""
     variant = VARIANTS[name]
-    options: dict[str, Any] = {"scope": variant.scope, "on_conflict": POLICIES[variant.policy]}
-    if variant.scope not in [one.value for one in Scope]:
-        return None
-    if variant.limit != 1:
-        if "limit" not in Lock.__dataclass_fields__:
-            return None
-        options["limit"] = variant.limit
-    return Lock(template(variant.scope, variant.limit), **options)
+    policy, limit = POLICIES[variant.policy], variant.limit
+    first = template(variant.scope, limit)
+    if variant.scope == "several":
+        second = template(variant.scope, limit, "other")
+        return [Lock(first, on_conflict=policy), Lock(second, on_conflict=policy)]
+    if variant.scope == "both":
+        waits = Lock(first, scope=Scope.UNTIL_STARTED, on_conflict=policy)
+        return [waits, Lock(first, on_conflict=policy)]
+    return Lock(first, scope=variant.scope, limit=limit, on_conflict=policy)
 
 
-def keys_of(name: str, run: str, key: str) -> list[str]:
-    """Return the names that a variant has in the store for a key of a run."""
-    if not name:
+def keys_of(node: Mapping[str, Any], run: str) -> list[str]:
+    """Return the names that a node has in the store in a run."""
+    if not node["variant"]:
         return []
-    variant = VARIANTS[name]
-    queued = "%queued" if variant.scope == "until_started" else ""
-    return [f"{variant.scope}-{variant.limit}:{run}:{key}{queued}"]
+    variant = VARIANTS[node["variant"]]
+    first = f"{variant.scope}-{variant.limit}:{run}:{node['key']}"
+    if variant.scope == "several":
+        return [first, f"{variant.scope}-{variant.limit}:{run}:{node['other']}"]
+    if variant.scope == "both":
+        return [first, f"{first}%queued"]
+    return [f"{first}%queued" if variant.scope == "until_started" else first]
 
 
-def known() -> list[str]:
-    """Return the names of those that this version has."""
-    return [name for name in VARIANTS if lock_of(name) is not None]
+def running_keys(node: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return what a node holds while its body runs: a name, and how many may have it."""
+    if not node["variant"]:
+        return []
+    variant = VARIANTS[node["variant"]]
+    keys = {node["key"], *([node["other"]] if variant.scope == "several" else [])}
+    if variant.scope == "until_started":
+        return []
+    return [(f"{variant.scope}-{variant.limit}:{key}", variant.limit) for key in sorted(keys)]
