@@ -2727,6 +2727,18 @@ TICKS = (
         (UNIT + "tenants_published.py",),
     ),
     Guard(
+        "a header under another case is no reason for the default of all",
+        "if text is None and not _like(context.headers, path[0]):",
+        "if text is None:",
+        (UNIT + "key_headers.py",),
+    ),
+    Guard(
+        "quotes around the name of a header are refused",
+        "if any(step != step.strip(_AROUND) for step in path):",
+        "if False:",
+        (UNIT + "key_headers.py",),
+    ),
+    Guard(
         "a header that stands there twice with two values makes no key",
         "if outer and inner and outer != inner:",
         "if False:",

@@ -39,7 +39,9 @@ def sender_reader(
     """
 
     def read(context: MessageContext) -> str:
-        text = _text_in(context.headers, path) or context.shown.get(place) or default
+        text = _text_in(context.headers, path) or context.shown.get(place)
+        if text is None and not _like(context.headers, path[0]):
+            text = default  # not for the sake of a wrong letter: all would share it
         if text is None:
             raise NotInMessage(_missing(context.headers, path))
         return text
@@ -104,10 +106,20 @@ def _item(form: Any, step: str, path: Sequence[str]) -> Any:
     )
 
 
-def _missing(headers: Mapping[str, Any], path: Sequence[str]) -> str:
+def _names(headers: Mapping[str, Any]) -> set[str]:
+    """Return the names of all headers, inner ones too."""
     inner = headers.get(_INNER)
-    names = {*headers, *(inner if isinstance(inner, Mapping) else ())} - _CELERYS
-    shown = sorted(map(str, names))
+    return {str(name) for name in (*headers, *(inner if isinstance(inner, Mapping) else ()))}
+
+
+def _like(headers: Mapping[str, Any], name: str) -> bool:
+    """There is a header whose name has the same letters, in another case."""
+    return any(each != name and each.lower() == name.lower() for each in _names(headers))
+
+
+def _missing(headers: Mapping[str, Any], path: Sequence[str]) -> str:
+    names = _names(headers) - _CELERYS
+    shown = sorted(names)
     name = _written(path)
     said = f"the message has no header {name}" + (did_you_mean(path[0], shown) if shown else "")
     if path[0] in names:

@@ -21,6 +21,7 @@ _FIELD = re.compile(r"([^.\[\]]*)((?:\.[^.\[\]]+|\[[^\]]+\])*)")
 _DEFAULT = re.compile(r"((?:\[[^\]]*\]|[^|\[])*)\|(.*)", re.DOTALL)
 """A field and its default: a `|` between brackets belongs to a name."""
 _CONVERSION = re.compile(r"\{[^{}!:]*!([^{}:]*)[:}]")
+_AROUND = "'\"` "
 _LONGEST_PLACE = 200  # AMQP takes names of 255 bytes
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([^\]]+)\]")
 
@@ -133,7 +134,7 @@ class Template:
                 f"has a default in {{{name}}}, but only a header may be missing: write"
                 f" {{{before or 'order_id'}}}; a parameter of the task has its default there"
             )
-        if spec or not default:
+        if spec or not default or default != default.strip():
             raise self.wrong(
                 f"has the default {default + ':' + spec if spec else default!r} in"
                 f" {{{before}|...}}; write a word without ':', '!' and braces, as in"
@@ -151,6 +152,11 @@ class Template:
             raise self.wrong(
                 "has the field {header}, but a key shows one header of a message: write"
                 " {header[tenant]}; a parameter of that name needs another one, or a key function"
+            )
+        if any(step != step.strip(_AROUND) for step in path):
+            raise self.wrong(
+                f"has the field {{{name}}}, but no header has quotes or spaces around its name:"
+                f" write {{header[{path[0].strip(_AROUND)}]}}"
             )
         if len(name) > _LONGEST_PLACE:
             raise self.wrong(f"has the field {{{name}}}, which is longer than a header's name is")

@@ -146,6 +146,14 @@ class TestAHeader:
 
         assert "has no header 'tenant'; did you mean 'Tenant'" in said or "'Tenant'" in said
 
+    @pytest.mark.parametrize("headers", [{"Tenant": "red"}, {"headers": {"TENANT": "red"}}])
+    def test_under_another_case_is_no_reason_for_the_default(self, headers: Any) -> None:
+        """Each tenant would have the key of the default."""
+        said = failure("{header[tenant]|public}", headers=headers)
+
+        assert "has no header 'tenant'" in said
+        assert render("{header[tenant]|public}", headers={**headers, "tenant": "blue"}) == "blue"
+
     def test_of_a_stamp_says_where_stamps_are(self) -> None:
         headers = {"stamps": {"tenant": ["red"]}, "stamped_headers": ["tenant"]}
 
@@ -260,6 +268,11 @@ class TestWhatIsShown:
         ("{header[]}", "cannot be read"),
         ("{header[tenant}", "is malformed"),
         ("{header[tenant]|}", "has the default '' in {header[tenant]|...}"),
+        ("{header['tenant']|public}", "quotes or spaces around its name: write {header[tenant]}"),
+        ('{header["tenant"]}', "quotes or spaces around its name: write {header[tenant]}"),
+        ("{header[ tenant]}", "quotes or spaces around its name: write {header[tenant]}"),
+        ("{header[tenant]| public}", "has the default ' public' in {header[tenant]|...}"),
+        ("{header[tenant] |public}", "cannot be read"),
         ("{header[tenant]|a:b}", "has the default 'a:b' in {header[tenant]|...}"),
         ("{header[tenant]:>3}", "formats {header[tenant]}"),
         ("{header[tenant]!r}", "has the conversion '!r'"),
