@@ -37,10 +37,18 @@ class Demo:
         self._server = server
         self._children: dict[str, Child] = {}
 
-    def start(self, name: str, argv: Sequence[str], *, cwd: Path = ROOT, **env: str) -> Child:
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        program: str = "celery",
+        cwd: Path = ROOT,
+        **env: str,
+    ) -> Child:
         """Start `celery *argv` as a process with the server as its broker and result backend."""
         child = Child(
-            [sys.executable, "-m", "celery", *argv],
+            [sys.executable, "-m", program, *argv],
             self.folder / f"{name}.log",
             cwd=cwd,
             env={**self.environment, **env},

@@ -27,7 +27,7 @@ SHOWN = {
     "celery_lock": {
         "Conflict", "Lease", "LeaseLost", "Lock", "LockConfigurationError", "LockConflict",
         "LockError", "LockedTask", "Scope", "StoreError", "constant", "current_lease",
-        "exponential", "fail", "is_skipped", "requeue", "skip", "wait",
+        "exponential", "fail", "hold", "is_skipped", "peek", "requeue", "skip", "wait",
     },
     "celery_lock.errors": {
         "LeaseLost", "LockConfigurationError", "LockConflict", "LockError", "LockWaitTimeout",

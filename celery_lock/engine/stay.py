@@ -12,7 +12,7 @@ from secrets import token_urlsafe
 from typing import NamedTuple
 
 from ..model import Held, Holder, Lease
-from ..model.per_process import PerProcess
+from ..model.per_process import PerProcess, look_for_fork
 from .locker import Ask, Grant, Locker
 from .place import Place, here
 
@@ -37,6 +37,7 @@ _names = PerProcess(_Names)
 
 def new_holder() -> str:
     """Return who holds a key in one more stay; it is nobody else, here and elsewhere."""
+    look_for_fork()  # a server that forks in C: the names of its parent are not a child's
     names = _names.value
     nonce = f"{names.beginning}{next(names.numbers):x}"
     return str(Holder.outside(names.node, os.getpid(), nonce))

@@ -15,7 +15,14 @@ from .parameters import Parameters
 from .pydantic_models import Model
 from .template import UNPRINTABLE, Field, Template
 
-__all__ = ["KeySource", "check_declared_key", "check_key", "compile_key", "read_template"]
+__all__ = [
+    "FinishedKey",
+    "KeySource",
+    "check_declared_key",
+    "check_key",
+    "compile_key",
+    "read_template",
+]
 
 _LONGEST = 1024  # bytes
 _SURELY_FITS = _LONGEST // 4  # characters: none has more than four bytes
@@ -101,6 +108,12 @@ class KeySource:
         if why:
             raise LockError(f"{self._parameters.whose}: the key made by {self.template!r} {why}")
         return _bounded(key)
+
+
+class FinishedKey(str):
+    """The key of a call: whoever gets it takes it as it is, a brace in it too."""
+
+    __slots__ = ()
 
 
 def check_key(key: object) -> None:

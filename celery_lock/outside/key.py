@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import LockConfigurationError, LockError, did_you_mean
-from ..keys import OF_MESSAGES, KeySource, WrongArguments, check_key, compile_key, read_template
+from ..keys import (
+    OF_MESSAGES,
+    FinishedKey,
+    KeySource,
+    WrongArguments,
+    check_key,
+    compile_key,
+    read_template,
+)
 from ..model import Lock
 
 __all__ = ["HeldKey"]
@@ -59,7 +67,10 @@ class HeldKey:
         return self._key if isinstance(self._key, str) else self.who
 
     def _read(self, key: str) -> None:
-        self._heads, self._literal = read_template(key)
+        if isinstance(key, FinishedKey):
+            self._literal = key
+        else:
+            self._heads, self._literal = read_template(key)
         of_message = [head for head in self._heads if head in OF_MESSAGES]
         if of_message:
             raise LockConfigurationError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import span, taken
-from ..keys import check_key
+from ..errors import LockConfigurationError, span, taken
+from ..keys import FinishedKey, check_key, read_template
 from ..model import Holder, state_of
 from .which_app import locks_for
 
@@ -53,6 +53,7 @@ def peek(key: str, app: Any = None) -> Taken | None:
     check_key(key)
     held = locks_for(f"peek({key!r})", app).locker.store.peek(key)
     if held is None:
+        _refuse_template(key)
         return None
     holder = Holder.parse(held.holder, held.since)
     holders = tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,)
@@ -60,3 +61,18 @@ def peek(key: str, app: Any = None) -> Taken | None:
     return Taken(
         key, holder, holders, state, held.since, max(0.0, held.now - held.since), held.expires_in
     )
+
+
+def _refuse_template(key: str) -> None:
+    """Raise `LockConfigurationError` for a template: as a key it would be free for ever."""
+    if isinstance(key, FinishedKey) or "{" not in key:
+        return
+    try:
+        fields, _ = read_template(key)
+    except LockConfigurationError:
+        return
+    if fields and all(field.isidentifier() for field in fields):
+        raise LockConfigurationError(
+            f"peek({key!r}) takes a finished key, and this is a template; write"
+            " peek(task.key_of(...)), with the arguments of the call"
+        )

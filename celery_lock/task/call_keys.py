@@ -9,9 +9,10 @@ from ..app.bound import BoundLock
 from ..app.locks import locks_of
 from ..app.outgoing import header_of_call, outgoing
 from ..errors import LockConfigurationError, LockError
-from ..keys import NotInMessage
+from ..keys import FinishedKey, NotInMessage
 from ..message import HEADER, Header, headers_in, of_request, routed
 from ..message.header import VERSION
+from .wants import wants_of
 from .without_lock import is_without_lock
 
 __all__ = ["keep_shown", "keys_of_call", "with_queue"]
@@ -34,12 +35,13 @@ def keys_of_call(
     header, _ = outgoing(task, bound, args, kwargs, options, header, locks_of(task.app).now)
     given, named = tuple(args or ()), dict(kwargs or {})
     try:
-        return [lock.scope.name_of(lock.key_of(header, given, named)) for lock in bound]
+        keys = [want.name for want in wants_of(task.name, bound, header, given, named)]
     except NotInMessage as error:
         raise NotInMessage(
             f"{error}. A call has the headers and the queue that are given with it:"
             " task.keys_of(args, kwargs, headers={...}, queue=...)"
         ) from None
+    return [FinishedKey(key) for key in keys]
 
 
 def _locks(task: Any) -> tuple[BoundLock, ...]:

@@ -101,6 +101,10 @@ SHOWN = {
         r".*paused process: has read 1000, writes 900: REFUSED\n"
         r".*has read  990, writes 890\n  left: 890, right",
     ),
+    "points_shop": (
+        r"without a lock +[1-9]\d* points are wrong",
+        r"with hold and Lock +0 points are wrong",
+    ),
     "scheduled_job": (r"(\d\d:\d\d:\d\d( +\+\d\.\d\d s){2}   1: of the \w+ beat\n){2}",),
     "worker_configuration": (
         r"  list 7: list 7 has its newsletter\n  list 7: \{'skipped': 'newsletter:7', .*\n"

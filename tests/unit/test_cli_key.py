@@ -40,6 +40,7 @@ class Desk:
         locked(self.app, Lock("{header[tenant]}:{queue}"), name="shop.ship")(nothing)
         locked(self.app, once, name="shop.once")(order)
         locked(self.app, Lock(), name="shop.digest")(order)
+        locked(self.app, [Lock("b:{order_id}"), Lock("a:{order_id}")], name="shop.two")(order)
         self.app.task(nothing, name="shop.plain", shared=False, lazy=False)
         locked(self.app, None, name="shop.off")(nothing)
 
@@ -102,6 +103,21 @@ def test_a_place_in_the_queue_is_shown_by_its_name(desk: Desk) -> None:
     assert desk.type("shop.once", "-a", "[7]").stdout.splitlines()[0] == "o:7%queued"
 
 
+def test_of_several_locks_each_is_shown_in_declared_order(desk: Desk) -> None:
+    desk.take("a:7")
+
+    lines = desk.type("shop.two", "-a", "[7]").stdout.splitlines()
+    read = json.loads(desk.type("shop.two", "-a", "[7]", "--json").stdout)
+
+    assert lines[:2] == ["b:7", "a:7"]
+    assert lines[2].startswith("lock 'b:7' is free")
+    assert lines[3] == "lock 'a:7' is held"
+    assert [(each["key"], each["state"]) for each in read["keys"]] == [
+        ("b:7", "free"),
+        ("a:7", "held"),
+    ]
+
+
 def test_what_json_cannot_say_is_written_as_in_a_message(desk: Desk) -> None:
     typed = '[{"__type__": "datetime", "__value__": "2026-11-29T10:00:00"}]'
 
@@ -115,7 +131,10 @@ def test_what_json_cannot_say_is_written_as_in_a_message(desk: Desk) -> None:
     ("words", "said"),
     [
         (("shop.chrge",), "there is no task 'shop.chrge' in this app (did you mean 'shop.charge'"),
-        (("shop.chrge",), "its tasks with a lock: shop.charge, shop.digest, shop.once, shop.ship"),
+        (
+            ("shop.chrge",),
+            "its tasks with a lock: shop.charge, shop.digest, shop.once, shop.ship, shop.two",
+        ),
         (("shop.plain",), "task shop.plain has no lock"),
         (("shop.off",), "task shop.off has no lock, so a call of it has no key"),
         (("shop.charge",), "missing a required argument: 'user_id'"),

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_lock import Lock, LockConfigurationError, LockedTask, LockError, current_lease, hold
+from celery_lock import (
+    Lock,
+    LockConfigurationError,
+    LockedTask,
+    LockError,
+    current_lease,
+    hold,
+    peek,
+)
 from celery_lock.declaring import WrongCall
 from celery_lock.testing import memory_locks
 
@@ -70,6 +78,27 @@ def test_open_parameters_are_fields_too(held: Any) -> None:
         return current_lease().key
 
     assert ship("a", x=1) == "a-1"
+
+
+def test_the_key_of_a_call_is_taken_as_it_is_with_braces_too(app: Celery, held: Any) -> None:
+    """What a user has typed is no template."""
+    task = locked(app, Lock("shop:{name}"), name="t")(body)
+
+    finished = task.key_of("{x}")
+
+    assert key_of(held(finished)) == "shop:{x}"
+    assert peek(finished, app) is None
+
+
+def test_a_template_is_no_key_to_ask_about(app: Celery) -> None:
+    wrong(lambda: peek("shop:{name}", app), "takes a finished key, and this is a template")
+
+
+def test_a_key_with_braces_may_be_asked_about(app: Celery, held: Any) -> None:
+    with held("shop:{name}", fields={"name": "{x}"}) as lease:
+        there = peek(lease.key, app)
+
+    assert there is not None
 
 
 @pytest.mark.parametrize("value", ["a:b", "x" * 2000, "%~" + "0" * 32, 7])

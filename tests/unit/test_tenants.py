@@ -27,7 +27,7 @@ PER_QUEUE = Lock("{queue}:order:{order_id}")
 class Shop:
     """A task, the messages that it sends, and what its runs have locked."""
 
-    def __init__(self, lock: Lock = PER_TENANT, *, name: str = "ship", **options: Any) -> None:
+    def __init__(self, lock: Any = PER_TENANT, *, name: str = "ship", **options: Any) -> None:
         self.engine = Engine()
         self.app = self.engine.app()
         self.during: Callable[[Any], Any] = lambda task: task.lease.key
@@ -482,3 +482,21 @@ def test_a_default_is_refused_where_the_publisher_takes_the_key(scope: Scope) ->
     assert "{header[tenant]|public}" in said
     assert f"with Scope.{scope.name} the publisher takes the key" in said
     Shop(Lock("{header[tenant]}:{order_id}", scope=scope))
+
+
+def test_a_call_of_a_task_with_several_locks_has_a_key_of_each() -> None:
+    shop = Shop(
+        [
+            Lock("{header[tenant]}:{order_id}"),
+            Lock("{queue}", scope=Scope.UNTIL_STARTED),
+            Lock("order:{order_id}"),
+        ]
+    )
+    named = {HEADER: {"v": 1, "keys": ["a", "b", "c"]}}
+
+    got = shop.task.keys_of((7,), headers={"tenant": "red"}, queue="high")
+
+    assert got == ["red:7", "high%queued", "order:7"]
+    assert shop.task.keys_of((7,), headers=named) == ["a", "b%queued", "c"]
+    assert shop.run(7, headers={"tenant": "red"}, queue="high").result == "red:7"
+    assert "header 'tenant'" in str(shop.run(7, id="id-2", queue="high").result)
