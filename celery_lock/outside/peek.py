@@ -25,7 +25,7 @@ class Taken:
     holders: tuple[Holder, ...]
     """All who have a permit, in the order of their slots; `holder` is one of them."""
     state: str
-    """What keeps the key taken, in one word: `held`, `at_least` or `retry`."""
+    """What keeps the key taken, in one word: `held`, `at_least`, `queued` or `retry`."""
     since: float
     """When the holder took it, in seconds since 1970 by the store's clock."""
     held_for: float

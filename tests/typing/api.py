@@ -21,7 +21,9 @@ from celery_lock import (
     current_lease,
     exponential,
     fail,
+    hold,
     is_skipped,
+    peek,
     requeue,
     skip,
     wait,
@@ -71,6 +73,34 @@ class Unlocked(LockedTask[[int], str]):
 
 class Misdeclared(LockedTask[[int], str]):
     lock = "order:{order_id}"  # type: ignore[assignment]
+
+
+# -- outside a task --------------------------------------------------------------------------
+
+
+@hold("user:{user_id}", max_wait=2)
+def charge(user_id: int, amount: int = 1) -> str:
+    return f"{user_id}: {amount}"
+
+
+class Shop:
+    @hold("order:{order_id}", max_wait=timedelta(seconds=2))
+    def pack(self, order_id: int) -> int:
+        return order_id
+
+
+def hold_them() -> None:
+    with hold("user:{user_id}", fields={"user_id": 7}, max_wait=0, limit=2) as lease:
+        assert_type(lease, Lease)
+    assert_type(charge(7, amount=3), str)
+    assert_type(Shop().pack(7), int)
+    charge("7")  # type: ignore[arg-type]
+    hold("user:7")  # type: ignore[call-arg]
+    hold("user:7", max_wait=2, timeout=2)  # type: ignore[call-arg]
+    there = peek("user:7", app)
+    if there is not None:
+        assert_type(there.holder.task_id, str)
+        assert_type(there.expires_in, float)
 
 
 def call_them() -> None:
