@@ -3347,6 +3347,12 @@ OUTSIDE = (
         (UNIT + "hold_interrupted.py",),
     ),
     Guard(
+        "a block that was stopped as it ends is over, though its hold is not",
+        "                leaver.entry = entry\n",
+        "                self._entries.append(entry)\n",
+        (UNIT + "hold_interrupted.py",),
+    ),
+    Guard(
         "a hold that was stopped after its grant is undone",
         "            self._locker.abandon(ask.claim)\n        self._grant = self._ask = None",
         "            pass\n        self._grant = self._ask = None",

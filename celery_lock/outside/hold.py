@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from types import TracebackType
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from ..backoff import Duration, seconds
 from ..declaring import WrongCall, answers_wrong_calls
@@ -15,6 +15,7 @@ from ..model import Lease
 from ..model.limit import checked_limit
 from .decorating import has_run, refuse_what_runs_later
 from .key import HeldKey, Key
+from .leaving import Exit, awaited, leave
 from .taking import Entry, Terms
 
 __all__ = ["hold"]
@@ -102,7 +103,7 @@ class hold:
             app,
         )
         self._entries: list[Entry] = []
-        """What was entered and not left. Nobody else keeps them: they go with this."""
+        """What was entered without a `with`, and not left. Nobody else keeps it."""
 
     def __repr__(self) -> str:
         return f"<{self._key.who}>"
@@ -112,32 +113,41 @@ class hold:
     def __enter__(self) -> Lease:
         key, entry = self._key.in_a_block(), self._entry()
         try:
-            self._entries.append(entry)
+            leaver = awaited(self)
+            if leaver is None:
+                self._entries.append(entry)
+            else:
+                leaver.entry = entry
             entry.place = here()
             return entry.enter(key)
         except BaseException:
             entry.leave()
-            if entry in self._entries:
-                self._entries.remove(entry)
+            self._forget(entry)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        entry = self._last()
+    if TYPE_CHECKING:
+
+        def __exit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            trace: TracebackType | None,
+        ) -> None: ...
+
+    else:
+        __exit__ = Exit()
+
+    def leave(self, entry: Entry | None, kind: type[BaseException] | None) -> None:
+        """Leave a block, whose entry is known where a `with` ends."""
+        entry = self._last() if entry is None else entry
         try:
-            # an abandoned generator is ended by the collector of garbage, at any step of any
-            # thread, perhaps of one that has the very lock that a release needs
-            entry.leave(later=kind is not None and issubclass(kind, GeneratorExit))
-        except BaseException:  # a signal, or the time limit of a greenlet: that comes once
-            entry.leave()
-            raise
+            leave(entry, kind)
         finally:
-            if entry in self._entries:
-                self._entries.remove(entry)
+            self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        if entry in self._entries:
+            self._entries.remove(entry)
 
     def _entry(self) -> Entry:
         return Entry(self._key.who, self._key.template, self._terms)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from celery_lock import LeaseLost, hold
+from celery_lock.events import Acquired
 
 from .engine import Engine
 from .test_interrupted import stopped
@@ -46,10 +48,24 @@ def function(app: Celery) -> None:
     body("k")
 
 
+def block_of_a_module(app: Celery) -> None:
+    with NAMED[app]:
+        pass
+
+
+def block_of_a_module_in_itself(app: Celery) -> None:
+    with NAMED[app], NAMED[app]:
+        pass
+
+
+NAMED: dict[Celery, hold] = {}
+
 STORIES: dict[str, tuple[Callable[[Celery], None], Callable[[Engine], Any]]] = {
     "a block": (block, lambda engine: None),
     "a block that waits": (block, lambda engine: engine.hold(ttl=0.5)),
     "a block in a block": (block_in_a_block, lambda engine: None),
+    "a block of a module": (block_of_a_module, lambda engine: None),
+    "a block of a module in itself": (block_of_a_module_in_itself, lambda engine: None),
     "a function": (function, lambda engine: None),
     "a function that waits": (function, lambda engine: engine.hold(ttl=0.5)),
 }
@@ -59,6 +75,7 @@ STORIES: dict[str, tuple[Callable[[Celery], None], Callable[[Engine], Any]]] = {
 def test_at_no_moment_of_a_hold_does_a_stop_leave_the_key_taken(story: str) -> None:
     run, begin = STORIES[story]
     app = Engine().app()
+    NAMED[app] = hold("k", max_wait=20, app=app)
     moment = 0
     hit = True
     while hit:
@@ -75,6 +92,39 @@ def test_at_no_moment_of_a_hold_does_a_stop_leave_the_key_taken(story: str) -> N
         assert len(engine.keeper) == 0, moment
         assert engine.holder_of() is None, moment
     assert moment > 40
+
+
+def test_a_stop_as_a_block_ends_does_not_leave_it_entered(app: Celery, engine: Engine) -> None:
+    """The next one in this place would have the key that nobody gives back."""
+    key = hold("k", max_wait=0, app=app)
+    for moment in range(1, 400):
+        stop = SystemExit(1)
+
+        def enter() -> None:
+            with key:
+                pass
+
+        hit = stopped(moment, stop, enter)
+        stop.__traceback__ = None
+        engine.settle()
+
+        with key as lease:
+            assert engine.told(Acquired)[-1].holder == lease.holder
+        assert engine.holder_of() is None
+        if not hit:
+            return
+    pytest.fail("it has too many moments")
+
+
+def test_a_stack_of_blocks_is_left_as_it_is_entered(app: Celery, engine: Engine) -> None:
+    key = hold("k", max_wait=0, app=app)
+    with ExitStack() as stack:
+        lease = stack.enter_context(key)
+        stack.enter_context(key)
+        engine.move(60)
+        assert not lease.lost
+
+    assert engine.holder_of() is None
 
 
 def test_a_block_that_was_entered_and_never_left_ends_with_its_hold(

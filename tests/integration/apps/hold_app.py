@@ -163,7 +163,7 @@ def signals() -> dict[str, Any]:
 
     signal.signal(signal.SIGALRM, stop)
     chance, hits, ends = random.Random(7), 0, 0
-    longest = _length_of_a_hold() * 1.3
+    longest = _length_of_a_hold() * 2.5
     for _ in range(300):
         try:
             signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00005, longest))
