@@ -3270,8 +3270,8 @@ SETTLED = (
     ),
     Guard(
         "a lease is freed only when its child is gone",
-        "        if not gone():\n            return NOT_YET\n        locker.free_now",
-        "        locker.free_now",
+        "        if not gone():\n            return NOT_YET\n        _free(",
+        "        _free(",
         (UNIT + "unrun.py",),
     ),
     Guard(
@@ -3317,6 +3317,24 @@ SETTLED += (
         "*_texts([kept] if isinstance(kept, str) else kept)",
         "",
         (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a retry takes the key from a try that left it behind",
+        "return held.holder if it.retry_no < retry_no or replaced else",
+        "return held.holder if replaced else",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a late copy takes nothing from the retry that came of it",
+        "return held.holder if it.retry_no < retry_no or replaced else",
+        "return held.holder if True else",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a retry frees what the tries before it have left behind",
+        "its.retry_no <= own.retry_no",
+        "its.retry_no == own.retry_no",
+        (UNIT + "settling.py",),
     ),
     Guard(
         "a message that came back and is revoked keeps nothing",

@@ -7,6 +7,7 @@ from functools import partial
 
 from ..errors import StoreError
 from ..events import Subject
+from ..model import Holder
 from .grant import Reports
 from .locker import Locker
 from .pending_calls import NOT_YET
@@ -20,7 +21,7 @@ them waiting in an outage; after a shorter one more keys stay taken for their `q
 
 def free_here(locker: Locker, name: str, holder: str, subject: Subject) -> None:
     """Free it now, and without an answer in the background. Raises nothing of its own."""
-    free = partial(locker.free_now, name, holder, subject)
+    free = partial(_free, locker, name, holder, subject)
     try:
         free()
     except StoreError as error:
@@ -45,7 +46,24 @@ def free_soon(
     def free() -> object:
         if not gone():
             return NOT_YET
-        locker.free_now(name, holder, subject)
+        _free(locker, name, holder, subject)
         return None
 
     locker.pending.add(free, for_=FREED_FOR)
+
+
+def _free(locker: Locker, name: str, holder: str, subject: Subject) -> None:
+    """Free what is kept for a message, and for a retry also what an earlier try has left behind.
+
+    That has run on a worker without this package then, which does not leave it to the retry.
+    """
+    own = Holder.parse(holder)
+    if not own.retry_no:
+        locker.free_now(name, holder, subject)
+        return
+    held = locker.store.peek(name)
+    for permit in () if held is None else held.holders:
+        its = Holder.parse(permit.holder)
+        is_kept = permit.unconfirmed or (its.retry_no is not None and its.retry_no <= own.retry_no)
+        if its.task_id == own.task_id and is_kept:
+            locker.free_now(name, permit.holder, subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..app import notes
 from ..engine.interrupt import Interrupt
@@ -54,15 +54,20 @@ def ask_for(want: Want, delivery: Delivery, holder: str, around: Around) -> Ask:
     return Ask(claim, subject, ceiling, delivery.on_store_error, on_lost)
 
 
-def dead_run(held: Held, own_holder: str) -> str:
+def dead_run(held: Held, own_holder: str, request: Any) -> str:
     """Return whose key it is, if that is a run of this very delivery in a process that is dead.
 
     Where a process dies before Celery's main process has heard that it began, that gives the
-    message to the next one, and tells nobody of a death.
+    message to the next one, and tells nobody of a death. Or the key is kept for an earlier try of
+    the task, which ran on a worker without this package and left it behind.
     """
     if held.met not in (Met.PUBLICATION, Met.TASK):
         return ""
     it, own = Holder.parse(held.holder), Holder.parse(own_holder)
+    if it.retry_no is not None:
+        retry_no = request.retries or 0
+        replaced = request.replaced_task_nesting and it.retry_no != retry_no
+        return held.holder if it.retry_no < retry_no or replaced else ""
     delivery, dot, _ = it.nonce.rpartition(".")
     if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
         return ""

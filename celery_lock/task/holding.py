@@ -190,7 +190,7 @@ class Holding:
         ]
         got: Grant | list[Grant] | Held
         got = locker.claim(asks[0]) if len(asks) == 1 else met(locker.claim_all(asks))
-        dead = isinstance(got, Held) and dead_run(got, self._holder)
+        dead = isinstance(got, Held) and dead_run(got, self._holder, delivery.request)
         if dead:
             for ask in asks:
                 locker.free_now(ask.claim.key, dead, ask.subject)

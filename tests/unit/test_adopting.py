@@ -628,6 +628,41 @@ def test_a_message_whose_lease_lies_elsewhere_runs_by_the_lock_here(engine: Engi
     assert it.ran == 1
 
 
+@pytest.mark.parametrize("scope", OTHERS)
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_retry_that_a_worker_without_this_package_has_sent_runs_at_once(
+    engine: Engine, scope: Scope, confirmed: bool
+) -> None:
+    """That worker left the key to nobody: it is kept for the try before this one."""
+    headers = published(engine, KEY, confirmed=confirmed)
+    it = Task(engine, Lock("k", scope=scope))
+    it.during = lambda task: running(engine)
+
+    assert it.deliver(headers, retries=2).result == "id-1"
+
+    assert holder_of(engine, KEY) is None
+
+
+def test_so_does_what_takes_the_place_of_that_retry(engine: Engine) -> None:
+    headers = published(engine, KEY, retry_no=2)
+    it = Task(engine)
+
+    assert it.deliver(headers, replaced_task_nesting=1).state == "SUCCESS"
+
+    assert (it.ran, holder_of(engine, KEY)) == (1, None)
+
+
+def test_a_late_copy_takes_nothing_from_the_retry_that_came_of_it(engine: Engine) -> None:
+    headers = published(engine, KEY)
+    it = Task(engine)
+    it.during = raises(Retry("later", sig=it.task.s()))
+    it.deliver(headers)
+
+    assert it.deliver(headers, redelivered=True, tag="copy").state == "IGNORED"
+
+    assert holder_of(engine, KEY) == queued(retry_no=1)
+
+
 # -- copies ----------------------------------------------------------------------------------
 
 

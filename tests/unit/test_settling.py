@@ -112,6 +112,32 @@ def test_what_goes_back_to_its_queue_takes_its_key_along(
     assert holder_of(engine, KEY) == queued()
 
 
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_a_retry_frees_what_the_tries_before_it_have_left_behind(
+    engine: Engine, confirmed: bool
+) -> None:
+    """They ran on a worker without this package, which does not leave it to the retry."""
+    headers = published(engine, KEY, PLACE, confirmed=confirmed)
+
+    deliver(Unlocked(engine).task, headers=headers, retries=2)
+
+    assert (holder_of(engine, KEY), holder_of(engine, PLACE)) == (None, None)
+
+
+@pytest.mark.parametrize("others", [{"id": "other"}, {"retry_no": 3}], ids=str)
+def test_a_retry_frees_nothing_of_another_task_or_of_a_later_try(
+    engine: Engine, others: dict[str, Any]
+) -> None:
+    published(engine, KEY, **others)
+    headers = {HEADER: {"v": 1, "id": "id-1", "lease": {"names": [KEY], "store": ""}}}
+    before = holder_of(engine, KEY)
+    assert before is not None
+
+    deliver(Unlocked(engine).task, headers=headers, retries=2)
+
+    assert holder_of(engine, KEY) == before
+
+
 def test_an_unconfirmed_lease_is_freed_too(engine: Engine) -> None:
     """The message was faster than the news that it was sent."""
     headers = published(engine, KEY, confirmed=False)
