@@ -2728,7 +2728,7 @@ TICKS = (
     ),
     Guard(
         "a header under another case is no reason for the default of all",
-        "if text is None and not _like(context.headers, path[0]):",
+        "if text is None and not _is_near(context.headers, path[0]):",
         "if text is None:",
         (UNIT + "key_headers.py",),
     ),

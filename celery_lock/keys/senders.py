@@ -40,7 +40,7 @@ def sender_reader(
 
     def read(context: MessageContext) -> str:
         text = _text_in(context.headers, path) or context.shown.get(place)
-        if text is None and not _like(context.headers, path[0]):
+        if text is None and not _is_near(context.headers, path[0]):
             text = default  # not for the sake of a wrong letter: all would share it
         if text is None:
             raise NotInMessage(_missing(context.headers, path))
@@ -112,9 +112,15 @@ def _names(headers: Mapping[str, Any]) -> set[str]:
     return {str(name) for name in (*headers, *(inner if isinstance(inner, Mapping) else ()))}
 
 
-def _like(headers: Mapping[str, Any], name: str) -> bool:
-    """There is a header whose name has the same letters, in another case."""
-    return any(each != name and each.lower() == name.lower() for each in _names(headers))
+def _is_near(headers: Mapping[str, Any], name: str) -> bool:
+    """There is a header whose name has the same letters in another case, or such a stamp."""
+    names, letters = _names(headers) - {name}, name.lower()
+    return any(each.lower() == letters for each in (*names, *_stamps(headers)))
+
+
+def _stamps(headers: Mapping[str, Any]) -> list[str]:
+    stamps = headers.get(_STAMPS)
+    return [str(name) for name in stamps] if isinstance(stamps, Mapping) else []
 
 
 def _missing(headers: Mapping[str, Any], path: Sequence[str]) -> str:
@@ -127,8 +133,7 @@ def _missing(headers: Mapping[str, Any], path: Sequence[str]) -> str:
     elif shown:
         more = ", ..." if len(shown) > _MOST_NAMES else ""
         said += f"; it has {', '.join(map(repr, shown[:_MOST_NAMES]))}{more}"
-    stamps = headers.get(_STAMPS)
-    if isinstance(stamps, Mapping) and path[0] in stamps:
+    if path[0] in _stamps(headers):
         return f"{said}; it is a stamp, so write {{header[stamps][{path[0]}]}}"
     field = "".join(f"[{step}]" for step in path)
     return (

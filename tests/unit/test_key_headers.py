@@ -160,6 +160,7 @@ class TestAHeader:
         said = failure("{header[tenant]}", headers=headers)
 
         assert "it is a stamp, so write {header[stamps][tenant]}" in said
+        assert failure("{header[tenant]|public}", headers=headers).endswith(said[-60:])
         assert render("{header[stamps][tenant]}", headers=headers) == "red"
         assert render("{header[stamps][tenant][0]}", headers=headers) == "red"
 
