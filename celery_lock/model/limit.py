@@ -25,7 +25,8 @@ def checked_limit(value: Any, name: str) -> int:
             " each claim looks at all permits of its key. Divide the work over several keys, such"
             " as 'api:{host}' instead of 'api'"
         )
-    hint = "; lock=None switches the lock off" if value is None or value == 0 else ""
+    off = name.startswith("Lock") and (value is None or value == 0)
+    hint = "; lock=None on the task switches its lock off" if off else ""
     raise LockConfigurationError(
         f"{name}={said} is no number of permits: it is how many may hold the key at once;"
         f" write a whole number from 1 to {MOST_PERMITS}, or leave it out for 1{hint}"

@@ -124,6 +124,7 @@ def by_attempt(conflict: Conflict) -> skip | requeue:
     assert_type(conflict.attempt, int)
     assert_type(conflict.waited, float)
     assert_type(conflict.holder.task_id, str)
+    assert_type([holder.task_id for holder in conflict.holders], list[str])
     return skip() if conflict.attempt > 3 else requeue()
 
 
@@ -135,6 +136,7 @@ Lock("a", on_conflict=by_attempt)
 Lock("a", on_conflict=lambda c: skip() if c.redelivered else wait(5))
 Lock("a", on_conflict=skip(result={"done": False}), on_store_error="run", on_lost="flag")
 Lock("a", on_lost="interrupt")
+Lock("a", limit=3, at_least=3600, at_least_on_failure=False)
 Lock("a", on_conflict=requeue(exponential(first=2, cap=60), max_attempts=8, then=skip()))
 Lock("a", on_conflict=requeue(constant(timedelta(seconds=5)), max_wait=600))
 Lock("a", on_conflict=wait(5, then=requeue()))
@@ -145,6 +147,8 @@ Lock(7)  # type: ignore[arg-type]
 Lock("a", 30)  # type: ignore[call-arg, arg-type]
 Lock("a", tll=30)  # type: ignore[call-arg]
 Lock("a", ttl="30")  # type: ignore[arg-type]
+Lock("a", limit="3")  # type: ignore[arg-type]
+Lock("a", limit=2.5)  # type: ignore[arg-type]
 Lock("a", on_conflict=skip)  # type: ignore[arg-type]
 Lock("a", on_conflict="skip")  # type: ignore[arg-type]
 Lock("a", on_conflict=lambda c: c.attempt)  # type: ignore[arg-type, return-value]
