@@ -2336,8 +2336,8 @@ ENDINGS = (
     ),
     Guard(
         "the key of a revoked retry is the one that was kept",
-        "kept = header.kept or lasting[0].key_of(",
-        "kept = lasting[0].key_of(",
+        "names = header.all_kept or ([header.kept] if header.kept else None)",
+        "names = None",
         (UNIT + "request.py",),
     ),
     Guard(

@@ -181,7 +181,8 @@ def _say_what_is_kept(name: str, task_id: str, headers: MutableMapping[str, Any]
     request = _run_before(name, task_id)
     kept = None if request is None else _kept_by_run[0](request)
     if kept is not None:
-        put(headers, {**headers[HEADER], "kept": kept})
+        field = "kept" if isinstance(kept, str) else "all_kept"
+        put(headers, {**headers[HEADER], field: kept})
 
 
 def _of_the_run_before(name: str, task_id: str) -> Header | None:

@@ -27,7 +27,6 @@ __all__ = [
     "seconds",
     "switch",
     "text",
-    "text_or_texts",
     "texts",
     "texts_by_name",
     "tick",
@@ -154,11 +153,6 @@ def texts_by_name(name: str, value: Any) -> dict[str, str]:
         f"the field {name!r} of the message header {HEADER} is {value!r}, which is no dict of str;"
         " leave it out"
     )
-
-
-def text_or_texts(name: str, value: Any) -> str | list[str]:
-    """Return a text that says something, or a list of such texts."""
-    return texts(name, value) if isinstance(value, (list, tuple)) else text(name, value)
 
 
 def one_of(*words: str) -> Reader:

@@ -28,7 +28,6 @@ from .carried import (
     seconds,
     switch,
     text,
-    text_or_texts,
     texts,
     texts_by_name,
     tick,
@@ -81,9 +80,10 @@ class Header:
     """What brokers counted of its deliveries before it was last sent again."""
     waited: float = carried(0.0, survives=_MESSAGE, read=seconds)
     """Seconds that its present `wait()` has blocked for, before it had to leave its process."""
-    kept: str | Sequence[str] | None = carried(survives=_MESSAGE, read=text_or_texts)
-    """What the try before this retry has left to it, for whoever has to free that: the name of its
-    key in the store, or those of several."""
+    kept: str | None = carried(survives=_MESSAGE, read=text)
+    """The key that the try before this retry has left to it, for whoever has to free that."""
+    all_kept: Sequence[str] | None = carried(survives=_MESSAGE, read=texts)
+    """The same of a task with several locks; a release that knows of one lock leaves it alone."""
     keys: Sequence[str] | None = carried(survives=_SENDERS, read=texts)
     """One key for each lock of a task that has several, in the order in which it declares them."""
     had: bool = carried(False, survives=_MESSAGE | _ANEW, read=flag)

@@ -34,6 +34,7 @@ from ..model.clock import steady
 from .ended_by import EndedBy, is_completion
 from .settling import watch
 from .unrun import free_after_failure, free_deduplicated
+from .wants import wants_of
 
 __all__ = ["LockedRequest", "LockedRequestMixin", "combined"]
 
@@ -250,10 +251,11 @@ def _free_for_the_revoked(request: Any) -> None:
         return
     try:
         task, header = request.task, of_request(context, Header.of(context))
-        kept = header.kept or lasting[0].key_of(
-            header, tuple(request.args or ()), dict(request.kwargs or {})
-        )
-        names = [kept] if isinstance(kept, str) else kept
+        names = header.all_kept or ([header.kept] if header.kept else None)
+        if names is None:
+            args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
+            wants = wants_of(task.name, bounds, header, args, kwargs)
+            names = [want.name for want in wants if want.bound.across_retries]
         holder = str(Holder.for_retry(request.id, retry_no))
         subject = Subject(task.name, request.id, lasting[0].key.template)
         for name in names:

@@ -55,6 +55,7 @@ headers = st.builds(
     deliveries=counts,
     waited=finite,
     kept=st.none() | names,
+    all_kept=st.none() | st.lists(names, min_size=1),
     retries=counts,
     nesting=counts,
     extra=unknown,

@@ -515,6 +515,40 @@ def test_a_retry_that_is_revoked_frees_all_keys_that_it_carries(engine: Engine) 
     assert [holder_of(engine, key) for key in ("a:7", "b:7")] == [None, None]
 
 
+def test_a_message_that_came_back_and_is_revoked_frees_all_keys(engine: Engine) -> None:
+    """Its run has left them to it; the message that the broker has does not say so."""
+    kept = str(Holder.for_retry("id-1", 0))
+    locks: Any = [Lock(f"{name}:{{user_id}}", scope=Scope.UNTIL_FINISHED) for name in "ab"]
+    hold(engine, kept, "a:7")
+    hold(engine, kept, "b:7")
+    request = a_request(engine, locks, delivery_info={"redelivered": True})
+    request.is_revoked = True
+
+    request.revoked()
+    engine.pending.make_due()
+
+    assert [holder_of(engine, key) for key in ("a:7", "b:7")] == [None, None]
+
+
+def test_the_release_before_is_left_in_peace_by_the_keys_of_a_list(engine: Engine) -> None:
+    """It reads `kept` as a text, and would fail the task for a list."""
+    seen: list[Any] = []
+
+    def once_more(task: Any, user_id: int) -> None:
+        task.retry(countdown=60)
+
+    def see(headers: Any = None, **_: Any) -> None:
+        seen.append(headers)  # ours is written later
+
+    task = locked(engine.app(), SEVERAL, name="t", bind=True)(once_more)
+    signals.before_task_publish.connect(see)  # weakly: it goes with the test
+    deliver(task, 7)
+
+    header = seen[0][HEADER]
+    assert "kept" not in header
+    assert sorted(header["all_kept"]) == ["a:7", "b:7"]
+
+
 # -- a message that nobody took --------------------------------------------------------------
 
 
