@@ -55,4 +55,8 @@ def running_task() -> Any:
 
 def _greenlet() -> Any:
     greenlet = sys.modules.get("greenlet")
-    return None if greenlet is None else greenlet.getcurrent()
+    if greenlet is None:
+        return None
+    current = greenlet.getcurrent()
+    # that of the thread itself is the thread: the module may be imported within a block
+    return None if current.parent is None else current

@@ -143,12 +143,11 @@ class HeldKey:
         self._source = source = self._compiled(signature, f"@{self.who} of {name}")
 
         def key_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-            error: Exception | None = None
             try:
                 return source.render(args, kwargs)
             except WrongArguments as wrong:
-                error = wrong.error
-            raise error  # not within the handler: the error's history is its own
+                said = wrong.said
+            raise TypeError(said)  # not within the handler: the error's history is its own
 
         return key_of
 

@@ -72,6 +72,19 @@ def test_show_says_who_holds_a_key_where_since_when_and_for_how_long(desk: Desk)
     ]
 
 
+def test_show_says_of_a_key_that_no_task_holds_where_it_is_held(desk: Desk) -> None:
+    holder = str(Holder.outside("web-1", 17, "ab.3"))
+    desk.engine.store.inner.acquire(Claim("order:7", holder, 30.0))
+
+    result = desk.type("show", "order:7")
+
+    assert result.output.splitlines()[2:5] == [
+        "  by        hold()",
+        "  node      web-1",
+        "  pid       17",
+    ]
+
+
 def test_show_of_a_free_key_says_so_and_where_it_looked(desk: Desk) -> None:
     result = desk.type("show", "order:7")
 
