@@ -207,3 +207,22 @@ def test_a_worker_that_is_killed_before_it_adopts_leaves_all_to_the_next(
         for _, job in stand + fetched:
             assert len(setup.history.wait("end", job)) == 1
         setup.all_free(stand + fetched)
+
+
+def test_a_worker_of_another_prefix_runs_all_and_says_what_is_wrong_once(
+    redis_url: str, worker_factory: WorkerFactory, tmp_path: Path
+) -> None:
+    history = History(tmp_path / "history")
+    env = {**history.env, "TEST_SIDE": "worker", "TEST_PREFIX": "other:"}
+    options = {"broker": redis_url, "backend": redis_url, "pool": "solo"}
+    worker = worker_factory("tests.integration.apps.published_app", **options, env=env)
+    with sending(published_app.make_app(broker_url=redis_url, result_backend=redis_url)) as app:
+        setup = Setup(app, worker, Keys(redis_url), history)
+        for name in KNOWN:
+            setup.send(name, name)
+
+        for name in KNOWN:
+            assert len(history.wait("end", name)) == 1
+
+        assert "/queued/0" in str(setup.holder("finished", "finished"))
+        assert worker.logs().count("was taken in another store than redis://") == 1

@@ -88,4 +88,5 @@ app = make_app(
     os.environ.get("TEST_SIDE", "publisher"),
     task_acks_late=os.environ.get("TEST_LATE") == "1",
     worker_deduplicate_successful_tasks=os.environ.get("TEST_LATE") == "1",
+    lock_key_prefix=os.environ.get("TEST_PREFIX", "celery-lock:"),
 )
