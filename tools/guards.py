@@ -965,9 +965,18 @@ LEASES = (
     ),
     Guard(
         "claims that were not given pass the wake on (Redis)",
-        "if one.wakes and not one.met and one.free > 0 then",
+        "if at ~= first and wakes[at] and not met[at] and free[at] > 0 then",
         "if false then",
         (REDIS,),
+    ),
+    *(
+        Guard(
+            f"claims of several have their own {term} (Redis)",
+            f"        and one.{term} == other.{term}\n",
+            "",
+            ("tests/contract/test_redis_several.py",),
+        )
+        for term in ("ttl", "limit", "at_least", "publication")
     ),
     Guard(
         "a key that is none fails no other release (Redis)",
@@ -977,8 +986,8 @@ LEASES = (
     ),
     Guard(
         "of several that are refused the first in the order counts (Redis)",
-        "if one.met and not (first and ORDER[claims[first].met] <= ORDER[one.met]) then",
-        "if one.met and not first then",
+        "if met[at] and not (first and ORDER[met[first]] <= ORDER[met[at]]) then",
+        "if met[at] and not first then",
         (REDIS,),
     ),
     Guard(
@@ -989,8 +998,8 @@ LEASES = (
     ),
     Guard(
         "a refused copy of several keys leaves its mark (Redis)",
-        "(meets == 'publication' or meets == 'ended') then\n      record(one",
-        "false then\n      record(one",
+        "(meets == 'publication' or meets == 'ended') then\n    record(keys",
+        "false then\n    record(keys",
         (REDIS,),
     ),
     Guard(

@@ -26,7 +26,7 @@ from .completions import Completions
 from .grant import Ask, Grant, Reports
 from .keeper import Keeper, Kept
 from .pending_calls import NOT_YET, PendingCalls
-from .several import AGAIN, LOOK_AGAIN, Leaving, Several
+from .several import AGAIN, LOOK_AGAIN, Several
 from .store_id import StoreId
 
 __all__ = ["LOOK_AGAIN", "PATIENCE", "Ask", "Grant", "Locker"]
@@ -156,8 +156,9 @@ class Locker(Several):
         A release without an answer is tried again in the background for as long as the lease
         would live. May be called again when something fell into the first call.
         """
-        how = self._leave(grant, end)
-        if how is None:
+        now = self._clock()
+        held_on = self._leave(grant, end, now)
+        if held_on is None:
             return
         try:
             in_time = self._give_back(grant)
@@ -167,19 +168,19 @@ class Locker(Several):
         except BaseException:  # a time limit or a shutdown fell into the call
             self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
             raise
-        self._notify_release(grant, how, in_time)
+        self._notify_release(grant, now, in_time and held_on)
 
-    def _leave(self, grant: Grant, end: End | None) -> Leaving | None:
-        """Believe in a lease no more; `None`: a child that the body forked has it, and may not."""
+    def _leave(self, grant: Grant, end: End | None, now: float) -> bool | None:
+        """Believe in a lease no more; say if it was held. `None`: a forked child may not end it."""
         if not self.keeper.drop(grant):
             return None  # the key is its parent's
-        lease, now = grant.lease, self._clock()
+        lease = grant.lease
         reason = lease.reason_at(now)
         if reason is not None and lease.lose(reason):
             grant.lost(reason)  # it ended in this moment, before the keeper could tell
         lease.lose("released")
         grant.end = end
-        return Leaving(now, reason in (None, "released"))
+        return reason is None or reason == "released"
 
     def _give_back(self, grant: Grant) -> bool:
         answer = self.store.release(grant.lease, grant.end)
@@ -195,8 +196,8 @@ class Locker(Several):
         if notify:
             self._reports.failed(grant.lease.key, grant.ask.subject, "release", error, "retry")
 
-    def _notify_release(self, grant: Grant, how: Leaving, in_time: bool) -> None:
-        in_time, subject = in_time and how.held_on, grant.ask.subject
+    def _notify_release(self, grant: Grant, now: float, in_time: bool) -> None:
+        subject = grant.ask.subject
         if in_time and self.observers.only_counted(Released, subject):
             return
         lease = grant.lease
@@ -206,7 +207,7 @@ class Locker(Several):
                 subject=subject,
                 holder=lease.holder,
                 token=lease.known_token,
-                held=how.now - grant.sent,
+                held=now - grant.sent,
                 in_time=in_time,
                 slot=grant.slot,
             )

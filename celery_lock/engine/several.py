@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import NamedTuple
 
 from ..backoff import exponential
 from ..errors import StoreError
@@ -17,7 +16,7 @@ from ..model.clock import Clock
 from .grant import Ask, Grant, Reports
 from .pending_calls import PendingCalls
 
-__all__ = ["AGAIN", "LOOK_AGAIN", "Leaving", "Several"]
+__all__ = ["AGAIN", "LOOK_AGAIN", "Several"]
 
 LOOK_AGAIN = 1.0
 """Seconds after which a waiter asks again though nobody woke it."""
@@ -27,15 +26,6 @@ AGAIN = "-"
 
 _POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
 """How a waiter polls a store without a watch."""
-
-
-class Leaving(NamedTuple):
-    """What is known of a lease that is being given back."""
-
-    now: float
-    """When, by the locker's clock."""
-    held_on: bool
-    """It had not ended before."""
 
 
 class Several(ABC):
@@ -57,19 +47,23 @@ class Several(ABC):
         if len(asks) == 1:
             got = self.claim(asks[0], waited=waited)
             return Refused(0, got) if isinstance(got, Held) else [got]
-        asked = [ask if ask.at_most is None else self._capped(ask) for ask in asks]
-        claims = [ask.claim for ask in asked]
+        asked, claims = [], []  # each run comes by: loops take fewer steps than lists of each
+        for ask in asks:
+            asked.append(capped := ask if ask.at_most is None else self._capped(ask))
+            claims.append(capped.claim)
         sent = self._clock()
         try:
             answer = self.acquire_all(claims)
             if not isinstance(answer, Refused):
                 now = self._clock()
-                for lease, ask in zip(answer, asked, strict=True):
+                grants = []
+                for at, lease in enumerate(answer):
+                    ask = asked[at]
                     self._arm(lease, ask, sent, now)
-                return [
-                    self._keep(Grant(self._reports, lease, ask, whole.claim.ttl, sent), now, waited)
-                    for lease, ask, whole in zip(answer, asked, asks, strict=True)
-                ]
+                    grants.append(Grant(self._reports, lease, ask, asks[at].claim.ttl, sent))
+                for grant in grants:
+                    self._keep(grant, now, waited)
+                return grants
         except StoreError as error:
             # they may have been granted all the same: a key that nobody knows of is given back
             self._undo(*claims)
@@ -156,24 +150,28 @@ class Several(ABC):
         if len(releases) == 1:
             self.release(*releases[0])
             return
-        left = [
-            (grant, how) for grant, end in releases if (how := self._leave(grant, end)) is not None
-        ]
+        now = self._clock()
+        left, gives = [], []
+        for grant, end in releases:
+            held_on = self._leave(grant, end, now)
+            if held_on is not None:
+                left.append((grant, held_on))
+                gives.append((grant.lease, end))
         try:
-            answers = self._give_back_all([(grant.lease, grant.end) for grant, _ in left])
+            answers = self._give_back_all(gives)
         except BaseException:  # a time limit or a shutdown fell into the call
             for grant, _ in left:
                 self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
             raise
         unanswered = ""
-        for (grant, how), answer in zip(left, answers, strict=True):
+        for (grant, held_on), answer in zip(left, answers, strict=True):
             if isinstance(answer, StoreError):
                 # one call is one fact
                 self._try_again(grant, answer, notify=not unanswered)
                 unanswered = grant.lease.key
             else:
                 self._answered(grant, answer)
-                self._notify_release(grant, how, answer.in_time)
+                self._notify_release(grant, now, answer.in_time and held_on)
 
     def _give_back_all(
         self, releases: Sequence[tuple[Lease, End | None]]
@@ -215,7 +213,7 @@ class Several(ABC):
     def _undo(self, *claims: Claim) -> None: ...
 
     @abstractmethod
-    def _leave(self, grant: Grant, end: End | None) -> Leaving | None: ...
+    def _leave(self, grant: Grant, end: End | None, now: float) -> bool | None: ...
 
     @abstractmethod
     def _give_back(self, grant: Grant) -> bool: ...
@@ -227,7 +225,7 @@ class Several(ABC):
     def _try_again(self, grant: Grant, error: StoreError, *, notify: bool = True) -> None: ...
 
     @abstractmethod
-    def _notify_release(self, grant: Grant, how: Leaving, in_time: bool) -> None: ...
+    def _notify_release(self, grant: Grant, now: float, in_time: bool) -> None: ...
 
 
 def _again(ask: Ask, number: int) -> Ask:

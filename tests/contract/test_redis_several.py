@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,32 @@ def test_a_key_is_as_it_would_be_if_it_were_claimed_alone(
     fields = {name: set(value) for name, value in kept(client).items()}
     assert fields["celery-lock:2:{one}"] == fields["celery-lock:2:{alone}"]
     assert all(0 < client.pttl(name) <= 90_000 for name in fields)
+
+
+def test_each_claim_of_several_has_its_own_terms(store: RedisStore) -> None:
+    first = claim_of("a")
+    terms: list[dict[str, Any]] = [
+        {},
+        {"ttl": 90.0},
+        {"limit": 2},
+        {"at_least": 60.0},
+        {"publication": "p"},
+        {"unconfirmed": True},
+        {"copy_since": "", "publication": "q"},
+        {},
+    ]
+    claims = [replace(first, key=f"k{at}", **each) for at, each in enumerate(terms)]
+
+    leases = leases_of(store, claims)
+
+    seen = [store.peek(claim.key) for claim in claims]
+    assert [one and round(one.expires_in / 30) for one in seen] == [1, 3, 1, 2, 1, 1, 1, 1]
+    assert [one and one.publication for one in seen] == ["", "", "", "", "p", "", "q", ""]
+    assert [one and one.holders[0].unconfirmed for one in seen].count(True) == 1
+    granted = [store.acquire(claim_of(claim.key, limit=2)) for claim in claims]
+    assert [at for at, got in enumerate(granted) if isinstance(got, Lease)] == [2]
+    store.release_all([(lease, None) for lease in leases])
+    assert [at for at, claim in enumerate(claims) if store.peek(claim.key)] == [2, 3]
 
 
 def test_permits_and_their_wakes_go_with_several_keys(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import StoreError
 from ...model import Claim, Lease, Met, Refused, Release
-from .asking import Asked
+from .asking import Asked, claiming
 from .link.server import Server
 from .permits import held, released
 from .scripts import ACQUIRE_ALL, RELEASE, RELEASE_ALL
@@ -15,12 +15,12 @@ __all__ = ["acquire_all", "release_all"]
 
 
 def acquire_all(
-    server: Server, claims: Sequence[Claim], asked: Sequence[Asked]
+    server: Server, states: Sequence[str], claims: Sequence[Claim], grace: int, settle: int
 ) -> list[Lease] | Refused:
-    """Give all keys or none; `asked` has what each claim would ask for alone."""
+    """Give all keys or none; the names of their states stand beside the claims."""
     if not claims:
         return []
-    answer = server.run(ACQUIRE_ALL, *_claims(claims, asked))
+    answer = server.run(ACQUIRE_ALL, *_claims(states, claims, grace, settle))
     if isinstance(answer[1], int):
         return [
             Lease(claim.key, claim.holder, answer[2 * at], slot=answer[2 * at + 1])
@@ -51,20 +51,37 @@ def _alone(server: Server, asked: Asked) -> Release | StoreError:
         return error
 
 
-def _claims(claims: Sequence[Claim], asked: Sequence[Asked]) -> Asked:
+def _claims(states: Sequence[str], claims: Sequence[Claim], grace: int, settle: int) -> Asked:
     all_keys: list[str] = []
     all_args: list[str | int] = []
-    before: Sequence[str | int] = ()
-    for claim, (keys, args) in zip(claims, asked, strict=True):
+    before: Claim | None = None
+    for state, claim in zip(states, claims, strict=True):
+        if before is not None and _differ_in_keys(claim, before):
+            all_keys.append(state)
+            all_args += (1, 0)
+            continue
+        keys, args = claiming(state, claim, grace, settle)
         all_keys += keys
-        if args == before:  # claims of one message differ in their keys, most often
-            all_args += (len(keys), 0)
-        else:
-            all_args += (len(keys), len(args), *args)
-            before = args
+        all_args += (len(keys), len(args), *args)
+        before = claim
         if claim.watching:
-            all_keys.append(keys[0] + ":w")
+            all_keys.append(f"{state}:w")
     return all_keys, all_args
+
+
+def _differ_in_keys(one: Claim, other: Claim) -> bool:
+    """Claims of one message differ in nothing else, most often: it is said once."""
+    return (
+        one.holder == other.holder
+        and one.publication == other.publication
+        and one.ttl == other.ttl
+        and one.limit == other.limit
+        and one.at_least == other.at_least
+        and one.heir_of == other.heir_of
+        and one.unconfirmed is other.unconfirmed
+        and not (one.watching or other.watching)
+        and one.copy_since is other.copy_since is None
+    )
 
 
 def _releases(asked: Sequence[Asked]) -> Asked:

@@ -141,10 +141,8 @@ class RedisStore:
     def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
         """Give all these keys, or none of them."""
         checked_together(claims)
-        asked = [
-            claiming(self._state(claim.key), claim, self._grace, self._settle) for claim in claims
-        ]
-        return several.acquire_all(self._server, claims, asked)
+        states = [self._state(claim.key) for claim in claims]
+        return several.acquire_all(self._server, states, claims, self._grace, self._settle)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None

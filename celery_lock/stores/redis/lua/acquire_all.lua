@@ -14,26 +14,25 @@ local smallest, taken = 1, 0
 -- acquire.lua
 end
 
-local claims, go, refused = {}, {}, false
-local key, arg, number, args = 1, 1, 0, nil
+-- of each claim, by its number
+local keys, args, wakes, met, go, free = {}, {}, {}, {}, {}, {}
+local key, arg, number, refused = 1, 1, 0, false
 while ARGV[arg] do
   local last, stop = key + ARGV[arg] - 1, arg + 1 + ARGV[arg + 1]
-  if ARGV[arg + 1] ~= '0' then
-    args = {unpack(ARGV, arg + 2, stop)}
+  number = number + 1
+  keys[number] = {unpack(KEYS, key, last)}
+  args[number] = stop == arg + 1 and args[number - 1] or {unpack(ARGV, arg + 2, stop)}
+  key, arg = last + 1, stop + 1
+  if args[number][9] ~= '0' then
+    wakes[number], key = KEYS[key], key + 1
   end
-  local one = {keys = {unpack(KEYS, key, last)}, args = args}
-  number, key, arg = number + 1, last + 1, stop + 1
-  if args[9] ~= '0' then
-    one.wakes, key = KEYS[key], key + 1
-  end
-  one.met, go[number], one.free = judged(one.keys, args)
-  if one.met then
-    if type(one.met) == 'table' then -- an error
-      return one.met
+  met[number], go[number], free[number] = judged(keys[number], args[number])
+  if met[number] then
+    if type(met[number]) == 'table' then -- an error
+      return met[number]
     end
     refused = true
   end
-  claims[number] = one
 end
 
 if not refused then
@@ -50,24 +49,23 @@ end
 
 local ORDER = {undone = 1, publication = 2, done = 3, ended = 4, task = 5, unconfirmed = 6, other = 7}
 local first = nil
-for at, one in ipairs(claims) do
-  if one.met and not (first and ORDER[claims[first].met] <= ORDER[one.met]) then
+for at = 1, number do
+  if met[at] and not (first and ORDER[met[first]] <= ORDER[met[at]]) then
     first = at
   end
 end
-local meets = claims[first].met
+local meets = met[first]
 
 -- shared.lua
-for at, one in ipairs(claims) do
-  if at ~= first then
-    if one.args[12] and one.args[12] ~= '' and (meets == 'publication' or meets == 'ended') then
-      record(one.keys[2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
-    end
-    if one.wakes and not one.met and one.free > 0 then
-      local watched = redis.call('HMGET', one.keys[1], 'w')[1]
-      if watched and tonumber(watched) > now then
-        wake(one.wakes, one.free) -- a wake that this claim has used up
-      end
+for at = 1, number do
+  local since = args[at][12]
+  if at ~= first and since and since ~= '' and (meets == 'publication' or meets == 'ended') then
+    record(keys[at][2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
+  end
+  if at ~= first and wakes[at] and not met[at] and free[at] > 0 then
+    local watched = redis.call('HMGET', keys[at][1], 'w')[1]
+    if watched and tonumber(watched) > now then
+      wake(wakes[at], free[at]) -- a wake that this claim has used up
     end
   end
 end
