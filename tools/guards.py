@@ -1628,7 +1628,7 @@ TASKS = (
     ),
     Guard(
         "a user's own Request class is kept under ours",
-        "        keep_users_request(klass, LockedTask.Request)\n",
+        "    keep_users_request(klass, locked_task.Request)\n",
         "",
         (UNIT + "binding.py",),
     ),
@@ -1646,7 +1646,7 @@ TASKS = (
     ),
     Guard(
         "a class with a Strategy of its own is refused",
-        "            refuse_strategy(klass, name)\n",
+        "    refuse_strategy(klass, name)\n",
         "",
         (UNIT + "classes.py",),
     ),
@@ -1670,13 +1670,13 @@ TASKS = (
     ),
     Guard(
         "a lock that a task gives itself is the one that is taken",
-        "        use_own_lock(klass, app, name)\n",
+        "    use_own_lock(klass, app, name)\n",
         "",
         (UNIT + "classes.py",),
     ),
     Guard(
         "a base that leaves the app's own task class out is warned of",
-        "        warn_if_left_out(klass, app, name, LockedTask)\n",
+        "    warn_if_left_out(klass, app, name, locked_task)\n",
         "",
         (UNIT + "classes.py",),
     ),
@@ -3537,6 +3537,18 @@ PUBLISHED = (
         "publish: a verdict is carried out without a claim",
         "if self.delivery.header.verdict is not None:",
         "if False:",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a task that is not bound yet is bound",
+        "            type(self).bind(self.app)\n",
+        "            pass\n",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "publish: a task that is bound once more keeps its lock meanwhile",
+        '        klass._refused, klass._bound_to = "", app\n        bound:',
+        '        klass._refused, klass._publishes = "", False\n        bound:',
         (UNIT + "publishing.py",),
     ),
     Guard(

@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
 from ..app.bound import BoundLock, has_publishers
-from ..app.locks import AppLocks, locks_of
+from ..app.locks import AppLocks
 from ..app.observing import know_earlier_names
 from ..backoff import exponential
 from ..errors import LockConfigurationError, LockError, span
@@ -22,16 +22,14 @@ from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from . import unrun
-from .binding import bind, declared_locks, is_refused, name_of
+from .binding import is_refused, name_of
 from .call_keys import keep_shown, keys_of_call
-from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
 from .delivery import Delivery
 from .ended_by import EndedBy, goes_back
 from .ending import Ending
-from .fitting import keep_users_request, let_interrupt, offer_on_commit
+from .fitted import bound_for
 from .holding import Holding
 from .lease_here import lease_of, leases_of
-from .options import check_task_options
 from .publishing import PublishesLeases
 from .run import Run
 from .settling import settle, watch_for, without_lock
@@ -103,38 +101,19 @@ class LockedTask(_Task[_P, _R]):
 
     @staticmethod
     def _fit(klass: Any, app: Any) -> None:
-        klass._bound_locks, klass._refused, klass._bound_to = (), "", app
-        klass._publishes = False
+        klass._refused, klass._bound_to = "", app
+        bound: tuple[BoundLock, ...] = ()
         name = name_of(klass, app)
-        if not name:
-            return
-        offer_on_commit(klass, app)
-        warn_if_left_out(klass, app, name, LockedTask)
-        use_own_lock(klass, app, name)
         try:
-            declared = declared_locks(klass, name, LockedTask, app.Task)
-            if klass.lock is not None and not name.startswith("celery."):
-                check_task_options(klass, name, LockedTask, is_locked=bool(declared))
-            if not declared:
-                watch_for(klass)  # others may publish its messages with a lock
-                return
-            refuse_strategy(klass, name)
-            locks = locks_of(app)
-            bound = tuple(bind(klass, name, lock, locks) for lock in declared)
-            has_functions = any(lock.has_functions for lock in bound)
-            lock_outside(klass, name, LockedTask, has_functions=has_functions)
-            locks.register(name, bound)
+            if name:
+                bound = bound_for(klass, app, name, LockedTask)
         except LockConfigurationError as error:
             klass._refused = str(error)
             raise
-        stamping.expect(name)
-        if any(lock.interrupts for lock in bound):
-            let_interrupt(klass, app, name)
-        keep_users_request(klass, LockedTask.Request)
-        worker.install(app)
-        klass._bound_locks, klass._app_locks = bound, locks
-        watch_for(klass)
-        klass._publishes = has_publishers(bound)
+        finally:  # not before: Celery binds some tasks twice, and another thread may publish
+            klass._bound_locks, klass._publishes = bound, has_publishers(bound)
+        if name:
+            watch_for(klass)  # without a lock too: others may publish its messages with one
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body with its key held, or do what the policy decides."""

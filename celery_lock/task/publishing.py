@@ -54,8 +54,8 @@ class PublishesLeases(ChecksCalls):
 
     abstract = True
 
-    _publishes = False
-    """One of its locks has a scope that begins as it is published."""
+    _publishes: bool | None = None
+    """One of its locks has a scope that begins as it is published; `None`: it is not bound yet."""
 
     def apply_async(self, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
         """Publish a message, with its lease where the task's lock is taken by the publisher.
@@ -64,6 +64,8 @@ class PublishesLeases(ChecksCalls):
         the key, or `LockConflict` is raised.
         """
         send = super().apply_async
+        if self._publishes is None:  # Celery shows a task to other threads before it is bound
+            type(self).bind(self.app)
         if not self._publishes:
             return send(args, kwargs, *more, **options)
         options.update(zip(_ORDER, more, strict=False))

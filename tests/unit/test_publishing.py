@@ -28,6 +28,8 @@ from celery_lock import (
 from celery_lock.events import Conflicted, StoreFailed
 from celery_lock.message import HEADER, mark_of, marked
 from celery_lock.model import Claim, Held, Holder, Lease
+from celery_lock.task import fitted
+from celery_lock.task.binding import bind
 
 from .engine import Engine, deliver, locked
 
@@ -814,3 +816,33 @@ def test_a_send_that_fails_leaves_none_of_a_list_taken(shop: Shop) -> None:
         shop.task(TWO).apply_async((7, "acme"), producer=Refusing())
 
     assert (shop.held("report:7"), shop.held("to:acme")) == (None, None)
+
+
+def test_a_task_that_another_thread_is_about_to_bind_takes_its_lease(shop: Shop) -> None:
+    """Celery makes a task known before it binds it."""
+    task = shop.task(UNTIL_FINISHED)
+    type(task)._publishes, type(task)._bound_locks = None, ()
+
+    task.delay(7)
+
+    assert shop.held("report:7") is not None
+
+
+def test_a_task_that_is_bound_once_more_never_loses_its_lock(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery binds again as an app is finalized, while other threads publish."""
+    task = shop.task(UNTIL_FINISHED)
+    seen: list[Any] = []
+
+    def look(cls: Any, *args: Any) -> Any:
+        seen.append((cls._bound_locks, cls._publishes))
+        return bind(cls, *args)
+
+    monkeypatch.setattr(fitted, "bind", look)
+
+    type(task).bind(shop.app)
+
+    ((locks, publishes),) = seen
+    assert len(locks) == 1
+    assert publishes is True

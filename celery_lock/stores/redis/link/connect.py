@@ -11,6 +11,9 @@ import socket
 import threading
 from typing import Any
 
+# The package first, as kombu imports it: two threads that begin at two of its modules wait for each
+# other, and then one of them finds half of it.
+import redis  # noqa: F401
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 

@@ -1,0 +1,42 @@
+"""A task class as it meets its app: it is checked, fitted, and its locks are bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..app import stamping, worker
+from ..app.bound import BoundLock
+from ..app.locks import locks_of
+from .binding import bind, declared_locks
+from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
+from .fitting import keep_users_request, let_interrupt, offer_on_commit
+from .options import check_task_options
+
+__all__ = ["bound_for"]
+
+
+def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundLock, ...]:
+    """Return the locks of a task class, in the order in which it declares them.
+
+    Raises `LockConfigurationError` for what cannot be.
+    """
+    offer_on_commit(klass, app)
+    warn_if_left_out(klass, app, name, locked_task)
+    use_own_lock(klass, app, name)
+    declared = declared_locks(klass, name, locked_task, app.Task)
+    if klass.lock is not None and not name.startswith("celery."):
+        check_task_options(klass, name, locked_task, is_locked=bool(declared))
+    if not declared:
+        return ()
+    refuse_strategy(klass, name)
+    klass._app_locks = locks = locks_of(app)
+    bound = tuple(bind(klass, name, lock, locks) for lock in declared)
+    has_functions = any(lock.has_functions for lock in bound)
+    lock_outside(klass, name, locked_task, has_functions=has_functions)
+    locks.register(name, bound)
+    stamping.expect(name)
+    if any(lock.interrupts for lock in bound):
+        let_interrupt(klass, app, name)
+    keep_users_request(klass, locked_task.Request)
+    worker.install(app)
+    return bound

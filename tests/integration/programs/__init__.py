@@ -1,0 +1,1 @@
+"""Programs that a test runs: each publishes in a way of its own."""
