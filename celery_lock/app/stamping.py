@@ -96,7 +96,7 @@ def _write(
         for app in _publishers(properties):
             try:
                 bound = _locks_of(app, name)
-            except LockError:  # its worker says what; and it need not be the app that sends
+            except Exception:  # its worker says what; and it need not be the app that sends
                 continue
             if bound:
                 timed = any(lock.key.timed for lock in bound)

@@ -69,7 +69,7 @@ class Nested(pydantic.BaseModel):  # type: ignore[name-defined, misc]
 
 def task_of(body: Callable[..., Any], **options: Any) -> Any:
     app = Celery("keys", set_as_current=False)
-    return app.task(name="ship", pydantic=True, lazy=False, **options)(body)
+    return app.task(name="ship", pydantic=True, lazy=False, shared=False, **options)(body)
 
 
 def source(body: Callable[..., Any], key: Any = None, **options: Any) -> KeySource:

@@ -64,6 +64,9 @@ def changed(self: Any) -> Any:
     return in_tuples(vars(self.request))
 
 
+OWN = {"lock", "lease", "leases", "key_of", "keys_of"}
+"""What a locked task has and a plain one has not."""
+
 LOOKS: dict[str, Callable[[Any], Any]] = {
     # the request
     "repr": lambda self: repr(self.request),
@@ -110,7 +113,7 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "retry": lambda self: in_tuples(self.signature_from_request(countdown=1).options),
     "strategy": lambda self: self.Strategy,
     "own names": lambda self: sorted(
-        name for name in set(dir(self)) - {"lock", "lease"} if not name.startswith("_")
+        name for name in set(dir(self)) - OWN if not name.startswith("_")
     ),
     "methods": lambda self: [
         list(inspect.signature(getattr(self, name)).parameters)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, group, signals
 from celery._state import _task_stack  # type: ignore[attr-defined]  # not in the stubs
+from celery.local import PromiseProxy
 
 from celery_lock import Lock, LockedTask
 from celery_lock.app import stamping
@@ -111,6 +112,22 @@ def test_other_apps_with_a_wrong_lock_keep_no_name_from_a_message(make_app: Make
         other.close()
 
 
+def test_other_apps_that_cannot_be_finalized_keep_no_name_from_a_message(
+    make_app: MakeApp,
+) -> None:
+    others = [Celery(uuid.uuid4().hex, set_as_current=False) for _ in range(8)]  # in any order
+    for other in others:
+        other._pending.append(PromiseProxy(lambda: 1 / 0))
+    app = make_app()
+
+    WAYS["a reply elsewhere"](app)
+
+    assert published(app)["first_published"] == NOW
+    for other in others:
+        other._pending.clear()
+        other.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_message_of_a_locked_task_has_a_name_of_its_own(
@@ -154,7 +171,8 @@ def test_a_forked_child_names_messages_otherwise() -> None:
     """Also a child that was forked without Python, which nobody is told of."""
     random.seed(1)
     pairs = os.pipe()
-    pid = ctypes.CDLL(None).fork()
+    # (PyDLL keeps the interpreter's lock, which another thread could else have as the child begins)
+    pid = ctypes.PyDLL(None).fork()
     if pid == 0:
         os.write(pairs[1], new_publication().encode())
         os._exit(0)
