@@ -1468,7 +1468,7 @@ TASKS = (
         "tasks of one template have one limit",
         '        ("limit", one.limit, known.limit),\n',
         "",
-        (UNIT + "binding.py",),
+        (UNIT + "permits.py",),
     ),
     Guard(
         "an eager body waits for a permit that somebody else has",

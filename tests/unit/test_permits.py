@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_lock import Lock, Scope, fail, is_skipped, requeue, skip, wait
+from celery_lock import Lock, LockConfigurationError, Scope, fail, is_skipped, requeue, skip, wait
 from celery_lock.errors import LockConflict, LockWaitTimeout
 from celery_lock.events import Acquired, Conflicted, Lost, Released
 from celery_lock.events.log_words import words
@@ -155,6 +155,19 @@ def test_a_dead_holder_frees_its_own_permit_only(engine: Engine) -> None:
     assert freed is not None
     assert fetch.deliver().result == first.slot == 0
     assert slots(engine) == [1, 2]
+
+
+def test_two_tasks_of_one_template_have_one_limit(engine: Engine) -> None:
+    app = engine.app()
+    locked(app, Lock("api:{host}", limit=3), name="a")(of_host)
+
+    with pytest.raises(
+        LockConfigurationError, match=r"b and a share .* not its limit: 2 against 3"
+    ):
+        locked(app, Lock("api:{host}", limit=2), name="b")(of_host)
+
+
+def of_host(host: str) -> None: ...
 
 
 # -- floors and retries ----------------------------------------------------------------------
