@@ -3323,7 +3323,7 @@ SETTLED = (
 SETTLED += (
     Guard(
         "a retry that ends before its claim frees what was left to it",
-        "*_texts([kept] if isinstance(kept, str) else kept)",
+        '*kept, *_texts(written.get("all_kept"))',
         "",
         (UNIT + "adopting.py",),
     ),

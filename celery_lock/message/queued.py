@@ -11,6 +11,10 @@ from .carried import HEADER, INNER, is_of_another, written_in
 __all__ = ["Queued", "names_lease", "queued_in", "queued_of"]
 
 
+_FIELDS = frozenset({"lease", "kept", "all_kept"})
+"""The fields of the header that say so."""
+
+
 class Queued(NamedTuple):
     """A lease that is kept for a message in its queue, until its worker adopts it or frees it."""
 
@@ -64,16 +68,16 @@ def _is_usual(written: Any) -> bool:
     """The message names none, which is seen in few steps: each one is asked."""
     if written is None:
         return True
-    return type(written) is dict and "lease" not in written and "kept" not in written
+    return type(written) is dict and _FIELDS.isdisjoint(written)
 
 
 def _first(found: tuple[Any, ...], task_id: str, retry_no: int) -> Queued | None:
     for written in found:
         if not isinstance(written, Mapping) or is_of_another(written, task_id) or not task_id:
             continue
-        lease, kept = written.get("lease"), written.get("kept")
+        lease, kept = written.get("lease"), _texts([written.get("kept")])
         taken = lease if isinstance(lease, Mapping) else {}
-        names = (*_texts(taken.get("names")), *_texts([kept] if isinstance(kept, str) else kept))
+        names = (*_texts(taken.get("names")), *kept, *_texts(written.get("all_kept")))
         if names:
             store = taken.get("store")
             store = store if isinstance(store, str) else ""

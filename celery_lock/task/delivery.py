@@ -115,7 +115,7 @@ class Delivery(NamedTuple):
     @property
     def on_store_error(self) -> OnStoreError:
         """What the delivery does where the store gives no answer."""
-        wanted = self.bound.on_store_error
+        wanted: OnStoreError = self.bound.on_store_error
         if len(self.wants) > 1:  # one store keeps them all: to run without it, all must allow
             asked = {want.bound.on_store_error for want in self.wants}
             wanted = next(word for word in _STRICTEST_FIRST if word in asked)

@@ -214,9 +214,8 @@ def _is_stopped(request: Any) -> bool:
 
 def _gone(request: Any) -> Callable[[], bool]:
     """Return what says that no run of this delivery can adopt a lease any more."""
-    pid = request.worker_pid
-    in_a_child = pid is not None and forks(request.app)
-    return lambda: not in_a_child or _is_gone(pid)
+    pid: int | None = request.worker_pid if forks(request.app) else None
+    return lambda: pid is None or _is_gone(pid)
 
 
 def _parts_of(request: Any) -> Parts:

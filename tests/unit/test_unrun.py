@@ -291,7 +291,7 @@ def test_a_retry_that_died_before_it_took_its_key_over_leaves_nothing_taken(
 ) -> None:
     """Its lock holds across retries, and the try before it has left the key to it."""
     headers = published(engine, KEY, "another", retry_no=1)
-    written = {"v": 1, "id": "id-1", "retries": 1, "nesting": 0, "kept": [KEY, "another"]}
+    written = {"v": 1, "id": "id-1", "retries": 1, "nesting": 0, "all_kept": [KEY, "another"]}
     request = a_request(engine, lock="running", retries=1, **{**headers, HEADER: written})
 
     request.on_failure(failed(WorkerLostError()))
