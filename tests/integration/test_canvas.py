@@ -18,6 +18,7 @@ from celery import chain, chord, group
 from celery.result import GroupResult
 from redis import Redis
 
+from celery_lock import is_skipped
 from tests.integration.apps import canvas_app
 from tests.integration.apps.canvas_app import KEY, NOTES
 from tests.integration.keys import Keys, keys_at
@@ -259,3 +260,56 @@ def test_who_takes_the_place_of_a_task_does_not_meet_its_key(setup: CanvasSetup)
     assert not [
         copy for copy in setup.tap.copies(result.id) if "attempt" in copy.headers["celery_lock"]
     ]
+
+
+# -- a duplicate of a task whose publisher takes the key ---------------------------------------
+
+SCOPES = ("until_started", "until_finished")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_first_of_two_equal_members_runs_and_the_other_one_is_skipped(
+    setup: CanvasSetup, scope: str
+) -> None:
+    k = TasksOfAKind(setup.app, scope, "")
+    members = [k.add(1).set(countdown=0.5), k.add(2).set(countdown=0.5), k.plain("total", [3])]
+
+    ran, skipped, plain = chord(members, k.plain("seen")).apply_async().get(timeout=20)
+
+    assert (ran, plain) == (1, 3)
+    assert is_skipped(skipped)
+    assert skipped["held_by"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_duplicate_anywhere_in_a_canvas_completes_and_all_goes_on(
+    setup: CanvasSetup, scope: str
+) -> None:
+    run = str(uuid.uuid4())
+    k = TasksOfAKind(setup.app, scope, run)
+    first = k.add(9).apply_async(countdown=3)
+
+    step = chain(k.plain("seen", 1), k.add(1), k.plain("seen")).apply_async()
+    body = chord([k.plain("total", [1])], k.add()).apply_async()
+    called = k.plain("double", 1).set(link=[k.add(5).set(link=[k.note()])]).apply_async()
+    group_of_two = group(k.add(1), k.plain("total", [2])).apply_async()
+
+    for result in (step, body, group_of_two.results[0]):
+        assert is_skipped(value := result.get(timeout=20))
+        assert value["held_by"] == first.id
+    assert (called.get(timeout=20), group_of_two.results[1].get(timeout=20)) == (2, 2)
+    (noted,) = wait_for(lambda: setup.redis.lrange(NOTES + run, 0, -1), "the call-back's own")
+    assert f"'held_by': '{first.id}'" in noted.decode()
+    assert not first.ready()
+    assert first.get(timeout=20) == 9
+
+
+def test_a_duplicate_of_another_task_waits_in_its_canvas_for_the_key(setup: CanvasSetup) -> None:
+    """The task that has the key is no run of this one: nobody is skipped for its sake."""
+    k = TasksOfAKind(setup.app, "until_finished", "")
+    first = k.retry(1).apply_async(countdown=1)
+
+    result = chord([k.plain("total", [1]), k.add(2)], k.plain("seen")).apply_async()
+
+    assert result.get(timeout=20) == [1, 2]
+    assert first.ready()

@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
-from celery_lock import Lock, LockConflict, LockedTask, constant, fail, requeue, skip
+from celery_lock import Lock, LockConflict, LockedTask, Scope, constant, fail, requeue, skip
 
 KEY = "canvas"
 POLICIES: dict[str, Any] = {
@@ -29,6 +29,8 @@ def make_app(**conf: Any) -> Celery:
     _twins(app, "plain", {"lock": None})
     for name, policy in POLICIES.items():
         _twins(app, name, {"lock": Lock(KEY, on_conflict=policy)})
+    for scope in (Scope.UNTIL_STARTED, Scope.UNTIL_FINISHED):
+        _twins(app, scope.value, {"lock": Lock(scope.value, scope=scope)})
 
     def note(run: str, *what: Any) -> None:
         with Redis.from_url(app.conf.result_backend) as redis:
@@ -45,6 +47,10 @@ def make_app(**conf: Any) -> Celery:
     @app.task(name="canvas.total", shared=False)
     def total(numbers: list[int]) -> int:
         return sum(numbers)
+
+    @app.task(name="canvas.seen", shared=False)
+    def seen(given: Any) -> Any:
+        return given
 
     @app.task(name="canvas.double", shared=False)
     def double(number: int) -> int:
