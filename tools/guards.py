@@ -1790,9 +1790,15 @@ SERVER = (
 COMMANDS = (
     Guard(
         "lock release: the holder hears who took its key",
-        "store.change(Change(_SPACE, held.holder, None, token_hex(8), by, TAKEN_KNOWN_FOR))",
+        "store.change(Change(_SPACE, name, None, token_hex(8), by, TAKEN_KNOWN_FOR))",
         "pass",
         (UNIT + "takers.py", UNIT + "cli.py"),
+    ),
+    Guard(
+        "lock release: a holder of several keys hears of each",
+        'return f"{holder} {key}"',
+        "return holder",
+        (UNIT + "takers.py",),
     ),
     Guard(
         "lock release: only the holder that was shown is robbed",

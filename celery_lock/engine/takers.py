@@ -13,7 +13,8 @@ from ..model.clock import Clock
 __all__ = ["TAKEN_KNOWN_FOR", "free_by", "takers"]
 
 _SPACE = "taken"
-"""The records of the keys that somebody took away, by the holder that lost them."""
+"""The records of the keys that somebody took away, by the holder that lost them and the key: a
+task with several locks has one holder for all of them."""
 
 TAKEN_KNOWN_FOR = 3600.0
 """Seconds that such a record lives. Shorter: a holder that is paused for longer cannot say who took
@@ -28,7 +29,8 @@ def free_by(store: LockStore, held: Held, by: str) -> Held | None:
     """End the lease of a holder and its `at_least`, and let it know by whom."""
     if held.live and Feature.RECORDS in store.features:
         with suppress(StoreError):  # it must not keep the key from being freed
-            store.change(Change(_SPACE, held.holder, None, token_hex(8), by, TAKEN_KNOWN_FOR))
+            name = _name(held.holder, held.key)
+            store.change(Change(_SPACE, name, None, token_hex(8), by, TAKEN_KNOWN_FOR))
     return store.free(held.key, held.holder, floor=True)
 
 
@@ -38,7 +40,7 @@ def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Leas
     until = clock() + _LOOKS_FOR
     with suppress(StoreError):
         if Feature.RECORDS in store.features:
-            records, _ = store.records(_SPACE, [lease.holder for lease in leases])
+            records, _ = store.records(_SPACE, [_name(one.holder, one.key) for one in leases])
             known = {
                 lease: record.value
                 for lease, record in zip(leases, records, strict=True)
@@ -48,6 +50,10 @@ def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Leas
             if lease not in known and clock() < until:
                 _note_holder(store.peek, lease, known)
     return known
+
+
+def _name(holder: str, key: str) -> str:
+    return f"{holder} {key}"
 
 
 def _note_holder(peek: Callable[[str], Held | None], lease: Lease, known: dict[Lease, str]) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from celery_lock.engine.grant import Grant
+from celery_lock.engine.grant import Ask, Grant
 from celery_lock.engine.takers import free_by
 from celery_lock.errors import LeaseLost, StoreUnavailable
 from celery_lock.events import Lost
 from celery_lock.model import Held
 
-from .engine import Engine
+from .engine import SUBJECT, Engine
 
 DOWN = StoreUnavailable("memory://", "no answer")
 
@@ -148,3 +149,18 @@ def taken_away_by_slot(engine: Engine, slot: int) -> None:
     held = engine.store.inner.peek("k")
     assert isinstance(held, Held)
     engine.store.inner.free("k", held.holders[slot].holder)
+
+
+def test_of_several_keys_of_one_holder_each_is_told_by_whom_it_was_taken(engine: Engine) -> None:
+    claims = [engine.claim(key, ttl=30.0) for key in "abc"]
+    claims = [replace(claim, holder=claims[0].holder) for claim in claims]
+    grants = engine.locker.claim_all([Ask(claim, SUBJECT) for claim in claims])
+    assert isinstance(grants, list)
+
+    taken_away(engine, "a", by="ada@web-1")
+    taken_away(engine, "b", by="bob@web-2")
+    taken_away(engine, "c")
+    engine.move(10.1)
+
+    told = {lost.key: lost.by for lost in engine.told(Lost)}
+    assert told == {"a": "ada@web-1", "b": "bob@web-2", "c": None}
