@@ -3523,8 +3523,8 @@ PUBLISHED = (
     ),
     Guard(
         "publish: a confirmation without an answer is made again",
-        "                self._locker.pending.add(leave, for_=claim.ttl)",
-        "                pass",
+        "            self._leave_soon([left[at] for at in unknown])\n",
+        "            pass\n",
         (UNIT + "publishing.py",),
     ),
     Guard(

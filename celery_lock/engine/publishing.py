@@ -7,7 +7,7 @@ from functools import partial
 
 from ..errors import StoreError
 from ..events import Subject
-from ..model import Claim, End, Held, Lease, Refused
+from ..model import Claim, End, Held, Lease, Refused, Release
 from .grant import Reports
 from .locker import Locker
 
@@ -72,18 +72,31 @@ class PublishersLeases:
         `ends`: what is said of each of them. Where the store gives no answer it is asked again in
         the background, for as long as a lease lives that nobody renews.
         """
-        release = self._locker.store.release
-        left = [partial(release, lease, end) for lease, end in zip(self._leases, ends, strict=True)]
-        for claim, leave in zip(self._claims, left, strict=True):
-            try:
-                leave()
-            except StoreError as error:
-                self._locker.pending.add(leave, for_=claim.ttl)
-                self._failed("confirm", error, "retry")
-            except BaseException:  # it is sent all the same
-                for each in left:
-                    self._locker.pending.add(each, for_=claim.ttl)
-                raise
+        left = list(zip(self._leases, ends, strict=True))
+        try:
+            answers = self._release(left)
+        except BaseException:  # it is sent all the same
+            self._leave_soon(left)
+            raise
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, StoreError)]
+        if unknown:
+            self._leave_soon([left[at] for at in unknown])
+            error = answers[unknown[0]]
+            assert isinstance(error, StoreError)
+            self._failed("confirm", error, "retry")
+
+    def _release(self, left: Sequence[tuple[Lease, End | None]]) -> Sequence[Release | StoreError]:
+        if len(left) > 1:
+            return self._locker.give_back_all(left)
+        try:
+            return [self._locker.store.release(*each) for each in left]
+        except StoreError as error:
+            return [error]
+
+    def _leave_soon(self, left: Sequence[tuple[Lease, End | None]]) -> None:
+        for lease, end in left:
+            leave = partial(self._locker.store.release, lease, end)
+            self._locker.pending.add(leave, for_=self._claims[0].ttl)
 
     def undo(self) -> None:
         """Give all back as if they had never been claimed: nothing is sent. Raises nothing of its

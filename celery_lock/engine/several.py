@@ -158,7 +158,7 @@ class Several(ABC):
                 left.append((grant, held_on))
                 gives.append((grant.lease, end))
         try:
-            answers = self._give_back_all(gives)
+            answers = self.give_back_all(gives)
         except BaseException:  # a time limit or a shutdown fell into the call
             for grant, _ in left:
                 self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)
@@ -173,7 +173,7 @@ class Several(ABC):
                 self._answered(grant, answer)
                 self._notify_release(grant, now, answer.in_time and held_on)
 
-    def _give_back_all(
+    def give_back_all(
         self, releases: Sequence[tuple[Lease, End | None]]
     ) -> list[Release | StoreError]:
         if Feature.SEVERAL in self.store.features:

@@ -86,6 +86,8 @@ def name_of(scope: Scope, shop_id: int = 7) -> str:
 
 
 UNTIL_FINISHED = lock_of(Scope.UNTIL_FINISHED)
+ONE_AND_ONE = [lock_of(Scope.UNTIL_STARTED), lock_of(Scope.WHILE_RUNNING)]
+TWO = [lock_of(Scope.UNTIL_FINISHED), Lock("to:{to}", scope="until_finished", on_conflict=fail())]
 
 
 # -- what is sent ----------------------------------------------------------------------------
@@ -309,16 +311,20 @@ def test_an_answer_that_was_lost_leaves_nothing_taken(shop: Shop) -> None:
     assert shop.held("report:7") is None
 
 
-def test_a_confirmation_without_an_answer_is_made_again(shop: Shop) -> None:
-    shop.engine.store.refuse("release")
-    task = shop.task(UNTIL_FINISHED)
+@pytest.mark.parametrize("several", [False, True])
+def test_a_confirmation_without_an_answer_is_made_again(shop: Shop, several: bool) -> None:
+    shop.engine.store.refuse("release", "release_all")
+    task = shop.task(TWO if several else UNTIL_FINISHED)
 
     result = task.delay(7)
 
+    (fact,) = shop.engine.told(StoreFailed)
+    assert (fact.call, fact.answer) == ("confirm", "retry")
     shop.engine.settle()
-    held = shop.held("report:7")
-    assert held is not None
-    assert held.holder == str(Holder.for_retry(result.id, 0))
+    for name in ("report:7", "to:") if several else ("report:7",):
+        held = shop.held(name)
+        assert held is not None
+        assert held.holder == str(Holder.for_retry(result.id, 0))
 
 
 def test_a_lock_may_say_that_it_is_not_sent_without_a_store(shop: Shop) -> None:
@@ -765,9 +771,6 @@ def test_a_lock_of_one_call_is_refused_and_leaves_nothing_taken(shop: Shop) -> N
 
 
 # -- several locks ---------------------------------------------------------------------------
-
-ONE_AND_ONE = [lock_of(Scope.UNTIL_STARTED), lock_of(Scope.WHILE_RUNNING)]
-TWO = [lock_of(Scope.UNTIL_FINISHED), Lock("to:{to}", scope="until_finished", on_conflict=fail())]
 
 
 def test_one_may_wait_while_another_one_runs(shop: Shop) -> None:
