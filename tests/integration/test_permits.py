@@ -49,7 +49,8 @@ class Place:
         """Let the broker give out one message again while its task runs."""
         result = self.send(name, host, job, seconds, queue="aside")
         with self.app.connection_for_write() as connection:
-            client = connection.channel().client
+            channel: Any = connection.channel()  # of Redis, as its own stubs do not say
+            client = channel.client
             message = client.rpop("aside")
             client.lpush("celery", message)
             self._history.wait("start", job)
