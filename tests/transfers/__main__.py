@@ -12,9 +12,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 from tests.services import find_redis
 from tests.services.survivors import end_survivors, mark_this_run
+from tests.services.worker import Pool
 from tests.transfers.playing import draw, running
 
 
@@ -25,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--pool", default="prefork", choices=get_args(Pool))
     parser.add_argument("--window", type=int, default=60, help="how many are on their way at once")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds without progress")
     parser.add_argument("--keep", type=Path, help="a folder for logs")
@@ -40,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="transfers-") as temporary:
         folder = options.keep or Path(temporary)
         workers, concurrency = options.workers, options.concurrency
-        with running(binary, folder, workers=workers, concurrency=concurrency) as bank:
+        how: dict[str, Any] = {"workers": workers, "concurrency": concurrency, "pool": options.pool}
+        with running(binary, folder, **how) as bank:
             wrong = bank.play(transfers, patience=options.patience, window=options.window)
             logs = "".join(worker.logs() for worker in bank.workers)
     print(*wrong[:50], sep="\n")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.integration.keys import Keys
 from tests.services import RedisServer, Worker, sending
+from tests.services.worker import Pool
 from tests.transfers.app import KINDS, make_app
 
 ACCOUNTS = 20
@@ -112,7 +113,9 @@ def draw(seed: int, count: int) -> list[Transfer]:
 
 
 @contextmanager
-def running(binary: str, folder: Path, *, workers: int = 2, concurrency: int = 4) -> Iterator[Bank]:
+def running(
+    binary: str, folder: Path, *, workers: int = 2, concurrency: int = 4, pool: Pool = "prefork"
+) -> Iterator[Bank]:
     """A Redis that is broker, store and bank, and workers on it."""
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer(binary, folder / "redis"))
@@ -123,6 +126,7 @@ def running(binary: str, folder: Path, *, workers: int = 2, concurrency: int = 4
                 broker=server.url,
                 backend=server.url,
                 concurrency=concurrency,
+                pool=pool,
             )
             for _ in range(workers)
         ]
