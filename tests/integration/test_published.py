@@ -37,9 +37,9 @@ class Setup:
         return self.app.tasks[f"published.{name}"].apply_async((job, does), **options)
 
     def holder(self, name: str, job: str) -> str | None:
-        place = "%queued" if LOCKS[name][0] == STARTED else ""
-        held = self.keys.holder(f"{name}:{job}{place}")
-        return None if held is None else held.holder
+        scopes = LOCKS[name][0] if isinstance(LOCKS[name][0], list) else [LOCKS[name][0]]
+        names = [f"{name}:{job}{'%queued' if scope == STARTED else ''}" for scope in scopes]
+        return next((held.holder for each in names if (held := self.keys.holder(each))), None)
 
     def all_free(self, sent: list[tuple[str, str]]) -> None:
         """Wait until nothing is taken for these any more."""
@@ -167,6 +167,18 @@ def test_the_key_is_taken_from_the_queue_to_the_end_and_the_place_to_the_start(
         assert (running is None) is (name in ("started", "place"))
 
     setup.all_free([(name, f"{name}-6") for name in ("finished", "none", "started", "place")])
+
+
+def test_one_message_waits_and_one_runs(setup: Setup) -> None:
+    first = setup.send("both", "14", "sleep")
+    setup.history.wait("start", "14")
+
+    others = [setup.send("both", "14", "sleep") for _ in range(4)]
+
+    assert {first.id, *(other.id for other in others)} == {first.id, others[0].id}
+    assert others[0].get(timeout=QUICK) == "14"
+    assert len(setup.history.lines("start", "14")) == 2
+    assert setup.history.overlaps("14") == []
 
 
 def test_a_message_that_celery_knows_as_done_leaves_nothing(late: Setup) -> None:

@@ -24,6 +24,7 @@ LOCKS: dict[str, tuple[Any, Any]] = {
     "place": (STARTED, None),
     "running": (FINISHED, "while_running"),
     "mixed": (STARTED, FINISHED),
+    "both": ([STARTED, "while_running"], [STARTED, "while_running"]),
     "unknown": (FINISHED, ...),
 }
 """Of each task the scope at its publisher, and at its worker; `...`: that one does not know it."""
@@ -60,6 +61,13 @@ def body(self: Any, job: str, does: str = "return") -> str:
     return job
 
 
+def lock_of(name: str, scope: Any) -> Any:
+    """The lock of a task, or the list of its locks."""
+    if isinstance(scope, list):
+        return [lock_of(name, each) for each in scope]
+    return Lock(f"{name}:{{job}}", scope=scope, ttl=60.0)
+
+
 def make_app(side: str = "publisher", **conf: Any) -> Celery:
     """One app for the worker (by environment) and one for the test that sends."""
     app = Celery("published", set_as_current=False)
@@ -68,7 +76,7 @@ def make_app(side: str = "publisher", **conf: Any) -> Celery:
         scope = workers if side == "worker" else publishers
         if scope is ...:
             continue
-        lock = None if scope is None else Lock(f"{name}:{{job}}", scope=scope, ttl=60.0)
+        lock = None if scope is None else lock_of(name, scope)
         app.task(base=Hooked, bind=True, shared=False, name=f"published.{name}", lock=lock)(body)
 
     @signals.task_prerun.connect(weak=False)
