@@ -115,29 +115,38 @@ def test_a_key_is_as_it_would_be_if_it_were_claimed_alone(
 
 
 def test_each_claim_of_several_has_its_own_terms(store: RedisStore) -> None:
-    first = claim_of("a")
+    """Each that differs in one term stands between two that do not."""
+    usual = claim_of("k")
     terms: list[dict[str, Any]] = [
-        {},
         {"ttl": 90.0},
         {"limit": 2},
         {"at_least": 60.0},
         {"publication": "p"},
         {"unconfirmed": True},
         {"copy_since": "", "publication": "q"},
-        {},
     ]
-    claims = [replace(first, key=f"k{at}", **each) for at, each in enumerate(terms)]
+    claims = [replace(usual, key="usual")]
+    for number, each in enumerate(terms):
+        claims += [replace(usual, key=f"k{number}", **each), replace(usual, key=f"u{number}")]
 
     leases = leases_of(store, claims)
 
-    seen = [store.peek(claim.key) for claim in claims]
-    assert [one and round(one.expires_in / 30) for one in seen] == [1, 3, 1, 2, 1, 1, 1, 1]
-    assert [one and one.publication for one in seen] == ["", "", "", "", "p", "", "q", ""]
-    assert [one and one.holders[0].unconfirmed for one in seen].count(True) == 1
-    granted = [store.acquire(claim_of(claim.key, limit=2)) for claim in claims]
-    assert [at for at, got in enumerate(granted) if isinstance(got, Lease)] == [2]
+    keys = [claim.key for claim in claims]
+    seen = {key: held for key in keys if (held := store.peek(key)) is not None}
+    assert {key: round(one.expires_in / 30) for key, one in seen.items()} == {
+        **dict.fromkeys(keys, 1),
+        "k0": 3,
+        "k2": 2,
+    }
+    assert {key: one.publication for key, one in seen.items() if one.publication} == {
+        "k3": "p",
+        "k5": "q",
+    }
+    assert [key for key, one in seen.items() if one.holders[0].unconfirmed] == ["k4"]
+    granted = [key for key in keys if isinstance(store.acquire(claim_of(key, limit=2)), Lease)]
+    assert granted == ["k1"]
     store.release_all([(lease, None) for lease in leases])
-    assert [at for at, claim in enumerate(claims) if store.peek(claim.key)] == [2, 3]
+    assert [key for key in keys if store.peek(key) is not None] == ["k1", "k2"]
 
 
 def test_permits_and_their_wakes_go_with_several_keys(
