@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any
 
 from ..app.locks import locks_of
@@ -46,8 +47,10 @@ class MemoryLocks:
         Raises `LockError` if it is taken.
         """
         limit, others = checked_limit(limit, "hold(limit)"), self._others.setdefault(key, [])
-        number = f"-{len(others) + 1}" if limit > 1 and others else ""
-        holder = str(Holder(f"{task_id}{number}", "another", 1, "0"))
+        holder, taken = str(Holder(task_id, "another", 1, "0")), {one.holder for one in others}
+        numbers = count(2)
+        while limit > 1 and holder in taken:
+            holder = str(Holder(f"{task_id}-{next(numbers)}", "another", 1, "0"))
         got = self.store.inner.acquire(Claim(key, holder, ttl, limit=limit))
         if isinstance(got, Held):
             raise LockError(f"lock {key!r} is held by {got.holder} already")

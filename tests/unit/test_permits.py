@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from celery_lock import Lock, LockConfigurationError, Scope, fail, is_skipped, requeue, skip, wait
-from celery_lock.errors import LockConflict, LockWaitTimeout
+from celery_lock.errors import LockConflict, LockError, LockWaitTimeout
 from celery_lock.events import Acquired, Conflicted, Lost, Released
 from celery_lock.events.log_words import words
 from celery_lock.events.task_events import event_fields
 from celery_lock.model import End, Holder, Lease
+from celery_lock.testing import memory_locks
 
 from .engine import EPOCH, Ended, Engine, deliver, locked
 
@@ -378,3 +379,36 @@ def test_an_eager_body_waits_for_a_permit_that_somebody_else_has(engine: Engine)
 
     assert slots_had == [1, 0]
     assert engine.clock() == pytest.approx(1004, abs=0.1)
+
+
+# -- the test helper -------------------------------------------------------------------------
+
+
+def test_a_test_holds_so_many_permits_for_others_and_gives_back_the_first(engine: Engine) -> None:
+    fetch = Fetch(engine, on_conflict=skip())
+    with memory_locks(fetch.task.app) as locks:
+        leases = [locks.hold(KEY, limit=3) for _ in range(3)]
+        full = fetch.task.apply().result
+        ids = [holder.task_id for holder in locks.holders(KEY)]
+        locks.free(KEY)
+        fetch.during = lambda task: task.lease.slot
+        after = fetch.task.apply().result
+        again = locks.hold(KEY, limit=3)
+
+    assert again.slot == 0
+    assert [lease.slot for lease in leases] == [0, 1, 2]
+    assert ids == ["another-task", "another-task-2", "another-task-3"]
+    assert is_skipped(full)
+    assert after == 0
+
+
+def test_a_test_can_hold_no_more_than_there_are(engine: Engine) -> None:
+    with memory_locks(engine.app()) as locks:
+        locks.hold(KEY, limit=2)
+        locks.hold(KEY, limit=2)
+
+        with pytest.raises(LockError, match="lock 'api:x' is held by another-task"):
+            locks.hold(KEY, limit=2)
+        with pytest.raises(LockConfigurationError, match="from 1 to 256"):
+            locks.hold(KEY, limit=0)
+        assert locks.holders("other") == []
