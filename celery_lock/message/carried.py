@@ -180,9 +180,11 @@ def leased(name: str, value: Any) -> dict[str, Any]:
 
 
 def met(name: str, value: Any) -> dict[str, Any]:
-    """Return whom a publisher has met, and under which key."""
+    """Return whom a publisher has met, under which key, and for how long that was taken."""
     if isinstance(value, Mapping):
-        return {**value, "key": text("key", value.get("key")), "by": text("by", value.get("by"))}
+        left = seconds("expires_in", value.get("expires_in", 0.0))
+        key, by = text("key", value.get("key")), text("by", value.get("by"))
+        return {**value, "key": key, "by": by, "expires_in": left}
     raise LockError(
         f"the field {name!r} of the message header {HEADER} is {value!r}, which names nobody that"
         " was met; leave it out"

@@ -81,12 +81,13 @@ def verdict_of(delivery: Delivery) -> Resolution:
         key=met.get("key") or delivery.key,
         task=delivery.task.name,
         task_id=delivery.subject.task_id,
-        holder=Holder(met.get("by") or ""),
+        holder=Holder.parse(met.get("by") or ""),
         attempt=1,
         waited=0.0,
-        expires_in=0.0,
+        expires_in=met.get("expires_in", 0.0),
         redelivered=False,
         in_canvas=True,
+        live=met.get("live", True),
     )
     return Resolution(fail() if header.verdict == "fail" else decision, conflict, waited_out=False)
 

@@ -78,7 +78,12 @@ def answer(call: Published, bound: BoundLock, held: Held) -> Answered:
     if own:
         conflict = _conflict(call, held, permits, own[0])
     if call.in_canvas and conflict.holder.task_id != call.task_id:
-        met = {"key": conflict.key, "by": conflict.holder.who}
+        met = {
+            "key": conflict.key,
+            "by": str(conflict.holder),
+            "expires_in": round(conflict.expires_in, 3),
+            "live": conflict.live,
+        }
         return Answered({"verdict": decision.word, "met": met})
     if isinstance(decision, fail) and not (call.is_tick or _by_beat()):
         about = Resolution(decision, conflict, waited_out=False)

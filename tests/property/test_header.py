@@ -70,7 +70,7 @@ headers = st.builds(
     lease=st.none()
     | st.fixed_dictionaries({"names": st.lists(names, min_size=1, max_size=3), "store": names}),
     verdict=st.sampled_from([None, "skip", "fail"]),
-    met=st.none() | st.fixed_dictionaries({"key": names, "by": names}),
+    met=st.none() | st.fixed_dictionaries({"key": names, "by": names, "expires_in": finite}),
     wait=st.booleans(),
     shown=st.none() | st.dictionaries(names, names, max_size=2),
 )

@@ -603,7 +603,12 @@ def test_a_duplicate_that_somebody_waits_for_is_sent_with_its_verdict(
     _, message = shop.sent
     assert message.id == second.id != first.id
     assert message.header["verdict"] == word
-    assert message.header["met"] == {"key": "report:7", "by": first.id}
+    assert message.header["met"] == {
+        "key": "report:7",
+        "by": str(Holder.for_retry(first.id, 0)),
+        "expires_in": 86_400,
+        "live": True,
+    }
     assert "had" not in message.header
 
 
@@ -629,11 +634,14 @@ def test_a_verdict_ends_the_message_on_its_worker(shop: Shop) -> None:
 def test_a_verdict_may_be_a_failure(shop: Shop) -> None:
     task = shop.task(lock_of(Scope.UNTIL_FINISHED, on_conflict=fail()))
     header = {"v": 1, "id": "id-2", "publication": "n", "key": "report:7", "verdict": "fail"}
+    met = {"key": "report:7", "by": "id-1/queued/0", "expires_in": 60.0}
 
-    ended = deliver(task, 7, id="id-2", headers={HEADER: header})
+    ended = deliver(task, 7, id="id-2", headers={HEADER: {**header, "met": met}})
 
     assert ended.state == "FAILURE"
     assert isinstance(ended.result, LockConflict)
+    assert (ended.result.holder, ended.result.state) == ("id-1", "queued")
+    assert ended.result.expires_in == 60.0
 
 
 def test_who_waits_for_another_holder_asks_no_policy(shop: Shop) -> None:
