@@ -591,6 +591,42 @@ def test_a_body_that_calls_its_own_task_has_its_keys(engine: Engine) -> None:
     assert transfer.deliver().result == ["from:1", "to:2"]
 
 
+def test_a_call_without_the_locks_of_its_task_takes_none(engine: Engine) -> None:
+    transfer = Transfer(engine)
+    engine.hold("from:1")
+
+    def look(task: Any) -> str:
+        with pytest.raises(LockError) as error:
+            task.leases  # noqa: B018
+        return f"{holders(engine, *BOTH)} {error.value}"
+
+    transfer.during = look
+
+    said = transfer.deliver(**sender(unlocked=True)).result
+
+    assert said.startswith("['other', None] ")
+    assert "without its locks 'from:1', 'to:2': its call said lock=None" in said
+
+
+@pytest.mark.parametrize("others", [(1, 2), (1, 9)], ids=["the same keys", "one more"])
+def test_what_replaces_a_task_in_eager_mode_has_the_keys_that_are_lent(
+    engine: Engine, others: tuple[int, int]
+) -> None:
+    transfer = Transfer(engine)
+
+    def replace(task: Any) -> Any:
+        if len(transfer.ran) == 1:
+            return task.replace(task.s(*others))
+        return [lease.key for lease in task.leases]
+
+    transfer.during = replace
+
+    ended = transfer.task.apply((1, 2))
+
+    assert ended.get() == [f"from:{others[0]}", f"to:{others[1]}"]
+    assert holders(engine, *BOTH, "to:9") == [None, None, None]
+
+
 def test_a_body_without_its_keys_says_why(engine: Engine) -> None:
     locks = [Lock("from:{a}", on_store_error="run"), Lock("to:{b}", on_store_error="run")]
     transfer = Transfer(engine, locks)
