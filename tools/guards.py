@@ -3352,6 +3352,12 @@ SETTLED += (
         (UNIT + "settling.py",),
     ),
     Guard(
+        "a message that cannot be read keeps nothing",
+        "    receive_unreadable(_on_rejected)\n",
+        "",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
         "a message that came back and is revoked keeps nothing",
         "not (retry_no or came_back)",
         "not retry_no",

@@ -31,6 +31,7 @@ from .start_checks import (
     warn_of_unread,
     warn_of_waits,
 )
+from .unreadable import hear_unreadable
 
 __all__ = [
     "ConsumerStep",
@@ -203,6 +204,7 @@ class ConsumerStep(bootsteps.StartStopStep):
         _consumers[parent.app] = parent
         hear_queues(getattr(parent, "task_consumer", None))
         follow_events(getattr(parent, "event_dispatcher", None))
+        hear_unreadable(parent)
         _count_connection()
 
     def stop(self, parent: Any) -> None:

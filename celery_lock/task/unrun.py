@@ -12,6 +12,7 @@ from typing import Any
 from celery import signals
 
 from ..app.locks import locks_of
+from ..app.unreadable import receive_unreadable
 from ..engine.freeing import free_soon
 from ..events import Subject
 from ..message.queued import Queued, queued_in, queued_of
@@ -26,6 +27,7 @@ def begin() -> None:
     signals.task_unknown.connect(_on_unknown, weak=False)
     signals.task_rejected.connect(_on_rejected, weak=False)
     signals.task_revoked.connect(_on_revoked, weak=False)
+    receive_unreadable(_on_rejected)
 
 
 def free_queued(

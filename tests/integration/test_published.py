@@ -55,13 +55,13 @@ class Setup:
             lambda: not taken(), "all keys are free", timeout=QUICK, explain=lambda: str(taken())
         )
 
-    def move(self, queue: str, to: str, **changes: Any) -> None:
+    def move(self, queue: str, to: str, *, body: str | None = None, **changes: Any) -> None:
         """Let the one message of a queue come to a worker, with other facts of its delivery."""
         with self.app.connection_for_write() as connection:
             client = connection.channel().client
             message = json.loads(client.rpop(queue))
             message["properties"]["delivery_info"].update(changes)
-            message["headers"]["redelivered"] = changes.get("redelivered", False)
+            message["body"] = message["body"] if body is None else body
             client.lpush(to, json.dumps(message))
 
 
@@ -167,6 +167,15 @@ def test_the_key_is_taken_from_the_queue_to_the_end_and_the_place_to_the_start(
         assert (running is None) is (name in ("started", "place"))
 
     setup.all_free([(name, f"{name}-6") for name in ("finished", "none", "started", "place")])
+
+
+def test_a_message_that_cannot_be_read_leaves_nothing(setup: Setup) -> None:
+    for name in ("finished", "started", "none"):
+        setup.send(name, "15", queue="aside-15")
+        setup.move("aside-15", "celery", body="bm90IGpzb24=")
+
+    setup.all_free([(name, "15") for name in ("finished", "started", "none")])
+    assert setup.history.lines("start", "15") == []
 
 
 def test_one_message_waits_and_one_runs(setup: Setup) -> None:

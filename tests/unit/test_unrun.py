@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
@@ -16,6 +16,7 @@ from celery.worker import state
 
 from celery_lock import Lock
 from celery_lock.app import notes
+from celery_lock.app.unreadable import hear_unreadable
 from celery_lock.app.worker import WorkerStep
 from celery_lock.engine import locker
 from celery_lock.events import Released
@@ -348,6 +349,26 @@ def test_a_message_of_an_unknown_task_or_form_keeps_nothing(engine: Engine, sign
 
     assert after(engine, KEY, PLACE) == [None, None]
     assert {fact.task for fact in engine.told(Released)} == {"gone"}
+
+
+def test_a_message_that_cannot_be_read_keeps_nothing(engine: Engine) -> None:
+    """Celery acknowledges it, and sends no signal."""
+
+    class Reads(Consumer):
+        ended: ClassVar[list[Any]] = []
+
+        def on_decode_error(self, message: Any, exc: Any) -> None:
+            self.ended.append(message)
+
+    consumer, message = Reads(engine.app()), a_message(engine, KEY, PLACE)
+    for _ in range(2):  # it connects anew
+        hear_unreadable(consumer)
+
+    consumer.on_decode_error(message, ValueError())
+
+    assert after(engine, KEY, PLACE) == [None, None]
+    assert Reads.ended == [message]
+    assert len(engine.told(Released)) == 2
 
 
 @pytest.mark.parametrize(
