@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 
 from ..app import stamping, worker
@@ -54,7 +53,7 @@ _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)
 
 
 if TYPE_CHECKING:
-    _Task = Task
+    from .typed_calls import TypedTask as _Task
 else:
 
     class _Task(PublishesLeases):

@@ -109,6 +109,10 @@ def call_them() -> None:
     assert_type(ship_it.delay(7), "AsyncResult[str]")
     assert_type(ship_it.delay(7).get(), str)
     assert_type(ship_it.apply_async((7,), countdown=3), "AsyncResult[str]")
+    assert_type(ship_it.apply_async((7,), lock=None), "AsyncResult[str]")
+    assert_type(ship_it.apply((7,), lock=None).get(), str)
+    ship_it.apply_async((7,), lock=Lock("a"))  # type: ignore[arg-type]
+    ship_it.apply_async((7,), tll=5)  # type: ignore[call-arg]
     ship_it.delay("seven")  # type: ignore[arg-type]
     ship_it.delay()  # type: ignore[call-arg]
 
