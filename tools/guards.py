@@ -632,20 +632,20 @@ LIFETIMES = (
     ),
     Guard(
         "no store is asked to keep what it cannot",
-        "if not 0.0 <= seconds <= LONGEST:",
+        "if not 0.0 <= value <= LONGEST:",
         "if False:",
         (MEMORY,),
     ),
     Guard(
         "no time is NaN",
-        "if not 0.0 <= seconds <= LONGEST:",
-        "if seconds < 0.0 or seconds > LONGEST:",
+        "if not 0.0 <= value <= LONGEST:",
+        "if value < 0.0 or value > LONGEST:",
         (MEMORY,),
     ),
     Guard(
         "no time is longer than ten years",
-        "if not 0.0 <= seconds <= LONGEST:",
-        "if not 0.0 <= seconds:",
+        "if not 0.0 <= value <= LONGEST:",
+        "if not 0.0 <= value:",
         (MEMORY,),
     ),
     Guard(

@@ -13,9 +13,9 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..backoff import seconds
 from ..errors import LockConfigurationError
 from ..model import Lock, OnConflict, OnStoreError, checked_on_store_error, checked_policy
+from ..model.durations import seconds
 
 __all__ = ["Settings"]
 

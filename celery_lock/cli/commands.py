@@ -13,8 +13,8 @@ import celery._state
 import click
 from celery.bin.base import handle_preload_options
 
+from ..app.by_hand import free_by
 from ..app.locks import locks_of
-from ..engine.takers import free_by
 from ..model import Held, LockStore
 from .key_words import fields, permit_of, released, retry_of, words
 from .meant import named_in_redis, what_was_meant

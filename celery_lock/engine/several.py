@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from ..backoff import exponential
 from ..errors import StoreError
 from ..events import Subject
 from ..model import Claim, End, Feature, Held, Lease, LockStore, Met, Refused, Release
@@ -24,8 +23,8 @@ LOOK_AGAIN = 1.0
 AGAIN = "-"
 """What stands behind a holder, before the number of a claim that was made once more."""
 
-_POLL = exponential(first=0.02, factor=1.5, cap=0.5, jitter=None)
-"""How a waiter polls a store without a watch."""
+_POLLS = tuple(min(0.5, 0.02 * 1.5**number) for number in range(9))
+"""Seconds between the polls of a waiter whose store has no watch; the last one for ever."""
 
 
 class Several(ABC):
@@ -140,7 +139,7 @@ class Several(ABC):
             if watches:
                 self.store.watch(held.key, nap)
             else:
-                self._pause(min(nap, _POLL(number)))
+                self._pause(min(nap, _POLLS[min(number, len(_POLLS)) - 1]))
         raise AssertionError("count() does not end")
 
     # -- giving back -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ..errors import StoreError
 from ..model import Change, Feature, Held, Holder, Lease, LockStore
 from ..model.clock import Clock
 
-__all__ = ["TAKEN_KNOWN_FOR", "free_by", "takers"]
+__all__ = ["TAKEN_KNOWN_FOR", "note_taker", "takers"]
 
 _SPACE = "taken"
 """The records of the keys that somebody took away, by the holder that lost them and the key: a
@@ -25,13 +25,12 @@ _LOOKS_FOR = 0.5
 holders are to hear of their losses. A store that was emptied has lost all leases at once."""
 
 
-def free_by(store: LockStore, held: Held, by: str) -> Held | None:
-    """End the lease of a holder and its `at_least`, and let it know by whom."""
+def note_taker(store: LockStore, held: Held, by: str) -> None:
+    """Let the holder of a lease that is about to be ended know by whom, where the store can."""
     if held.live and Feature.RECORDS in store.features:
         with suppress(StoreError):  # it must not keep the key from being freed
             name = _name(held.holder, held.key)
             store.change(Change(_SPACE, name, None, token_hex(8), by, TAKEN_KNOWN_FOR))
-    return store.free(held.key, held.holder, floor=True)
 
 
 def takers(store: LockStore, leases: Sequence[Lease], clock: Clock) -> dict[Lease, str]:

@@ -7,11 +7,11 @@ from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from ..backoff import Duration, seconds
 from ..declaring import WrongCall, answers_wrong_calls
 from ..engine.place import here
 from ..errors import LockError
 from ..model import Lease
+from ..model.durations import Duration, seconds
 from ..model.limit import checked_limit
 from .decorating import has_run, refuse_what_runs_later
 from .key import HeldKey, Key

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from celery_lock.app.by_hand import free_by
 from celery_lock.engine.grant import Ask, Grant
-from celery_lock.engine.takers import free_by
 from celery_lock.errors import LeaseLost, StoreUnavailable
 from celery_lock.events import Lost
 from celery_lock.model import Held
