@@ -72,7 +72,7 @@ def answer(call: Published, bound: BoundLock, held: Held) -> Answered:
     if not isinstance(decision, (skip, fail)):
         return Answered(_PLAIN)  # its worker asks
     live = [one for one in permits if one.live]
-    own = sorted((one for one in live if _is_own(call, one)), key=lambda one: one.since)
+    own = sorted((one for one in live if _is_own(call, one)), key=_age)
     if live and not own:
         return Answered({"wait": True})
     if own:
@@ -109,6 +109,11 @@ def _is_own(call: Published, permit: HeldPermit) -> bool:
     mark = mark_in(permit.publication)
     known = is_mark_of(mark, call.task.app.main or "", call.task.name)
     return known is not None and its != call.own_id
+
+
+def _age(permit: HeldPermit) -> tuple[bool, float]:
+    """One that runs has come before those in the queue, though its run took it over just now."""
+    return Holder.parse(permit.holder).retry_no is not None, permit.since
 
 
 def _is_stored(task: Any, permit: HeldPermit) -> bool:

@@ -576,6 +576,26 @@ def test_with_permits_the_oldest_answers(shop: Shop) -> None:
     assert len(shop.sent) == 2
 
 
+def test_with_permits_one_that_runs_answers_before_those_in_the_queue(shop: Shop) -> None:
+    task = shop.task(lock_of(Scope.UNTIL_FINISHED, limit=2))
+    first = task.delay(7)
+    shop.engine.clock.move(1)
+    task.delay(7)
+    shop.engine.clock.move(1)
+    started, _ = shop.sent
+    adopting = Claim(
+        name_of(Scope.UNTIL_FINISHED),
+        f"{first.id}#worker#1#nonce.1",
+        30.0,
+        heir_of=str(Holder.for_retry(first.id, 0)),
+        publication=started.header["publication"],
+        limit=2,
+    )
+    assert isinstance(shop.engine.store.inner.acquire(adopting), Lease)
+
+    assert task.delay(7).id == first.id
+
+
 # -- canvas ----------------------------------------------------------------------------------
 
 
