@@ -3358,6 +3358,12 @@ SETTLED += (
         (UNIT + "unrun.py",),
     ),
     Guard(
+        "a message that is revoked as it waits for its eta keeps nothing",
+        "    receive_revoked(_on_revoke_command)\n",
+        "",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
         "a message that came back and is revoked keeps nothing",
         "not (retry_no or came_back)",
         "not retry_no",

@@ -23,6 +23,7 @@ from .limit_checks import warn_of_limits, warn_of_short_leases
 from .locks import locks_of
 from .observing import last_words
 from .refusing import refusing
+from .revoking import hear_revoked
 from .start_checks import (
     warn_of_features,
     warn_of_piling,
@@ -205,6 +206,7 @@ class ConsumerStep(bootsteps.StartStopStep):
         hear_queues(getattr(parent, "task_consumer", None))
         follow_events(getattr(parent, "event_dispatcher", None))
         hear_unreadable(parent)
+        hear_revoked()
         _count_connection()
 
     def stop(self, parent: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from celery import signals
 
 from ..app.locks import locks_of
+from ..app.revoking import receive_revoked
 from ..app.unreadable import receive_unreadable
 from ..engine.freeing import free_soon
 from ..events import Subject
@@ -28,6 +29,7 @@ def begin() -> None:
     signals.task_rejected.connect(_on_rejected, weak=False)
     signals.task_revoked.connect(_on_revoked, weak=False)
     receive_unreadable(_on_rejected)
+    receive_revoked(_on_revoke_command)
 
 
 def free_queued(
@@ -107,3 +109,10 @@ def _on_revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
     queued = None if request is None else queued_of(request)
     if queued is not None:
         free_queued(sender.app, queued, subject_of(sender, queued.task_id))
+
+
+def _on_revoke_command(request: Any) -> None:
+    """Of one that waits for its eta: who asks for its result hears already that it will not run."""
+    queued = queued_in(request.request_dict)
+    if queued is not None:
+        free_queued(request.app, queued, subject_of(request.task, queued.task_id))

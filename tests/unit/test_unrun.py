@@ -12,10 +12,11 @@ from celery import signals
 from celery.app.task import Context
 from celery.concurrency import prefork, solo
 from celery.exceptions import Ignore, InvalidTaskError, Reject, Retry
-from celery.worker import state
+from celery.worker import control, state
 
 from celery_lock import Lock
 from celery_lock.app import notes
+from celery_lock.app.revoking import hear_revoked
 from celery_lock.app.unreadable import hear_unreadable
 from celery_lock.app.worker import WorkerStep
 from celery_lock.engine import locker
@@ -67,6 +68,8 @@ class Request(LockedRequestMixin, Base):
         self.args, self.kwargs = [], {}
         self.request_dict = {"id": "id-1", "properties": Given({}, arrived()), **said}
         self._context = Context(id="id-1", **said)
+        self.stamps: dict[str, Any] = {}
+        self.stamped_headers: list[str] = []
 
 
 @pytest.fixture(autouse=True)
@@ -329,6 +332,82 @@ def test_a_message_that_came_back_and_is_revoked_keeps_nothing(
     request.revoked()
 
     assert after(engine, KEY) == [left]
+
+
+# -- revoked as it waits ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The commands of a worker, which has no requests and has revoked nothing."""
+    for name, value in {
+        "requests": {},
+        "active_requests": set(),
+        "revoked": set(),
+        "revoked_stamps": {},
+    }.items():
+        monkeypatch.setattr(state, name, value)
+
+    def revoke(_: Any, task_id: str) -> str:
+        state.revoked.add(task_id)
+        return "ok"
+
+    def by_stamps(_: Any, headers: dict[str, Any]) -> str:
+        state.revoked_stamps.update(headers)
+        return "ok"
+
+    data = {"revoke": revoke, "revoke_by_stamped_headers": by_stamps, "ping": print}
+    monkeypatch.setattr(control.Panel, "data", data)
+    for _ in range(2):  # it connects anew
+        hear_revoked()
+    assert data["ping"] is print
+    return data
+
+
+def waiting(engine: Engine, name: str, **stamps: Any) -> Request:
+    """A request that waits for its eta."""
+    request = a_request(engine, name)
+    request.stamps, request.stamped_headers = stamps, list(stamps)
+    state.requests[request.id] = request
+    return request
+
+
+def test_a_message_that_is_revoked_as_it_waits_keeps_nothing(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    """Who asks for its result hears at once that it is revoked: a duplicate would never run."""
+    waiting(engine, KEY)
+
+    assert commands["revoke"](None, task_id="other") == "ok"
+    assert after(engine, KEY) == [queued("id-1")]
+
+    assert commands["revoke"](None, task_id="id-1") == "ok"
+    assert after(engine, KEY) == [None]
+
+
+@pytest.mark.parametrize("stamp", ["acme", ["acme", "eu"]], ids=repr)
+@pytest.mark.parametrize("revoked", ["acme", ["other", "acme"]], ids=repr)
+def test_so_does_one_that_is_revoked_by_its_stamps(
+    engine: Engine, commands: dict[str, Any], stamp: Any, revoked: Any
+) -> None:
+    waiting(engine, KEY, tenant=stamp)
+
+    commands["revoke_by_stamped_headers"](None, headers={"tenant": "nobody"})
+    commands["revoke_by_stamped_headers"](None, headers={"shop": revoked})
+    assert after(engine, KEY) == [queued("id-1")]
+
+    commands["revoke_by_stamped_headers"](None, headers={"tenant": revoked})
+    assert after(engine, KEY) == [None]
+
+
+def test_one_that_runs_keeps_its_key_as_it_is_revoked(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    state.active_requests.add(waiting(engine, KEY))
+
+    commands["revoke"](None, task_id="id-1")
+
+    assert after(engine, KEY) == [queued("id-1")]
 
 
 # -- unknown, unreadable ---------------------------------------------------------------------

@@ -1,0 +1,62 @@
+"""Hearing of messages that are revoked while they wait in a worker: Celery tells that later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from celery.utils.functional import maybe_list
+from celery.worker import state
+from celery.worker.control import Panel
+
+__all__ = ["hear_revoked", "receive_revoked"]
+
+_receivers: list[Callable[[Any], None]] = []
+
+
+def receive_revoked(receiver: Callable[[Any], None]) -> None:
+    """Call this for each from now on, with the request of the worker's main process."""
+    _receivers[:] = [receiver]
+
+
+def hear_revoked() -> None:
+    """Hear of those that the commands revoke from now on; more than once is once.
+
+    Celery sends `task_revoked` when such a message would have been started. Until its eta that may
+    be hours, while who asks for its result is answered at once that it is revoked.
+    """
+    for command in ("revoke", "revoke_by_stamped_headers"):
+        does = Panel.data.get(command)
+        if does is not None and not hasattr(does, "_celery_lock"):
+            Panel.data[command] = _heard(does)
+
+
+def _heard(does: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(does)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return does(*args, **kwargs)
+        finally:
+            for request in _revoked():
+                for receive in _receivers:
+                    receive(request)
+
+    command._celery_lock = True  # type: ignore[attr-defined]  # a function has any
+    return command
+
+
+def _revoked() -> Iterable[Any]:
+    """Return the requests that have not begun, and will not."""
+    waiting = set(state.requests.values()) - set(state.active_requests)
+    return [each for each in waiting if each.id in state.revoked or _is_stamped(each)]
+
+
+def _is_stamped(request: Any) -> bool:
+    """One of its stamps is revoked, as Celery finds it."""
+    stamps = getattr(request, "stamps", None) or {}
+    for header in getattr(request, "stamped_headers", None) or ():
+        revoked = set(maybe_list(state.revoked_stamps.get(header)) or ())
+        if revoked.intersection(maybe_list(stamps.get(header)) or ()):
+            return True
+    return False
