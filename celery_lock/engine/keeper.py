@@ -143,6 +143,8 @@ class Keeper:
 
     def let_go(self, *, leaving: bool = False) -> None:
         """Give back what is forsaken; `leaving`: the process ends, and its main thread's too."""
+        if leaving and (hear := getattr(self._store, "hear", None)) is not None:
+            hear()  # what nobody has waited for
         own = self._own.value
         for kept in list(own.kept.values()):
             user = None if kept.user is None else kept.user()

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..errors import StoreError
 from ..events import Subject
-from ..model import Claim, End, Held, Lease, Refused, Release
+from ..model import Claim, End, Held, Lease, Met, Refused, Release
 from .grant import Reports
 from .locker import Locker
 
@@ -42,7 +42,10 @@ class PublishersLeases:
         try:
             self.store = self._locker.store_id.get()
             is_asked = True
-            return self._claim()
+            met = self._claim()
+            if met is not None and self._may_be_on_its_way(met[1]):
+                return self._claim()
+            return met
         except StoreError as error:
             if is_asked:
                 self._undo_soon()
@@ -66,11 +69,20 @@ class PublishersLeases:
         self._leases = answer
         return None
 
+    def _may_be_on_its_way(self, held: Held) -> bool:
+        """Who was met has not confirmed; or has, on another connection, and the store comes to it
+        only now: nobody waits for that. A claim that is made once more finds it."""
+        if not hasattr(self._locker.store, "release_unheard"):
+            return False
+        return held.met is Met.UNCONFIRMED or any(one.unconfirmed for one in held.holders)
+
     def leave(self, ends: Sequence[End]) -> None:
         """Leave all to the message, which is sent. Raises nothing of its own.
 
         `ends`: what is said of each of them. Where the store gives no answer it is asked again in
         the background, for as long as a lease lives that nobody renews.
+
+        A store that need not be waited for is not: its answer changes nothing for the caller.
         """
         left = list(zip(self._leases, ends, strict=True))
         try:
@@ -88,10 +100,22 @@ class PublishersLeases:
     def _release(self, left: Sequence[tuple[Lease, End | None]]) -> Sequence[Release | StoreError]:
         if len(left) > 1:
             return self._locker.give_back_all(left)
+        unheard = getattr(self._locker.store, "release_unheard", None)
         try:
-            return [self._locker.store.release(*each) for each in left]
+            if unheard is None:
+                return [self._locker.store.release(*each) for each in left]
+            for lease, end in left:
+                unheard(lease, end, partial(self._heard, left))
         except StoreError as error:
             return [error]
+        return ()
+
+    def _heard(self, left: Sequence[tuple[Lease, End | None]], error: StoreError) -> None:
+        """Leave them once more. Who hears of it is about to make another call: so observers, which
+        may be slow, are told on the way of that."""
+        fail = partial(self._failed, "confirm", error, "retry")
+        self._locker.pending.add(fail, for_=self._claims[0].ttl)
+        self._leave_soon(left)
 
     def _leave_soon(self, left: Sequence[tuple[Lease, End | None]]) -> None:
         for lease, end in left:

@@ -266,4 +266,8 @@ class LockStore(LeaseStore, RecordStore, SeveralStore, ListingStore, Protocol):
 
     A store without `Feature.RECORDS`, `Feature.WATCH`, `Feature.COPIES`, `Feature.SEVERAL` or
     `Feature.LISTING` is asked for none of that: its methods may raise `NotImplementedError`.
+
+    A store may also have `release_unheard(lease, end, failed)`, which releases without waiting for
+    the answer: a later call of this process reads it, and gives an error to `failed`. Such a store
+    has `hear()` too, which reads all of them: a process calls that as it leaves.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from celery_lock.stores.redis.link.pool import Pool
 from celery_lock.stores.redis.link.resp import ErrorReply, ProtocolError, command
 from tests.contract.fake_server import FakeServer, always
 from tests.services.redis_server import RedisServer
+from tests.unit.forking import holds_in_a_child
 
 pytestmark = pytest.mark.contract
 
@@ -42,6 +44,12 @@ def connected(url: str) -> Iterator[Connection]:
 def connection(redis_url: str) -> Iterator[Connection]:
     with connected(redis_url) as connection:
         yield connection
+
+
+def never(connection: socket.socket) -> None:
+    """Answer nothing."""
+    while connection.recv(65536):
+        pass
 
 
 def identity(connection: Connection) -> object:
@@ -133,6 +141,115 @@ def test_a_reply_too_many_ends_the_connection() -> None:
         assert not connection.connected
 
 
+# -- a reply that is left --------------------------------------------------------------------
+
+
+class Failures(list[Exception]):
+    """What callers hear of replies that were left."""
+
+    def hear(self, error: Exception, ends: float) -> None:
+        self.append(error)
+
+
+def test_a_reply_that_is_left_is_read_before_the_next_one(connection: Connection) -> None:
+    before, failures = identity(connection), Failures()
+
+    connection.send_unheard(echo("a"), soon(), failures.hear)
+    connection.send_unheard(echo("b"), soon(), failures.hear)
+
+    assert connection.exchange(echo("c"), soon()) == b"c"
+    assert identity(connection) == before
+    assert failures == []
+
+
+def test_an_error_that_is_left_is_heard_once_and_not_by_the_next_caller(
+    connection: Connection,
+) -> None:
+    failures = Failures()
+    connection.send_unheard(command("NONSENSE"), soon(), failures.hear)
+    assert failures == []
+
+    assert connection.exchange(echo("b"), soon()) == b"b"
+
+    assert [type(error) for error in failures] == [ErrorReply]
+
+
+def test_a_reply_that_is_left_on_a_connection_that_dies_is_heard_as_lost() -> None:
+    failures = Failures()
+    with Dying(b"", b"+b\r\n") as server, connected(server.url) as connection:
+        connection.send_unheard(echo("a"), soon(), failures.hear)
+
+        assert connection.exchange(echo("b"), soon()) == b"b"
+
+        assert [type(error) for error in failures] == [ConnectionLost]
+        assert server.heard == [echo("a"), echo("b")]
+
+
+def test_a_reply_that_is_left_and_comes_too_late_is_not_taken_for_the_next_one(
+    fresh_redis: RedisServer,
+) -> None:
+    failures = Failures()
+    with connected(fresh_redis.url) as connection:
+        identity(connection)
+        fresh_redis.pause()
+        connection.send_unheard(echo("a"), soon(), failures.hear)
+
+        connection.hear(soon(0.1))
+        fresh_redis.resume()
+
+        assert [type(error) for error in failures] == [DeadlineExceeded]
+        assert connection.exchange(echo("b"), soon()) == b"b"
+
+
+def test_a_reply_that_is_left_is_not_waited_for_once_the_server_is_in_doubt() -> None:
+    failures = Failures()
+    with FakeServer(never) as server:
+        directory = FixedAddress(Address.parse(server.url))
+        connection = Connection(directory)
+        connection.send_unheard(echo("a"), soon(), failures.hear)
+        directory.doubts = 1
+
+        started = monotonic()
+        connection.hear(soon())
+
+        assert monotonic() - started < 2.0
+        assert [type(error) for error in failures] == [ConnectionLost]
+        assert not connection.connected
+
+
+def test_a_stop_that_falls_into_a_reply_that_is_left_is_heard_and_raised() -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    failures = Failures()
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with FakeServer(never) as server, connected(server.url) as connection:
+            connection.send_unheard(echo("a"), soon(), failures.hear)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+            with pytest.raises(KeyboardInterrupt):
+                connection.hear(soon())
+
+            assert len(failures) == 1
+            assert not connection.connected
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_child_leaves_the_reply_to_its_parent(connection: Connection) -> None:
+    failures = Failures()
+    before = identity(connection)
+    connection.send_unheard(echo("a"), soon(), failures.hear)
+
+    def uses_another() -> bool:
+        return connection.exchange(echo("b"), soon()) == b"b" and not failures
+
+    assert holds_in_a_child(uses_another)
+    assert connection.exchange(echo("c"), soon()) == b"c"
+    assert (identity(connection), failures) == (before, [])
+
+
 # -- between the two -------------------------------------------------------------------------
 
 
@@ -150,10 +267,6 @@ def test_a_connection_that_dies_before_its_reply_was_read_says_so() -> None:
 
 
 def test_the_deadline_holds_over_both() -> None:
-    def never(connection: socket.socket) -> None:
-        while connection.recv(65536):
-            pass
-
     with FakeServer(never) as server, connected(server.url) as connection:
         started = monotonic()
         connection.begin(echo("a"), started + 0.2)

@@ -25,9 +25,10 @@ from celery_lock import (
     skip,
     wait,
 )
+from celery_lock.errors import StoreUnavailable
 from celery_lock.events import Conflicted, StoreFailed
 from celery_lock.message import HEADER, mark_of, marked
-from celery_lock.model import Claim, Held, Holder, Lease
+from celery_lock.model import Claim, End, Held, Holder, Lease
 from celery_lock.task import fitted
 from celery_lock.task.binding import bind
 
@@ -325,6 +326,59 @@ def test_a_confirmation_without_an_answer_is_made_again(shop: Shop, several: boo
         held = shop.held(name)
         assert held is not None
         assert held.holder == str(Holder.for_retry(result.id, 0))
+
+
+def test_a_confirmation_that_nobody_waits_for_is_made_again(shop: Shop) -> None:
+    left: list[Any] = []
+    shop.engine.store.__dict__["release_unheard"] = lambda *said: left.append(said)
+    result = shop.task(UNTIL_FINISHED).delay(7)
+    (_, end, failed) = left.pop()
+    assert end.heir == str(Holder.for_retry(result.id, 0))
+
+    failed(StoreUnavailable("redis://nowhere", "its connection died"))
+
+    assert shop.engine.told(StoreFailed) == []  # not within somebody else's call
+    shop.engine.settle()
+    (fact,) = shop.engine.told(StoreFailed)
+    assert (fact.call, fact.answer) == ("confirm", "retry")
+    held = shop.held("report:7")
+    assert held is not None
+    assert held.holder == end.heir
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_confirmation_that_comes_behind_a_duplicate_is_not_overlooked(
+    shop: Shop, several: bool
+) -> None:
+    task = shop.task(TWO if several else UNTIL_FINISHED)
+    on_its_way: list[Any] = []
+    store: Any = shop.engine.store
+    store.__dict__["release_unheard"] = lambda *said: None
+    claim = Claim("report:7", "first#node@host#4711#x.1", 30.0, unconfirmed=True)
+    lease = store.inner.acquire(claim)
+    on_its_way.append(End(heir="first/queued/0", heir_ttl=60.0))
+
+    def confirmed_behind_it(call: Any) -> Any:
+        answer = call()
+        if on_its_way:
+            store.inner.release(lease, on_its_way.pop())
+        return answer
+
+    store.instead("acquire", "acquire_all", do=confirmed_behind_it)
+
+    task.delay(7)
+
+    (message,) = shop.sent
+    assert message.header.get("wait") is True  # behind somebody else's message, by what is known
+
+
+def test_a_process_that_leaves_hears_what_nobody_waited_for(shop: Shop) -> None:
+    heard = []
+    shop.engine.store.__dict__["hear"] = lambda: heard.append(True)
+
+    shop.engine.locker.pending.make_now()
+
+    assert heard == [True]
 
 
 def test_a_lock_may_say_that_it_is_not_sent_without_a_store(shop: Shop) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...errors import LockConfigurationError, StoreError
@@ -175,6 +175,18 @@ class RedisStore:
             RELEASE, *releasing(self._state(lease.key), lease, end, self._grace)
         )
         return released(answer)
+
+    def release_unheard(self, lease: Lease, end: End, failed: Callable[[StoreError], None]) -> None:
+        """Give the key back as `release` does, without waiting for the answer.
+
+        It is read at this process's next call, and `failed` hears of an error then.
+        """
+        asked = releasing(self._state(lease.key), lease, end, self._grace)
+        self._server.run_unheard((RELEASE, *asked), failed)
+
+    def hear(self) -> None:
+        """Read the answers that nobody has waited for; the process is about to leave."""
+        self._server.hear()
 
     def release_all(
         self, releases: Sequence[tuple[Lease, End | None]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ....errors import StoreError
 from ....model.per_process import this_process
@@ -29,6 +29,9 @@ UNANSWERED = (
 )
 """How a call can end without a reply, so that nobody knows whether it was executed."""
 
+Failed = Callable[[Exception, float], None]
+"""Hears why a command had no good reply, and until when its caller of that moment waits."""
+
 _DOUBTFUL = (ConnectionLost, DeadlineExceeded, Unreachable)
 _TAKES_NO_WRITES = ("MASTERDOWN", "READONLY")
 """What a server says that is no longer the primary, or not yet."""
@@ -37,13 +40,26 @@ _TAKES_NO_WRITES = ("MASTERDOWN", "READONLY")
 class Connection:
     """A place for one connection to the server. Not for two threads at once: see the pool."""
 
-    __slots__ = ("_directory", "_doubts", "_process", "_reader", "_socket", "address", "unread")
+    __slots__ = (
+        "_directory",
+        "_doubts",
+        "_owed",
+        "_process",
+        "_reader",
+        "_socket",
+        "address",
+        "known",
+        "unread",
+    )
 
     def __init__(self, directory: Directory) -> None:
         self.address: Address | None = None
         """Where it goes, or last went."""
         self.unread = 0
         """How many replies are due on it."""
+        self.known: set[object] = set()
+        """What its users have learnt of the server at the other end; empty on a new connection."""
+        self._owed: Failed | None = None
         self._directory = directory
         self._doubts = 0
         self._process: object = None
@@ -59,8 +75,11 @@ class Connection:
         """Send a command, or several in one piece; each reply is read by `finish`, before `ends`.
 
         A reply that is due to an earlier caller can never be taken for one of these: if there is
-        such a one, the connection is ended and the command sent over a new one.
+        such a one, the connection is ended and the command sent over a new one. What
+        `send_unheard` has left is read first.
         """
+        if self._owed is not None:
+            self.hear(ends)
         try:
             sock = self._socket
             if (
@@ -107,6 +126,38 @@ class Connection:
             self._give_up(error)
             raise
         return reply
+
+    def send_unheard(self, packed: bytes, ends: float, failed: Failed) -> None:
+        """Send a command, and leave its reply to whoever uses the connection next.
+
+        If that is an error then, or does not come in time, it is given to `failed`, with the end
+        of that call. Raises what `begin` raises.
+        """
+        self.begin(packed, ends)
+        self._owed = failed  # first: a stop that falls in between ends the connection
+        self.unread = 0
+
+    def hear(self, ends: float) -> None:
+        """Read the reply that `send_unheard` has left, if any, before `ends`.
+
+        What is wrong with it is not this caller's: nothing but a stop is raised.
+        """
+        failed, self._owed = self._owed, None
+        sock = self._socket
+        if failed is None or sock is None or self._process is not this_process.value:
+            return  # in a child it is its parent's
+        try:
+            if self._doubts != self._directory.doubts:
+                self.close()
+                raise ConnectionLost("the server is another one by now")
+            sock.ends, self.unread = ends, 1
+            self._next()
+        except (ErrorReply, *UNANSWERED) as error:
+            failed(error, ends)
+        except BaseException:
+            self.close()
+            failed(DeadlineExceeded(), ends)  # whoever stops this has no time for more
+            raise
 
     def exchange(self, packed: bytes, ends: float) -> Reply:
         """Send a command and return its reply, before `ends`.
@@ -157,8 +208,9 @@ class Connection:
     def close(self) -> None:
         """End the connection; the replies that were due on it are never read."""
         sock, self._socket = self._socket, None
-        self._reader = None
+        self._reader = self._owed = None
         self.unread = 0
+        self.known.clear()
         if sock is not None:
             sock.close()
 

@@ -63,6 +63,18 @@ class Pool:
             with self._returned:
                 self._returned.notify()
 
+    def hear(self, ends: float) -> None:
+        """Read, before `ends`, what was left unread on the idle connections."""
+        for connection in list(self._idle):
+            try:
+                self._idle.remove(connection)
+            except ValueError:  # somebody else has taken it, and reads that
+                continue
+            try:
+                connection.hear(ends)
+            finally:
+                self.give(connection)
+
     def close(self) -> None:
         """End the idle connections now, and those in use as they come back."""
         self._closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ....errors import StoreError
@@ -10,6 +10,7 @@ from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
 from .address import Address
 from .connection import Connection
+from .deadline_socket import ConnectionLost, DeadlineExceeded
 from .discovery import Directory
 from .errors import FAILURES, translated
 from .pool import Pool, PoolExhausted
@@ -52,17 +53,55 @@ class Server:
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            try:
-                return connection.exchange(script.call(keys, args), ends)
-            except ErrorReply as error:
-                if error.code != "NOSCRIPT":
-                    raise
-                # the server is new, or has been told to forget; this time it remembers
-                return connection.exchange(script.call_in_full(keys, args), ends)
+            return _run(connection, (script, keys, args), ends)
         except FAILURES as error:
             raise self._failure(error, connection, seconds) from error
         finally:
             pool.give(connection)
+
+    def run_unheard(self, call: Call, failed: Callable[[StoreError], None]) -> None:
+        """Run a script whose answer is of no use, and do not wait for it.
+
+        It is read when this process next uses the connection, before the command that it is used
+        for. Where it died, or the server forgot the script, the script is run again then. `failed`
+        hears of whatever else is wrong. A process that does nothing more hears nothing.
+
+        The first time on a connection the answer is waited for: the server may not know the script,
+        and a process that ends next would never hear so.
+        """
+        ends = monotonic() + self.deadline
+        pool, connection = self._take(ends, self.deadline)
+
+        def hear(error: Exception, ends: float) -> None:
+            try:
+                if not (isinstance(error, ConnectionLost) or _is_forgotten(error)):
+                    raise error
+                _run(connection, call, ends)
+            except (*FAILURES, StoreError) as failure:
+                failed(self._failure(failure, connection, self.deadline))
+            except BaseException:
+                failed(self._failure(DeadlineExceeded(), connection, self.deadline))
+                raise
+
+        try:
+            script = call[0]
+            if script in connection.known:
+                try:
+                    connection.send_unheard(script.call(*call[1:]), ends, hear)
+                    return
+                except ConnectionLost:
+                    pass  # it is sent once more, over a new one
+            _run(connection, call, ends)
+            connection.known.add(script)
+        except FAILURES as error:
+            raise self._failure(error, connection, self.deadline) from error
+        finally:
+            pool.give(connection)
+
+    def hear(self) -> None:
+        """Read the answers that `run_unheard` has left in this process, which is about to leave."""
+        look_for_fork()
+        self._own.value[0].hear(monotonic() + self.deadline)
 
     def run_each(self, calls: Sequence[Call], within: float | None = None) -> list[Any]:
         """Run scripts in one round trip; return for each its answer, or its own `StoreError`.
@@ -118,8 +157,10 @@ class Server:
 
     def close(self) -> None:
         """End this process's connections. The next call opens one again."""
+        look_for_fork()
         own = self._own.drop()
         if own is not None:
+            own[0].hear(monotonic() + self.deadline)
             own[0].close()
 
     def _seconds(self, within: float | None) -> float:
@@ -150,3 +191,18 @@ class Server:
         failure = translated(error, connection.address or self._nowhere, seconds)
         failure.__cause__ = error
         return failure
+
+
+def _run(connection: Connection, call: Call, ends: float) -> Reply:
+    script, keys, args = call
+    try:
+        return connection.exchange(script.call(keys, args), ends)
+    except ErrorReply as error:
+        if not _is_forgotten(error):
+            raise
+        # the server is new, or has been told to forget; this time it remembers
+        return connection.exchange(script.call_in_full(keys, args), ends)
+
+
+def _is_forgotten(error: Exception) -> bool:
+    return isinstance(error, ErrorReply) and error.code == "NOSCRIPT"
