@@ -3552,6 +3552,12 @@ PUBLISHED = (
         (UNIT + "publishing.py",),
     ),
     Guard(
+        "publish: a nonce that ends like a kept key keeps none",
+        "        return None\n    kept = _QUEUED.fullmatch(holder)\n    return None if kept",
+        "        pass\n    kept = _QUEUED.fullmatch(holder)\n    return None if kept",
+        (UNIT + "holder.py",),
+    ),
+    Guard(
         "publish: who leaves hears what nobody waited for",
         "            hear()  # what nobody",
         "            pass  # what nobody",
@@ -3607,8 +3613,8 @@ PUBLISHED = (
     ),
     Guard(
         "publish: a retry takes nothing where it is published",
-        '            or options.get("retries")\n',
-        "",
+        '                options.get("retries")\n                or "lock"',
+        '                "lock"',
         (UNIT + "publishing.py",),
     ),
     Guard(

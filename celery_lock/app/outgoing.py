@@ -42,12 +42,16 @@ def outgoing(
     though the app's routers may choose another one each time. Raises what these raise.
     """
     given = dict(options)
-    if any(lock.key.shows_sender for lock in bound):
+    shows_sender = timed = False
+    for lock in bound:  # each publish comes by, and any() over them takes three times as long
+        shows_sender = shows_sender or lock.key.shows_sender
+        timed = timed or lock.key.timed
+    if shows_sender:
         queue = None
         if any(lock.key.shows_queue for lock in bound):
             given["router"] = router = routed(task, args, kwargs, options)
             queue = router.queue
         header = of_call(options, header, queue)
-    if header.first_published is None and any(lock.key.timed for lock in bound):
+    if timed and header.first_published is None:
         header = replace(header, first_published=now())
     return header, given

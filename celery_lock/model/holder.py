@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Holder", "kept_for", "task_id_of"]
+__all__ = ["Holder", "kept_for", "retry_no_of", "task_id_of"]
 
 _OUTSIDE = "hold()/"
 """Begins what stands in the place of a task id where a key is held outside a task."""
@@ -85,6 +85,16 @@ def task_id_of(holder: str) -> str:
         return parts[0]
     kept = _QUEUED.fullmatch(holder)
     return holder if kept is None else kept[1]
+
+
+def retry_no_of(holder: str) -> int | None:
+    """Return the retry number alone of a written holder, which publishing asks for; `None`: it is
+    no holder that keeps a key for a message."""
+    parts = holder.rsplit("#", 3)
+    if len(parts) == 4 and parts[2].isdigit():
+        return None
+    kept = _QUEUED.fullmatch(holder)
+    return None if kept is None else int(kept[2])
 
 
 def kept_for(holder: str) -> str | None:

@@ -68,13 +68,16 @@ class PublishesLeases(ChecksCalls):
             type(self).bind(self.app)
         if not self._publishes:
             return send(args, kwargs, *more, **options)
-        options.update(zip(_ORDER, more, strict=False))
-        if (
-            self.app.conf.task_always_eager
-            or options.get("retries")
-            or "lock" in options
-            or _is_itself(self, options)
-            or is_without_lock(options)
+        if more:
+            options.update(zip(_ORDER, more, strict=False))
+        if self.app.conf.task_always_eager or (
+            options  # most calls have none
+            and (
+                options.get("retries")
+                or "lock" in options
+                or _is_itself(self, options)
+                or is_without_lock(options)
+            )
         ):
             return send(args, kwargs, **options)
         return _publish(self, send, args, kwargs, options)
@@ -153,6 +156,7 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
     """Read what is published, and make its keys. Raises what these raise."""
     bounds: tuple[BoundLock, ...] = task._bound_locks
     preset, around = options.get("task_id"), _task_stack.top
+    waits = bool(options) and any(options.get(name) for name in _OF_CANVAS)
     task_id = str(uuid4()) if preset is None else str(preset)
     header = header_of_call(options, task_id)
     header, options = outgoing(task, bounds, args, kwargs, options, header, task._app_locks.now)
@@ -165,7 +169,6 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
     ignored = task.ignore_result if ignored is None else ignored
     mark = mark_of(task.app.main or "", task.name, stored=not ignored)
     is_tick = header.beat is not None and header.id is None
-    waits = any(options.get(name) for name in _OF_CANVAS)
     options["task_id"] = task_id
     published = Published(
         task,

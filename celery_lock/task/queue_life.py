@@ -25,7 +25,9 @@ def queue_life(task: Any, options: Mapping[str, Any], queue_ttl: float) -> float
 
     They count from its eta, and end as it expires.
     """
-    life = queue_ttl + _pause(options, task.app.timezone)
+    life = queue_ttl
+    if "eta" in options or "countdown" in options:
+        life += _pause(options, task.app.timezone)
     expires = options.get("expires", task.expires)
     if expires is not None:
         in_seconds = isinstance(expires, (int, float))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_lock.model import Claim, Holder
+from celery_lock.model.holder import retry_no_of
 
 pytestmark = pytest.mark.unit
 
@@ -60,3 +61,20 @@ def test_a_message_names_a_task_by_its_id_and_a_hold_by_its_place() -> None:
     assert DELIVERY.who == "id-1"
     assert HOLD.who == "hold() on web-1 (pid 12)"
     assert Holder.parse("hold()/ab").who == "hold()"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a#n#1#x",
+        "a/queued/3",
+        "a#b/queued/0",
+        "a/queued/03",
+        "a#n#1#x/queued/2",
+        "a\nb/queued/1",
+    ],
+)
+def test_the_retry_number_can_be_read_alone(text: str) -> None:
+    assert retry_no_of(text) == Holder.parse(text).retry_no

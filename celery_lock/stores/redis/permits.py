@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...model import Held, HeldPermit, Holder, Met, Release
+from ...model.holder import retry_no_of
 
 __all__ = ["held", "named", "parts", "released", "state_of"]
 
@@ -22,7 +23,9 @@ def parts(holder: str) -> tuple[str, str, str, str]:
 
 def state_of(holder: str) -> str:
     """Return the state of a permit that is kept for this holder's retry; empty: it is none."""
-    retry_no = Holder.parse(holder).retry_no
+    if not holder:
+        return ""
+    retry_no = retry_no_of(holder)
     return "" if retry_no is None else f"q{retry_no}"
 
 
