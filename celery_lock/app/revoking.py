@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
+from weakref import WeakSet
 
 from celery.utils.functional import maybe_list
 from celery.worker import state
@@ -13,6 +14,10 @@ from celery.worker.control import Panel
 __all__ = ["hear_revoked", "receive_revoked"]
 
 _receivers: list[Callable[[Any], None]] = []
+
+_heard_of: WeakSet[Any] = WeakSet()
+"""The requests that were heard of: they stay with the worker until their eta, and each command
+looks at all that are there."""
 
 
 def receive_revoked(receiver: Callable[[Any], None]) -> None:
@@ -39,6 +44,7 @@ def _heard(does: Callable[..., Any]) -> Callable[..., Any]:
             return does(*args, **kwargs)
         finally:
             for request in _revoked():
+                _heard_of.add(request)
                 for receive in _receivers:
                     receive(request)
 
@@ -48,7 +54,7 @@ def _heard(does: Callable[..., Any]) -> Callable[..., Any]:
 
 def _revoked() -> Iterable[Any]:
     """Return the requests that have not begun, and will not."""
-    waiting = set(state.requests.values()) - set(state.active_requests)
+    waiting = set(state.requests.values()) - set(state.active_requests) - set(_heard_of)
     return [each for each in waiting if each.id in state.revoked or _is_stamped(each)]
 
 

@@ -400,6 +400,19 @@ def test_so_does_one_that_is_revoked_by_its_stamps(
     assert after(engine, KEY) == [None]
 
 
+def test_each_is_freed_once_however_many_commands_come_after(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    waiting(engine, KEY)
+    commands["revoke"](None, task_id="id-1")
+    assert after(engine, KEY) == [None]
+    published(engine, KEY)
+
+    commands["revoke"](None, task_id="other")
+
+    assert after(engine, KEY) == [queued("id-1")]
+
+
 def test_one_that_runs_keeps_its_key_as_it_is_revoked(
     engine: Engine, commands: dict[str, Any]
 ) -> None:
