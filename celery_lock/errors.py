@@ -153,6 +153,8 @@ def taken(
     if state == "at_least":
         left = "" if expires_in is None else f" for {span(expires_in)} more"
         return f"kept taken by at_least{left}; its last holder was {who}"
+    if state == "unconfirmed":
+        return f"taken for {who}, a message that is being sent"
     if state == "queued":
         return f"kept for {who}, which is queued"
     if state == "retry":

@@ -25,7 +25,8 @@ class Taken:
     holders: tuple[Holder, ...]
     """All who have a permit, in the order of their slots; `holder` is one of them."""
     state: str
-    """What keeps the key taken, in one word: `held`, `at_least`, `queued` or `retry`."""
+    """What keeps the key taken, in one word: `held`, `at_least`, `queued`, `retry`, or
+    `unconfirmed` for a message that is being sent."""
     since: float
     """When the holder took it, in seconds since 1970 by the store's clock."""
     held_for: float
@@ -57,7 +58,8 @@ def peek(key: str, app: Any = None) -> Taken | None:
         return None
     holder = Holder.parse(held.holder, held.since)
     holders = tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,)
-    state = state_of(holder, live=held.live)
+    is_sent = any(one.unconfirmed and one.holder == held.holder for one in held.holders)
+    state = "unconfirmed" if is_sent else state_of(holder, live=held.live)
     return Taken(
         key, holder, holders, state, held.since, max(0.0, held.now - held.since), held.expires_in
     )

@@ -21,6 +21,7 @@ from celery_lock import (
     StoreError,
     fail,
     is_skipped,
+    peek,
     requeue,
     skip,
     wait,
@@ -123,18 +124,22 @@ def test_a_lock_that_a_worker_takes_asks_no_store(shop: Shop) -> None:
 def test_while_it_is_sent_the_lease_is_unconfirmed(shop: Shop) -> None:
     seen: list[Held | None] = []
 
+    said: list[str] = []
+
     def look(**_: Any) -> None:
         seen.append(shop.held("report:7"))
+        said.append(str(peek("report:7", shop.app)))
 
     signals.before_task_publish.connect(look)
     try:
-        shop.task(UNTIL_FINISHED).delay(7)
+        sent = shop.task(UNTIL_FINISHED).delay(7)
     finally:
         signals.before_task_publish.disconnect(look)
 
     (held,) = seen
     assert held is not None
     assert [one.unconfirmed for one in held.holders] == [True]
+    assert f"is taken for {sent.id}, a message that is being sent" in said[0]
     assert held.expires_in == pytest.approx(30)
 
 
