@@ -8,8 +8,6 @@ from typing import Any
 from weakref import WeakSet
 
 from celery.utils.functional import maybe_list
-from celery.worker import state
-from celery.worker.control import Panel
 
 __all__ = ["hear_revoked", "receive_revoked"]
 
@@ -31,6 +29,8 @@ def hear_revoked() -> None:
     Celery sends `task_revoked` when such a message would have been started. Until its eta that may
     be hours, while who asks for its result is answered at once that it is revoked.
     """
+    from celery.worker.control import Panel  # nobody but a worker needs it
+
     for command in ("revoke", "revoke_by_stamped_headers"):
         does = Panel.data.get(command)
         if does is not None and not hasattr(does, "_celery_lock"):
@@ -54,11 +54,13 @@ def _heard(does: Callable[..., Any]) -> Callable[..., Any]:
 
 def _revoked() -> Iterable[Any]:
     """Return the requests that have not begun, and will not."""
+    from celery.worker import state  # by now it is there
+
     waiting = set(state.requests.values()) - set(state.active_requests) - set(_heard_of)
-    return [each for each in waiting if each.id in state.revoked or _is_stamped(each)]
+    return [each for each in waiting if each.id in state.revoked or _is_stamped(each, state)]
 
 
-def _is_stamped(request: Any) -> bool:
+def _is_stamped(request: Any, state: Any) -> bool:
     """One of its stamps is revoked, as Celery finds it."""
     stamps = getattr(request, "stamps", None) or {}
     for header in getattr(request, "stamped_headers", None) or ():
