@@ -77,7 +77,8 @@ class LockConflict(LockError):
 
         `state` is what keeps the key taken, in one word: `held`; `at_least`, when `holder` had it
         last; `queued`, when it is kept for the message of `holder`, which no worker has begun
-        yet; or `retry`, when it is kept for one of `holder`.
+        yet; `retry`, when it is kept for one of `holder`; or `unconfirmed`, when the message of
+        `holder` is being sent, which only a `hold()` meets.
 
         `holders` are all who have a permit, where the key has several; `holder` is the one whose
         permit comes free first."""

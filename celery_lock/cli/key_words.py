@@ -32,7 +32,7 @@ def _block(what: str, held: Held, slot: int | None = None) -> str:
     elif retry is not None:
         message = "a retry" if retry else "a message in a queue"
         head, end = f"kept for {message} that nobody runs yet", ("kept", f"{ends} at most")
-    elif _is_unconfirmed(held):
+    elif held.is_unconfirmed:
         head, end = "taken for a message that is being sent", ("lease", f"{ends} at most")
     else:
         head, end = "held", ("lease", f"{ends} unless renewed")
@@ -72,19 +72,6 @@ def retry_of(held: Held) -> int | None:
     return Holder.parse(held.holder).retry_no
 
 
-def _is_unconfirmed(held: Held) -> bool:
-    """Its publisher took it for a message which may never have been sent."""
-    return any(one.unconfirmed for one in held.holders if one.holder == held.holder)
-
-
-def _state(held: Held) -> str:
-    if not held.live:
-        return "at_least"
-    if retry_of(held) is not None:
-        return "retry" if retry_of(held) else "queued"
-    return "unconfirmed" if _is_unconfirmed(held) else "held"
-
-
 def released(held: Held) -> str:
     """Say what the release has done, and what comes of it."""
     said = f"lock {held.key!r} is released"
@@ -114,7 +101,7 @@ def _permit(held: Held) -> dict[str, Any]:
     holder, retry = Holder.parse(held.holder), retry_of(held)
     slots = [one.slot for one in held.holders if one.holder == held.holder]
     return {
-        "state": _state(held),
+        "state": held.state,
         "holder": held.holder,
         "task_id": holder.task_id,
         "node": holder.node or None if retry is None else None,

@@ -1,7 +1,7 @@
 """The shapes that everything else speaks in; they decide nothing and reach nothing."""
 
 from .claim import ENDED_FOR, MET_FOR, Claim, Completion, End, Held, HeldPermit, Met, Refused
-from .conflict import Conflict, state_of
+from .conflict import Conflict
 from .decision import Decision, OnConflict, checked_policy, written
 from .holder import Holder
 from .lease import Lease, LossReason, ttl_to_ask
@@ -54,7 +54,6 @@ __all__ = [
     "checked_limit",
     "checked_on_store_error",
     "checked_policy",
-    "state_of",
     "ttl_to_ask",
     "written",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from .conflict import state_of
 from .durations import checked
-from .holder import task_id_of
+from .holder import Holder, task_id_of
 
 __all__ = [
     "ENDED_FOR",
@@ -178,6 +179,18 @@ class Held:
         if self.met is not Met.OTHER or not self.holders:
             return (self.holder,)
         return tuple(one.holder for one in self.holders)
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """A publisher took it for a message which may never have been sent."""
+        return any(one.unconfirmed and one.holder == self.holder for one in self.holders)
+
+    @property
+    def state(self) -> str:
+        """What keeps the key taken, in one word: `unconfirmed`, or a word of `Conflict.state`."""
+        if self.is_unconfirmed:
+            return "unconfirmed"
+        return state_of(Holder.parse(self.holder), live=self.live)
 
     @property
     def done(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import LockConfigurationError, span, taken
 from ..keys import FinishedKey, check_key, read_template
-from ..model import Holder, state_of
+from ..model import Holder
 from .which_app import locks_for
 
 __all__ = ["Taken", "peek"]
@@ -58,11 +58,8 @@ def peek(key: str, app: Any = None) -> Taken | None:
         return None
     holder = Holder.parse(held.holder, held.since)
     holders = tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,)
-    is_sent = any(one.unconfirmed and one.holder == held.holder for one in held.holders)
-    state = "unconfirmed" if is_sent else state_of(holder, live=held.live)
-    return Taken(
-        key, holder, holders, state, held.since, max(0.0, held.now - held.since), held.expires_in
-    )
+    held_for = max(0.0, held.now - held.since)
+    return Taken(key, holder, holders, held.state, held.since, held_for, held.expires_in)
 
 
 def _refuse_template(key: str) -> None:

@@ -11,7 +11,7 @@ from ..engine.locker import Ask, Locker
 from ..engine.stay import Stay, lease_here, new_holder
 from ..errors import LockConflict, LockWaitTimeout
 from ..events import Conflicted, Subject
-from ..model import Claim, Decision, Feature, Held, Holder, Lease, state_of
+from ..model import Claim, Decision, Feature, Held, Holder, Lease
 from ..policies import fail, wait
 from .which_app import locks_for
 
@@ -104,5 +104,4 @@ class Entry:
 def _error(kind: type[LockConflict], held: Held) -> LockConflict:
     holder = Holder.parse(held.holder)
     all_of_them = [Holder.parse(one.holder).who for one in held.holders]
-    state = state_of(holder, live=held.live)
-    return kind(held.key, holder.who, held.expires_in, state, all_of_them)
+    return kind(held.key, holder.who, held.expires_in, held.state, all_of_them)

@@ -94,6 +94,15 @@ def test_who_does_not_wait_hears_at_once_who_has_the_key(held: Any, engine: Engi
     assert engine.told(Acquired) == []
 
 
+def test_who_meets_a_message_that_is_being_sent_hears_so(held: Any, engine: Engine) -> None:
+    engine.hold(task_id="id-9", unconfirmed=True)
+
+    with pytest.raises(LockConflict, match="taken for id-9, a message that is") as raised:
+        held("k").__enter__()
+
+    assert raised.value.state == "unconfirmed"
+
+
 def test_who_waits_hears_of_it_when_the_time_is_over(held: Any, engine: Engine) -> None:
     engine.hold(task_id="id-9", ttl=100)
     began = engine.clock()
