@@ -12,8 +12,8 @@ from kombu.utils.json import loads
 from ..app.locks import locks_of
 from ..errors import LockError, did_you_mean
 from ..task.call_keys import keys_of_call
-from .commands import app_given, lock
-from .key_words import fields, words
+from .commands import app_given, lock, said
+from .key_words import fields
 from .opening import Wrong, opened
 
 __all__ = ["key"]
@@ -63,9 +63,8 @@ def key(  # one parameter for each option of the command
         found = [fields(*pair) for pair in zip(keys, held, strict=True)]
         click.echo(json.dumps({"task": task, "keys": found}))
         return
-    where = f"in {store.url}, lock_key_prefix {locks_of(app).settings.key_prefix!r}"
     for each, has in zip(keys, held, strict=True):
-        click.echo(f"lock {each!r} is free ({where})" if has is None else words(has))
+        click.echo(said(ctx, store, each, has))
 
 
 def _read(option: str, text: str, kind: type) -> Any:
@@ -91,6 +90,4 @@ def _task(app: Any, name: str, *, given: bool) -> Any:
             f"there is no task {name!r} in this app{did_you_mean(name, known)}; its tasks with a"
             f" lock: {locked}"
         )
-    if not hasattr(task, "_bound_locks"):
-        raise Wrong(f"task {name} has no lock, so a call of it has no key")
     return task

@@ -22,7 +22,7 @@ from .opening import NotDone, Wrong, opened
 from .queued import keys_meant, queued_leases, shown
 from .typed_key import find, unquoted
 
-__all__ = ["app_given", "lock", "release", "show"]
+__all__ = ["app_given", "lock", "release", "said", "show"]
 
 
 @click.group(name="lock")
@@ -51,8 +51,7 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(fields(key, held)))
     else:
-        where = f"in {store.url}, lock_key_prefix {locks_of(ctx.obj.app).settings.key_prefix!r}"
-        click.echo(f"lock {key!r} is free ({where})" if held is None else words(held))
+        click.echo(said(ctx, store, key, held))
 
 
 @lock.command()
@@ -117,13 +116,21 @@ def _release_queued(ctx: click.Context, template: str, *, force: bool) -> None:
         if not force:
             _confirm("Release them? A message that is still in a queue comes all the same.")
         # a message may have come for its lease since
-        freed = sum(store.free(one.name, one.holder) is not None for one in found)
+        freed = sum(store.free(one.key, one.holder) is not None for one in found)
     click.echo(f"{freed} of {len(found)} released")
 
 
 def _store_of(ctx: click.Context) -> AbstractContextManager[LockStore]:
     """Give the store of the app's locks."""
     return opened(lambda: locks_of(ctx.obj.app).open_store(), app_given=app_given(ctx))
+
+
+def said(ctx: click.Context, store: LockStore, key: str, held: Held | None) -> str:
+    """Say who has a key, or where it is free."""
+    if held is not None:
+        return words(held)
+    prefix = locks_of(ctx.obj.app).settings.key_prefix
+    return f"lock {key!r} is free (in {store.url}, lock_key_prefix {prefix!r})"
 
 
 def app_given(ctx: click.Context) -> bool:

@@ -7,21 +7,19 @@ from typing import Any
 
 from ..errors import span
 from ..events.plain_text import moment, plain
-from ..model import Held, Holder
+from ..model import Held, HeldPermit, Holder
 
-__all__ = ["fields", "permit_of", "released", "retry_of", "words"]
+__all__ = ["fields", "permit_of", "permits_of", "released", "retry_of", "words"]
 
 
 def words(held: Held) -> str:
     """Say who has a key, a line for each thing there is to know; of each of its permits, if more
     than one is taken."""
-    if len(held.holders) < 2:
-        slot = held.holders[0].slot if held.holders else 0
-        return _block(f"lock {held.key!r} is", held, slot or None)
-    blocks = [
-        _block(f"slot {one.slot} is", permit_of(held, one.slot) or held) for one in held.holders
-    ]
-    return "\n".join([f"lock {held.key!r} is taken {len(held.holders)} times", *blocks])
+    permits = permits_of(held)
+    if len(permits) == 1:
+        return _block(f"lock {held.key!r} is", held, _slot_of(held) or None)
+    blocks = [_block(f"slot {_slot_of(one)} is", one) for one in permits]
+    return "\n".join([f"lock {held.key!r} is taken {len(permits)} times", *blocks])
 
 
 def _block(what: str, held: Held, slot: int | None = None) -> str:
@@ -50,11 +48,17 @@ def _block(what: str, held: Held, slot: int | None = None) -> str:
     return "\n".join([f"{what} {head}", *(f"  {name:<9} {value}" for name, value in lines)])
 
 
+def permits_of(held: Held) -> list[Held]:
+    """Return who has each permit of a key, each as if it had no other, in the order of slots."""
+    return [_alone(held, one) for one in held.holders] or [held]
+
+
 def permit_of(held: Held, slot: int) -> Held | None:
-    """Return who has one permit of a key, as if it had no other; `None`: nobody has it."""
-    one = next((one for one in held.holders if one.slot == slot), None)
-    if one is None:
-        return None
+    """Return the same of one permit; `None`: nobody has that one."""
+    return next((_alone(held, one) for one in held.holders if one.slot == slot), None)
+
+
+def _alone(held: Held, one: HeldPermit) -> Held:
     return replace(
         held,
         holder=one.holder,
@@ -65,6 +69,10 @@ def permit_of(held: Held, slot: int) -> Held | None:
         token=one.token,
         holders=(one,),
     )
+
+
+def _slot_of(held: Held) -> int:
+    return next((one.slot for one in held.holders if one.holder == held.holder), 0)
 
 
 def retry_of(held: Held) -> int | None:
@@ -91,15 +99,13 @@ def fields(key: str, held: Held | None) -> dict[str, Any]:
     """Return what a program reads of a key: every field is always there."""
     if held is None:
         return dict.fromkeys(_NAMES) | {"key": key, "state": "free", "holders": []}
-    slots = [one.slot for one in held.holders]
-    holders = [_permit(permit) for slot in slots if (permit := permit_of(held, slot)) is not None]
     now = {"key": key, "now": held.now}
+    holders = [_permit(one) for one in permits_of(held)]
     return dict.fromkeys(_NAMES) | now | _permit(held) | {"holders": holders}
 
 
 def _permit(held: Held) -> dict[str, Any]:
     holder, retry = Holder.parse(held.holder), retry_of(held)
-    slots = [one.slot for one in held.holders if one.holder == held.holder]
     return {
         "state": held.state,
         "holder": held.holder,
@@ -110,7 +116,7 @@ def _permit(held: Held) -> dict[str, Any]:
         "since": held.since,
         "expires_in": held.expires_in,
         "token": held.token or None,
-        "slot": slots[0] if slots else 0,
+        "slot": _slot_of(held),
     }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -15,21 +14,12 @@ from ..events.plain_text import moment, plain
 from ..keys import KeysOfTemplate
 from ..model import Feature, Held, Holder, LockStore
 from ..model.scope import key_of_name
+from .key_words import permits_of, retry_of
 from .opening import Wrong
 
-__all__ = ["Queued", "keys_meant", "queued_leases", "shown"]
+__all__ = ["keys_meant", "queued_leases", "shown"]
 
 _MOST = 20  # lines
-
-
-class Queued(NamedTuple):
-    """One lease that is kept for a message which nobody runs."""
-
-    name: str
-    """Its key, as the store has it."""
-    holder: str
-    since: float
-    now: float
 
 
 def keys_meant(app: Any, template: str, *, given: bool) -> KeysOfTemplate:
@@ -64,28 +54,19 @@ def keys_meant(app: Any, template: str, *, given: bool) -> KeysOfTemplate:
     return keys
 
 
-def queued_leases(store: LockStore, keys: KeysOfTemplate) -> list[Queued]:
-    """Return the leases of these keys that are kept for messages, the oldest first."""
+def queued_leases(store: LockStore, keys: KeysOfTemplate) -> list[Held]:
+    """Return who has the leases of these keys that are kept for messages, the oldest first."""
     if Feature.LISTING not in store.features:
         raise Wrong(
             f"the store {store.url} cannot list its keys; release them one by one: lock release KEY"
         )
-    found: list[Queued] = []
-    for name in store.keys(keys.beginning):
-        if keys.has(key_of_name(name)):
-            found += _queued_of(store.peek(name))
-    return sorted(found, key=lambda one: (one.since, one.name))
+    names = [name for name in store.keys(keys.beginning) if keys.has(key_of_name(name))]
+    permits = [one for name in names if (held := store.peek(name)) for one in permits_of(held)]
+    queued = [one for one in permits if one.live and retry_of(one) is not None]
+    return sorted(queued, key=lambda one: (one.since, one.key))
 
 
-def _queued_of(held: Held | None) -> Iterator[Queued]:
-    if held is None:
-        return
-    for one in held.holders or (held,):
-        if one.live and Holder.parse(one.holder).retry_no is not None:
-            yield Queued(held.key, one.holder, one.since, held.now)
-
-
-def shown(found: list[Queued], keys: KeysOfTemplate) -> str:
+def shown(found: list[Held], keys: KeysOfTemplate) -> str:
     """Say what was found, a line each."""
     many = len(found) > 1
     head = (
@@ -94,7 +75,7 @@ def shown(found: list[Queued], keys: KeysOfTemplate) -> str:
         else f"1 lease of {keys.template!r} is kept for a message that nobody runs:"
     )
     lines = [
-        f"  {plain(one.name)}  task {plain(Holder.parse(one.holder).task_id)},"
+        f"  {plain(one.key)}  task {plain(Holder.parse(one.holder).task_id)},"
         f" since {moment(one.since)}, {span(max(0.0, one.now - one.since))} ago"
         for one in found[:_MOST]
     ]
