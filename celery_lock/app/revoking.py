@@ -56,8 +56,14 @@ def _revoked() -> Iterable[Any]:
     """Return the requests that have not begun, and will not."""
     from celery.worker import state  # by now it is there
 
-    waiting = set(state.requests.values()) - set(state.active_requests) - set(_heard_of)
-    return [each for each in waiting if each.id in state.revoked or _is_stamped(each, state)]
+    # each is asked for by itself: pool threads change these sets meanwhile
+    return [
+        each
+        for each in list(state.requests.values())
+        if each not in state.active_requests
+        and each not in _heard_of
+        and (each.id in state.revoked or _is_stamped(each, state))
+    ]
 
 
 def _is_stamped(request: Any, state: Any) -> bool:

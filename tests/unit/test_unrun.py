@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import pytest
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
@@ -421,6 +422,24 @@ def test_one_that_runs_keeps_its_key_as_it_is_revoked(
     commands["revoke"](None, task_id="id-1")
 
     assert after(engine, KEY) == [queued("id-1")]
+
+
+class Changing(WeakSet[Any]):
+    """A set to which pool threads add while somebody goes through it."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("Set changed size during iteration")
+
+
+def test_a_command_answers_while_pool_threads_begin_tasks(
+    engine: Engine, commands: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "active_requests", Changing())
+    waiting(engine, KEY)
+
+    assert commands["revoke"](None, task_id="id-1") == "ok"
+
+    assert after(engine, KEY) == [None]
 
 
 # -- unknown, unreadable ---------------------------------------------------------------------
