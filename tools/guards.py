@@ -2725,14 +2725,14 @@ TICKS = (
     ),
     Guard(
         "no lease of a task that runs is released with those of a purged queue",
-        "if one.live and Holder.parse(one.holder).retry_no is not None:",
-        "if one.live:",
+        "if one.live and retry_of(one) is not None]",
+        "if one.live]",
         (UNIT + "cli_queued.py",),
     ),
     Guard(
         "no key of another template is released with those of a purged queue",
-        "if keys.has(key_of_name(name)):",
-        "if True:",
+        "if keys.has(key_of_name(name))]",
+        "if True]",
         (UNIT + "cli_queued.py",),
     ),
     Guard(

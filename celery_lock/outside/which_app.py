@@ -9,7 +9,7 @@ from celery import _state
 from celery._state import get_current_task
 
 from ..app.locks import AppLocks, locks_of
-from ..errors import LockConfigurationError
+from ..errors import LockConfigurationError, UnsupportedFeature
 
 __all__ = ["locks_for"]
 
@@ -69,7 +69,9 @@ def _empty(who: str) -> Any:
     """Return the app that Celery makes by itself, if its configuration module names a store."""
     app: Any = _state.get_current_app()
     try:
-        locks_of(app).open_store()
+        _ = locks_of(app).locker  # made once: each hold() comes by
+    except UnsupportedFeature:
+        raise
     except LockConfigurationError as error:
         raise LockConfigurationError(
             f"{who}: no Celery app is known in this process, so nobody says where the locks are"

@@ -14,7 +14,7 @@ import pytest
 from celery import Celery
 
 from celery_lock import Lock, LockConfigurationError, current_lease, hold, peek
-from celery_lock.app.locks import locks_of
+from celery_lock.app.locks import AppLocks, locks_of
 from celery_lock.outside.which_app import locks_for
 
 from .engine import Engine, deliver, locked
@@ -41,6 +41,20 @@ def test_without_an_app_a_hold_says_what_is_missing(nobody: Any) -> None:
         pytest.fail("it is not given")
     with pytest.raises(LockConfigurationError, match=r"peek\('k'\): no Celery app is known"):
         peek("k")
+
+
+def test_the_store_of_a_configuration_module_is_opened_once(
+    nobody: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    open_store = AppLocks.open_store
+    monkeypatch.setattr(AppLocks, "open_store", lambda locks: opened.append(0) or open_store(locks))
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://localhost:6379/0")
+
+    found = [locks_for("hold('k')", None) for _ in range(3)]
+
+    assert found[0] is found[2]
+    assert len(opened) == 1
 
 
 def test_an_app_without_a_store_says_what_to_set() -> None:
