@@ -538,8 +538,8 @@ PERMITS = (
     ),
     Guard(
         "wakes: one is left only for somebody who waits (Redis)",
-        "if not watched or tonumber(watched) <= now then",
-        "if false then",
+        "local waited_for = watched and tonumber(watched) > now",
+        "local waited_for = true",
         (NAMES,),
     ),
     Guard(

@@ -41,6 +41,7 @@ if not (held or ended or floor) then
 end
 
 local heir = ARGV[7] and ARGV[7] ~= ''
+local waited_for = watched and tonumber(watched) > now
 if held and not heir then
   -- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
   -- state is long enough as it is.
@@ -53,7 +54,7 @@ if held and not heir then
     redis.call('PEXPIRE', KEYS[3], math.ceil(ARGV[6] / 1000))
     ended = false
   end
-  if not ended and not floor and (not watched or tonumber(watched) <= now) then
+  if not ended and not floor and not waited_for then
     return answer
   end
 end
@@ -82,7 +83,7 @@ if heir then
     'u' .. i, ARGV[10] or '', 'e' .. i, now + ARGV[8], 's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return answer
 end
-if not watched or tonumber(watched) <= now then
+if not waited_for then
   return answer
 end
 local barred = x and tonumber(redis.call('HMGET', KEYS[1], 'f' .. i)[1]) or 0
