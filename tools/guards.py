@@ -276,8 +276,14 @@ UNDONE = (
     ),
     Guard(
         "undo: a claim that arrives later is refused though nobody has the key (Redis)",
-        "and not places and not marks and",
-        "and not places and",
+        "if not places and not marks and",
+        "if not places and",
+        (REDIS,),
+    ),
+    Guard(
+        "at_least keeps a key that nobody holds (Redis)",
+        "    and not (x and (tonumber(redis.call('HMGET', KEYS[1], 'f')[1]) or 0) > now)\n",
+        "",
         (REDIS,),
     ),
     Guard(
@@ -1992,6 +1998,18 @@ ENDINGS = (
     Guard(
         "a publisher's lease is unconfirmed (Redis)",
         "if state ~= '' then put('s', state) end",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "a publisher's lease of a free key is unconfirmed (Redis)",
+        "    redis.call('HSET', KEYS[1], 's', state, 'x', 1)\n",
+        "",
+        (REDIS,),
+    ),
+    Guard(
+        "a lease is of no state that the one before was in (Redis)",
+        "    redis.call('HDEL', KEYS[1], 'x', 'a', 's', 'm', 'f', 'g', 'h')\n",
         "",
         (REDIS,),
     ),

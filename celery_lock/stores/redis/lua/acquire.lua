@@ -20,18 +20,26 @@ local kept = ARGV[5] + ARGV[6] + ARGV[9] + ARGV[10] + ARGV[11]
 local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
   'n', 'z'))
 
-if not x and not places and not marks and ARGV[6] == '0'
-    and ARGV[8] == '1' and not ARGV[14] and c ~= '' and not (e and tonumber(e) > now)
-    and not (t and tonumber(t) >= now)
+local state = ARGV[14] or ''
+
+if not places and not marks and ARGV[6] == '0' and ARGV[8] == '1' and c ~= ''
+    and not (e and tonumber(e) > now) and not (t and tonumber(t) >= now)
+    and not (x and (tonumber(redis.call('HMGET', KEYS[1], 'f')[1]) or 0) > now)
     and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
-  -- the usual case, in few steps: nobody has it, nothing is kept, and nothing unusual is asked
+  -- the usual case, in few steps: nobody has it, no floor stands, and nothing unusual is asked
   -- once granted
+  if x then
+    redis.call('HDEL', KEYS[1], 'x', 'a', 's', 'm', 'f', 'g', 'h')
+  end
   if t and (not e or tonumber(e) < 0) then
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
       'u', ARGV[7], 't', now, 'e', now + ARGV[5], 'r', c .. ' ' .. t)
   else
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
       'u', ARGV[7], 't', now, 'e', now + ARGV[5])
+  end
+  if state ~= '' then
+    redis.call('HSET', KEYS[1], 's', state, 'x', 1)
   end
   redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))
   return now
@@ -42,7 +50,7 @@ end
 local expiry, limit = now + ARGV[5], tonumber(ARGV[8])
 local floor = ARGV[6] ~= '0' and now + ARGV[6] or 0
 local grace = tonumber(ARGV[10])
-local left_to, state = ARGV[13] ~= '' and ARGV[13], ARGV[14] or ''
+local left_to = ARGV[13] ~= '' and ARGV[13]
 
 -- Write the claim into a slot: `old` is the permit that it replaces, `heir` one it takes over.
 local function grant(slot, old, heir, last_token)
