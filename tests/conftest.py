@@ -27,6 +27,10 @@ Workers:
     module_worker_factory
                     the same for workers that live as long as the tests of a module
 
+Without a server (tests/unit/conftest.py):
+    engine          an `Engine`: a store that fails to order, a locker, and a clock that is moved
+    app             a Celery app with this engine in it, which sends nothing
+
 pytest-celery's fixtures (`celery_setup` and its family) are explained in integration/conftest.py.
 A test carries the mark of its room: `pytest -m "not integration"` is quick.
 When all is over nobody may be left: a process that outlives the tests fails the run.

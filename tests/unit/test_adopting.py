@@ -32,11 +32,6 @@ STARTED, FINISHED = Lock("k", scope="until_started"), Lock("k", scope="until_fin
 POLICIES = [skip(), fail(), requeue(), wait(5), lambda conflict: skip()]
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Task:
     """A task with these locks, and how often its body ran."""
 

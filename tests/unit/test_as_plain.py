@@ -15,17 +15,6 @@ from celery_lock.events import Acquired, Released
 
 from .engine import Engine, deliver, locked
 
-
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 # -- wrong arguments -------------------------------------------------------------------------
 
 

@@ -15,16 +15,6 @@ from celery_lock import Lock, LockedTask
 from .engine import Engine, deliver, locked
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 @pytest.fixture(params=[True, False], ids=["as in a worker", "as anywhere"])
 def _place(request: pytest.FixtureRequest, app: Celery) -> Iterator[None]:
     """A worker puts another `Task.__call__` in the place of Celery's own."""

@@ -21,16 +21,6 @@ PlainTask: Any = Task
 Locked: Any = LockedTask
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 @contextmanager
 def nothing_is_warned_of() -> Iterator[None]:
     with warnings.catch_warnings():

@@ -21,11 +21,6 @@ from .forking import holds_in_a_child
 DOWN = StoreUnavailable("memory://", "no answer")
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 def run(engine: Engine, publication: str = "p1", **options: Any) -> Grant:
     """Run a message, and give its key back; it is not told yet."""
     grant = engine.take(publication=publication)

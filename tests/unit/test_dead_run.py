@@ -17,16 +17,6 @@ from .engine import Engine, arrived, deliver, locked
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
-@pytest.fixture
 def dead() -> int:
     """The number of a process that has ended."""
     child = os.fork()

@@ -40,16 +40,6 @@ NOBODY = ("", "")
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
-@pytest.fixture
 def held(app: Celery) -> Callable[..., hold]:
     return partial(hold, app=app, max_wait=0)
 

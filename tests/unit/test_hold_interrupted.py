@@ -20,16 +20,6 @@ from .test_interrupted import stopped
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 def block(app: Celery) -> None:
     with hold("k", max_wait=20, app=app) as lease:
         lease.check()

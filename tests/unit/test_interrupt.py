@@ -513,11 +513,6 @@ def test_without_such_a_signal_the_main_thread_gets_an_asynchronous_exception(
 # -- in a task ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 @pytest.mark.parametrize("where", ["main", "thread"])
 @pytest.mark.parametrize("bind", [False, True])
 def test_the_body_of_a_lost_lease_is_interrupted(engine: Engine, where: str, bind: bool) -> None:

@@ -29,11 +29,6 @@ PATIENCE = 10.0
 """Seconds after which a thread that should have done something counts as hung."""
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Kept(keeper.Kept):
     """A lease in the keeper's hands, and what its holder hears of it."""
 

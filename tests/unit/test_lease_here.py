@@ -25,16 +25,6 @@ ELSEWHERE = "the body of task t runs in another thread"
 FORKED = "this process was forked from the one that runs the body of task t"
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 def said_by(ask: Callable[[], Any]) -> str:
     """What an error says; nothing if there is none."""
     try:

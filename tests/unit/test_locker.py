@@ -21,11 +21,6 @@ DOWN = StoreUnavailable("memory://", "no answer")
 STOPS = (SoftTimeLimitExceeded(), KeyboardInterrupt(), SystemExit(1), MemoryError())
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 # -- a claim ---------------------------------------------------------------------------------
 
 

@@ -20,11 +20,6 @@ HEIR = str(Holder.for_retry("id-1", 1))
 STOPS = (SoftTimeLimitExceeded(), KeyboardInterrupt(), SystemExit(1), MemoryError())
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 @pytest.fixture(params=["in one step", "one after another"])
 def either(request: pytest.FixtureRequest, engine: Engine) -> Engine:
     """With a store that has the feature, and with one that lacks it."""

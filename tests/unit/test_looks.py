@@ -124,11 +124,6 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
 """What a body may look at."""
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 @pytest.fixture(params=["as in a worker", "as anywhere"], autouse=True)
 def app(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Celery]:
     """A worker puts another `Task.__call__` in the place of Celery's own."""

@@ -22,11 +22,6 @@ PATIENCE = 10.0
 """Seconds after which a thread that should have done something counts as hung."""
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 def test_a_call_is_made_at_once(engine: Engine) -> None:
     made: list[float] = []
     engine.pending.add(lambda: made.append(engine.clock()), for_=30)

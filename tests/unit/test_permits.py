@@ -20,11 +20,6 @@ from .engine import EPOCH, Ended, Engine, deliver, locked
 KEY = "api:x"
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Fetch:
     """A task with three permits, and what its bodies saw."""
 

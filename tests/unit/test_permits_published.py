@@ -17,11 +17,6 @@ from .published import QUEUE_TTL, queued
 KEY, PLACE = "api", "api%queued"
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Fetch:
     """A task whose publishers take permits."""
 

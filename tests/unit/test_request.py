@@ -74,11 +74,6 @@ def the_child_is_gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     return gone
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 @pytest.fixture(autouse=True)
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
     """What the child has noted before its death."""

@@ -18,16 +18,6 @@ from .engine import Engine, deliver, locked
 WAITS = wait(10)
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 def task_of(app: Celery, policy: Any = WAITS) -> Any:
     def body(self: Any) -> str:
         return "ran"

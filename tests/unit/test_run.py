@@ -36,11 +36,6 @@ from .engine import EPOCH, Ended, Engine, deliver, locked
 DOWN = StoreUnavailable("memory://", "no answer")
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Charge:
     """A task, and how often its body ran."""
 

@@ -21,11 +21,6 @@ from .published import holder_of, published, queued
 KEY, PLACE = "k", "k%queued"
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "_next_complaint", [0.0])

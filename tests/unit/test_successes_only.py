@@ -17,11 +17,6 @@ from .engine import Ended, Engine, deliver, locked
 HOUR = 3600.0
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Report:
     """A task of which one success an hour is wanted, and what its body does."""
 

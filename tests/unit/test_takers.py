@@ -18,11 +18,6 @@ from .engine import SUBJECT, Engine
 DOWN = StoreUnavailable("memory://", "no answer")
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 def taken_away(engine: Engine, key: str = "k", by: str | None = None) -> None:
     """Somebody takes a key from its holder: by hand, or as if it had been deleted."""
     held = engine.store.inner.peek(key)

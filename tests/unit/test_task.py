@@ -35,16 +35,6 @@ DOWN = StoreUnavailable("memory://", "no answer")
 PATIENCE = 10.0
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def app(engine: Engine) -> Celery:
-    return engine.app()
-
-
 def task_of(app: Celery, lock: Any, body: Callable[..., Any], **options: Any) -> Any:
     return locked(app, lock, **{"name": "t", **options})(body)
 

@@ -84,11 +84,6 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     return is_gone
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 def body() -> None:
     """Do nothing."""
 

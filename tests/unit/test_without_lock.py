@@ -31,11 +31,6 @@ MISTAKE = LockConfigurationError
 SAYS_NONE = {HEADER: {"v": 1, "unlocked": True}}
 
 
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
 class Charge:
     """A task, how often its body ran, and what it does."""
 
