@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.services import wait_for
-
 VARIABLE = "TEST_HISTORY"
 
 
@@ -40,6 +38,8 @@ class History:
 
     def wait(self, what: str, job: Any = None, *, count: int = 1, timeout: float = 20.0) -> Any:
         """Wait for so many lines, and return them."""
+        from tests.services import wait_for  # a worker, which only tells, would load all servers
+
         return wait_for(
             lambda: (found := self.lines(what, job))[: len(found) * (len(found) >= count)],
             f"{count} lines of {what} {job or ''}",
