@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.integration.apps import permits_app
 from tests.integration.apps.history import History
 from tests.integration.apps.permits_app import FLOOR
 from tests.integration.keys import keys_at
-from tests.services import Worker, sending
+from tests.services import RedisServer, Worker, sending
 from tests.services.fixtures import WorkerFactory
 
 APP = "tests.integration.apps.permits_app"
@@ -33,11 +34,11 @@ class Place:
 
     def __init__(self, url: str, factory: WorkerFactory, history: History, app: Any) -> None:
         self.app: celery.Celery = app
-        self.url, self._factory, self._history = url, factory, history
+        self.url, self.history, self._factory = url, history, factory
 
     def worker(self, limit: int) -> Worker:
         """Deploy a worker that lets so many run at once."""
-        env = {**self._history.env, "TEST_LIMIT": str(limit)}
+        env = {**self.history.env, "TEST_LIMIT": str(limit)}
         return self._factory(
             APP, broker=self.url, backend=self.url, concurrency=4, env=env, ready=False
         )
@@ -53,16 +54,35 @@ class Place:
             client = channel.client
             message = client.rpop("aside")
             client.lpush("celery", message)
-            self._history.wait("start", job)
+            self.history.wait("start", job)
             client.lpush("celery", message)
         return result
 
 
+@contextmanager
+def a_place(url: str, factory: WorkerFactory, history: History) -> Iterator[Place]:
+    app = permits_app.make_app(broker_url=url, result_backend=url)
+    with sending(app) as sender:
+        yield Place(url, factory, history, sender)
+
+
 @pytest.fixture
 def place(redis_url: str, worker_factory: WorkerFactory, history: History) -> Iterator[Place]:
-    app = permits_app.make_app(broker_url=redis_url, result_backend=redis_url)
-    with sending(app) as sender:
-        yield Place(redis_url, worker_factory, history, sender)
+    with a_place(redis_url, worker_factory, history) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def settled(
+    module_redis: RedisServer,
+    module_worker_factory: WorkerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """One with a worker of its own, which stays."""
+    history = History(tmp_path_factory.mktemp("settled") / "history")
+    with a_place(module_redis.url, module_worker_factory, history) as made:
+        made.worker(3).wait_ready()
+        yield made
 
 
 def judged(history: History) -> list[str]:
@@ -93,12 +113,14 @@ def judged(history: History) -> list[str]:
     return breaches
 
 
+def lines_of(history: History, host: str, what: str | None = None) -> list[dict[str, Any]]:
+    return [line for line in history.lines(what) if line["job"].startswith(f"{host}-")]
+
+
 def at_once(history: History, host: str) -> int:
     """The most that ran at once."""
     running, most = 0, 0
-    for line in history.lines():
-        if not str(line["job"]).startswith(host):
-            continue
+    for line in lines_of(history, host):
         running += {"start": 1, "end": -1, "kept": -1}[line["what"]]
         most = max(most, running)
     return most
@@ -110,7 +132,7 @@ def test_never_more_than_the_limit_at_once_through_deaths_copies_retries_and_dep
     chance = random.Random(13)
     old = place.worker(5)
     sent = {job: place.send_twice("work", "w", job, 1.0) for job in ("w-copied", "w-twice")}
-    for number in range(50):
+    for number in range(40):
         job, seconds = f"w-{number}", chance.uniform(0.02, 0.15)
         sent[job] = place.send("work", "w", job, seconds, number % 10 == 7)
         if number % 5 == 0:
@@ -129,7 +151,7 @@ def test_never_more_than_the_limit_at_once_through_deaths_copies_retries_and_dep
     assert judged(history) == []
     assert at_once(history, "w") >= 3
     runs = {job: len(history.lines("start", job)) for job in sent}
-    for number in range(50):
+    for number in range(40):
         dies = number % 10 == 7
         assert runs[f"w-{number}"] == (2 if dies else 1), f"w-{number}"
     assert {runs[job] for job in sent if job.startswith("a-")} == {3}
@@ -139,31 +161,29 @@ def test_never_more_than_the_limit_at_once_through_deaths_copies_retries_and_dep
         assert keys.holder("again:a") is None
 
 
-def test_each_permit_rests_for_its_floor(place: Place, history: History) -> None:
-    place.worker(3).wait_ready()
-
-    sent = [place.send("rests", "r", f"r-{number}") for number in range(8)]
+def test_each_permit_rests_for_its_floor(settled: Place) -> None:
+    sent = [settled.send("rests", "r", f"r-{number}") for number in range(6)]
     for result in sent:
         result.get(timeout=QUICK)
 
-    starts = [line["at"] for line in history.lines("start")]
+    began = lines_of(settled.history, "r", "start")
+    starts = [line["at"] for line in began]
     pairs = list(zip(starts, starts[2:], strict=False))
     assert min(later - start for start, later in pairs) > FLOOR - 0.2
-    assert {line["slot"] for line in history.lines("start")} == {0, 1}
+    assert {line["slot"] for line in began} == {0, 1}
 
 
-def test_one_success_an_hour_whatever_fails_before(place: Place, history: History) -> None:
-    place.worker(3).wait_ready()
-
+def test_one_success_an_hour_whatever_fails_before(settled: Place) -> None:
     with pytest.raises(ValueError, match="o-1"):
-        place.send("once", "o", "o-1", "failed").get(timeout=QUICK)
+        settled.send("once", "o", "o-1", "failed").get(timeout=QUICK)
     with pytest.raises(ValueError, match="o-2"):  # its process was killed before
-        place.send("once", "o", "o-2", "killed").get(timeout=QUICK)
-    third = place.send("once", "o", "o-3", "well").get(timeout=QUICK)
-    fourth = place.send("once", "o", "o-4", "well").get(timeout=QUICK)
+        settled.send("once", "o", "o-2", "killed").get(timeout=QUICK)
+    third = settled.send("once", "o", "o-3", "well").get(timeout=QUICK)
+    fourth = settled.send("once", "o", "o-4", "well").get(timeout=QUICK)
     with pytest.raises(LockError, match="its call said lock=None"):  # it runs, and asks for it
-        place.send("once", "o", "o-5", "well", lock=None).get(timeout=QUICK)
+        settled.send("once", "o", "o-5", "well", lock=None).get(timeout=QUICK)
 
     assert third == "o-3"
     assert is_skipped(fourth)
-    assert [line["job"] for line in history.lines("start")] == ["o-1", "o-2", "o-2", "o-3"]
+    began = lines_of(settled.history, "o", "start")
+    assert [line["job"] for line in began] == ["o-1", "o-2", "o-2", "o-3"]
