@@ -17,6 +17,7 @@ from celery_lock.signals import lock_acquired, lock_conflicted
 from tests.faults.bodies import tell
 from tests.faults.history import read
 from tests.faults.scope_rows import QUEUE_TTL, SCOPES, TTL
+from tests.integration.apps.dying import be_known
 from tests.services.sqs_server import SqsServer
 
 BROKER = "TEST_BROKER"
@@ -107,6 +108,7 @@ def _busy(seconds: float) -> None:
 
 def _stop(where: str) -> None:
     if os.environ.get(STOPS) == where and not _has_stopped():
+        be_known()
         tell(os.environ[BOOK], "stopped", pid=os.getpid())
         time.sleep(FOREVER)
 

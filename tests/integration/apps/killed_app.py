@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import contextvars
-import fcntl
 import os
-import signal
-import termios
-import time
 from typing import Any
 
-from billiard.process import current_process
 from celery import Celery, signals
 
 from celery_lock import Lock, LockedTask
+from tests.integration.apps.dying import die, see_deaths_soon
 from tests.integration.apps.history import tell
 
 TTL = 60.0
 """So long that nobody who frees a key within it has waited for its end."""
 
 tenant = contextvars.ContextVar("tenant", default="public")
-
-
-def die() -> None:
-    """End as by `kill -9`, when the main process has read that this process began its job.
-
-    Of a process that died before that Celery tells nobody: the job goes to another one.
-    """
-    pipe = current_process().outq._writer.fileno()  # type: ignore[attr-defined]  # not in stubs
-    unread = bytearray(4)
-    while not fcntl.ioctl(pipe, termios.FIONREAD, unread) and any(unread):
-        time.sleep(0.001)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def make_app(**conf: Any) -> Celery:
@@ -81,4 +65,5 @@ def make_app(**conf: Any) -> Celery:
     return app
 
 
+see_deaths_soon()
 app = make_app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 from celery import Celery
 
 from celery_lock import Lock, LockedTask, Scope, constant, requeue, skip
+from tests.integration.apps.dying import die, see_deaths_soon
 from tests.integration.apps.history import VARIABLE, History, tell
 
 LIMIT = int(os.environ.get("TEST_LIMIT", "3"))
 """How many may run at once, by the worker's environment: a deploy changes it."""
 TTL = 10.0
 FLOOR = 0.8
-AGAIN = requeue(constant(0.1))
+AGAIN = requeue(constant(0.25))
 
 
 def make_app(**conf: Any) -> Celery:
@@ -50,7 +50,7 @@ def make_app(**conf: Any) -> Celery:
         time.sleep(seconds)
         tell("end", job)
         if dies and is_first(job):
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return job
 
     again = Lock(
@@ -89,7 +89,7 @@ def make_app(**conf: Any) -> Celery:
         begin(self, job)
         tell("end", job)
         if ends == "killed" and is_first(job):
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         if ends != "well":
             raise ValueError(job)
         return job
@@ -97,4 +97,5 @@ def make_app(**conf: Any) -> Celery:
     return app
 
 
+see_deaths_soon()
 app = make_app()

@@ -6,7 +6,6 @@ TEST_SIDE=worker: what the worker declares; otherwise it is what the publisher d
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from celery import Celery, signals
 from celery.exceptions import Ignore, Reject
 
 from celery_lock import Lock, LockedTask
+from tests.integration.apps.dying import die, see_deaths_soon
 from tests.integration.apps.history import tell
 
 STARTED, FINISHED = "until_started", "until_finished"
@@ -46,7 +46,7 @@ def body(self: Any, job: str, does: str = "return") -> str:
     if does == "raise":
         raise ValueError("no")
     if does == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
     if does == "ignore":
         raise Ignore
     if does == "reject":
@@ -84,7 +84,7 @@ def make_app(side: str = "publisher", **conf: Any) -> Celery:
         if task.request.delivery_info.get("redelivered"):
             return  # it does so once
         if args[1:] in (("die before",), ["die before"]):
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         if args[1:] in (("stand still before",), ["stand still before"]):
             tell("before", args[0])
             time.sleep(30)
@@ -92,6 +92,7 @@ def make_app(side: str = "publisher", **conf: Any) -> Celery:
     return app
 
 
+see_deaths_soon()
 app = make_app(
     os.environ.get("TEST_SIDE", "publisher"),
     task_acks_late=os.environ.get("TEST_LATE") == "1",
