@@ -2375,14 +2375,14 @@ ENDINGS = (
     ),
     Guard(
         "if one key of a list has been lost, its own lock says what is done",
-        "on_lost = on_lost and partial(on_lost, key=name)",
-        "",
+        "on_lost = partial(interrupt.lost, key=name)",
+        "on_lost = interrupt.lost",
         (UNIT + "several.py",),
     ),
     Guard(
         "the completion of a list lies beside one key, where its copies ask",
-        "copy_since=copy_since if name == delivery.home else None,",
-        "copy_since=None if name == delivery.home else copy_since,",
+        "copy_since=delivery.copy_since if name == delivery.home else None,",
+        "copy_since=None if name == delivery.home else delivery.copy_since,",
         (UNIT + "several.py",),
     ),
     Guard(

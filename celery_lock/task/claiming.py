@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..app import notes
 from ..engine.interrupt import Interrupt
@@ -16,36 +16,34 @@ from .delivery import Delivery
 from .heirs import heir_of
 from .wants import Want
 
-__all__ = ["Around", "ask_for", "but_for_places", "dead_run", "met", "note_claims"]
+__all__ = ["ask_for", "but_for_places", "dead_run", "met", "note_claims"]
 
 
-class Around(NamedTuple):
-    """What all claims of one delivery have in common, besides the delivery."""
+def ask_for(
+    want: Want,
+    delivery: Delivery,
+    holder: str,
+    time_limit: float | None,
+    interrupt: Interrupt | None,
+) -> Ask:
+    """Return what is asked for one of the keys of a delivery.
 
-    publication: str
-    copy_since: str | None
-    """See `Holding.take`, both."""
-    time_limit: float | None
-    """The worker's own, for tasks that have none."""
-    interrupt: Interrupt | None
-
-
-def ask_for(want: Want, delivery: Delivery, holder: str, around: Around) -> Ask:
-    """Return what is asked for one of the keys of a delivery."""
-    publication, copy_since, time_limit, interrupt = around
+    `time_limit`: the worker's own, for tasks that have none.
+    """
     bound, name, subject = want.bound, want.name, delivery.subject
-    on_lost = interrupt.lost if interrupt is not None and bound.interrupts else None
-    if len(delivery.wants) > 1:
+    if name != delivery.key:  # not the lock in question
         subject = subject._replace(template=bound.key.template)
-        on_lost = on_lost and partial(on_lost, key=name)
+    on_lost = None
+    if interrupt is not None and bound.interrupts:
+        on_lost = partial(interrupt.lost, key=name)
     claim = Claim(
         key=name,
         holder=holder,
         ttl=bound.ttl,
         at_least=bound.at_least,
-        publication=publication,
+        publication=delivery.publication,
         # the record of the publication lies beside one of the keys
-        copy_since=copy_since if name == delivery.home else None,
+        copy_since=delivery.copy_since if name == delivery.home else None,
         # most have none
         heir_of=heir_of(want, delivery) if bound.across_retries or delivery.header.lease else "",
         limit=bound.limit,
@@ -79,13 +77,14 @@ def met(got: list[Grant] | Refused) -> list[Grant] | Held:
     return got.held if isinstance(got, Refused) else got
 
 
-def note_claims(delivery: Delivery, holder: str, publication: str) -> None:
-    """Note what is about to be claimed, should this process be killed."""
+def note_claims(delivery: Delivery, holder: str, publication: str) -> str:
+    """Note what is about to be claimed, should this process be killed; return the publication."""
     if len(delivery.asked) == 1:
         names = [delivery.asked[0].name]
     else:  # the one first that a completion is told beside
         names = sorted([want.name for want in delivery.asked], key=delivery.home.__ne__)
     notes.note(delivery.task.name, holder, names, publication)
+    return publication
 
 
 def but_for_places(grants: Sequence[Grant], locker: Locker) -> Sequence[Grant]:

@@ -19,9 +19,9 @@ from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..engine.place import running_task
 from ..message import holder_of
-from ..model import End, Held, Lease, Scope
+from ..model import End, Held, Lease
 from ..model.per_process import this_process
-from .claiming import Around, ask_for, but_for_places, dead_run, met, note_claims
+from .claiming import ask_for, but_for_places, dead_run, met, note_claims
 from .delivery import Delivery
 from .heirs import kept_for_retry
 from .no_lease import no_lease
@@ -168,34 +168,34 @@ class Holding:
 
     # -- getting it --------------------------------------------------------------------------
 
-    def take(self, *, publication: str, copy_since: str | None) -> Held | None:
+    def take(self, delivery: Delivery) -> Held | None:
         """Claim all keys once; `None`: they are held now.
 
-        `publication`: the message's, which has another name once that was sent again. `copy_since`:
-        the claimant may be a copy of a message that was completed since then.
+        `delivery`: as it is by now. Once its message was sent again, it has another name, and may
+        have a copy.
         """
-        delivery = self._delivery
         if not self._claims:
             self._holder = holder_of(delivery.request)
-        if publication != self._noted and self._noted != _ELSEWHERE:
-            self._note(publication)
+        if delivery.publication != self._noted and self._noted != _ELSEWHERE:
+            self._noted = note_claims(delivery, self._holder, delivery.publication)
         self._claims += 1
         self._locker = locker = self._locks.locker
-        around = Around(publication, copy_since, self._locks.time_limit, self._interrupt)
-        holder = f"{self._holder}{self._claims:x}"
-        self._asks = asks = [
-            ask_for(want, delivery, holder, around)
-            for want in delivery.asked
-            if want.name not in self._borrowed
-        ]
+        holder, time_limit = f"{self._holder}{self._claims:x}", self._locks.time_limit
+        self._asks = asks = []
+        for want in delivery.asked:
+            if want.name not in self._borrowed:
+                asks.append(ask_for(want, delivery, holder, time_limit, self._interrupt))
         got: Grant | list[Grant] | Held
         got = locker.claim(asks[0]) if len(asks) == 1 else met(locker.claim_all(asks))
-        dead = isinstance(got, Held) and dead_run(got, self._holder, delivery.request)
-        if dead:
-            for ask in asks:
-                locker.free_now(ask.claim.key, dead, ask.subject)
-            return self.take(publication=publication, copy_since=copy_since)
-        return self._hold(got)
+        if not isinstance(got, Held):
+            self._grants = [got] if isinstance(got, Grant) else got
+            return None
+        dead = dead_run(got, self._holder, delivery.request)
+        if not dead:
+            return got
+        for ask in asks:
+            locker.free_now(ask.claim.key, dead, ask.subject)
+        return self.take(delivery)
 
     def wait(self, seconds: float, name: str | None = None) -> Held | None:
         """Wait for the keys that were claimed, for so long at most; `None`: they are held now.
@@ -209,12 +209,10 @@ class Holding:
             is_another = name is not None and held.key != name
             return is_another or self._delivery.lets_a_retry_pass(held)
 
-        return self._hold(met(self._locker.wait_all(self._asks, seconds, but_for=returns)))
-
-    def _hold(self, got: Grant | list[Grant] | Held) -> Held | None:
+        got = met(self._locker.wait_all(self._asks, seconds, but_for=returns))
         if isinstance(got, Held):
             return got
-        self._grants = [got] if isinstance(got, Grant) else got
+        self._grants = got
         return None
 
     def go_without(self, why: str) -> None:
@@ -223,10 +221,6 @@ class Holding:
 
     # -- the body ----------------------------------------------------------------------------
 
-    def _note(self, publication: str) -> None:
-        note_claims(self._delivery, self._holder, publication)
-        self._noted = publication
-
     def sends(self) -> None:
         """Note that the message may be on its way again from now on.
 
@@ -234,13 +228,13 @@ class Holding:
         is still to be done: nobody may say that it was completed.
         """
         if self._noted is not None:
-            self._note(_ELSEWHERE)
+            self._noted = note_claims(self._delivery, self._holder, _ELSEWHERE)
 
     def attach(self, publication: str) -> None:
         """Let the request be known as one with this holding: the body is entered now."""
         request = self._delivery.request
         if self._noted == _ELSEWHERE:  # it was not taken, or is a copy of what runs here
-            self._note(publication)
+            self._noted = note_claims(self._delivery, self._holder, publication)
         self._info = info = request.delivery_info
         self._within = running_task()
         _entered[id(request)] = self
@@ -249,10 +243,8 @@ class Holding:
 
     def leave_the_queue(self) -> None:
         """Give the queue places back that were claimed here: the body starts now."""
-        delivery, locker = self._delivery, self._locker
-        may_have = len(delivery.wants) > 1 or delivery.bound.scope is Scope.UNTIL_STARTED
-        if may_have and locker is not None:
-            self._grants = but_for_places(self._grants, locker)
+        if self._locker is not None:
+            self._grants = but_for_places(self._grants, self._locker)
 
     def run(self, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the body, so that it can be interrupted where the lock says so."""

@@ -90,8 +90,7 @@ class Run(Sends):
         try:
             if self.delivery.is_eager and self._holding.borrow():
                 return self._enter()
-            publication, copy_since = self.delivery.publication, self.delivery.copy_since
-            held = self._holding.take(publication=publication, copy_since=copy_since)
+            held = self._holding.take(self.delivery)
             if held is not None and self.delivery.is_own_earlier_run(held):
                 held = self._holding.wait(EARLIER_RUN)
             return self._about(held)

@@ -27,7 +27,7 @@ from celery_lock.events import Acquired, Conflicted, Released
 from celery_lock.message import HEADER
 from celery_lock.message.delivery import in_queue
 from celery_lock.model import Completion, Feature, Held, Holder, Lease, Met
-from celery_lock.task.holding import Holding
+from celery_lock.task import holding
 
 from .engine import Ended, Engine, deliver, locked
 
@@ -672,10 +672,10 @@ def test_a_stop_between_the_grant_and_the_body_leaves_no_key(
 ) -> None:
     transfer = Transfer(engine)
 
-    def stopped(self: Any, got: Any) -> Any:
+    def stopped(got: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Holding, "_hold", stopped)
+    monkeypatch.setattr(holding, "met", stopped)
 
     with pytest.raises(KeyboardInterrupt):
         transfer.deliver()
