@@ -1442,13 +1442,13 @@ TASKS = (
     ),
     Guard(
         "a run without its lock records no completion",
-        "if self.delivery.is_unlocked or not self.delivery.asked:",
+        "if self.delivery.header.unlocked or not self.delivery.asked:",
         "if not self.delivery.asked:",
         (UNIT + "without_lock.py",),
     ),
     Guard(
         "a retry of a run without its lock is left no key",
-        "    if delivery.is_unlocked:\n        return None\n    names = ",
+        "    if delivery.header.unlocked:\n        return None\n    names = ",
         "    names = ",
         (UNIT + "without_lock.py",),
     ),
@@ -2345,7 +2345,7 @@ ENDINGS = (
     ),
     Guard(
         "an eager task needs no broker",
-        "transport = NO_BROKER if request.is_eager else locks.transport",
+        "transport = NO_BROKER if is_eager else locks.transport",
         "transport = locks.transport",
         (UNIT + "copies.py",),
     ),
@@ -3227,8 +3227,8 @@ ADOPTED = (
     ),
     Guard(
         "nothing is recorded of a message that asks for nothing",
-        "self.delivery.is_unlocked or not self.delivery.asked:",
-        "self.delivery.is_unlocked:",
+        "self.delivery.header.unlocked or not self.delivery.asked:",
+        "self.delivery.header.unlocked:",
         (UNIT + "adopting.py",),
     ),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LockError, UnsupportedFeature
 from ..keys import KeySource, check_key
-from ..message import Header, of_request
+from ..message import Header
 from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
 from ..policies import outcomes
 from ..stores import stores_with
@@ -79,15 +79,6 @@ class BoundLock:
     def has_functions(self) -> bool:
         """The lock's key or its policy is made by a function of its author's."""
         return callable(self.lock.key) or not isinstance(self.on_conflict, Decision)
-
-    def header_of(self, request: Any, now: Callable[[], float]) -> Header:
-        """Return the header of a request that is to run; an eager one is published by its call."""
-        header = Header.of(request)
-        if self.key.shows_sender:
-            header = of_request(request, header)
-        if self.key.timed and request.is_eager and header.first_published is None:
-            return replace(header, first_published=now())
-        return header
 
     def key_of(self, header: Header, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Return the key of a message: the one it carries, else the one its arguments spell."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
@@ -67,6 +66,12 @@ class Delivery(NamedTuple):
     subject: Subject
     began: float
     """When the run began, by the steady clock."""
+    is_eager: bool
+    """The call is eager: nothing is ever sent, so the message has no broker and no copy."""
+    on_store_error: OnStoreError
+    """What the delivery does where the store gives no answer."""
+    has_place: bool
+    """It may have claimed a queue place."""
 
     @classmethod
     def of(
@@ -79,16 +84,17 @@ class Delivery(NamedTuple):
         kwargs: dict[str, Any],
     ) -> Delivery:
         """Read the facts of a request that is to run."""
-        is_one = len(bounds) == 1  # nearly always
-        read = bounds[0].header_of if is_one else partial(header_of, bounds)
-        header = read(request, locks.now)
+        header = header_of(bounds, request, locks.now)
         wants = wants_of(task.name, bounds, header, args, kwargs)
         bound, _, name = wants[0]
-        transport = NO_BROKER if request.is_eager else locks.transport_of(request)
+        is_eager, is_one = bool(request.is_eager), len(bounds) == 1  # nearly always one
+        has_place = not is_one or bound.scope is Scope.UNTIL_STARTED
+        transport = NO_BROKER if is_eager else locks.transport_of(request)
+        on_error = bound.on_store_error if is_one else _strictest(bounds)
         return cls(
             task,
             wants,
-            asked_of(wants, header, request, transport),
+            asked_of(wants, header, request, transport) if has_place else wants,
             name if is_one else home_of(wants),
             bound,
             request,
@@ -100,31 +106,10 @@ class Delivery(NamedTuple):
             header.was_sent_again,
             Subject(task.name, str(request.id), bound.key.template),
             steady(),
+            is_eager,
+            "fail" if is_eager and on_error == "requeue" else on_error,
+            has_place,
         )
-
-    @property
-    def is_unlocked(self) -> bool:
-        """Its call said `lock=None`: it has nothing to do with the lock, or with the store."""
-        return self.header.unlocked
-
-    @property
-    def is_eager(self) -> bool:
-        """The call is eager: nothing is ever sent, so the message has no broker and no copy."""
-        return bool(self.request.is_eager)
-
-    @property
-    def on_store_error(self) -> OnStoreError:
-        """What the delivery does where the store gives no answer."""
-        wanted: OnStoreError = self.bound.on_store_error
-        if len(self.wants) > 1:  # one store keeps them all: to run without it, all must allow
-            asked = {want.bound.on_store_error for want in self.wants}
-            wanted = next(word for word in _STRICTEST_FIRST if word in asked)
-        return "fail" if wanted == "requeue" and self.is_eager else wanted
-
-    @property
-    def has_place(self) -> bool:
-        """It may have claimed a queue place."""
-        return len(self.wants) > 1 or self.bound.scope is Scope.UNTIL_STARTED
 
     def about(self, held: Held) -> Delivery:
         """Return the delivery with the lock in question whose key this holder has."""
@@ -274,3 +259,9 @@ class Delivery(NamedTuple):
             live=held.live,
             holders=tuple(Holder.parse(one.holder, one.since) for one in held.holders) or (holder,),
         )
+
+
+def _strictest(bounds: tuple[BoundLock, ...]) -> OnStoreError:
+    """Return what all locks of a list allow: one store keeps them all, so none runs without it."""
+    words = {bound.on_store_error for bound in bounds}
+    return next(word for word in _STRICTEST_FIRST if word in words)

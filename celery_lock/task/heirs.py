@@ -75,7 +75,7 @@ def left_to_heirs(
 def kept_for_retry(delivery: Delivery) -> str | list[str] | None:
     """Return what a run leaves to its retry: a name in the store, several where its task has
     several locks; `None`: nothing."""
-    if delivery.is_unlocked:
+    if delivery.header.unlocked:
         return None
     names = [want.name for want in delivery.asked if want.bound.across_retries]
     return names if len(names) > 1 else next(iter(names), None)

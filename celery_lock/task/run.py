@@ -79,7 +79,7 @@ class Run(Sends):
 
     def next_step(self) -> Step:
         """Claim the key, and say what to do."""
-        if self.delivery.is_unlocked:
+        if self.delivery.header.unlocked:
             return self._go_unlocked()
         if self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
@@ -227,10 +227,11 @@ class Run(Sends):
             asked = self.delivery.asked if self._holding.is_held else ()
             goes_on = self.is_sent or ending.goes_back
             self._settling.conclude(None if goes_on else [want.name for want in asked])
-        if self.delivery.is_unlocked or not self.delivery.asked:
+        if self.delivery.header.unlocked or not self.delivery.asked:
             return  # no copy of it asks for a record
         if self._holding.is_held:
-            ending = ending._replace(replacement=self._holding.replacement)
+            if self._holding.replacement is not None:
+                ending = ending._replace(replacement=self._holding.replacement)
             self._ends = ends_of(self.delivery, ending)
         elif self._is_entered or not self._goes_on(ending.ended):
             self._completion = completion_of(self.delivery, ending.ended)

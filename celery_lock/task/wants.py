@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
 from ..errors import LockError
-from ..message import HEADER, Header, Transport
+from ..message import HEADER, Header, Transport, of_request
 from ..model import Scope
 
 __all__ = ["Want", "asked_of", "each_name_once", "header_of", "home_of", "wants_of"]
@@ -37,7 +37,8 @@ def wants_of(
     bound = bounds[0]
     if len(bounds) == 1 and header.keys is None:
         key = bound.key_of(header, args, kwargs)
-        return (Want(bound, key, bound.scope.name_of(key)),)
+        usual = bound.scope is Scope.WHILE_RUNNING
+        return (Want(bound, key, key if usual else bound.scope.name_of(key)),)
     asks = []
     keys = _keys_in(task, bounds, header)
     for number, bound in enumerate(bounds):
@@ -49,12 +50,12 @@ def wants_of(
 
 def header_of(bounds: tuple[BoundLock, ...], request: Any, now: Callable[[], float]) -> Header:
     """Return the header of a request that is to run; an eager one is published by its call."""
-    if len(bounds) == 1:
-        return bounds[0].header_of(request, now)
-    showing = next((bound for bound in bounds if bound.key.shows_sender), bounds[0])
-    header, timed = showing.header_of(request, now), any(bound.key.timed for bound in bounds)
-    if timed and request.is_eager and header.first_published is None:
-        return replace(header, first_published=now())
+    header = Header.of(request)
+    for bound in bounds:
+        if bound.key.shows_sender and header.others is None:
+            header = of_request(request, header)
+        if bound.key.timed and request.is_eager and header.first_published is None:
+            header = replace(header, first_published=now())
     return header
 
 
@@ -66,8 +67,6 @@ def asked_of(
     A queue place is not, where the publisher was given it, or where the body may have begun before:
     it keeps duplicates out of the queue, and nobody from running.
     """
-    if len(wants) == 1 and wants[0].bound.scope is not Scope.UNTIL_STARTED:
-        return wants
     if header.had or _may_have_started(header, request, transport):
         wants = tuple(want for want in wants if want.bound.scope is not Scope.UNTIL_STARTED)
     return each_name_once(wants)
