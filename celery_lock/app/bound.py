@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LockError, UnsupportedFeature
-from ..keys import KeySource, check_key
+from ..keys import UNKNOWN, KeySource, check_key
 from ..message import Header
 from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
 from ..policies import outcomes
@@ -85,7 +85,8 @@ class BoundLock:
         if header.unlocked:
             return self._key_shown(header, args, kwargs)
         if header.key is None:
-            return self.key.render(args, kwargs, header.context)
+            shows = self.key.shows_message
+            return self.key.render(args, kwargs, header.context if shows else UNKNOWN)
         check_key(header.key)
         return header.key
 

@@ -10,7 +10,7 @@ from ..errors import LockConfigurationError, LockError
 from .fields import reader_of, template_over
 from .function import check_function, function_name, function_over
 from .json_form import canonical, digest
-from .message_context import BEAT, QUEUE, SENDERS, UNKNOWN, MessageContext
+from .message_context import BEAT, OF_MESSAGES, QUEUE, SENDERS, UNKNOWN, MessageContext
 from .parameters import Parameters
 from .pydantic_models import Model
 from .template import UNPRINTABLE, Field, Template
@@ -44,7 +44,9 @@ class KeySource:
         "_write",
         "defaults",
         "of_one_tick",
+        "shows_message",
         "shows_queue",
+        "shows_sender",
         "template",
         "timed",
     )
@@ -70,13 +72,12 @@ class KeySource:
         self._readers = {
             field.place: reader_of(field) for field in fields if field.head in (SENDERS, QUEUE)
         }
+        self.shows_sender = bool(self._readers)
+        """Its keys show headers of the message, or its queue."""
+        self.shows_message = any(field.head in OF_MESSAGES for field in fields)
+        """Its keys show anything of the message: what makes them is asked with a context."""
         self._parameters = parameters
         self._write = write
-
-    @property
-    def shows_sender(self) -> bool:
-        """Its keys show headers of the message, or its queue."""
-        return bool(self._readers)
 
     def shown(self, context: MessageContext) -> dict[str, str]:
         """Return what a key shows of a message's headers and queue: see `MessageContext.shown`."""
