@@ -12,6 +12,7 @@ from ..app.locks import AppLocks
 from ..backoff import exponential
 from ..errors import StoreError, taken
 from ..events import CopyDropped, Fact, SwitchedOff
+from ..message.queued import queued_of
 from ..model import Completion, Decision, End, Held, Met
 from ..policies import requeue, skip, wait
 from .around_here import is_around
@@ -21,7 +22,7 @@ from .ended_by import EndedBy
 from .ending import Ending, completion_of, ends_of
 from .postrun import around, when_all_is_out
 from .sends import Sends
-from .settling import settling_of
+from .settling import Settling
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip, Step
 
 __all__ = ["EARLIER_RUN", "Run"]
@@ -65,7 +66,9 @@ class Run(Sends):
         super().__init__(delivery, locks)
         self._is_counted = False
         self._is_entered = False
-        self._settling = settling_of(delivery.task, delivery.request, locks)
+        task, request = delivery.task, delivery.request
+        queued = queued_of(request)
+        self._settling = None if queued is None else Settling(queued, task, request, locks)
         self._ends: Mapping[str, End] = {}
         self._completion: Completion | None = None
         self._around = around()

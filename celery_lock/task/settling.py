@@ -29,7 +29,6 @@ __all__ = [
     "is_watched",
     "left",
     "settle",
-    "settling_of",
     "subject_of",
     "watch",
     "watch_for",
@@ -98,12 +97,6 @@ class Settling:
             raise
 
 
-def settling_of(task: Any, request: Any, locks: AppLocks) -> Settling | None:
-    """Return what a delivery does about the lease that its message names; `None`: it names none."""
-    queued = queued_of(request)
-    return None if queued is None else Settling(queued, task, request, locks)
-
-
 def without_lock(
     task: Any, request: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -129,8 +122,11 @@ def without_lock(
 
 def settle(task: Any, request: Any, error: BaseException) -> None:
     """Free what is kept for a message that has ended before anything was claimed for it."""
-    settling = settling_of(task, request, locks_of(task.app))
-    if settling is not None and not goes_back(error, task):
+    queued = queued_of(request)
+    if queued is None:
+        return
+    settling = Settling(queued, task, request, locks_of(task.app))
+    if not goes_back(error, task):
         settling.end()
 
 
