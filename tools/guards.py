@@ -3371,13 +3371,13 @@ SETTLED += (
     ),
     Guard(
         "a message that cannot be read keeps nothing",
-        "    receive_unreadable(_on_rejected)\n",
+        "    message_unreadable.connect(_on_rejected, weak=False)\n",
         "",
         (UNIT + "unrun.py",),
     ),
     Guard(
         "a message that is revoked as it waits for its eta keeps nothing",
-        "    receive_revoked(_on_revoke_command)\n",
+        "    revoked_in_wait.connect(_on_revoke_command, weak=False)\n",
         "",
         (UNIT + "unrun.py",),
     ),

@@ -7,20 +7,17 @@ from functools import wraps
 from typing import Any
 from weakref import WeakSet
 
+from celery.utils.dispatch import Signal
 from celery.utils.functional import maybe_list
 
-__all__ = ["hear_revoked", "receive_revoked"]
+__all__ = ["hear_revoked", "revoked_in_wait"]
 
-_receivers: list[Callable[[Any], None]] = []
+revoked_in_wait = Signal(name="revoked_in_wait", providing_args=["request"])
+"""Sent for each, in the main process of its worker; `request` is the one of that process."""
 
 _heard_of: WeakSet[Any] = WeakSet()
 """The requests that were heard of: they stay with the worker until their eta, and each command
 looks at all that are there."""
-
-
-def receive_revoked(receiver: Callable[[Any], None]) -> None:
-    """Call this for each from now on, with the request of the worker's main process."""
-    _receivers[:] = [receiver]
 
 
 def hear_revoked() -> None:
@@ -45,8 +42,7 @@ def _heard(does: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             for request in _revoked():
                 _heard_of.add(request)
-                for receive in _receivers:
-                    receive(request)
+                revoked_in_wait.send(sender=request.task, request=request)
 
     command._celery_lock = True  # type: ignore[attr-defined]  # a function has any
     return command

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-__all__ = ["hear_unreadable", "receive_unreadable"]
+from celery.utils.dispatch import Signal
 
-_receivers: list[Callable[[Any, Any], None]] = []
+__all__ = ["hear_unreadable", "message_unreadable"]
 
-
-def receive_unreadable(receiver: Callable[[Any, Any], None]) -> None:
-    """Call this for each from now on, with the consumer and the message."""
-    _receivers[:] = [receiver]
+message_unreadable = Signal(name="message_unreadable", providing_args=["message"])
+"""Sent for each as `task_rejected` is, with the consumer as sender and the raw `message`."""
 
 
 def hear_unreadable(consumer: Any) -> None:
@@ -25,8 +22,7 @@ def hear_unreadable(consumer: Any) -> None:
         try:
             return ends(message, exc)
         finally:
-            for receive in _receivers:
-                receive(consumer, message)
+            message_unreadable.send(sender=consumer, message=message)
 
     on_decode_error._celery_lock = True  # type: ignore[attr-defined]  # a function has any
     consumer.on_decode_error = on_decode_error

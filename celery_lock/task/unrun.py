@@ -12,8 +12,8 @@ from typing import Any
 from celery import signals
 
 from ..app.locks import locks_of
-from ..app.revoking import receive_revoked
-from ..app.unreadable import receive_unreadable
+from ..app.revoking import revoked_in_wait
+from ..app.unreadable import message_unreadable
 from ..engine.freeing import free_soon
 from ..events import Subject
 from ..message.queued import Queued, queued_in, queued_of
@@ -28,8 +28,8 @@ def begin() -> None:
     signals.task_unknown.connect(_on_unknown, weak=False)
     signals.task_rejected.connect(_on_rejected, weak=False)
     signals.task_revoked.connect(_on_revoked, weak=False)
-    receive_unreadable(_on_rejected)
-    receive_revoked(_on_revoke_command)
+    message_unreadable.connect(_on_rejected, weak=False)
+    revoked_in_wait.connect(_on_revoke_command, weak=False)
 
 
 def free_queued(
@@ -111,7 +111,7 @@ def _on_revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
         free_queued(sender.app, queued, subject_of(sender, queued.task_id))
 
 
-def _on_revoke_command(request: Any) -> None:
+def _on_revoke_command(sender: Any = None, request: Any = None, **_: Any) -> None:
     """Of one that waits for its eta: who asks for its result hears already that it will not run."""
     queued = queued_in(request.request_dict)
     if queued is not None:
