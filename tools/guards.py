@@ -3382,6 +3382,18 @@ SETTLED += (
         (UNIT + "unrun.py",),
     ),
     Guard(
+        "a retry that is revoked before its eta keeps nothing",
+        '("scheduled_requests", "reserved_requests")',
+        '("reserved_requests",)',
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
+        "a revoke is answered while threads of the pool begin tasks",
+        "for ref in each.data.copy()]",
+        "for ref in [lambda one=one: one for one in each]]",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
         "a message that came back and is revoked keeps nothing",
         "not (retry_no or came_back)",
         "not retry_no",

@@ -52,14 +52,24 @@ def _revoked() -> Iterable[Any]:
     """Return the requests that have not begun, and will not."""
     from celery.worker import state  # by now it is there
 
-    # each is asked for by itself: pool threads change these sets meanwhile
     return [
         each
-        for each in list(state.requests.values())
+        for each in _in_wait(state)
         if each not in state.active_requests
         and each not in _heard_of
         and (each.id in state.revoked or _is_stamped(each, state))
     ]
+
+
+def _in_wait(state: Any) -> list[Any]:
+    """Return the requests that wait for their eta (since Celery 5.7), or for the pool.
+
+    Its list by id lacks a retry that came before its first run ended: that took it out.
+    """
+    sets = (getattr(state, name, None) for name in ("scheduled_requests", "reserved_requests"))
+    # copied in one step: pool threads change them meanwhile
+    refs = [ref for each in sets if each is not None for ref in each.data.copy()]
+    return [request for ref in refs if (request := ref()) is not None]
 
 
 def _is_stamped(request: Any, state: Any) -> bool:

@@ -338,11 +338,13 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The commands of a worker, which has no requests and has revoked nothing."""
     for name, value in {
         "requests": {},
-        "active_requests": set(),
+        "scheduled_requests": WeakSet(),
+        "reserved_requests": WeakSet(),
+        "active_requests": WeakSet(),
         "revoked": set(),
         "revoked_stamps": {},
     }.items():
-        monkeypatch.setattr(state, name, value)
+        monkeypatch.setattr(state, name, value, raising=False)  # scheduled ones since 5.7
 
     def revoke(_: Any, task_id: str) -> str:
         state.revoked.add(task_id)
@@ -365,6 +367,7 @@ def waiting(engine: Engine, name: str, **stamps: Any) -> Request:
     request = a_request(engine, name)
     request.stamps, request.stamped_headers = stamps, list(stamps)
     state.requests[request.id] = request
+    vars(state)["scheduled_requests"].add(request)
     return request
 
 
@@ -419,6 +422,30 @@ def test_one_that_runs_keeps_its_key_as_it_is_revoked(
     assert after(engine, KEY) == [queued("id-1")]
 
 
+def test_a_retry_that_came_before_its_first_run_ended_keeps_nothing(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    """Celery's list by id forgets it then, for the two have one id."""
+    retry = waiting(engine, KEY)
+    state.requests.pop(retry.id)
+
+    commands["revoke"](None, task_id="id-1")
+
+    assert after(engine, KEY) == [None]
+
+
+def test_a_message_that_waits_for_a_process_of_the_pool_keeps_nothing(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    request = waiting(engine, KEY)
+    vars(state)["scheduled_requests"].discard(request)
+    state.reserved_requests.add(request)
+
+    commands["revoke"](None, task_id="id-1")
+
+    assert after(engine, KEY) == [None]
+
+
 class Changing(WeakSet[Any]):
     """A set to which pool threads add while somebody goes through it."""
 
@@ -426,10 +453,11 @@ class Changing(WeakSet[Any]):
         raise RuntimeError("Set changed size during iteration")
 
 
+@pytest.mark.parametrize("name", ["scheduled_requests", "reserved_requests", "active_requests"])
 def test_a_command_answers_while_pool_threads_begin_tasks(
-    engine: Engine, commands: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, commands: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(state, "active_requests", Changing())
+    monkeypatch.setattr(state, name, Changing(), raising=False)
     waiting(engine, KEY)
 
     assert commands["revoke"](None, task_id="id-1") == "ok"
