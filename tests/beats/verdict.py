@@ -15,6 +15,8 @@ __all__ = ["Duplicate", "OfEntry", "Verdict", "judge"]
 
 LATEST = 0.28
 """Seconds that a due time may be late and its interval keep its phase, nearly."""
+SAME = 1e-4
+"""Seconds by which two numbers for one moment differ."""
 DRIFT = 0.05
 """Seconds by which due times may stand apart from their grid. They are computed, not measured."""
 
@@ -163,10 +165,12 @@ class _Grid:
         for before, run in pairwise(ordered):
             if before.sent - before.due <= LATEST:
                 continue
-            apart = (run.due - before.sent) / every
-            off = abs(apart - round(apart)) * every
+            # a grid begins when the late tick was claimed, and a busy machine sends it later
+            earliest, latest = before.due + LATEST, before.sent + DRIFT
+            intervals = math.ceil((run.due - latest) / every - 1e-9)
+            is_new = intervals >= 1 and run.due - intervals * every >= earliest
             # one that was late by about an interval begins a grid close to the old one
-            if round(apart) and off <= DRIFT and off < abs(run.due - self.nearest(run.due)):
+            if is_new and abs(run.due - self.nearest(run.due)) > SAME:
                 self._parts[-1].last = before.due
                 self._parts.append(_Part(run.due, math.inf))
 

@@ -280,6 +280,30 @@ def test_an_interval_begins_a_grid_with_a_run_that_was_late(late: float) -> None
     assert (found.missed, found.drift) == ((), pytest.approx(0.0))
 
 
+def test_a_grid_begins_when_the_late_tick_was_claimed_however_late_it_was_sent() -> None:
+    book = Book(seconds=20)
+    for second in range(5):
+        book.ran(1000.0 + second)
+    book.ran(1005.0, sent=1006.5)
+    for second in range(1, 13):
+        book.ran(1006.1 + second)
+
+    found = book.of()
+
+    assert (found.missed, found.drift) == ((), pytest.approx(0.0))
+
+
+def test_no_grid_begins_after_the_late_tick_was_sent() -> None:
+    book = Book(seconds=20)
+    for second in range(5):
+        book.ran(1000.0 + second)
+    book.ran(1005.0, sent=1005.4)
+    for second in range(1, 13):
+        book.ran(1005.6 + second)
+
+    assert "spread over" in " ".join(book.judge().wrong)
+
+
 def test_how_late_due_times_were_is_reported() -> None:
     book = Book(seconds=10)
     for second in range(10):
