@@ -28,9 +28,7 @@ from . import listing, several
 from .asking import claiming, micro, record, releasing, renewing
 from .checkup import checkup
 from .hash_tag import hash_tag
-from .link.address import Address
-from .link.discovery import FixedAddress
-from .link.server import Call, Server
+from .link.server import Call, Linking, one_server
 from .permits import held, named, parts, released
 from .records import Records
 from .scripts import (
@@ -61,6 +59,7 @@ class RedisStore:
             shorter requeues sooner when it does not answer.
         prefix: what the name of every key on the server begins with. Another prefix is another
             world of locks.
+        link: how the servers are reached that the URL names; by itself it names one.
 
     Raises `LockConfigurationError` for a URL or an option that makes no sense. Connects at the
     first call, not before.
@@ -89,14 +88,16 @@ class RedisStore:
         options: Mapping[str, Any] | None = None,
         deadline: float = 2.0,
         prefix: str = "celery-lock:",
+        link: Linking = one_server,
     ) -> None:
         if "{" in prefix or "}" in prefix:
             raise LockConfigurationError(
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
                 " decides where a server keeps it, and that part is the lock's key"
             )
-        self._server = Server(
-            FixedAddress(Address.parse(url, options)),
+        self._server = link(
+            url,
+            options or {},
             deadline=deadline,
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ....errors import StoreError
 from ....model.clock import monotonic
@@ -11,14 +11,14 @@ from ....model.per_process import PerProcess, look_for_fork
 from .address import Address
 from .connection import Connection
 from .deadline_socket import ConnectionLost, DeadlineExceeded
-from .discovery import Directory
+from .discovery import Directory, FixedAddress
 from .errors import FAILURES, translated
 from .pool import Pool, PoolExhausted
 from .resp import ErrorReply, Reply, command
 from .script import Script
 from .watchers import Watchers
 
-__all__ = ["Call", "Server"]
+__all__ = ["Call", "Linking", "Server", "one_server"]
 
 Call = tuple[Script, Sequence[str], Sequence[str | int]]
 """A script, its keys and its other arguments."""
@@ -191,6 +191,30 @@ class Server:
         failure = translated(error, connection.address or self._nowhere, seconds)
         failure.__cause__ = error
         return failure
+
+
+class Linking(Protocol):
+    """How the servers are reached that a URL names. It opens no connection yet."""
+
+    def __call__(
+        self,
+        url: str,
+        options: Mapping[str, Any],
+        *,
+        deadline: float,
+        connections: int,
+        watchers: int,
+    ) -> Server:
+        """Return the link; raise `LockConfigurationError` where the URL or an option is wrong."""
+        ...
+
+
+def one_server(
+    url: str, options: Mapping[str, Any], *, deadline: float, connections: int, watchers: int
+) -> Server:
+    """Return the link to the one server that a URL names."""
+    directory = FixedAddress(Address.parse(url, options))
+    return Server(directory, deadline=deadline, connections=connections, watchers=watchers)
 
 
 def _run(connection: Connection, call: Call, ends: float) -> Reply:
