@@ -28,7 +28,7 @@ SUITE_VENV  := build/celery-suite-venv
 SUITE_RUN   := $(SUITE_VENV)/bin/python
 SUITE_STAMP := $(SUITE_VENV)/.installed-$(HERE)
 
-.PHONY: help venv install demo test pairs lint bench docs faults canvas transfers beats beside celery-suite controls \
+.PHONY: help venv install demo test pairs lint bench docs faults stores canvas transfers beats beside celery-suite controls \
 	clean
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo 'make bench     measure it beside other libraries (8 minutes; BENCH=quick: one)'
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
+	@echo 'make stores    play faults of each store, trios and all, and write docs/store-faults.md'
 	@echo 'make canvas    200 random canvases with locks and without, which have to end alike'
 	@echo 'make transfers 10,000 tasks that move money between 20 accounts; the sums have to be exact'
 	@echo 'make beats     three beats under fire for three minutes, with and without a database'
@@ -82,6 +83,11 @@ faults: $(STAMP)-test
 	@sh tools/test_services.sh
 	@$(RUN) -m tests.faults --controls
 	@$(RUN) -m tests.faults
+
+stores: $(STAMP)-test
+	@sh tools/test_services.sh
+	@STORES=1 $(RUN) -m pytest tests/stores
+	@$(RUN) -m tests.stores --times 5 $(ARGS)
 
 canvas: $(STAMP)-test
 	@sh tools/test_services.sh

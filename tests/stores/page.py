@@ -1,0 +1,87 @@
+"""Writes docs/store-faults.md from the plays that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.stores.kinds import kinds, rows_of
+from tests.stores.results import kept
+from tests.stores.rows import Row
+
+__all__ = ["PAGE", "page", "write"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "store-faults.md"
+
+HEAD = """# Faults of stores
+
+This page shows what happens to locks when a server of the store fails under load.
+Each row was played as often as it says, with real workers and real servers.
+`ok`: in each play it was as the page of the store promises, and no task was lost.
+`make stores` plays all rows and writes this page; the numbers are those of the last run.
+
+## How to read a row
+
+Two workers with four pool processes each run tasks that contend for ten keys. The broker is a
+Redis of its own. Most bodies take half a second; three of ten take up to twice the ttl, which is
+4 s. In the midst of it the fault comes. In the end every task has to be done.
+
+- **Options**: the `lock_store_options` of the row.
+- **Overlaps**: how many pairs of bodies of one key ran at the same time, in all plays; and the
+  longest time that they did. A body that was told that its lease is lost counts as gone.
+- **Tokens**: how many grants of a key had a fencing token that was not greater than the one before.
+- **Quiet**: the longest time in which nobody got any key; the median of the plays, and the longest.
+- **Back**: from the end of the fault to the next grant; the longest of the plays.
+- **Errors**: how many calls to the store failed in a play; the median.
+"""
+
+TAIL = """## Limits
+
+- All servers and workers ran on one machine with two processors, over the loopback address.
+- A rare race does not show in so few plays.
+- The clocks of the servers did not differ, and no network was slow.
+"""
+
+
+def page() -> str:
+    """The whole page, of all kinds that something was kept of."""
+    parts = [HEAD]
+    for kind in kinds():
+        found = kept(kind)
+        if found:
+            parts += [f"## {kind}://", "", *_table(kind, found), ""]
+    return "\n".join([*parts, TAIL])
+
+
+def write() -> None:
+    """Bring the page up to date."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def _table(kind: str, found: dict[str, Any]) -> Iterator[str]:
+    yield "| fault | options | plays | overlaps | tokens | quiet, s | back, s | errors | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in rows_of(kind):
+        if row.name in found:
+            yield _line(row, found[row.name]["plays"])
+
+
+def _line(row: Row, plays: list[dict[str, Any]]) -> str:
+    def total(field: str) -> int:
+        return sum(one[field] for one in plays)
+
+    worst = max(one["worst"] for one in plays)
+    overlaps = f"{total('overlaps')}, {worst:.2f} s" if total("overlaps") else "0"
+    tokens = str(total("backward")) if row.locked and row.promise.tokens else "none"
+    quiet = [one["quiet"] for one in plays]
+    errors = median(sum(one["errors"].values()) for one in plays)
+    wrong = [one for one in plays if one["wrong"]]
+    verdict = f"{len(wrong)} of {len(plays)} were not as promised" if wrong else "ok"
+    cells = [
+        *(row.fault, f"`{row.said}`" if row.said else "", str(len(plays)), overlaps, tokens),
+        *(f"{median(quiet):.1f}, {max(quiet):.1f}", f"{max(one['back'] for one in plays):.1f}"),
+        *(f"{errors:g}", verdict),
+    ]
+    return f"| {' | '.join(cells)} |"

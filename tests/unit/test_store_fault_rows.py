@@ -1,0 +1,38 @@
+"""The rows of the stores' faults: each kind has a control, and the page has what was kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stores.kinds import kinds, rows_of
+from tests.stores.page import PAGE, page
+from tests.stores.results import kept
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_each_kind_has_the_same_load_without_a_lock_and_without_a_fault(kind: str) -> None:
+    plain, calm, *faults = rows_of(kind)
+
+    assert (plain.locked, plain.befall) == (False, calm.befall)
+    assert all(row.locked for row in (calm, *faults))
+    assert faults
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_each_row_is_short_enough_for_a_table(kind: str) -> None:
+    assert [row.fault for row in rows_of(kind) if len(row.fault.split()) > 14] == []
+
+
+def test_the_page_is_what_the_kept_plays_say() -> None:
+    if not PAGE.exists():
+        pytest.skip("nothing was kept yet, or the tests run without the documentation")
+
+    assert PAGE.read_text("utf-8") == page()
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_what_is_kept_was_played_five_times_at_least(kind: str) -> None:
+    found = {name: len(row["plays"]) for name, row in kept(kind).items()}
+
+    assert {name: times for name, times in found.items() if times < 5} == {}
+    assert set(found) <= {row.name for row in rows_of(kind)}
