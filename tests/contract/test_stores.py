@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from uuid import uuid4
+
 import pytest
 
 from celery_lock.contract import StoreContract
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
-from celery_lock.stores.redis import RedisStore
+from tests.contract.by_entry_point import ByEntryPoint
+from tests.services import Certificates, RedisServer
 
 pytestmark = pytest.mark.contract
 
@@ -25,37 +29,55 @@ class TestMemory(StoreContract):
         self.clock.move(seconds)
 
 
-class TestMemoryOnTheSteadyClock(StoreContract):
+class TestMemoryOnTheSteadyClock(ByEntryPoint):
+    schemes = ("memory",)
+
     @pytest.fixture(autouse=True)
     def _fresh(self) -> None:
-        self.server = MemoryServer()
-
-    def open_store(self, prefix: str) -> MemoryStore:
-        return MemoryStore(self.server, prefix=prefix)
+        self.urls = [f"memory://{uuid4().hex}"]
 
 
-class TestRedis(StoreContract):
+class TestRedis(ByEntryPoint):
+    schemes = ("redis",)
+
     @pytest.fixture(autouse=True)
     def _server(self, redis_url: str) -> None:
-        self.url = redis_url
-
-    def open_store(self, prefix: str) -> RedisStore:
-        return RedisStore(self.url, prefix=prefix)
+        self.urls = [redis_url]
 
 
-class TestRedis62(StoreContract):
+class TestRedisInEveryOtherWay(ByEntryPoint):
+    """Over TLS and over a socket file in turn: a handshake for each test would take too long."""
+
+    schemes = ("rediss", "unix", "redis+socket")
+    deadline = 20.0
+
+    @pytest.fixture(autouse=True)
+    def _server(self, secure: RedisServer) -> None:
+        file = secure.unix_url
+        self.urls = [secure.url, file, file.replace("unix:", "redis+socket:")]
+
+
+class TestRedis62(ByEntryPoint):
+    schemes = ("redis",)
+
     @pytest.fixture(autouse=True)
     def _server(self, redis_62_url: str) -> None:
-        self.url = redis_62_url
-
-    def open_store(self, prefix: str) -> RedisStore:
-        return RedisStore(self.url, prefix=prefix)
+        self.urls = [redis_62_url]
 
 
-class TestValkey(StoreContract):
+class TestValkey(ByEntryPoint):
+    schemes = ("redis",)
+
     @pytest.fixture(autouse=True)
     def _server(self, valkey_url: str) -> None:
-        self.url = valkey_url
+        self.urls = [valkey_url]
 
-    def open_store(self, prefix: str) -> RedisStore:
-        return RedisStore(self.url, prefix=prefix)
+
+@pytest.fixture(scope="module")
+def secure(
+    redis_binary: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    """A server that is reached with TLS, and over a socket file."""
+    folder = tmp_path_factory.mktemp("secure")
+    with RedisServer(redis_binary, folder, tls=certificates, unix_socket=True) as server:
+        yield server
