@@ -8,8 +8,8 @@ from uuid import uuid4
 from ...errors import StoreError, StoreUnavailable
 from ...model import Claim, Lease, LockStore, Outcome
 from .link.address import Address
+from .link.linking import Link, OneServer
 from .link.resp import ErrorReply
-from .link.server import Server
 
 __all__ = ["checkup"]
 
@@ -17,11 +17,18 @@ OLDEST = (6, 2)
 """The oldest server that the tests run against."""
 
 
-def checkup(store: LockStore, server: Server) -> list[str]:
+def checkup(store: LockStore, link: Link) -> list[str]:
     """Return warnings; raise `StoreError` where the server cannot be used.
 
     What the server does not tell this user (INFO may be forbidden) is unknown, and no warning.
     """
+    warnings = [warning for server in link.servers() for warning in _look_at(server)]
+    _play(store)
+    return warnings
+
+
+def _look_at(server: OneServer) -> list[str]:
+    """Return warnings of one server; raise `StoreError` where it cannot be used."""
     server.say("PING")
     facts = _facts(server)
     address = server.find()
@@ -34,7 +41,6 @@ def checkup(store: LockStore, server: Server) -> list[str]:
         )
     if facts.get("role") == "slave":
         raise StoreUnavailable(shown, "it is a replica; the URL should name the primary")
-    _play(store)
     return _warnings(facts, address)
 
 
@@ -56,7 +62,7 @@ def _play(store: LockStore) -> None:
     store.watch(key, 0.05)  # the release has left word: this returns at once
 
 
-def _facts(server: Server) -> dict[str, str]:
+def _facts(server: OneServer) -> dict[str, str]:
     try:
         reply = server.say("INFO")
     except StoreError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .hash_tag import hash_tag, tagged
-from .link.server import Server
+from .link.linking import Link, OneServer
 
 __all__ = ["keys"]
 
@@ -16,8 +16,15 @@ waiting, fewer takes more round trips."""
 _GLOB = str.maketrans({character: f"\\{character}" for character in "\\*?[]"})
 
 
-def keys(server: Server, prefix: str, beginning: str) -> list[str]:
+def keys(link: Link, prefix: str, beginning: str) -> list[str]:
     """Name all keys of this prefix that begin so, sorted."""
+    found: set[str] = set()
+    for server in link.servers():
+        found |= _keys(server, prefix, beginning)
+    return sorted(found)
+
+
+def _keys(server: OneServer, prefix: str, beginning: str) -> set[str]:
     pattern = f"{prefix}{hash_tag(beginning).removesuffix('}')}".translate(_GLOB) + "*}"
     found: set[str] = set()
     cursor = "0"
@@ -27,4 +34,4 @@ def keys(server: Server, prefix: str, beginning: str) -> list[str]:
         found.update(tagged(name.decode("utf-8", "surrogatepass")[len(prefix) :]) for name in names)
         cursor = said.decode()
         if cursor == "0":
-            return sorted(found)
+            return found

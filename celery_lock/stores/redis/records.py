@@ -7,7 +7,7 @@ from typing import Any
 
 from ...model import Change, Changed, Record
 from .hash_tag import hash_tag
-from .link.server import Server
+from .link.linking import Link
 from .scripts import CHANGE, NAMES, RECORDS
 
 __all__ = ["Records"]
@@ -16,7 +16,7 @@ __all__ = ["Records"]
 class Records:
     """The records under one prefix. A space has its own hash tag: all of it is in one place."""
 
-    def __init__(self, server: Server, prefix: str) -> None:
+    def __init__(self, server: Link, prefix: str) -> None:
         self._server = server
         self._prefix = prefix
 

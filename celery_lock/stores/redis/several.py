@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...errors import StoreError
 from ...model import Claim, Lease, Met, Refused, Release
 from .asking import Asked, claiming
-from .link.server import Server
+from .link.linking import Link
 from .permits import held, released
 from .scripts import ACQUIRE_ALL, RELEASE, RELEASE_ALL
 
@@ -15,7 +15,7 @@ __all__ = ["acquire_all", "release_all"]
 
 
 def acquire_all(
-    server: Server, states: Sequence[str], claims: Sequence[Claim], grace: int, settle: int
+    server: Link, states: Sequence[str], claims: Sequence[Claim], grace: int, settle: int
 ) -> list[Lease] | Refused:
     """Give all keys or none; the names of their states stand beside the claims."""
     if not claims:
@@ -31,7 +31,7 @@ def acquire_all(
     return Refused(number - 1, held(key, Met(met.decode()), now, free_at, shown, taken))
 
 
-def release_all(server: Server, asked: Sequence[Asked]) -> list[Release | StoreError]:
+def release_all(server: Link, asked: Sequence[Asked]) -> list[Release | StoreError]:
     """Give keys back; `asked` has what each release would ask for alone."""
     try:
         answers = server.run(RELEASE_ALL, *_releases(asked)) if asked else []
@@ -43,7 +43,7 @@ def release_all(server: Server, asked: Sequence[Asked]) -> list[Release | StoreE
     ]
 
 
-def _alone(server: Server, asked: Asked) -> Release | StoreError:
+def _alone(server: Link, asked: Asked) -> Release | StoreError:
     """Give a key back that failed among others; that says why."""
     try:
         return released(server.run(RELEASE, *asked))

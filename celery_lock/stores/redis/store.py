@@ -28,7 +28,8 @@ from . import listing, several
 from .asking import claiming, micro, record, releasing, renewing
 from .checkup import checkup
 from .hash_tag import hash_tag
-from .link.server import Call, Linking, one_server
+from .link.linking import Call, Link, Linking
+from .link.server import one_server
 from .permits import held, named, parts, released
 from .records import Records
 from .scripts import (
@@ -95,7 +96,7 @@ class RedisStore:
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
                 " decides where a server keeps it, and that part is the lock's key"
             )
-        self._server = link(
+        self._server: Link = link(
             url,
             options or {},
             deadline=deadline,

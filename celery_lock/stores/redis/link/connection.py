@@ -12,7 +12,7 @@ from .deadline_socket import ConnectionLost, DeadlineExceeded, DeadlineSocket
 from .discovery import Directory
 from .resp import ErrorReply, ProtocolError, Reader, Reply, command
 
-__all__ = ["UNANSWERED", "Connection", "NoCredentials"]
+__all__ = ["UNANSWERED", "Connection", "NoCredentials", "filled"]
 
 
 class NoCredentials(Exception):
@@ -70,6 +70,11 @@ class Connection:
     def connected(self) -> bool:
         """There is a connection; whether it still works is seen when it is used."""
         return self._socket is not None
+
+    @property
+    def owes(self) -> bool:
+        """`send_unheard` has left a reply on it."""
+        return self._owed is not None
 
     def begin(self, packed: bytes, ends: float, replies: int = 1) -> None:
         """Send a command, or several in one piece; each reply is read by `finish`, before `ends`.
@@ -181,11 +186,25 @@ class Connection:
         failure = self._exchange_rest(commands, outcomes, ends)
         if isinstance(failure, ConnectionLost):
             failure = self._exchange_rest(commands, outcomes, ends)
-        if failure is not None:
-            if isinstance(failure, ProtocolError):  # the replies before may be out of step too
-                outcomes.clear()
-            outcomes += [failure] * (len(commands) - len(outcomes))
-        return outcomes
+        return filled(outcomes, failure, len(commands))
+
+    def poll(self) -> bool:
+        """Take in what has come, and wait for nothing; `True`: the replies that are due can be
+        read now, or why there are none."""
+        sock, reader = self._socket, self._reader
+        if sock is None or reader is None or self._process is not this_process.value:
+            return True
+        due = max(self.unread, 1)
+        try:
+            while not reader.has(due) and (data := sock.arrived()):
+                reader.feed(data)
+        except ConnectionLost:
+            return True  # who reads on hears it, after the replies that came before
+        return reader.has(due)
+
+    def fileno(self) -> int:
+        """Return what a selector knows it by; -1: it has ended."""
+        return -1 if self._socket is None else self._socket.fileno()
 
     def _exchange_rest(
         self, commands: Sequence[bytes], outcomes: list[Reply | Exception], ends: float
@@ -196,7 +215,11 @@ class Connection:
             self.begin(b"".join(rest), ends, len(rest))
         except (ErrorReply, *UNANSWERED) as error:  # a refused login refuses all of them
             return error
-        for _ in rest:
+        return self.collect(outcomes)
+
+    def collect(self, outcomes: list[Reply | Exception]) -> Exception | None:
+        """Append the replies that are due; return what left some without one."""
+        for _ in range(self.unread):
             try:
                 outcomes.append(self.finish())
             except ErrorReply as refusal:
@@ -240,6 +263,17 @@ class Connection:
                 # a server that knows no AUTH repeats what it was sent
                 raise ErrorReply(str(refusal).replace(secret, "***")) from None
         return sock
+
+
+def filled(
+    outcomes: list[Reply | Exception], failure: Exception | None, count: int
+) -> list[Reply | Exception]:
+    """Return so many outcomes: those that failed as one have the failure."""
+    if failure is not None:
+        if isinstance(failure, ProtocolError):  # the replies before may be out of step too
+            outcomes.clear()
+        outcomes += [failure] * (count - len(outcomes))
+    return outcomes
 
 
 def _login(address: Address) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 from collections.abc import Callable
 
 from ....model.clock import monotonic
@@ -62,6 +63,24 @@ class DeadlineSocket:
         if not data:
             raise ConnectionLost("the server closed the connection")
         return data
+
+    def arrived(self) -> bytes:
+        """Return what has come by now, and wait for nothing; empty: nothing has."""
+        self._timeout = self._shortest = -1.0  # the next wait sets its own
+        self._sock.settimeout(0)
+        try:
+            data = self._sock.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return b""
+        except OSError as error:
+            raise _failure(error) from error
+        if not data:
+            raise ConnectionLost("the server closed the connection")
+        return data
+
+    def fileno(self) -> int:
+        """Return what a selector knows it by."""
+        return self._sock.fileno()
 
     def _is_raised_by_a_handler(self, error: OSError) -> bool:
         """A signal handler has raised it within the wait: `TimeoutError`, mostly, for an alarm.

@@ -75,6 +75,26 @@ class Pool:
             finally:
                 self.give(connection)
 
+    def hear_arrived(self, ends: float) -> bool:
+        """Read what has come of what was left unread, and wait for nothing; `True`: that was all.
+
+        Before `ends` only what has to be said once more for it.
+        """
+        done = True
+        for connection in [one for one in list(self._idle) if one.owes]:
+            try:
+                self._idle.remove(connection)
+            except ValueError:  # somebody else has taken it, and reads that
+                continue
+            try:
+                if connection.poll():
+                    connection.hear(ends)
+                else:
+                    done = False
+            finally:
+                self.give(connection)
+        return done
+
     def close(self) -> None:
         """End the idle connections now, and those in use as they come back."""
         self._closed = True

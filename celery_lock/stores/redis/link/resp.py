@@ -84,6 +84,38 @@ class Reader:
         """Nothing came beyond the replies that were read."""
         return self._at == len(self._data)
 
+    def feed(self, data: bytes) -> None:
+        """Append what has come from the source without being waited for."""
+        self._data = self._data[self._at :] + data
+        self._at = 0
+
+    def has(self, count: int) -> bool:
+        """Whether so many whole replies have come: `read` returns them without a wait."""
+        at = self._at
+        for _ in range(count):
+            at = self._end_of_reply(at)
+            if at < 0:
+                return False
+        return True
+
+    def _end_of_reply(self, at: int) -> int:
+        """Return where the reply that begins here ends; -1: it has not all come."""
+        data = self._data
+        line = data.find(b"\r\n", at)
+        if line < 0:
+            return -1
+        kind, number, end = data[at : at + 1], data[at + 1 : line], line + 2
+        if kind not in (b"$", b"*") or not number.isdigit():
+            return end  # also what `read` will refuse
+        if kind == b"$":
+            end += int(number) + 2
+            return end if end <= len(data) else -1
+        for _ in range(int(number)):
+            end = self._end_of_reply(end)
+            if end < 0:
+                return -1
+        return end
+
     def read(self) -> Reply:
         """Return the next reply; raise `ErrorReply` if it is an error."""
         line = self._line()

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from ....errors import StoreError
 from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
 from .address import Address
+from .begun import Begun
 from .connection import Connection
 from .deadline_socket import ConnectionLost, DeadlineExceeded
 from .discovery import Directory, FixedAddress
 from .errors import FAILURES, translated
+from .linking import Call, Elsewhere
 from .pool import Pool, PoolExhausted
 from .resp import ErrorReply, Reply, command
 from .script import Script
+from .scripting import Say, ask, in_full_where_forgotten, is_forgotten, packed, plainly, run_script
 from .watchers import Watchers
 
-__all__ = ["Call", "Linking", "Server", "one_server"]
-
-Call = tuple[Script, Sequence[str], Sequence[str | int]]
-"""A script, its keys and its other arguments."""
+__all__ = ["Call", "Server", "one_server"]
 
 
 class Server:
@@ -47,24 +48,35 @@ class Server:
         keys: Sequence[str],
         args: Sequence[str | int],
         within: float | None = None,
+        *,
+        asking: bool = False,
     ) -> Any:
-        """Run a script with these keys and arguments, and return its answer."""
+        """Run a script with these keys and arguments, and return its answer.
+
+        `asking`: another node of a cluster has sent us here, where the keys are on their way to.
+        """
         seconds = self.deadline if within is None else self._seconds(within)
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            return _run(connection, (script, keys, args), ends)
+            return run_script(connection, (script, keys, args), ends, ask if asking else plainly)
         except FAILURES as error:
             raise self._failure(error, connection, seconds) from error
         finally:
             pool.give(connection)
 
-    def run_unheard(self, call: Call, failed: Callable[[StoreError], None]) -> None:
+    def run_unheard(
+        self,
+        call: Call,
+        failed: Callable[[StoreError], None],
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         """Run a script whose answer is of no use, and do not wait for it.
 
         It is read when this process next uses the connection, before the command that it is used
         for. Where it died, or the server forgot the script, the script is run again then. `failed`
         hears of whatever else is wrong. A process that does nothing more hears nothing.
+        `elsewhere` is asked first about what the server has refused: another one may do it.
 
         The first time on a connection the answer is waited for: the server may not know the script,
         and a process that ends next would never hear so.
@@ -74,9 +86,12 @@ class Server:
 
         def hear(error: Exception, ends: float) -> None:
             try:
-                if not (isinstance(error, ConnectionLost) or _is_forgotten(error)):
+                if isinstance(error, ConnectionLost) or is_forgotten(error):
+                    run_script(connection, call, ends)
+                elif elsewhere is None or not isinstance(error, ErrorReply):
                     raise error
-                _run(connection, call, ends)
+                else:
+                    elsewhere(self._failure(error, connection, self.deadline), ends)
             except (*FAILURES, StoreError) as failure:
                 failed(self._failure(failure, connection, self.deadline))
             except BaseException:
@@ -91,7 +106,7 @@ class Server:
                     return
                 except ConnectionLost:
                     pass  # it is sent once more, over a new one
-            _run(connection, call, ends)
+            run_script(connection, call, ends)
             connection.known.add(script)
         except FAILURES as error:
             raise self._failure(error, connection, self.deadline) from error
@@ -102,6 +117,10 @@ class Server:
         """Read the answers that `run_unheard` has left in this process, which is about to leave."""
         look_for_fork()
         self._own.value[0].hear(monotonic() + self.deadline)
+
+    def hear_arrived(self, ends: float) -> bool:
+        """Read those of them that have come, and wait for none; `True`: that was all."""
+        return self._own.value[0].hear_arrived(ends)
 
     def run_each(self, calls: Sequence[Call], within: float | None = None) -> list[Any]:
         """Run scripts in one round trip; return for each its answer, or its own `StoreError`.
@@ -115,36 +134,68 @@ class Server:
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            commands = [script.call(keys, args) for script, keys, args in calls]
-            outcomes = connection.exchange_each(commands, ends)
-            unknown = [
-                place
-                for place, outcome in enumerate(outcomes)
-                if isinstance(outcome, ErrorReply) and outcome.code == "NOSCRIPT"
-            ]
-            if unknown:
-                in_full = [calls[place][0].call_in_full(*calls[place][1:]) for place in unknown]
-                answers = connection.exchange_each(in_full, ends)
-                for place, answer in zip(unknown, answers, strict=True):
-                    outcomes[place] = answer
-            return [
-                self._failure(outcome, connection, seconds)
-                if isinstance(outcome, Exception)
-                else outcome
-                for outcome in outcomes
-            ]
+            outcomes = connection.exchange_each(packed(calls), ends)
+            return self._answers(calls, outcomes, connection, ends, seconds)
         finally:
             pool.give(connection)
 
-    def pop(self, key: str, seconds: float) -> bool:
-        """Wait so long for an element of the list `key`, and take it out; `False`: none came."""
-        seconds = max(seconds, 0.001)  # for BLPOP zero is for ever
-        packed = command("BLPOP", key, f"{seconds:.3f}")
-        return self._exchange(packed, self.deadline + seconds) is not None
+    def begin_each(self, calls: Sequence[Call], ends: float, seconds: float) -> Begun | None:
+        """Send what `run_each` sends, and do not wait; `None`: there is no connection that works.
 
-    def say(self, *parts: str | int) -> Reply:
+        `seconds` is what the whole call has, which ends at `ends`.
+        """
+        try:
+            pool, connection = self._take(0.0, seconds)
+        except StoreError:  # all are in use
+            return None
+        try:
+            if connection.connected and (not connection.owes or connection.poll()):
+                connection.begin(b"".join(packed(calls)), ends, len(calls))
+                answers = partial(self._answers, calls, connection=connection, ends=ends)
+                return Begun(pool, connection, partial(answers, seconds=seconds))
+        except FAILURES:
+            pass
+        except BaseException:
+            pool.give(connection)
+            raise
+        pool.give(connection)
+        return None
+
+    def _answers(
+        self,
+        calls: Sequence[Call],
+        outcomes: list[Reply | Exception],
+        connection: Connection,
+        ends: float,
+        seconds: float,
+    ) -> list[Any]:
+        """Return for each call its answer or its error; scripts that the server lacks are run."""
+        return [
+            self._failure(outcome, connection, seconds)
+            if isinstance(outcome, Exception)
+            else outcome
+            for outcome in in_full_where_forgotten(connection, calls, outcomes, ends)
+        ]
+
+    def pop(
+        self, key: str, seconds: float, within: float | None = None, *, asking: bool = False
+    ) -> bool:
+        """Wait so long for an element of the list `key`, and take it out; `False`: none came.
+
+        `within` is what the server has for its answer beyond that; `asking` is as in `run`.
+        """
+        seconds = max(seconds, 0.001)  # for BLPOP zero is for ever
+        pop = command("BLPOP", key, f"{seconds:.3f}")
+        longest = self._seconds(within) + seconds
+        return self._exchange(pop, longest, ask if asking else plainly) is not None
+
+    def say(self, *parts: str | int, within: float | None = None) -> Reply:
         """Send one command that has no key, and return its reply."""
-        return self._exchange(command(*parts), self.deadline)
+        return self._exchange(command(*parts), self._seconds(within))
+
+    def servers(self) -> Sequence[Server]:
+        """Return all that keep keys: this one."""
+        return (self,)
 
     def find(self) -> Address:
         """Say where the server is now."""
@@ -166,11 +217,11 @@ class Server:
     def _seconds(self, within: float | None) -> float:
         return self.deadline if within is None else min(within, self.deadline)
 
-    def _exchange(self, packed: bytes, seconds: float) -> Reply:
+    def _exchange(self, command: bytes, seconds: float, how: Say = plainly) -> Reply:
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            return connection.exchange(packed, ends)
+            return how(connection, command, ends)
         except FAILURES as error:
             raise self._failure(error, connection, seconds) from error
         finally:
@@ -193,40 +244,9 @@ class Server:
         return failure
 
 
-class Linking(Protocol):
-    """How the servers are reached that a URL names. It opens no connection yet."""
-
-    def __call__(
-        self,
-        url: str,
-        options: Mapping[str, Any],
-        *,
-        deadline: float,
-        connections: int,
-        watchers: int,
-    ) -> Server:
-        """Return the link; raise `LockConfigurationError` where the URL or an option is wrong."""
-        ...
-
-
 def one_server(
     url: str, options: Mapping[str, Any], *, deadline: float, connections: int, watchers: int
 ) -> Server:
     """Return the link to the one server that a URL names."""
     directory = FixedAddress(Address.parse(url, options))
     return Server(directory, deadline=deadline, connections=connections, watchers=watchers)
-
-
-def _run(connection: Connection, call: Call, ends: float) -> Reply:
-    script, keys, args = call
-    try:
-        return connection.exchange(script.call(keys, args), ends)
-    except ErrorReply as error:
-        if not _is_forgotten(error):
-            raise
-        # the server is new, or has been told to forget; this time it remembers
-        return connection.exchange(script.call_in_full(keys, args), ends)
-
-
-def _is_forgotten(error: Exception) -> bool:
-    return isinstance(error, ErrorReply) and error.code == "NOSCRIPT"
