@@ -12,9 +12,9 @@ from time import monotonic
 
 import pytest
 
+from celery_lock.stores.link.deadline_socket import ConnectionLost, DeadlineExceeded
 from celery_lock.stores.redis.link.address import Address
 from celery_lock.stores.redis.link.connection import Connection
-from celery_lock.stores.redis.link.deadline_socket import ConnectionLost, DeadlineExceeded
 from celery_lock.stores.redis.link.discovery import FixedAddress
 from celery_lock.stores.redis.link.pool import Pool, PoolExhausted
 from celery_lock.stores.redis.link.resp import command

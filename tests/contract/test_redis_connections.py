@@ -10,9 +10,9 @@ from time import monotonic
 
 import pytest
 
+from celery_lock.stores.link.deadline_socket import ConnectionLost, DeadlineExceeded
 from celery_lock.stores.redis.link.address import Address
 from celery_lock.stores.redis.link.connection import Connection
-from celery_lock.stores.redis.link.deadline_socket import ConnectionLost, DeadlineExceeded
 from celery_lock.stores.redis.link.discovery import FixedAddress
 from celery_lock.stores.redis.link.pool import Pool
 from celery_lock.stores.redis.link.resp import ErrorReply, ProtocolError, command

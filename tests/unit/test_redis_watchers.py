@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from celery_lock.stores.redis.link import watchers as module
-from celery_lock.stores.redis.link.watchers import Watchers
+from celery_lock.stores.link import watchers as module
+from celery_lock.stores.link.watchers import Watchers
 
 pytestmark = pytest.mark.unit
 

@@ -12,9 +12,9 @@ from time import monotonic
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Subject
 from celery_lock.model import Completion, Lease
+from celery_lock.stores.link.deadline_socket import ConnectionLost
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link.connection import Connection
-from celery_lock.stores.redis.link.deadline_socket import ConnectionLost
 from celery_lock.stores.redis.link.resp import command
 from tests.contract.conftest import claim_of
 

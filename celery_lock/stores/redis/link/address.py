@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ....errors import LockConfigurationError, did_you_mean
-from .tls import TLS_OPTIONS, tls_options
+from ...link.tls import TLS_OPTIONS, tls_options
 
 __all__ = ["OPTIONS", "Address"]
 

@@ -8,7 +8,6 @@ for the resolver without end.
 from __future__ import annotations
 
 import socket
-import threading
 from typing import Any
 
 # The package first, as kombu imports it: two threads that begin at two of its modules wait for each
@@ -19,14 +18,11 @@ from redis.exceptions import RedisError
 
 from ....errors import LockConfigurationError
 from ....model.clock import monotonic
+from ...link.deadline_socket import DeadlineSocket
+from ...link.dialling import Unreachable, addresses_of, dialled
 from .address import Address
-from .deadline_socket import DeadlineExceeded, DeadlineSocket
 
-__all__ = ["Unreachable", "connect"]
-
-
-class Unreachable(Exception):
-    """No connection came about; the cause is the system's error."""
+__all__ = ["connect"]
 
 
 def connect(address: Address, ends: float) -> DeadlineSocket:
@@ -69,13 +65,13 @@ class _Tcp(Connection):
     ends = 0.0
 
     def _connect(self) -> socket.socket:
-        addresses = _addresses(self.host, self.port, self.ends)
+        addresses = addresses_of(self.host, self.port, self.ends)
         cause: OSError = OSError("the name has no address")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             # the first of two addresses must not spend the time of the second
             share = (self.ends - monotonic()) / (len(addresses) - number)
             try:
-                sock = _connected(socket.socket(family, kind, protocol), address, share)
+                sock = dialled(socket.socket(family, kind, protocol), address, share)
             except OSError as error:
                 cause = error
             else:
@@ -98,56 +94,6 @@ class _Unix(UnixDomainSocketConnection):
     def _connect(self) -> socket.socket:
         try:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            return _connected(sock, self.path, self.ends - monotonic())
+            return dialled(sock, self.path, self.ends - monotonic())
         except OSError as error:
             raise Unreachable from error
-
-
-def _connected(sock: socket.socket, address: Any, seconds: float) -> socket.socket:
-    try:
-        if seconds <= 0:
-            raise DeadlineExceeded
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _keep_alive(sock)
-        sock.settimeout(seconds)
-        sock.connect(address)
-        return sock
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    """Let the kernel find out within 45 s that the peer of an idle connection has gone."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
-
-
-def _addresses(host: str, port: int, ends: float) -> list[Any]:
-    """Look the name up; in a thread, since the system's resolver cannot be told how long."""
-    found: list[Any] = []
-
-    def look(flags: int = 0) -> None:
-        try:
-            found.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, flags))
-        except (OSError, UnicodeError) as error:
-            found.append(error)
-
-    look(socket.AI_NUMERICHOST)
-    if not isinstance(found[0], list):
-        found.clear()
-        thread = threading.Thread(target=look, daemon=True, name="celery-lock resolver")
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter is shutting down
-            look()
-        else:
-            thread.join(max(0.0, ends - monotonic()))
-    if not found:
-        raise DeadlineExceeded
-    if isinstance(found[0], list):
-        return found[0]
-    raise Unreachable from found[0]

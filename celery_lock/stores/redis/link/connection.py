@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from ....errors import StoreError
 from ....model.per_process import this_process
+from ...link.deadline_socket import ConnectionLost, DeadlineExceeded, DeadlineSocket
+from ...link.dialling import Unreachable
 from .address import Address
-from .connect import Unreachable, connect
-from .deadline_socket import ConnectionLost, DeadlineExceeded, DeadlineSocket
+from .connect import connect
 from .discovery import Directory
 from .resp import ErrorReply, ProtocolError, Reader, Reply, command
 

@@ -10,10 +10,10 @@ import socket
 import ssl
 
 from ....errors import StoreError, StoreUnavailable
+from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
+from ...link.dialling import Unreachable
 from .address import Address
-from .connect import Unreachable
 from .connection import NoCredentials
-from .deadline_socket import ConnectionLost, DeadlineExceeded
 from .pool import PoolExhausted
 from .resp import ErrorReply, ProtocolError
 

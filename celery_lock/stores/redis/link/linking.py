@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ....errors import StoreError
+from ...link.watchers import Watchers
 from .address import Address
 from .resp import Reply
 from .script import Script
-from .watchers import Watchers
 
 __all__ = ["Call", "Elsewhere", "Link", "Linking", "OneServer"]
 

@@ -9,10 +9,11 @@ from typing import Any
 from ....errors import StoreError
 from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
+from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
+from ...link.watchers import Watchers
 from .address import Address
 from .begun import Begun
 from .connection import Connection
-from .deadline_socket import ConnectionLost, DeadlineExceeded
 from .discovery import Directory, FixedAddress
 from .errors import FAILURES, translated
 from .linking import Call, Elsewhere
@@ -20,7 +21,6 @@ from .pool import Pool, PoolExhausted
 from .resp import ErrorReply, Reply, command
 from .script import Script
 from .scripting import Say, ask, in_full_where_forgotten, is_forgotten, packed, plainly, run_script
-from .watchers import Watchers
 
 __all__ = ["Call", "Server", "one_server"]
 

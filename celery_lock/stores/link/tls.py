@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from ....errors import LockConfigurationError, did_you_mean
+from ...errors import LockConfigurationError, did_you_mean
 
 __all__ = ["TLS_OPTIONS", "tls_options"]
 

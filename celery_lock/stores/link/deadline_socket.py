@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from ....model.clock import monotonic
+from ...model.clock import monotonic
 
 __all__ = ["ConnectionLost", "DeadlineExceeded", "DeadlineSocket"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ....model.clock import monotonic
+from ...model.clock import monotonic
 
 __all__ = ["Watchers"]
 
