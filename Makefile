@@ -28,6 +28,9 @@ SUITE_VENV  := build/celery-suite-venv
 SUITE_RUN   := $(SUITE_VENV)/bin/python
 SUITE_STAMP := $(SUITE_VENV)/.installed-$(HERE)
 
+# The tests start hundreds of processes. Where this is set each of them compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv install demo test pairs lint bench docs faults stores canvas transfers beats beside celery-suite controls \
 	clean
 
