@@ -29,6 +29,7 @@ PLAIN = ("stores.plain",)
 PIECE = 0.02
 """Seconds between two looks of a body at its lease."""
 PAUSE = 0.3
+POLICIES = (wait(10, then=requeue(constant(PAUSE))), requeue(constant(PAUSE)))
 
 
 def make_app(setup: dict[str, Any], **conf: Any) -> Any:
@@ -44,7 +45,7 @@ def make_app(setup: dict[str, Any], **conf: Any) -> Any:
         lock_store_options=setup["options"],
         **conf,
     )
-    for name, policy in zip(LOCKED, (wait(10), requeue(constant(PAUSE))), strict=True):
+    for name, policy in zip(LOCKED, POLICIES, strict=True):
         lock = Lock("{key}", ttl=setup["ttl"], on_conflict=policy)
         app.task(body, name=name, bind=True, shared=False, base=LockedTask, lock=lock)
     app.task(body, name=PLAIN[0], bind=True, shared=False)
