@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from tests.services.service import Service
@@ -15,14 +15,19 @@ class Group:
     """What a kind of store derives from. Use it in a `with`, on the thread that starts it.
 
     A subclass gives the servers to `__init__` and says `url`. What is more than starting each of
-    them (a Cluster that has to be formed, an election that has to be over) is `ready()`.
+    them (a Cluster that has to be formed, an election that has to be over) is `ready()`. A fixture
+    of `tests/services` that starts all of them is given as `whole`, and entered instead; where it
+    has its servers only then, `ready()` says which: `self.servers = [...]`.
     """
 
     options: Mapping[str, Any] = {}
     """`lock_store_options` that are always needed, a password for instance."""
 
-    def __init__(self, servers: Sequence[Service]) -> None:
+    def __init__(
+        self, servers: Sequence[Service] = (), *, whole: AbstractContextManager[Any] | None = None
+    ) -> None:
         self.servers = list(servers)
+        self._whole = whole
         self._stack = ExitStack()
 
     @property
@@ -77,8 +82,8 @@ class Group:
 
     def __enter__(self) -> Group:
         with self._stack as stack:
-            for server in self.servers:
-                stack.enter_context(server)
+            for one in self.servers if self._whole is None else [self._whole]:
+                stack.enter_context(one)
             self.ready()
             self._stack = stack.pop_all()
         return self
