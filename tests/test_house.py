@@ -68,7 +68,13 @@ MAY_KNOW = {
 }
 """Exceptions to that: plain tools, which need no app, no broker and no worker."""
 
-DRIVERS = {"redis": "stores", "pydantic": "keys", "django": "", "django_celery_beat": "beat"}
+DRIVERS = {
+    "redis": "stores",
+    "kazoo": "stores",
+    "pydantic": "keys",
+    "django": "",
+    "django_celery_beat": "beat",
+}
 """In which room a driver, or another optional package, may be imported at all."""
 
 PUBLIC = [

@@ -10,6 +10,8 @@ missing=''
     command -v rabbitmq-server >/dev/null 2>&1 || missing="$missing rabbitmq-server"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
+[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper"
+command -v java >/dev/null 2>&1 || missing="$missing default-jre-headless"
 [ -n "$missing" ] || exit 0
 
 if sh "$(dirname "$0")/may_install.sh" "$missing"; then
@@ -33,6 +35,7 @@ for name in $missing; do
     case $name in
     redis-server) how='apt-get install redis-server, or brew install redis; or set $REDIS_SERVER' ;;
     postgresql) how='apt-get install postgresql, or brew install postgresql' ;;
+    zookeeper | default-jre-headless) how="apt-get install $name" ;;
     *) how='apt-get install rabbitmq-server, or brew install rabbitmq; or set $RABBITMQ_SERVER' ;;
     esac
     echo "missing for the tests: $name ($how)" >&2

@@ -98,7 +98,8 @@ def change(
     """Return what stands after the change, and the answer; `None`: nothing is to be written."""
     lo, hi = clock
     record = None if standing is None else standing.record
-    until = hi + micro(change.ttl)
+    # for no time: over at once, also by a clock that is known roughly
+    until = hi + micro(change.ttl) if change.ttl else 0
     again = record is not None and (record.stamp, record.value) == (change.stamp, change.value)
     if standing is not None and again:  # asked again: its first answer was lost
         after = Standing(standing.record, max(standing.until, until))

@@ -25,6 +25,9 @@ GET_RABBIT = (
 GET_POSTGRES = (
     "install PostgreSQL (Debian: apt-get install postgresql, macOS: brew install postgresql)"
 )
+GET_ZOOKEEPER = (
+    "install ZooKeeper and Java (Debian: apt-get install zookeeper default-jre-headless)"
+)
 
 GET_MOTO = f"{sys.executable} -m pip install 'celery[sqs]' 'moto[server]'"
 
@@ -94,6 +97,11 @@ def find_postgres(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join([os.defpath, *map(str, roots)])) or (
         shutil.which(program)
     )
+
+
+def find_java() -> str | None:
+    """Return the Java that runs ZooKeeper."""
+    return shutil.which("java")
 
 
 def _in_wheel(package: str, pattern: str) -> str | None:

@@ -46,7 +46,7 @@ def test_an_unknown_scheme_lists_the_known_ones() -> None:
 
     assert said == (
         "no store knows 'mongodb://': known are memory, redis, rediss, unix, redis+socket,"
-        " sentinel;"
+        " zookeeper;"
         " a package can add one under the entry-point group celery_lock.stores"
     )
 
@@ -61,7 +61,7 @@ def test_valkey_is_reached_by_the_scheme_of_redis() -> None:
 
 def test_the_built_in_stores_are_entered_as_those_of_packages_are() -> None:
     entered = {one.name: one.value for one in entry_points(group=registry.GROUP)}
-    built_in = ("memory", "redis", "rediss", "unix", "redis+socket")
+    built_in = ("memory", "redis", "rediss", "unix", "redis+socket", "zookeeper")
 
     assert {name: factories()[name].value for name in built_in}.items() <= entered.items()
 
@@ -139,7 +139,7 @@ def test_another_package_can_add_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert isinstance(store, MemoryStore)
     assert opened == [{"url": "etcd://h", "options": {"a": 1}, "deadline": 1.5, "prefix": "p:"}]
-    assert "sentinel, etcd;" in refusal(open_store, "mongodb://h")
+    assert "zookeeper, etcd;" in refusal(open_store, "mongodb://h")
 
 
 def test_a_store_that_was_written_for_another_release_is_refused_and_named(
@@ -409,12 +409,13 @@ def test_a_broker_of_several_servers_asks_for_lock_store(broker: object) -> None
             "neither the broker (amqp://rabbit//) nor the result backend (rpc://)",
         ),
         (
-            {"broker_url": f"sentinel://:{SECRET}@a;redis://b", "result_backend": "django-db"},
-            "the broker URL lists several servers (sentinel://a, redis://b)",
+            {"broker_url": f"sentinel://:{SECRET}@a;sentinel://b", "result_backend": "django-db"},
+            "neither the broker (sentinel://a, sentinel://b) nor the result backend",
         ),
         ({"result_backend": "redis://a;redis://b"}, "the result backend (redis://a, redis://b)"),
         ({"result_backend": "django-db"}, "nor the result backend (django-db)"),
         ({}, "set lock_store, for example to 'redis://localhost:6379/0', or to 'memory://'"),
+        ({"broker_url": "sentinel://a;sentinel://b"}, "no lock can be kept behind a Sentinel"),
         (
             {"broker_url": "memory://", "result_backend": "cache+memory://"},
             "the fixture celery_config has to return {'lock_store': 'memory://'}",

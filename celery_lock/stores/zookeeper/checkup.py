@@ -1,0 +1,54 @@
+"""Try an ensemble once, as a worker starts: can it be used, and what should its owner know?"""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+from ...errors import StoreError
+from ...model import Claim, Lease, LockStore, Outcome
+from .registers import Registers
+
+__all__ = ["checkup"]
+
+CLOCKS = 1.0
+"""Seconds by which the leader's clock may differ from this machine's before that is said: the next
+leader's clock is another one, and what differs for us differs for it."""
+
+
+def checkup(store: LockStore, registers: Registers) -> list[str]:
+    """Return warnings; raise `StoreError` where the ensemble cannot be used."""
+    _play(store)
+    warnings = []
+    clock = registers.clock.interval()
+    if clock is not None:
+        apart = max(clock[0] / 1e6 - time.time(), time.time() - clock[1] / 1e6)
+        if apart > CLOCKS:
+            warnings.append(
+                f"the clock of the leader of {store.url} and the one of this machine differ by"
+                f" {apart:.1f} s. After a change of the leader leases live longer or shorter by as"
+                " much as the two leaders' clocks differ: keep all of them together (NTP)"
+            )
+    if not registers.verified:
+        warnings.append(
+            f"the certificate of {store.url} is not verified (ssl_cert_reqs): anybody in between"
+            " can read the password"
+        )
+    return warnings
+
+
+def _play(store: LockStore) -> None:
+    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
+    key = f"celery-lock check {uuid4().hex}"
+    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0)
+    lease = store.acquire(first)
+    held = store.acquire(second)
+    store.undo(second)
+    if (
+        not isinstance(lease, Lease)
+        or isinstance(held, Lease)
+        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
+        or not store.release(lease)
+        or store.peek(key) is not None
+    ):
+        raise StoreError(f"{store.url} does not keep what is written to it: is it one ensemble?")

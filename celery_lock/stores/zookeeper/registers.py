@@ -1,0 +1,253 @@
+"""Entries as registers: each is read with its version, and written if that is still its version.
+
+A step reads its entries, lets the move look, and writes in one transaction that does nothing unless
+all that was read stands as it was. What was written by this process last is remembered: then a step
+begins with the transaction. What is only looked at is read behind a sync, since the server of this
+session may lag behind the others.
+
+A node that was deleted and made again begins with version 0 again. So each transaction also
+compares the version of the node above, which every sweep raises (`sweeping.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from kazoo.exceptions import BadVersionError, NodeExistsError, NoNodeError
+from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE
+
+from ...errors import StoreError, StoreUnavailable
+from ...model.clock import monotonic
+from ..key_state import Interval
+from ..stepping import Move
+from . import paths
+from .address import Address
+from .clock import FRESH, USABLE, LeaderClock
+from .link import Broken, Link
+from .memory import Memory, Node
+from .paths import Paths
+from .refusals import refused
+from .requests import (
+    Change,
+    CheckVersion,
+    Create,
+    Delete,
+    Look,
+    SetData,
+    Sync,
+    first_error,
+)
+from .rooting import make_root
+from .sweeping import Sweeper
+
+__all__ = ["Contended", "Registers"]
+
+T = TypeVar("T")
+
+LARGEST = 1_000_000
+"""Bytes of one transaction. The servers close the connection on who sends more than their
+jute.maxbuffer, which is 1,048,575 bytes unless it was changed."""
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What a step has before it: its entries and their shards, and the time."""
+
+    nodes: Mapping[str, Node | None]
+    shards: Mapping[str, int]
+    clock: Interval
+    current: bool
+    """It was read behind a sync, and with a fresh note of the time: it may be judged by."""
+
+
+class Contended(Exception):
+    """Somebody else has written one of the entries meanwhile: nothing was done."""
+
+
+class Registers:
+    """The entries of one prefix, as one process sees them."""
+
+    def __init__(self, address: Address, prefix: str, deadline: float) -> None:
+        self._address = address
+        self.paths = Paths(address.chroot, prefix)
+        self.link = Link(address, deadline)
+        self.clock = LeaderClock()
+        self.memory = Memory()
+        self._acl = CREATOR_ALL_ACL if address.login else OPEN_ACL_UNSAFE
+        self._sweeper = Sweeper(self)
+        self._sessions = 0
+
+    def step(
+        self, names: Sequence[str], move: Move[T], within: float, *, patient: bool = True
+    ) -> T:
+        """Read, look at the time, write: nobody else in between.
+
+        Who is not `patient` hears of it when others wrote one of these entries meanwhile.
+        """
+        ends = monotonic() + within
+        sight = self._remembered(names)
+        unsure: list[tuple[T, Mapping[str, bytes]]] = []
+        while True:
+            try:
+                if sight is None:
+                    sight = self._seen(names, ends)
+                for answer, data in unsure:
+                    if _stands(sight, data):
+                        return answer
+                answer, writes = move([_text(sight.nodes[name]) for name in names], sight.clock)
+                if not writes and sight.current:
+                    return answer
+                if writes:
+                    data = {name: paths.written(name, entry) for name, entry in writes.items()}
+                    unsure.append((answer, data))
+                    self._write(sight, data, ends)
+                    return answer
+            except Contended:
+                unsure.pop()
+                if sight is not None and sight.current and not patient:
+                    raise
+                if monotonic() >= ends:
+                    raise StoreUnavailable(
+                        self._address.shown, "others kept writing the same key all the time"
+                    ) from None
+            except Broken as error:
+                if monotonic() >= ends:
+                    raise StoreUnavailable(
+                        self._address.shown, "the connection broke, and the next one as well"
+                    ) from error
+            sight = None
+
+    def watched(self, name: str, request: Any, within: float) -> tuple[str, Interval] | None:
+        """Read one entry with a watch; `None`: it is not there, or nothing is known of the time.
+
+        Without a sync: the server that the watch is on has seen all that this session has seen.
+        """
+        try:
+            [found] = self.look([request], monotonic() + within)
+        except Broken:
+            return None
+        clock = self.clock.interval()
+        if isinstance(found, NoNodeError) or clock is None:
+            return None
+        node = _node(found, self.clock.now())
+        self.memory.keep(name, node)
+        return node.entry.text, clock
+
+    @property
+    def verified(self) -> bool:
+        """Nobody can stand in between unseen: TLS is verified, or there is none to begin with."""
+        tls = self._address.tls
+        return tls is None or bool(tls["verify_certs"])
+
+    def look(self, requests: Sequence[Any], ends: float) -> list[Any]:
+        """Ask, and raise the first error of an answer."""
+        answers = self._ask(requests, ends)
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, NoNodeError):
+                raise refused(answer, self._address) from answer
+        return answers
+
+    def _ask(self, requests: Sequence[Any], ends: float) -> list[Any]:
+        answers = self.link.ask(requests, ends)
+        if self._sessions != self.link.sessions:
+            self._sessions = self.link.sessions
+            self.clock.forget()
+        return answers
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _remembered(self, names: Sequence[str]) -> _Sight | None:
+        """Return what this process knows since it has written it; what it does not is not there."""
+        clock = self.clock.interval()
+        if clock is None or self.clock.age() > USABLE or not names:
+            return None
+        nodes = {name: self.memory.node(name) for name in names}
+        shards = {}
+        for name in names:
+            shard, _ = self.paths.entry(name)
+            shards[shard] = self.memory.shard(shard)
+        if nodes[names[0]] is None or None in shards.values():
+            return None
+        return _Sight(nodes, {name: v for name, v in shards.items() if v is not None}, clock, False)
+
+    def _seen(self, names: Sequence[str], ends: float) -> _Sight:
+        """Read entries as they stand now."""
+        places = [self.paths.entry(name) for name in names]
+        shards = list(dict.fromkeys(shard for shard, _ in places))
+        look = Look([*shards, *(path for _, path in places)])
+        while True:
+            noting = self.clock.age() > FRESH
+            before = SetData(self.paths.clock, b"", -1) if noting else Sync(self.paths.root)
+            sent = self.clock.now()
+            note, found = self.look([before, look], ends)
+            if not isinstance(note, NoNodeError) and None not in found[: len(shards)]:
+                break
+            make_root(self.link, self._address, self.paths, self._acl, ends)
+        if noting:
+            self.clock.heard(note.mtime, sent)
+        for one in found:
+            if isinstance(one, Exception):
+                raise refused(one, self._address) from one
+        clock = self.clock.interval()
+        if clock is None:  # there is another leader since then
+            raise Broken
+        versions = {path: one[1].version for path, one in zip(shards, found, strict=False)}
+        self.memory.keep_shards(versions)
+        nodes: dict[str, Node | None] = {}
+        for name, one in zip(names, found[len(shards) :], strict=True):
+            nodes[name] = node = None if one is None else _node(one, self.clock.now())
+            self.memory.keep(name, node)
+        return _Sight(nodes, versions, clock, True)
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def _write(self, sight: _Sight, data: Mapping[str, bytes], ends: float) -> None:
+        operations: list[Any] = [CheckVersion(path, v) for path, v in sight.shards.items()]
+        places: dict[str, int] = {}
+        for name, node in sight.nodes.items():
+            _, path = self.paths.entry(name)
+            if name in data:
+                if node is None:  # the answer to this says nothing, the one to the next says when
+                    operations.append(Create(path, b"", self._acl, 0))
+                places[name] = len(operations)
+                operations.append(SetData(path, data[name], 0 if node is None else node.version))
+            elif node is not None:
+                operations.append(CheckVersion(path, node.version))
+            else:  # it must not be there, and there is no other way to say so
+                operations += [Create(path, b"", self._acl, 0), Delete(path, 0)]
+        size = sum(map(len, data.values())) + 100 * len(operations)
+        if size > LARGEST:
+            raise StoreError(
+                f"{self._address.shown} takes no more than a megabyte at once (jute.maxbuffer), and"
+                f" this would be {size} bytes"
+            )
+        sent = self.clock.now()
+        [answer] = self._ask([Change(operations)], ends)
+        error = first_error(answer)
+        if error is not None:
+            self.memory.surprised(data)
+            if isinstance(error, (BadVersionError, NodeExistsError, NoNodeError)):
+                raise Contended from error
+            raise refused(error, self._address) from error
+        for name, place in places.items():
+            status = answer[place]
+            self.clock.heard(status.mtime, sent)
+            self.memory.keep(name, _node((data[name], status), self.clock.now()))
+        self._sweeper.count()
+
+
+def _text(node: Node | None) -> str | None:
+    return None if node is None else node.entry.text
+
+
+def _node(found: tuple[bytes, Any], now: float) -> Node:
+    data, status = found
+    _, entry = paths.read(data)
+    return Node(entry, data, status.version, status.mzxid, now)
+
+
+def _stands(sight: _Sight, data: Mapping[str, bytes]) -> bool:
+    nodes = {name: sight.nodes[name] for name in data}
+    return all(node is not None and node.data == data[name] for name, node in nodes.items())

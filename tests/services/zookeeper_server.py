@@ -1,0 +1,213 @@
+"""ZooKeeper servers as processes of the test: one alone, or an ensemble of three."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tests.services.binaries import find_java
+from tests.services.certificates import Certificates
+from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.process import Process
+from tests.services.service import Service
+from tests.services.waiting import WaitedTooLong, wait_for
+
+JAR = Path("/usr/share/java/zookeeper.jar")
+"""Debian's; its manifest names the other jars."""
+NETTY = Path("/usr/share/java/netty-all.jar")
+"""Needed for TLS."""
+LOG = """log4j.rootLogger=INFO, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=%d [%p] %c{1}: %m%n
+"""
+SMALL_JVM = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+STARTED = 60.0
+"""Seconds that a server may take to start: a JVM on a busy machine needs long."""
+
+
+def can_run_zookeeper() -> bool:
+    """Whether this machine has Java and ZooKeeper's jar where Debian has them."""
+    return find_java() is not None and JAR.exists()
+
+
+class ZooKeeperServer(Service):
+    """One server. Port, data folder and options stay the same over `stop` and `start`.
+
+    Args:
+        directory: its folder: data, configuration, log. One folder, one server.
+        number: its id in an ensemble.
+        peers: what the configuration says of all servers of the ensemble; none: it stands alone.
+        tls: listens with TLS *instead of* plain TCP.
+        tick: milliseconds; the shortest session is two of them.
+        settings: further lines of the configuration.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        number: int = 1,
+        peers: Sequence[str] = (),
+        tls: Certificates | None = None,
+        tick: int = 500,
+        settings: Sequence[str] = (),
+    ) -> None:
+        self.data = directory / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.host = LOOPBACK
+        self.peers = list(peers)
+        self.tls = tls
+        self._tick = tick
+        self._settings = list(settings)
+        (directory / "log4j.properties").write_text(LOG)
+        (self.data / "myid").write_text(str(number))
+        jars = [str(directory), str(JAR), *([str(NETTY)] if tls else [])]
+        main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+        java = find_java() or "java"
+        argv = [java, *SMALL_JVM, "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(jars)]
+        argv += [main, str(directory / "zoo.cfg")]
+        super().__init__(Process(argv, cwd=directory, log=directory / "server.log"))
+
+    def start(self) -> ZooKeeperServer:
+        """Start it and wait until it serves; on a further call at the port it had."""
+        for attempt in range(TRIES):
+            self.begin()
+            try:
+                self.wait_ready()
+                return self
+            except WaitedTooLong:
+                taken = "Address already in use" in self.process.logs(since_start=True)
+                self.process.kill()
+                if not taken or attempt == TRIES - 1:
+                    raise
+                self.port = 0
+        raise AssertionError("unreachable")
+
+    def begin(self) -> None:
+        """Start it without waiting: an ensemble serves once most of it have started."""
+        self.port = self.port or free_port()
+        (self.directory / "zoo.cfg").write_text("\n".join(self._configuration()) + "\n")
+        self.process.start()
+
+    def wait_ready(self) -> None:
+        """Wait until it serves, alone or in an ensemble."""
+
+        def look() -> bool:
+            if not self.alive():
+                raise WaitedTooLong(f"ZooKeeper died\n{self.process.tail()}")
+            return self._serves()
+
+        wait_for(look, "ZooKeeper", timeout=STARTED, explain=self.process.tail)
+
+    def say(self, word: str) -> str:
+        """Return the answer to one of its four-letter words; nothing where it gives none."""
+        try:
+            with socket.create_connection((self.host, self.port), 2.0) as connection:
+                connection.sendall(word.encode())
+                found = b""
+                while part := connection.recv(65536):
+                    found += part
+                return found.decode(errors="replace")
+        except OSError:
+            return ""
+
+    def role(self) -> str:
+        """`standalone`, `leader`, `follower`, or nothing while it serves nobody."""
+        found = re.search(r"^Mode: (\w+)", self.say("srvr"), re.MULTILINE)
+        return "" if found is None else found[1]
+
+    def url_for(self, path: str = "", *, login: str = "", port: int | None = None) -> str:
+        """The URL of a lock store on it, or through a proxy at another port."""
+        return f"zookeeper://{login}{self.host}:{port or self.port}{path}"
+
+    def _serves(self) -> bool:
+        if self.tls is None:
+            return bool(self.role())
+        return "binding to port" in self.process.logs(since_start=True).lower()
+
+    def _configuration(self) -> list[str]:
+        lines = [
+            f"tickTime={self._tick}",
+            f"dataDir={self.data}",
+            "admin.enableServer=false",
+            "4lw.commands.whitelist=ruok,srvr,mntr,wchs,cons",
+            "maxClientCnxns=0",
+            "maxSessionTimeout=60000",
+            "forceSync=no",
+            "initLimit=20",
+            "syncLimit=4",
+            *self._settings,
+            *self.peers,
+        ]
+        if self.tls is None:
+            return [*lines, f"clientPort={self.port}", f"clientPortAddress={self.host}"]
+        key = self.directory / "server.pem"
+        key.write_bytes(self.tls.key.read_bytes() + self.tls.cert.read_bytes())
+        return [
+            *lines,
+            "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+            f"secureClientPort={self.port}",
+            f"secureClientPortAddress={self.host}",
+            f"ssl.keyStore.location={key}",
+            "ssl.keyStore.type=PEM",
+            f"ssl.trustStore.location={self.tls.ca}",
+            "ssl.trustStore.type=PEM",
+            "ssl.clientAuth=none",
+        ]
+
+
+class ZooKeeperEnsemble:
+    """Three servers, or another number of them. Use it in a `with`."""
+
+    def __init__(self, directory: Path, size: int = 3, *, tick: int = 500) -> None:
+        peers = [
+            f"server.{number}={LOOPBACK}:{free_port()}:{free_port()}"
+            for number in range(1, size + 1)
+        ]
+        self.servers = [
+            ZooKeeperServer(directory / str(number), number=number, peers=peers, tick=tick)
+            for number in range(1, size + 1)
+        ]
+
+    def __enter__(self) -> ZooKeeperEnsemble:
+        for server in self.servers:
+            server.begin()
+        for server in self.servers:
+            server.wait_ready()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for server in self.servers:
+            server.kill()
+
+    def leader(self) -> ZooKeeperServer:
+        """The server that leads now."""
+        found = wait_for(
+            lambda: [one for one in self.servers if one.alive() and one.role() == "leader"],
+            "a leader",
+            timeout=STARTED,
+        )
+        return found[0]
+
+    def follower(self) -> ZooKeeperServer:
+        """One that follows."""
+        found = wait_for(
+            lambda: [one for one in self.servers if one.alive() and one.role() == "follower"],
+            "a follower",
+            timeout=STARTED,
+        )
+        return found[0]
+
+    def url_for(self, path: str = "") -> str:
+        """The URL of a lock store on all of them."""
+        return f"zookeeper://{','.join(f'{one.host}:{one.port}' for one in self.servers)}{path}"
