@@ -157,6 +157,7 @@ $(BENCH_STAMP): $(BENCH_VENV)/.made pyproject.toml benchmarks/requirements.txt
 	@echo 'installing other libraries, to measure beside, into $(BENCH_VENV) ...'
 	@$(BENCH_RUN) -m pip --quiet --disable-pip-version-check --no-input install \
 		-e '.[redis]' -r benchmarks/requirements.txt
+	@$(BENCH_RUN) -m pip --quiet --disable-pip-version-check --no-input install --no-deps redlock-ng
 	@touch $@
 
 $(SUITE_VENV)/.made: tools/make_venv.sh

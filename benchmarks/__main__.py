@@ -3,6 +3,7 @@
 python -m benchmarks                 all of it; writes results.json and what quotes it
 BENCH=quick python -m benchmarks     a short run for development; writes nothing
 python -m benchmarks cycle growth    those sections alone; writes nothing
+python -m benchmarks --keep stores   that section alone, in the place of the one that was kept
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from . import (
     publishing,
     renewals,
     results,
+    stores,
     throughput,
 )
 from .machine import described
@@ -37,7 +39,8 @@ from .targets import verdicts
 
 def main(wanted: list[str]) -> int:
     """Run the benchmarks; return the exit status."""
-    mode = os.environ.get("BENCH", "")
+    mode, keep = os.environ.get("BENCH", ""), "--keep" in wanted
+    wanted = [each for each in wanted if each != "--keep"]
     if mode not in ("", "quick"):
         print(f"BENCH={mode!r} is not known; leave it out, or say BENCH=quick", file=sys.stderr)
         return 2
@@ -61,6 +64,9 @@ def main(wanted: list[str]) -> int:
                     names.MEMORY: lambda: memory.measure(server),
                     names.GROWTH: lambda: growth.measure(sizes, directory),
                     names.BEATS: lambda: beats.measure(sizes, directory),
+                    names.STORES: lambda: stores.cycles(server, sizes, directory / "cycles"),
+                    names.HAND_OFF: lambda: stores.hand_offs(server, sizes, directory / "hands"),
+                    names.STORE_RENEWAL: lambda: stores.renewals(sizes, directory / "renewals"),
                 }
                 unknown = [each for each in wanted if each not in parts]
                 if unknown:
@@ -73,8 +79,10 @@ def main(wanted: list[str]) -> int:
         except BenchError as error:
             print(error, file=sys.stderr)
             return 1
-    if wanted:
+    if wanted and not keep:
         return 0
+    if wanted:
+        done = Results.read().with_sections(done)
     print(page.targets_table(verdicts(done)))
     if mode:
         print("\na quick run: nothing is written")

@@ -19,6 +19,10 @@ PACKAGES = (
     "celery-once",
     "celery-singleton",
     "celery-redbeat",
+    "redlock-ng",
+    "pottery",
+    "etcd3gw",
+    "kazoo",
 )
 
 _ALL = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()

@@ -9,6 +9,9 @@ RENEWAL = "renewal"
 MEMORY = "memory"
 GROWTH = "growth"
 BEATS = "beats"
+STORES = "stores"
+HAND_OFF = "hand-off"
+STORE_RENEWAL = "store-renewal"
 
 
 def throughput(pool: str) -> str:
@@ -59,6 +62,27 @@ def locked_beats(number: int) -> str:
     return f"celery_lock, {({2: 'two', 3: 'three'})[number]} beats"
 
 
+def ours(store: str) -> str:
+    """Return the name of our row on a kind of store: its scheme, and what is special."""
+    return f"celery_lock, {store}"
+
+
+ON_REDIS, ON_SENTINEL, ON_CLUSTER = (
+    f"redis-py Lock, {where}" for where in ("one Redis", "through Sentinel", "on a Cluster")
+)
+REDLOCK_NG, POTTERY = "redlock-ng, five servers", "pottery, five servers"
+ETCD3GW = "etcd3gw's Lock"
+KAZOO = "kazoo's Lock"
+
+WITHOUT_WAITING = (ETCD3GW,)
+"""Whose users have to write a loop of their own to wait for a key."""
+
+
+def keys_had(row: str, who: str) -> str:
+    """Return the name of a row where it matters who had a key last: `it` or `another`."""
+    return f"{row}, keys {who} had last"
+
+
 def leases(number: int) -> str:
     """Return the name of a row of the renewals."""
     return "1 lease" if number == 1 else f"{number:,} leases"
@@ -79,6 +103,7 @@ PUBLISHER = "publisher, tasks/s"
 PROCESSOR = "worker, processor time of a task, microseconds"
 
 TRIPS = "round trips"
+NODE_TRIPS = "round trips of a node"
 MILLISECONDS = "milliseconds"
 BUSY = "server busy, milliseconds"
 LONGEST = "longest command, milliseconds"

@@ -18,10 +18,10 @@ _HEAD = """\
 
 `make bench` prints these on any machine with a Redis or Valkey server, and writes this page.
 
-Everything was measured in one run on one machine. Each round measured a little of every row, in
-another order. A number is the median of the rounds. The brackets leave out the lowest and the
-highest tenth. A ratio is taken in each round. Read the ratios: on another machine they change less
-than the times do.
+Each section was measured in one run, all of them on one machine. Each round measured a little of
+every row, in another order. A number is the median of the rounds. The brackets leave out the lowest
+and the highest tenth. A ratio is taken in each round. Read the ratios: on another machine they
+change less than the times do.
 
 An empty task is the worst case: any work in the task makes the share of the lock smaller.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -59,14 +59,16 @@ def measure(server: Server, sizes: Sizes) -> Section:
     )
 
 
-def keeper_of(url: str, leases: int) -> tuple[Callable[[], object], list[Lease]]:
+def keeper_of(
+    url: str, leases: int, options: Mapping[str, Any] | None = None
+) -> tuple[Callable[[], object], list[Lease]]:
     """Return what lets a third of a ttl pass and renews so many leases, and these leases."""
     passed = 0.0
 
     def clock() -> float:
         return steady() + passed
 
-    store = open_store(url)
+    store = open_store(url, options=options)
     locker = Locker(store, clock=clock, threads=False)
     keeper = locker.keeper
     subject = Subject("bench", "id", "bench:{n}")

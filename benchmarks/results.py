@@ -66,6 +66,12 @@ class Results:
                 return section
         raise KeyError(f"there is no section {name!r}")
 
+    def with_sections(self, other: Results) -> Results:
+        """Return this run with the sections of another one in the place of its own."""
+        new = {section.name: section for section in other.sections}
+        kept = [new.pop(section.name, section) for section in self.sections]
+        return Results({**self.machine, **other.machine}, [*kept, *new.values()])
+
     def write(self, file: Path = FILE) -> None:
         """Write the JSON form."""
         text = json.dumps(asdict(self), indent=1, default=list)

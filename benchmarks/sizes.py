@@ -31,6 +31,10 @@ class Sizes:
     """In the store beside the locks: few, many."""
     connections: tuple[int, int]
     growth_rounds: int
+    store_rounds: int
+    store_cycles: int
+    hand_offs: int
+    """On each kind of store."""
     beat_seconds: int
     idle_seconds: int
 
@@ -48,6 +52,9 @@ FULL = Sizes(
     other_keys=(1_000, 1_000_000),
     connections=(1, 1_000),
     growth_rounds=200,
+    store_rounds=100,
+    store_cycles=10,
+    hand_offs=50,
     beat_seconds=20,
     idle_seconds=10,
 )
@@ -65,6 +72,9 @@ QUICK = Sizes(
     other_keys=(1_000, 100_000),
     connections=(1, 200),
     growth_rounds=20,
+    store_rounds=10,
+    store_cycles=10,
+    hand_offs=10,
     beat_seconds=8,
     idle_seconds=4,
 )

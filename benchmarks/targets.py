@@ -13,9 +13,11 @@ __all__ = [
     "CYCLE_OF_REDIS_PY",
     "GAP",
     "HELD",
+    "NODE_TRIPS",
     "PERMITS",
     "PROCESSOR",
     "PUBLISHING",
+    "STORES",
     "TAKING",
     "TWO_LOCKS",
     "WORKER",
@@ -41,6 +43,26 @@ PUBLISHING = 0.98
 """The same: publishing does nothing for a lock, and this much is the measuring's own."""
 TAKING = 0.80
 """Of the rate at which a plain task is published, at least, where the publisher takes the key."""
+STORES = (
+    (names.ours("sentinel://"), names.ON_SENTINEL, 1.0),
+    (names.ours("redis+cluster://"), names.ON_CLUSTER, 1.0),
+    (names.ours("redlock://"), names.REDLOCK_NG, 1.0),
+    (names.ours("redlock://"), names.POTTERY, 1.0),
+    (names.ours("etcd://"), names.ETCD3GW, 0.5),
+    (
+        names.keys_had(names.ours("zookeeper://"), "it"),
+        names.keys_had(names.KAZOO, "it"),
+        0.75,
+    ),
+    (
+        names.keys_had(names.ours("zookeeper://"), "another"),
+        names.keys_had(names.KAZOO, "another"),
+        1.1,
+    ),
+)
+"""Of the time of the other library's lock on the same servers, at most. Level is a tenth more."""
+NODE_TRIPS = 2
+"""Round trips of a node, at most, to renew a hundred leases."""
 GAP = 1.0
 """Seconds that a job of each second may be late after a beat's death: the life of a claim."""
 
@@ -63,6 +85,7 @@ def verdicts(results: Results) -> list[Verdict]:
         *_of_throughput(results),
         *_of_publishing(results),
         *_of_beats(results),
+        *_of_stores(results),
     ]
 
 
@@ -132,6 +155,20 @@ def _of_beats(results: Results) -> Iterator[Verdict]:
             for title, limit in limits.items():
                 found = section.row(name).cells[title].value.median
                 yield _at_most(f"{name}: {title}", found, limit)
+
+
+def _of_stores(results: Results) -> Iterator[Verdict]:
+    for section in results.sections:
+        if section.name in (names.STORES, names.HAND_OFF):
+            for ours, theirs, most in STORES:
+                rows = {row.name: row.cells[names.MICROSECONDS] for row in section.rows}
+                if ours in rows and theirs in rows:  # not every store is installed
+                    found = _ratio(rows[ours]) / _ratio(rows[theirs])
+                    yield _at_most(f"{section.title}: {ours}, of {theirs}", found, most)
+        if section.name == names.STORE_RENEWAL:
+            for row in section.rows:
+                trips = row.cells[names.NODE_TRIPS].value.median
+                yield _at_most(f"{section.title}: {row.name}, round trips", trips, NODE_TRIPS)
 
 
 def _ratio(cell: Cell) -> float:

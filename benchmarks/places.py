@@ -1,0 +1,150 @@
+"""The servers of each kind of store, and who takes a key there: ours, and what users pick else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from kazoo.client import KazooClient
+
+from celery_lock.engine.locker import Ask, Grant, Locker
+from celery_lock.events import Observers, Subject
+from celery_lock.events.log_lines import log_lines
+from celery_lock.metrics import counters
+from celery_lock.model import Claim
+from celery_lock.signals import signal_observer
+from celery_lock.stores import open_store
+from tests.services import RedisServer, find_redis
+from tests.services.zookeeper_server import ZooKeeperEnsemble, can_run_zookeeper
+
+from . import names
+from .contenders import TTL, Taker
+from .machine import on_cpus, servers_cpu
+
+__all__ = ["PLACES", "WAIT", "Client", "Place", "opened", "ours"]
+
+Client = Callable[[], Taker]
+"""Makes a client of its own, which takes keys, and waits for one that is taken."""
+
+WAIT = 20.0
+"""Seconds; nobody waits for so long."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store whose servers run until the stack that it was opened on is closed."""
+
+    name: str
+    """Of our row, without the name of the library: the scheme, and what is special."""
+    url: str
+    ports: tuple[int, ...]
+    """Of the nodes that keep the locks."""
+    others: Mapping[str, Client] = field(default_factory=dict)
+    """What users pick else on the same servers, by the names of their rows."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """`lock_store_options`."""
+    shared: bool = False
+    """It matters who had a key last: cycles on keys of several processes are measured as well."""
+
+
+# -- ours ------------------------------------------------------------------------------------
+
+_NUMBERS = count()
+
+
+def ours(place: Place) -> Client:
+    """Return what makes clients of ours: the engine over the store, as a worker has it."""
+
+    def made() -> Taker:
+        store = open_store(place.url, options=place.options)
+        observers = Observers(log_lines, counters, signal_observer())
+        locker, subject = Locker(store, observers=observers), Subject("bench", "id", "bench:{n}")
+
+        def take(key: str) -> Callable[[], object]:
+            grant = locker.wait(Ask(_claim(key), subject), WAIT)
+            assert isinstance(grant, Grant)
+            return lambda: locker.release(grant)
+
+        return take
+
+    return made
+
+
+def _claim(key: str) -> Claim:
+    number = next(_NUMBERS)
+    holder = f"6f2d5c1e-7a34-4b51-9d0e-{number:012x}#celery@worker-1#4711#0123456789abcdef"
+    return Claim(key, holder, float(TTL), publication=f"b7e9a8c2-3d14-4f6a-8e5b-{number:012x}")
+
+
+# -- the servers, with what else there is ------------------------------------------------------
+
+
+def _redis(stack: ExitStack, directory: Path) -> list[Place]:
+    server = stack.enter_context(RedisServer(_binary(), directory))
+    others = {names.ON_REDIS: _redis_py(server.client)}
+    return [Place("redis://", server.url, (server.port,), others)]
+
+
+def _zookeeper(stack: ExitStack, directory: Path) -> list[Place]:
+    if not can_run_zookeeper():
+        return []
+    servers = stack.enter_context(ZooKeeperEnsemble(directory))
+    hosts = ",".join(f"{one.host}:{one.port}" for one in servers.servers)
+
+    def made() -> Taker:
+        client = KazooClient(hosts)
+        client.start()
+        stack.callback(client.stop)
+
+        def take(key: str) -> Callable[[], object]:
+            lock = client.Lock(f"/kazoo/{key}")
+            assert lock.acquire(timeout=WAIT)
+            return lambda: lock.release()
+
+        return take
+
+    ports = tuple(one.port for one in servers.servers)
+    others = {names.KAZOO: made}
+    return [Place("zookeeper://", servers.url_for(), ports, others, shared=True)]
+
+
+def _redis_py(client: Callable[[], Any]) -> Client:
+    def made() -> Taker:
+        mine = client()
+
+        def take(key: str) -> Callable[[], object]:
+            lock = mine.lock(key, timeout=TTL)
+            assert lock.acquire(blocking_timeout=WAIT)
+            return lambda: lock.release()
+
+        return take
+
+    return made
+
+
+def _binary() -> str:
+    binary = find_redis()
+    assert binary is not None, "redis-server is missing"
+    return binary
+
+
+PLACES: Mapping[str, Callable[[ExitStack, Path], list[Place]]] = {
+    "redis": _redis,
+    "zookeeper": _zookeeper,
+}
+"""By kind: starts the servers; an empty list where they are not installed."""
+
+
+def opened(stack: ExitStack, directory: Path) -> list[Place]:
+    """Start all servers that are installed, on the processor of servers."""
+    places: list[Place] = []
+    with on_cpus(servers_cpu()):
+        for kind, start in PLACES.items():
+            folder = directory / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            places += start(stack, folder)
+    return places
