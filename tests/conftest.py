@@ -9,6 +9,9 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
                     a started RedisServer with those options; all end with the test
     certificates    `Certificates` for `redis_factory(tls=certificates)`
     module_redis    a RedisServer that the tests of a module share, and nobody empties meanwhile
+    watched         a Watched: the session's Redis behind one sentinel; `url`. Do not kill them.
+    watched_factory `watched_factory(replicas=2, sentinels=3, server={}, sentinel={})`: a started
+                    one of the test's own, with options for each server and each sentinel
     rabbit_url      URL of a virtual host of the test's own on the session's RabbitMQ
     rabbit_server   that RabbitMQ itself (5 s to start, once); `url_for`, `new_vhost`
     module_vhost    a VirtualHost of it that the tests of a module share

@@ -20,6 +20,8 @@ _NAMES = ("django-db", "django-cache")
 """Result backends that are set by name, and that no word of a password would look like."""
 _INHERITED = ("username", "password", "credential_provider", "client_name", "ssl")
 """Transport options that are meant for a connection, whoever opens it."""
+_OF_SENTINELS = ("master_name", "sentinel_kwargs", "min_other_sentinels")
+"""Transport options that say whom the sentinels are asked for, and how."""
 
 
 def choose_store(
@@ -28,24 +30,27 @@ def choose_store(
     """Return the URL of the store, and the options to open it with.
 
     `lock_store` if it is given, without options: it stands for itself. Else the broker, else the
-    result backend, if it is one Redis. Raises `LockConfigurationError` if neither is.
+    result backend, if it is one Redis, or one that sentinels watch. Raises
+    `LockConfigurationError` if neither is.
     """
     if lock_store is not None:
         return lock_store, {}
     broker = _servers(_of_broker(conf))
-    if len(broker) == 1 and _scheme(broker[0]) in _REDIS:
-        return broker[0], dict(_broker_options(conf))
-    if len(broker) > 1 and any(_scheme(server) in _REDIS for server in broker):
+    url = _one_redis(broker)
+    if url:
+        return url, dict(_broker_options(conf, url))
+    if len(broker) > 1 and any(_scheme(server) in (*_REDIS, "sentinel") for server in broker):
         raise LockConfigurationError(
             f"the broker URL lists several servers ({_listed(broker)}), and a lock has to be kept"
-            " by one: set lock_store to the URL of a single Redis"
+            " by one: set lock_store to the URL of a single Redis, or of the sentinels of one"
         )
     backend = _servers(_setting(conf, "result_backend"))
     if backend == ["redis"]:  # by name alone, with redis_host and so on
         host, port = conf.get("redis_host") or "localhost", conf.get("redis_port") or 6379
         backend = [f"redis://{host}:{port}/{conf.get('redis_db') or 0}"]
-    if len(backend) == 1 and _scheme(backend[0]) in _REDIS:
-        return backend[0], dict(_backend_options(conf))
+    url = _one_redis(backend)
+    if url:
+        return url, dict(_backend_options(conf, url))
     raise LockConfigurationError(_no_store(conf, broker, backend))
 
 
@@ -57,14 +62,20 @@ def _no_store(conf: Mapping[str, Any], broker: list[str], backend: list[str]) ->
         f" {name}, for example to 'redis://localhost:6379/0', or to 'memory://' in a test"
         " whose worker runs in the test's own process"
     )
-    if "sentinel" in schemes:
-        said += "; no lock can be kept behind a Sentinel, so this has to be the URL of one server"
     if "memory" in schemes:
         said += (
             f"; with celery.contrib.pytest, the fixture celery_config has to return {{{name!r}:"
             " 'memory://'}"
         )
     return said
+
+
+def _one_redis(servers: list[str]) -> str:
+    """Return the URL of the one Redis that keeps what is written there; empty: there is none."""
+    schemes = {_scheme(server) for server in servers}
+    if "sentinel" in schemes and schemes <= {"sentinel", ""}:
+        return ";".join(servers)
+    return servers[0] if len(servers) == 1 and schemes <= {*_REDIS} else ""
 
 
 def _written(conf: Mapping[str, Any], name: str) -> str:
@@ -100,12 +111,12 @@ def _listed(urls: list[str]) -> str:
     return ", ".join(url if url in _NAMES else redacted(url) for url in urls) or "none"
 
 
-def _broker_options(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from _transport_options(conf.get("broker_transport_options"))
+def _broker_options(conf: Mapping[str, Any], url: str) -> Iterator[tuple[str, Any]]:
+    yield from _transport_options(conf.get("broker_transport_options"), url)
     yield from _tls(conf.get("broker_use_ssl"))
 
 
-def _backend_options(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _backend_options(conf: Mapping[str, Any], url: str) -> Iterator[tuple[str, Any]]:
     for setting, name in (
         ("redis_username", "username"),
         ("redis_password", "password"),
@@ -114,13 +125,14 @@ def _backend_options(conf: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     ):
         if conf.get(setting):
             yield name, conf.get(setting)
-    yield from _transport_options(conf.get("result_backend_transport_options"))
+    yield from _transport_options(conf.get("result_backend_transport_options"), url)
     yield from _tls(conf.get("redis_backend_use_ssl"))
 
 
-def _transport_options(options: Any) -> Iterator[tuple[str, Any]]:
+def _transport_options(options: Any, url: str) -> Iterator[tuple[str, Any]]:
+    names = (*_INHERITED, *_OF_SENTINELS) if _scheme(url) == "sentinel" else _INHERITED
     if isinstance(options, Mapping):
-        for name in _INHERITED:
+        for name in names:
             if options.get(name):
                 yield name, options[name]
 

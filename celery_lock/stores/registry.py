@@ -28,6 +28,7 @@ _OWN = {
     **dict.fromkeys(
         ("redis", "rediss", "unix", "redis+socket"), "celery_lock.stores.redis:open_redis [redis]"
     ),
+    "sentinel": "celery_lock.stores.redis.sentinel:open_sentinel [redis]",
     "zookeeper": "celery_lock.stores.zookeeper:open_zookeeper [zookeeper]",
 }
 """The built-in stores, as `pyproject.toml` enters them: found without a search through all that is
@@ -55,10 +56,11 @@ def open_store(
 
     Args:
         url: `memory://`, `redis://host:6379/0`, `rediss://`, `unix:///run/redis.sock`,
+            `sentinel://host:26379,host:26379/service`,
             `zookeeper://host:2181,host:2181/path`, or a scheme that another package has added.
         options: for the store's driver; which ones, the store says. For Redis: `username`,
             `password`, `credential_provider`, `client_name`, and `ssl`, a dictionary such as
-            Celery's `broker_use_ssl`.
+            Celery's `broker_use_ssl`; for Sentinel also `master_name` and `sentinel_kwargs`.
         deadline: seconds that one call may take. Longer blocks a worker for longer when the store
             hangs; shorter gives up on a slow one.
         prefix: what all keys begin with. Stores with different prefixes do not see each other.
@@ -122,10 +124,12 @@ def _scheme(url: str) -> str:
             "lock_store is no URL (not shown: it may hold a password); write one such as"
             " 'redis://localhost:6379/0'"
         )
-    if ";" in rest and "://" in rest:
+    others = {part.partition("://")[0] for part in rest.split(";")[1:] if "://" in part}
+    if others - {"sentinel"} or (others and scheme != "sentinel"):
         raise LockConfigurationError(
             "a lock has to be kept by one server, and lock_store lists several: set it to the URL"
-            " of a single Redis, such as 'redis://localhost:6379/0'"
+            " of a single Redis, such as 'redis://localhost:6379/0'; sentinels are listed as in"
+            " 'sentinel://host:26379,host:26379/mymaster'"
         )
     return scheme.lower()
 

@@ -11,7 +11,7 @@ from celery_lock.contract import StoreContract
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 from tests.contract.by_entry_point import ByEntryPoint
-from tests.services import Certificates, RedisServer
+from tests.services import Certificates, RedisServer, Watched
 
 pytestmark = pytest.mark.contract
 
@@ -71,6 +71,15 @@ class TestValkey(ByEntryPoint):
     @pytest.fixture(autouse=True)
     def _server(self, valkey_url: str) -> None:
         self.urls = [valkey_url]
+
+
+class TestSentinel(ByEntryPoint):
+    schemes = ("sentinel",)
+
+    @pytest.fixture(autouse=True)
+    def _servers(self, watched: Watched) -> None:
+        watched.empty()
+        self.urls = [watched.url]
 
 
 @pytest.fixture(scope="module")

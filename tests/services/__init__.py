@@ -18,6 +18,7 @@ from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
 from tests.services.sending import sending
+from tests.services.sentinel_server import SentinelServer, Watched
 from tests.services.shared_rabbit import SharedRabbit, VirtualHost
 from tests.services.sqs_server import SqsServer
 from tests.services.waiting import STALL, WaitedTooLong, wait_for
@@ -31,10 +32,12 @@ __all__ = [
     "Proxy",
     "RabbitServer",
     "RedisServer",
+    "SentinelServer",
     "SharedRabbit",
     "SqsServer",
     "VirtualHost",
     "WaitedTooLong",
+    "Watched",
     "Worker",
     "ZooKeeperEnsemble",
     "ZooKeeperServer",

@@ -27,12 +27,14 @@ from tests.services.postgres_server import PostgresServer, can_run_postgres
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
 from tests.services.redis_server import RedisServer
+from tests.services.sentinel_server import Watched
 from tests.services.shared_rabbit import SharedRabbit, VirtualHost
 from tests.services.sqs_server import SqsServer, has_moto
 from tests.services.worker import Worker
 from tests.services.zookeeper_server import ZooKeeperServer, can_run_zookeeper
 
 RedisFactory = Callable[..., RedisServer]
+WatchedFactory = Callable[..., Watched]
 WorkerFactory = Callable[..., Worker]
 ProxyFactory = Callable[[int], Proxy]
 
@@ -118,6 +120,24 @@ def module_redis(
 ) -> Iterator[RedisServer]:
     with RedisServer(redis_binary, tmp_path_factory.mktemp("module-redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def watched(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with Watched(redis_binary, tmp_path_factory.mktemp("watched")) as servers:
+        yield servers
+
+
+@pytest.fixture
+def watched_factory(redis_binary: str, tmp_path: Path) -> Iterator[WatchedFactory]:
+    with ExitStack() as stack:
+        numbers = iter(range(1, 1000))
+
+        def start(*, binary: str = redis_binary, **options: Any) -> Watched:
+            folder = tmp_path / f"watched-{next(numbers)}"
+            return stack.enter_context(Watched(binary, folder, **options))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

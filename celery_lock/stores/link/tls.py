@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import LockConfigurationError, did_you_mean
 
-__all__ = ["TLS_OPTIONS", "tls_options"]
+__all__ = ["TLS_OPTIONS", "context_of", "tls_options"]
 
 TLS_OPTIONS = (
     "ssl_ca_certs",
@@ -68,6 +68,29 @@ def tls_options(scheme: str, query: dict[str, str], asked: Any) -> dict[str, Any
     if options["ssl_cert_reqs"] == ssl.CERT_NONE:
         options["ssl_check_hostname"] = False
     return options
+
+
+def context_of(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Return what Python's own sockets need for these options, as redis-py makes it of them."""
+    context = ssl.create_default_context()
+    context.check_hostname = options["ssl_check_hostname"]
+    context.verify_mode = options["ssl_cert_reqs"]
+    for flag in options.get("ssl_include_verify_flags") or ():
+        context.verify_flags |= flag
+    for flag in options.get("ssl_exclude_verify_flags") or ():
+        context.verify_flags &= ~flag
+    certificate: Any = options.get("ssl_certfile")
+    key = options.get("ssl_keyfile")
+    if certificate or key:
+        context.load_cert_chain(certificate, key, options.get("ssl_password"))
+    authorities = [options.get(f"ssl_ca_{where}") for where in ("certs", "path", "data")]
+    if any(authorities):
+        context.load_verify_locations(*authorities)
+    if options.get("ssl_min_version"):
+        context.minimum_version = options["ssl_min_version"]
+    if options.get("ssl_ciphers"):
+        context.set_ciphers(options["ssl_ciphers"])
+    return context
 
 
 def _cert_reqs(value: Any) -> ssl.VerifyMode:

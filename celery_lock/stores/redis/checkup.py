@@ -40,7 +40,9 @@ def _look_at(server: OneServer) -> list[str]:
             f"{shown} runs Redis {version}: a lock needs Redis 6.2 or later, or Valkey 7.2 or later"
         )
     if facts.get("role") == "slave":
-        raise StoreUnavailable(shown, "it is a replica; the URL should name the primary")
+        raise StoreUnavailable(
+            shown, "it is a replica; name the primary, or its sentinels (sentinel://)"
+        )
     return _warnings(facts, address)
 
 

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS, tls_options
 
-__all__ = ["OPTIONS", "Address"]
+__all__ = ["OPTIONS", "WITHOUT_EFFECT", "Address"]
 
 OPTIONS = ("username", "password", "credential_provider", "client_name", "ssl")
 """What `lock_store_options` may say; a URL's own user, password and query say it louder."""
 
-_WITHOUT_EFFECT = (
+WITHOUT_EFFECT = (
     "decode_responses",
     "encoding",
     "encoding_errors",
@@ -84,7 +84,7 @@ class Address:
         number = query.pop("db", None) or query.pop("virtual_host", None)
         db = _database(number or (parts.path if path is None else ""))
         for name in query:
-            if name not in _WITHOUT_EFFECT:
+            if name not in WITHOUT_EFFECT:
                 known = (*OPTIONS[:-1], "db", "virtual_host", *TLS_OPTIONS)
                 raise LockConfigurationError(
                     f"the URL of the lock store has an unknown option"

@@ -13,7 +13,7 @@ from .connect import connect
 from .discovery import Directory
 from .resp import ErrorReply, ProtocolError, Reader, Reply, command
 
-__all__ = ["UNANSWERED", "Connection", "NoCredentials", "filled"]
+__all__ = ["UNANSWERED", "Connection", "NoCredentials", "filled", "login_of"]
 
 
 class NoCredentials(Exception):
@@ -250,7 +250,7 @@ class Connection:
         self.address = address = self._directory.find(ends)
         sock = connect(address, ends)
         self._process, self._socket, self._reader = this_process.value, sock, Reader(sock)
-        login = _login(address)
+        login = login_of(address)
         greeting = _greeting(address, login)
         if greeting:
             sock.send(b"".join(greeting))  # in one piece, and then all is answered in one
@@ -277,7 +277,7 @@ def filled(
     return outcomes
 
 
-def _login(address: Address) -> tuple[str, ...]:
+def login_of(address: Address) -> tuple[str, ...]:
     """Return the arguments of AUTH, if any."""
     provider = address.credential_provider
     if provider is None:

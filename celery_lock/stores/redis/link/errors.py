@@ -42,12 +42,14 @@ _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
     "CLUSTERDOWN": "it is a node of a cluster that is down; a lock needs a single server",
     "LOADING": "it is loading its data and will answer when it has done so",
-    "MASTERDOWN": "it is a replica that has lost its primary; the URL should name the primary",
+    "MASTERDOWN": "it is a replica that has lost its primary; name the primary, or its sentinels"
+    " (sentinel://)",
     "MISCONF": "it cannot save its data to disk and takes no writes until it can; its log says why",
     "NOREPLICAS": "it has fewer replicas than min-replicas-to-write and takes no writes",
     "OOM": "its memory is full and it takes no new locks; give it more (maxmemory), or a server"
     " of their own to the locks",
-    "READONLY": "it is a read-only replica; the URL should name the primary",
+    "READONLY": "it is a read-only replica; name the primary, or the sentinels that know it after a"
+    " fail-over (sentinel://)",
     "TRYAGAIN": "its cluster is moving keys",
 }
 _CLIENT_CERTIFICATE = "does it ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
@@ -135,6 +137,11 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
         return StoreError(
             f"{shown} does not permit user {address.user!r} what a lock needs ({text})."
             f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*"
+        )
+    if "unknown command" in text and "EVAL" in text:
+        return StoreError(
+            f"{shown} knows no scripts, as a Redis Sentinel does not: for one write"
+            " sentinel://host:26379/mymaster, with the name of the service"
         )
     if code in ("MOVED", "ASK", "CROSSSLOT"):
         return StoreError(

@@ -1,0 +1,165 @@
+"""Who is the primary of a service: its sentinels are asked all at once, and never just believed.
+
+A sentinel that was cut off from the others names the primary of before, and a server that comes
+back does not know at once that it is none any more. So of several answers the one of the latest
+fail-over counts, and the server that it names is asked whether it is a primary.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ....errors import StoreError, StoreUnavailable
+from ....model.clock import monotonic
+from ....model.per_process import PerProcess
+from ...link.tls import context_of
+from .address import Address
+from .at_once import Answer, ask_at_once
+from .connection import Connection, login_of
+from .discovery import FixedAddress
+from .errors import FAILURES, translated
+from .hearsay import Hearsay, Named
+from .resp import ErrorReply, command
+from .sentinel_url import SentinelUrl
+from .talk import Question
+
+__all__ = ["Sentinels"]
+
+SHARE = 0.25
+"""The part of a call's time that the sentinels have which are late, before the call goes on without
+them. More leaves less for the server itself; less may miss the only one that knows."""
+GRACE = 0.02
+"""Seconds in which the others are still heard when most sentinels agree: one of them may know of a
+later fail-over. More is lost at each search while one of them hangs."""
+
+
+class _Known:
+    """What this process knows."""
+
+    def __init__(self) -> None:
+        self.asking = threading.Lock()
+        self.address: Address | None = None
+        self.doubts = 0
+
+
+class Sentinels:
+    """The directory of one service. Threads ask it at the same time."""
+
+    def __init__(self, url: SentinelUrl) -> None:
+        self.shown = url.shown
+        self._url = url
+        self._own = PerProcess(_Known)
+
+    @property
+    def doubts(self) -> int:
+        """How many doubts have changed its mind."""
+        return self._own.value.doubts
+
+    def find(self, ends: float) -> Address:
+        """Say where the primary is; the sentinels are asked only after a doubt."""
+        known = self._own.value
+        if known.address is not None:
+            return known.address
+        seconds = max(ends - monotonic(), 0.0)
+        if not known.asking.acquire(timeout=seconds):
+            why = f"its sentinels were being asked by another thread for {seconds:.3g} s"
+            raise StoreUnavailable(self.shown, why)
+        try:
+            if known.address is None:
+                known.address = self._search(ends)
+            return known.address
+        finally:
+            known.asking.release()
+
+    def doubt(self, address: Address) -> None:
+        """Ask again before the next connection, unless that was done since."""
+        known = self._own.value
+        if address is known.address:
+            known.doubts += 1
+            known.address = None
+
+    def _search(self, ends: float) -> Address:
+        heard = Hearsay(self._url)
+        service = self._url.service
+        where = command("SENTINEL", "get-master-addr-by-name", service)
+        about = command("SENTINEL", "MASTER", service)
+        self._ask((where, about), ends, heard.add, lambda: heard.agreed)
+        named = heard.best()
+        if named is None:
+            raise heard.failure(self._services(ends) if heard.nobody_knows else [])
+        address = self._url.server
+        scheme = "redis" if address.tls is None else "rediss"
+        shown = f"{scheme}://{named.shown}/{address.db}"
+        address = replace(address, host=named.host, port=named.port, shown=shown)
+        self._verify(address, named, ends)
+        return address
+
+    def _ask(
+        self,
+        commands: Sequence[bytes],
+        ends: float,
+        hear: Callable[[int, Answer, float], None],
+        enough: Callable[[], bool],
+    ) -> None:
+        """Ask all sentinels at once, until it is enough, or all have answered, or time is short."""
+        begun = monotonic()
+        until = begun + SHARE * (ends - begun)
+        seconds = until - begun
+        questions = [self._question(sentinel, commands) for sentinel in self._url.sentinels]
+        with closing(ask_at_once(questions, lambda: until)) as answers:
+            for number, answer in answers:
+                hear(number, answer, seconds)
+                if enough():
+                    until = min(until, monotonic() + GRACE)
+
+    def _question(self, sentinel: Address, commands: Sequence[bytes]) -> Question:
+        def all_of_them() -> Sequence[bytes]:
+            login = login_of(sentinel)
+            return [command("AUTH", *login), *commands] if login else commands
+
+        tls = None if sentinel.tls is None else partial(context_of, sentinel.tls)
+        return Question(sentinel.host, sentinel.port, all_of_them, tls)
+
+    def _services(self, ends: float) -> list[str]:
+        """Name the services that there are, for who has asked for one that there is not."""
+        names: set[str] = set()
+
+        def hear(number: int, answer: Any, seconds: float) -> None:
+            for facts in answer[-1] if isinstance(answer, list) and answer else ():
+                with suppress(ValueError, IndexError, AttributeError):
+                    names.add(facts[facts.index(b"name") + 1].decode("utf-8", "replace"))
+
+        self._ask((command("SENTINEL", "MASTERS"),), ends, hear, lambda: bool(names))
+        return sorted(names)
+
+    def _verify(self, address: Address, named: Named, ends: float) -> None:
+        """Ask the server itself whether it is a primary; raise `StoreError` if it is not."""
+        begun = monotonic()
+        connection = Connection(FixedAddress(address))
+        try:
+            reply = connection.exchange(command("ROLE"), ends)
+        except FAILURES as error:
+            if isinstance(error, ErrorReply) and error.code in ("NOPERM", "ERR"):
+                return  # it may not say so: the first write will tell
+            failure = translated(error, address, ends - begun)
+            if isinstance(failure, StoreUnavailable):
+                failure = self._not_there(named, failure.cause)
+            raise failure from error
+        finally:
+            connection.close()
+        role = reply[0] if isinstance(reply, list) and reply else reply
+        if role != b"master":
+            said = role.decode("utf-8", "replace") if isinstance(role, bytes) else role
+            raise self._not_there(named, f"it says that it is no primary (ROLE: {said})")
+
+    def _not_there(self, named: Named, why: str) -> StoreError:
+        down = ", which does not answer them either" if named.is_down else ""
+        who = ", ".join(named.by)
+        return StoreUnavailable(
+            self.shown, f"its sentinels ({who}) name {named.shown} as the primary{down}: {why}"
+        )

@@ -1,0 +1,73 @@
+"""Several servers in one URL: `scheme://login@host:port,host:port/path?query`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from ....errors import LockConfigurationError
+
+__all__ = ["SeveralHosts"]
+
+
+@dataclass(frozen=True)
+class SeveralHosts:
+    """What such a URL says, piece by piece."""
+
+    hosts: tuple[tuple[str, int], ...]
+    login: str = field(default="", repr=False)
+    """As the URL has it, with its percent signs: `user:password`."""
+    path: str = ""
+    query: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str, port: int) -> SeveralHosts:
+        """Read such a URL; `port` is meant where a host has none.
+
+        Celery's form is read as well, which has a whole URL for each server, with semicolons in
+        between. Login, path and query are those of the first one that has any. Raises
+        `LockConfigurationError`, and says what is wrong without repeating the URL.
+        """
+        hosts: dict[tuple[str, int], None] = {}
+        login, path, query = "", "", ""
+        for part in filter(None, url.split(";")):
+            if "#" in part:
+                raise _odd()
+            try:
+                parts = urlsplit(part if "://" in part else f"//{part}")
+            except ValueError:
+                raise _odd() from None  # its text has a piece of the password
+            userinfo, _, listed = parts.netloc.rpartition("@")
+            for host in listed.split(","):
+                hosts[_host(host, port)] = None
+            login, path, query = login or userinfo, path or parts.path, query or parts.query
+        return cls(tuple(hosts), login, path.rstrip("/"), query)
+
+    @property
+    def shown(self) -> str:
+        """The servers as messages have them."""
+        return ",".join(written(host, port) for host, port in self.hosts)
+
+
+def written(host: str, port: int) -> str:
+    """Return a host and its port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _host(text: str, port: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{text.strip()}")
+        host, number = unquote(parts.hostname or ""), parts.port or port
+    except ValueError:
+        raise _odd() from None
+    if parts.path or parts.query:
+        raise _odd()
+    return host or "localhost", number
+
+
+def _odd() -> LockConfigurationError:
+    return LockConfigurationError(
+        "the URL of the lock store cannot be read: write scheme://host:port,host:port. Percent-"
+        "encode the odd characters of its password: ':' is %3A, '/' %2F, '@' %40, '#' %23,"
+        " ',' %2C, ';' %3B, '?' %3F, '%' %25"
+    )
