@@ -24,6 +24,9 @@ PROCESSES = 4
 """Of each of the two workers."""
 WAITING = 24
 """Tasks that are sent and not done: as many as keep all processes and some keys busy."""
+AT_LEAST = 0.5
+"""Seconds after which one more is sent in any case: those that met a dead store come back seconds
+later, and an application goes on to send meanwhile."""
 DRAIN = 60.0
 """Seconds after which a task that has not come to its end is counted as lost."""
 QUEUES = ("left", "right")
@@ -107,9 +110,14 @@ class Load:
             wait_for(lambda: self._done() >= set(self.sent), "all tasks", timeout=DRAIN, poll=0.1)
 
     def _run(self) -> None:
+        last = time.monotonic()
         while not self._over.wait(0.05):
-            for _ in range(WAITING - len(set(self.sent) - self._done())):
+            wanted = WAITING - len(set(self.sent) - self._done())
+            if wanted <= 0 and time.monotonic() - last > AT_LEAST:
+                wanted = 1
+            for _ in range(wanted):
                 self._send()
+                last = time.monotonic()
 
     def _send(self) -> None:
         names = app_module.LOCKED if self._row.locked else app_module.PLAIN

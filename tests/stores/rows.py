@@ -25,8 +25,9 @@ class Promise:
     long, it is measured and shown."""
     tokens: bool = True
     """The fencing tokens of a key grow; `False`: the store has none."""
-    back_within: float = 5.0
-    """Seconds from the end of `befall` to the next grant."""
+    back_within: float = 2.0
+    """Seconds from the end of `befall` to the next grant; a fail-over that begins then takes its
+    own time."""
     failures: int = 0
     """Tasks that may end with an error."""
 
