@@ -1721,14 +1721,14 @@ TASKS = (
 SERVER = (
     Guard(
         "a call to Redis has a deadline",
-        "return self.deadline if within is None else min(within, self.deadline)",
+        "return deadline if within is None else min(within, deadline)",
         "return 5.0",
         (FAULTS + "::test_a_hung_server_is_given_up_at_the_deadline",),
     ),
     Guard(
         "a renewal may be given less time",
-        "return self.deadline if within is None else min(within, self.deadline)",
-        "return self.deadline",
+        "return deadline if within is None else min(within, deadline)",
+        "return deadline",
         (FAULTS + "::test_a_renewal_may_be_given_less_time",),
     ),
     Guard(

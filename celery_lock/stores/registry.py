@@ -29,6 +29,10 @@ _OWN = {
         ("redis", "rediss", "unix", "redis+socket"), "celery_lock.stores.redis:open_redis [redis]"
     ),
     "sentinel": "celery_lock.stores.redis.sentinel:open_sentinel [redis]",
+    **dict.fromkeys(
+        ("redis+cluster", "rediss+cluster"),
+        "celery_lock.stores.redis.cluster:open_cluster [redis]",
+    ),
     "zookeeper": "celery_lock.stores.zookeeper:open_zookeeper [zookeeper]",
 }
 """The built-in stores, as `pyproject.toml` enters them: found without a search through all that is
@@ -56,7 +60,7 @@ def open_store(
 
     Args:
         url: `memory://`, `redis://host:6379/0`, `rediss://`, `unix:///run/redis.sock`,
-            `sentinel://host:26379,host:26379/service`,
+            `sentinel://host:26379,host:26379/service`, `redis+cluster://host:6379,host:6379`,
             `zookeeper://host:2181,host:2181/path`, or a scheme that another package has added.
         options: for the store's driver; which ones, the store says. For Redis: `username`,
             `password`, `credential_provider`, `client_name`, and `ssl`, a dictionary such as

@@ -11,7 +11,7 @@ from celery_lock.contract import StoreContract
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 from tests.contract.by_entry_point import ByEntryPoint
-from tests.services import Certificates, RedisServer, Watched
+from tests.services import Certificates, RedisCluster, RedisServer, Watched
 
 pytestmark = pytest.mark.contract
 
@@ -80,6 +80,27 @@ class TestSentinel(ByEntryPoint):
     def _servers(self, watched: Watched) -> None:
         watched.empty()
         self.urls = [watched.url]
+
+
+class TestCluster(ByEntryPoint):
+    """With TLS and without it in turn, as above."""
+
+    schemes = ("redis+cluster", "rediss+cluster")
+    deadline = 20.0
+
+    @pytest.fixture(autouse=True)
+    def _server(self, secure_cluster: RedisCluster) -> None:
+        self.urls = [secure_cluster.plain_url, secure_cluster.url]
+
+
+@pytest.fixture(scope="module")
+def secure_cluster(
+    redis_binary: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
+    """A cluster of one node, which is reached with TLS and without it."""
+    folder = tmp_path_factory.mktemp("secure-cluster")
+    with RedisCluster(redis_binary, folder, tls=certificates, plain=True) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")

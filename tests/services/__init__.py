@@ -16,6 +16,7 @@ from tests.services.ports import free_port
 from tests.services.process import Process
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
+from tests.services.redis_cluster import RedisCluster
 from tests.services.redis_server import RedisServer
 from tests.services.sending import sending
 from tests.services.sentinel_server import SentinelServer, Watched
@@ -31,6 +32,7 @@ __all__ = [
     "Process",
     "Proxy",
     "RabbitServer",
+    "RedisCluster",
     "RedisServer",
     "SentinelServer",
     "SharedRabbit",

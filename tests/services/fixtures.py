@@ -26,6 +26,7 @@ from tests.services.certificates import Certificates, make_certificates
 from tests.services.postgres_server import PostgresServer, can_run_postgres
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
+from tests.services.redis_cluster import RedisCluster
 from tests.services.redis_server import RedisServer
 from tests.services.sentinel_server import Watched
 from tests.services.shared_rabbit import SharedRabbit, VirtualHost
@@ -94,6 +95,20 @@ def valkey_url(valkey_server: RedisServer) -> str:
 @pytest.fixture
 def redis_62_url(redis_62_server: RedisServer) -> str:
     return _emptied(redis_62_server)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(
+    redis_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
+    with RedisCluster(redis_binary, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster_url(redis_cluster: RedisCluster) -> str:
+    redis_cluster.empty()
+    return redis_cluster.url
 
 
 @pytest.fixture

@@ -17,17 +17,18 @@ OLDEST = (6, 2)
 """The oldest server that the tests run against."""
 
 
-def checkup(store: LockStore, link: Link) -> list[str]:
+def checkup(store: LockStore, link: Link, *, as_cluster: bool = False) -> list[str]:
     """Return warnings; raise `StoreError` where the server cannot be used.
 
     What the server does not tell this user (INFO may be forbidden) is unknown, and no warning.
+    `as_cluster`: the link finds the node that has a key.
     """
-    warnings = [warning for server in link.servers() for warning in _look_at(server)]
+    warnings = [w for server in link.servers() for w in _look_at(server, as_cluster)]
     _play(store)
     return warnings
 
 
-def _look_at(server: OneServer) -> list[str]:
+def _look_at(server: OneServer, as_cluster: bool) -> list[str]:
     """Return warnings of one server; raise `StoreError` where it cannot be used."""
     server.say("PING")
     facts = _facts(server)
@@ -43,7 +44,13 @@ def _look_at(server: OneServer) -> list[str]:
         raise StoreUnavailable(
             shown, "it is a replica; name the primary, or its sentinels (sentinel://)"
         )
-    return _warnings(facts, address)
+    warnings = _warnings(facts, address)
+    if facts.get("cluster_enabled") == "1" and not as_cluster:
+        warnings.append(
+            f"{shown} is a node of a Redis Cluster, and refuses every key that another node has:"
+            " set lock_store to redis+cluster://host:port"
+        )
+    return warnings
 
 
 def _play(store: LockStore) -> None:
@@ -84,11 +91,6 @@ def _warnings(facts: dict[str, str], address: Address) -> list[str]:
             f"{shown} may evict a lock when its memory is full (maxmemory-policy {policy}):"
             " then two tasks hold one key. Set maxmemory-policy to noeviction, or give the locks"
             " a server of their own"
-        )
-    if facts.get("cluster_enabled") == "1":
-        warnings.append(
-            f"{shown} is a node of a cluster, which is not supported: it refuses every key that"
-            " another node keeps"
         )
     tls = address.tls
     if tls is not None and tls["ssl_cert_reqs"] != ssl.CERT_REQUIRED:

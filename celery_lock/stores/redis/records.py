@@ -37,9 +37,10 @@ class Records:
     def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
         """Return these records in this order, and the server's time."""
         index = self._index(space)
-        keys = [_record(index, name) for name in names]
+        # the index alone, if no record is asked for: it says where the clock is to be read
+        keys = [_record(index, name) for name in names] or [index]
         now, *answers = self._server.run(RECORDS, keys, ())
-        return [_read(answer) for answer in answers], now / 1e6
+        return [_read(answer) for answer in answers[: len(names)]], now / 1e6
 
     def names(self, space: str) -> list[str]:
         """Name all that are alive, in order."""

@@ -40,7 +40,7 @@ records; `+scan` only to find the keys of a template; `+select` only where the d
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
-    "CLUSTERDOWN": "it is a node of a cluster that is down; a lock needs a single server",
+    "CLUSTERDOWN": "its cluster is down, or has no node for this key; CLUSTER INFO says more",
     "LOADING": "it is loading its data and will answer when it has done so",
     "MASTERDOWN": "it is a replica that has lost its primary; name the primary, or its sentinels"
     " (sentinel://)",
@@ -145,8 +145,8 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
         )
     if code in ("MOVED", "ASK", "CROSSSLOT"):
         return StoreError(
-            f"{shown} belongs to a Redis Cluster, which is not supported: lock_store has to name"
-            " a single server"
+            f"{shown} belongs to a Redis Cluster ({text}): set lock_store to"
+            " redis+cluster://host:port, which finds the node that has a key"
         )
     if code == "WRONGTYPE" or "WRONGTYPE" in text:
         return StoreError(

@@ -11,13 +11,18 @@ from .address import Address
 from .resp import Reply
 from .script import Script
 
-__all__ = ["Call", "Elsewhere", "Link", "Linking", "OneServer"]
+__all__ = ["Call", "Elsewhere", "Link", "Linking", "OneServer", "seconds_of"]
 
 Call = tuple[Script, Sequence[str], Sequence[str | int]]
 """A script, its keys and its other arguments."""
 
 Elsewhere = Callable[[StoreError, float], None]
 """Has a call done that a server refused, before an end; raises the error where it cannot."""
+
+
+def seconds_of(deadline: float, within: float | None) -> float:
+    """Return the seconds that a call has whose caller may want to wait for less."""
+    return deadline if within is None else min(within, deadline)
 
 
 class OneServer(Protocol):

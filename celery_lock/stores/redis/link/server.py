@@ -16,7 +16,7 @@ from .begun import Begun
 from .connection import Connection
 from .discovery import Directory, FixedAddress
 from .errors import FAILURES, translated
-from .linking import Call, Elsewhere
+from .linking import Call, Elsewhere, seconds_of
 from .pool import Pool, PoolExhausted
 from .resp import ErrorReply, Reply, command
 from .script import Script
@@ -55,7 +55,7 @@ class Server:
 
         `asking`: another node of a cluster has sent us here, where the keys are on their way to.
         """
-        seconds = self.deadline if within is None else self._seconds(within)
+        seconds = self.deadline if within is None else seconds_of(self.deadline, within)
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
@@ -113,10 +113,10 @@ class Server:
         finally:
             pool.give(connection)
 
-    def hear(self) -> None:
+    def hear(self, ends: float | None = None) -> None:
         """Read the answers that `run_unheard` has left in this process, which is about to leave."""
         look_for_fork()
-        self._own.value[0].hear(monotonic() + self.deadline)
+        self._own.value[0].hear(monotonic() + self.deadline if ends is None else ends)
 
     def hear_arrived(self, ends: float) -> bool:
         """Read those of them that have come, and wait for none; `True`: that was all."""
@@ -130,7 +130,7 @@ class Server:
         """
         if not calls:
             return []
-        seconds = self._seconds(within)
+        seconds = seconds_of(self.deadline, within)
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
@@ -139,25 +139,29 @@ class Server:
         finally:
             pool.give(connection)
 
-    def begin_each(self, calls: Sequence[Call], ends: float, seconds: float) -> Begun | None:
-        """Send what `run_each` sends, and do not wait; `None`: there is no connection that works.
+    def begin_each(
+        self, calls: Sequence[Call], ends: float, seconds: float, connect_by: float | None = None
+    ) -> Begun | None:
+        """Send what `run_each` sends, and do not wait for the answers.
 
-        `seconds` is what the whole call has, which ends at `ends`.
+        `seconds` is what the whole call has, which ends at `ends`. Without `connect_by` nothing at
+        all is waited for: `None` says that there is no connection that works. With it one is made,
+        or `StoreError` raised at that time.
         """
+        pool, connection = self._take(connect_by or 0.0, seconds)
         try:
-            pool, connection = self._take(0.0, seconds)
-        except StoreError:  # all are in use
-            return None
-        try:
-            if connection.connected and (not connection.owes or connection.poll()):
-                connection.begin(b"".join(packed(calls)), ends, len(calls))
+            at_once = connection.connected and (not connection.owes or connection.poll())
+            if at_once or connect_by is not None:
+                connection.begin(b"".join(packed(calls)), connect_by or ends, len(calls))
                 answers = partial(self._answers, calls, connection=connection, ends=ends)
                 return Begun(pool, connection, partial(answers, seconds=seconds))
-        except FAILURES:
-            pass
-        except BaseException:
+        except BaseException as error:
             pool.give(connection)
-            raise
+            if not isinstance(error, FAILURES):
+                raise
+            if connect_by is not None:
+                raise self._failure(error, connection, seconds) from error
+            return None
         pool.give(connection)
         return None
 
@@ -186,12 +190,12 @@ class Server:
         """
         seconds = max(seconds, 0.001)  # for BLPOP zero is for ever
         pop = command("BLPOP", key, f"{seconds:.3f}")
-        longest = self._seconds(within) + seconds
+        longest = seconds_of(self.deadline, within) + seconds
         return self._exchange(pop, longest, ask if asking else plainly) is not None
 
     def say(self, *parts: str | int, within: float | None = None) -> Reply:
         """Send one command that has no key, and return its reply."""
-        return self._exchange(command(*parts), self._seconds(within))
+        return self._exchange(command(*parts), seconds_of(self.deadline, within))
 
     def servers(self) -> Sequence[Server]:
         """Return all that keep keys: this one."""
@@ -213,9 +217,6 @@ class Server:
         if own is not None:
             own[0].hear(monotonic() + self.deadline)
             own[0].close()
-
-    def _seconds(self, within: float | None) -> float:
-        return self.deadline if within is None else min(within, self.deadline)
 
     def _exchange(self, command: bytes, seconds: float, how: Say = plainly) -> Reply:
         ends = monotonic() + seconds

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from ....errors import LockConfigurationError
 
-__all__ = ["SeveralHosts"]
+__all__ = ["SeveralHosts", "written"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""Leases and records on a Redis Cluster: the keys of each script lie in one slot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import StoreError
+from ...model import Claim, Completion, End, Feature, Lease, Refused, Release
+from ..registry import promises
+from .asking import micro, record
+from .checkup import checkup
+from .link.cluster import Cluster, cluster
+from .scripts import COMPLETE
+from .store import RedisStore
+
+__all__ = ["ClusterStore", "open_cluster"]
+
+_FEATURES = frozenset(Feature) - {Feature.SEVERAL}
+
+
+class ClusterStore(RedisStore):
+    """Leases on the masters of a cluster, each where the slot of its key is.
+
+    Args:
+        url: `redis+cluster://host:port,host:port`, or `rediss+cluster://`: some of the nodes.
+        options: as for `RedisStore`; login and TLS are the same for all nodes.
+        deadline: seconds that one call may take, with all that it is sent on to.
+        prefix: as for `RedisStore`.
+    """
+
+    BATCH = 1  # two keys are in two slots
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        deadline: float = 2.0,
+        prefix: str = "celery-lock:",
+    ) -> None:
+        super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=cluster)
+
+    def __repr__(self) -> str:
+        return f"<ClusterStore {self.url}>"
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it promises. Two keys lie in two slots, so several are claimed one by one."""
+        return _FEATURES
+
+    def part_of(self, key: str) -> str:
+        """Name the node that keeps a key, as far as is known: who breaks off the calls to one that
+        hangs goes on with the others."""
+        link = self._server
+        assert isinstance(link, Cluster)
+        return link.place_of(self._state(key))
+
+    def check(self) -> list[str]:
+        """Try each master once: warnings for the log."""
+        return checkup(self, self._server, as_cluster=True)
+
+    def complete(self, completions: Sequence[Completion]) -> None:
+        """Let these publications be completed from now on, in one round trip to each node."""
+        answers = self._server.run_each(
+            [
+                (COMPLETE, [record(self._state(one.key), one.publication)], [micro(one.remember)])
+                for one in completions
+            ]
+        )
+        for answer in answers:
+            if isinstance(answer, StoreError):
+                raise answer
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        """Not promised: see `features`."""
+        raise NotImplementedError("the keys of a list may lie on several nodes of the cluster")
+
+    def release_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        """Not promised: see `features`."""
+        raise NotImplementedError("the keys of a list may lie on several nodes of the cluster")
+
+
+@promises(*_FEATURES)
+def open_cluster(
+    url: str, *, options: Mapping[str, Any], deadline: float, prefix: str
+) -> ClusterStore:
+    """Open a store on the cluster at `url`; see `ClusterStore`."""
+    return ClusterStore(url, options=options, deadline=deadline, prefix=prefix)

@@ -1,0 +1,87 @@
+"""One call on its way through a cluster, until it has an answer or its time is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import TypeVar
+
+from ....errors import StoreError, StoreUnavailable
+from ....model.clock import monotonic
+from .nodes import Node, Nodes
+from .redirection import Why, redirection_of
+from .server import Server
+
+__all__ = ["Ask", "travel"]
+
+T = TypeVar("T")
+
+Ask = Callable[[Server, float, bool], T]
+"""Makes the call of a server, within so many seconds; `True`: keys are on their way to it."""
+
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.25)
+"""Seconds between two tries of a call, the last one for ever: so long a slot needs to move, and
+nodes to agree on a new master. All of it is within the deadline of the call."""
+
+_DIRECT = 3
+"""Redirections that are followed at once; where there are more, nodes do not agree."""
+
+
+def travel(
+    nodes: Nodes,
+    slot: int,
+    ask: Ask[T],
+    ends: float,
+    *,
+    node: Node | None = None,
+    error: StoreError | None = None,
+) -> T:
+    """Make a call of the node that keeps this slot, and return its answer, before `ends`.
+
+    `node` and `error`: it was tried there already, and this came of it.
+    """
+    if node is None or error is None:
+        node, error = _keeper(nodes, slot, ends), None
+    asking = False
+    pauses = count()
+    for number in count():
+        if error is None:
+            left = ends - monotonic()
+            try:
+                return ask(node.server, max(left, 0.001), asking)
+            except StoreError as failure:
+                error = failure
+        to = redirection_of(error, node.host)
+        if to is None:
+            raise error
+        before, asking = node, to.why is Why.ASK
+        if to.place is None:
+            if to.why is not Why.LATER:
+                nodes.doubt(node)
+                with suppress(StoreUnavailable):
+                    nodes.draw(ends)
+            node = nodes.keepers[slot] or node
+        else:
+            node = nodes.at(to.place) if asking else nodes.moved(slot, to.place)
+        left = ends - monotonic()
+        if left <= 0:
+            raise error
+        if node is before or number >= _DIRECT:
+            _pause(min(_PAUSES[min(next(pauses), len(_PAUSES) - 1)], left))
+        error = None
+    raise AssertionError("count() does not end")
+
+
+def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
+    if nodes.keepers[slot] is None:
+        nodes.draw(ends)
+    node = nodes.keepers[slot]
+    if node is None:
+        raise StoreUnavailable(nodes.shown, f"no node of the cluster keeps slot {slot}")
+    return node
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
