@@ -128,6 +128,9 @@ class LeaseLost(LockError):
 class StoreError(LockError):
     """The store answered, and refused: a wrong password, a missing permission, garbage."""
 
+    asked = True
+    """`False`: the store was not asked at all, for a moment before it has given no answer."""
+
 
 class StoreUnavailable(StoreError):
     """The store gave no answer in time, or said that it cannot serve at the moment."""

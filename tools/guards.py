@@ -3440,6 +3440,48 @@ OUTSIDE = (
         (UNIT + "hold_interrupted.py",),
     ),
     Guard(
+        "a store that has hung is not asked by each run",
+        "        self.acquire, self.release = self._acquire, self._release\n",
+        "",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "a store that fails fast is asked each time",
+        "        if now - began < _HUNG * self._deadline:\n            return\n",
+        "",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "a forked child finds out by itself that a store has hung",
+        "        if shut.process is not this_process.value:",
+        "        if False:",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "an answer lets all through again",
+        "        if not self._shut:\n            self._let_all_through()\n",
+        "",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "what waits is done as soon as a store that has hung answers",
+        "            call.due = min(call.due, now)\n",
+        "            pass\n",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "a process that leaves asks a store that has hung once more",
+        "            self._breaker.probe()\n",
+        "            pass\n",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "a list of which the store hung half-way is undone",
+        "                error.asked = error.asked or bool(leases)\n",
+        "",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
         "what is held as the main thread leaves is given back",
         "            leaving=partial(self.keeper.let_go, leaving=True),\n",
         "",
@@ -3559,7 +3601,7 @@ PUBLISHED = (
     ),
     Guard(
         "publish: an answer that was lost leaves no key taken",
-        "            if is_asked:\n                self._undo_soon()",
+        "            if is_asked and error.asked:\n                self._undo_soon()",
         "            if False:\n                self._undo_soon()",
         (UNIT + "publishing.py",),
     ),

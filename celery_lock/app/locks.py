@@ -84,7 +84,8 @@ class AppLocks:
         if locker is None:
             store = self.open_store()
             refuse_what_lacks(store, self.bound)
-            made = Locker(store, observers=self.observers)
+            deadline = self.settings.store_deadline
+            made = Locker(store, observers=self.observers, deadline=deadline)
             # atomic: in a threads pool the first one made is everybody's
             locker = self._engine.setdefault("locker", made)
         return locker
@@ -97,7 +98,9 @@ class AppLocks:
     def open_store(self) -> LockStore:
         """Return the store that the settings name, or that a test has put in its place."""
         if self._stand_in is not None:
-            return self._stand_in.store
+            stand_in = self._stand_in.store
+            behind: LockStore = getattr(stand_in, "behind", stand_in)  # its breaker is the engine's
+            return behind
         app, settings = self._app(), self.settings
         if app is None:  # pragma: no cover - nobody can ask once the app is gone
             raise LockConfigurationError("the Celery app of this lock is gone")

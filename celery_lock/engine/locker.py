@@ -10,18 +10,9 @@ from functools import partial
 
 from ..errors import StoreError, StoreUnavailable
 from ..events import Acquired, Observers, Released, Subject
-from ..model import (
-    Claim,
-    Completion,
-    End,
-    Feature,
-    Held,
-    Lease,
-    LockStore,
-    Release,
-    ttl_to_ask,
-)
+from ..model import Claim, Completion, End, Feature, Held, Lease, LockStore, Release, ttl_to_ask
 from ..model.clock import Clock, steady
+from .breaker import Breaker
 from .completions import Completions
 from .grant import Ask, Grant, Reports
 from .keeper import Keeper, Kept
@@ -46,23 +37,26 @@ class Locker(Several):
         observers: Observers | None = None,
         pause: Callable[[float], None] = time.sleep,
         threads: bool = True,
+        deadline: float = 2.0,
     ) -> None:
-        """`pause` is how a wait passes its time where the store has no watch.
+        """`pause` is how a wait passes its time where the store has no watch. `deadline`: the
+        seconds that a call to the store may take.
 
         `threads=False`: nothing happens in the background but in `move_on()`, which is for tests
         whose clock is their own.
         """
-        self.store = store
-        self.store_id = StoreId(store)
+        self.store = breaker = Breaker(store, deadline=deadline, clock=clock)
+        self.store_id = StoreId(breaker)
         self.observers = Observers() if observers is None else observers
         self._reports = Reports(self.observers, store.url)
-        self.keeper = Keeper(store, clock=clock, threads=threads, forsaken=self._forsaken)
-        self.completions = Completions(store, clock, wake=self._wake, failed=self._untold)
+        self.keeper = Keeper(breaker, clock=clock, threads=threads, forsaken=self._forsaken)
+        self.completions = Completions(breaker, clock, wake=self._wake, failed=self._untold)
         self.pending = PendingCalls(
             clock=clock,
             threads=threads,
             after=self.completions.send_due,
             leaving=partial(self.keeper.let_go, leaving=True),
+            breaker=breaker,
         )
         self._clock = clock
         self._pause = pause
@@ -91,7 +85,9 @@ class Locker(Several):
             return self._keep(Grant(self._reports, lease, ask, ttl, sent), now, waited)
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
-            self._undo(claim)
+            self.store.failed(error, claim.key, sent)
+            if error.asked:
+                self._undo(claim)
             self._reports.failed(claim.key, ask.subject, "acquire", error, ask.on_error)
             raise
         except BaseException:
@@ -163,6 +159,7 @@ class Locker(Several):
         try:
             in_time = self._give_back(grant)
         except StoreError as error:
+            self.store.failed(error, grant.lease.key, now)
             self._try_again(grant, error)
             return
         except BaseException:  # a time limit or a shutdown fell into the call

@@ -13,6 +13,7 @@ from ..errors import StoreError
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .alarm import Alarm
+from .breaker import Breaker
 
 __all__ = ["NOT_YET", "PendingCall", "PendingCalls", "make_last"]
 
@@ -48,13 +49,17 @@ class PendingCalls:
         threads: bool = True,
         after: Callable[[], float] = lambda: math.inf,
         leaving: Callable[[], None] = lambda: None,
+        breaker: Breaker | None = None,
     ) -> None:
         """`threads=False`: nothing happens by itself; the caller calls `make_due()`.
 
         `after` is a step of somebody else that the thread takes after the calls that are due: it
         returns the time of its next one. `leaving` is called before the process leaves, and may
-        add calls.
+        add calls. `breaker`: the thread asks for it whether the store answers again.
         """
+        self._breaker = breaker
+        if breaker is not None:
+            breaker.wake, breaker.answers = self.wake, self._hurry
         self._leaving = leaving
         self._clock = clock
         self._threads = threads
@@ -85,21 +90,31 @@ class PendingCalls:
 
     def make_due(self) -> float:
         """Make the calls whose time has come; return when the next one's has."""
+        probe = math.inf if self._breaker is None else self._breaker.probe_due()
         own, now = self._own.value, self._clock()
         for call in list(own.waiting):
             if call.due <= now:
                 self._make(own, call)
         after = self._after()
-        return min([after, *(call.due for call in list(own.waiting))])
+        return min([probe, after, *(call.due for call in list(own.waiting))])
 
     def make_now(self) -> None:
         """Make each call once, until one gets no answer: the process is about to leave."""
+        if self._breaker is not None:
+            self._breaker.probe()
         self._leaving()
         own = self._own.value
         for call in list(own.waiting):
             self._make(own, call)
             if own.unanswered:
                 return
+
+    def _hurry(self) -> None:
+        """Make all calls now: the store answers again."""
+        own, now = self._own.value, self._clock()
+        for call in list(own.waiting):
+            call.due = min(call.due, now)
+        self.wake(now)
 
     def _make(self, own: _Calls, call: PendingCall) -> None:
         pause = 1.0

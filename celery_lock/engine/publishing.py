@@ -38,7 +38,7 @@ class PublishersLeases:
         `on_error`: what is done where the store gives no answer, for those who are told. Raises
         `StoreError` then; what may have been granted is given back.
         """
-        is_asked = False
+        is_asked, began = False, self._locker.store.now()
         try:
             self.store = self._locker.store_id.get()
             is_asked = True
@@ -47,7 +47,8 @@ class PublishersLeases:
                 return self._claim()
             return met
         except StoreError as error:
-            if is_asked:
+            self._locker.store.failed(error, self._claims[0].key, began)
+            if is_asked and error.asked:
                 self._undo_soon()
             self._failed("acquire", error, on_error)
             raise
@@ -101,12 +102,14 @@ class PublishersLeases:
         if len(left) > 1:
             return self._locker.give_back_all(left)
         unheard = getattr(self._locker.store, "release_unheard", None)
+        began = self._locker.store.now()
         try:
             if unheard is None:
                 return [self._locker.store.release(*each) for each in left]
             for lease, end in left:
                 unheard(lease, end, partial(self._heard, left))
         except StoreError as error:
+            self._locker.store.failed(error, self._claims[0].key, began)
             return [error]
         return ()
 

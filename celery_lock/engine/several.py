@@ -10,8 +10,9 @@ from itertools import count
 
 from ..errors import StoreError
 from ..events import Subject
-from ..model import Claim, End, Feature, Held, Lease, LockStore, Met, Refused, Release
+from ..model import Claim, End, Feature, Held, Lease, Met, Refused, Release
 from ..model.clock import Clock
+from .breaker import Breaker
 from .grant import Ask, Grant, Reports
 from .pending_calls import PendingCalls
 
@@ -30,7 +31,7 @@ _POLLS = tuple(min(0.5, 0.02 * 1.5**number) for number in range(9))
 class Several(ABC):
     """What a locker does with several keys at once; it has the same for one."""
 
-    store: LockStore
+    store: Breaker
     pending: PendingCalls
     _reports: Reports
     _clock: Clock
@@ -65,7 +66,8 @@ class Several(ABC):
                 return grants
         except StoreError as error:
             # they may have been granted all the same: a key that nobody knows of is given back
-            self._undo(*claims)
+            if error.asked:
+                self._undo(*claims)
             first = asks[0]
             self._reports.failed(claims[0].key, first.subject, "acquire", error, first.on_error)
             raise
@@ -82,7 +84,13 @@ class Several(ABC):
             return self.store.acquire_all(claims)
         leases: list[Lease] = []
         for at, claim in enumerate(claims):
-            got = self.store.acquire(claim)
+            began = self._clock()
+            try:
+                got = self.store.acquire(claim)
+            except StoreError as error:
+                self.store.failed(error, claim.key, began)
+                error.asked = error.asked or bool(leases)
+                raise
             if isinstance(got, Held):
                 for earlier in claims[:at]:
                     self.store.undo(earlier)
@@ -179,9 +187,11 @@ class Several(ABC):
             return self.store.release_all(releases) if releases else []
         answers: list[Release | StoreError] = []
         for lease, end in releases:
+            began = self._clock()
             try:
                 answers.append(self.store.release(lease, end))
             except StoreError as error:
+                self.store.failed(error, lease.key, began)
                 answers.append(error)
         return answers
 

@@ -335,7 +335,7 @@ def test_a_confirmation_without_an_answer_is_made_again(shop: Shop, several: boo
 
 def test_a_confirmation_that_nobody_waits_for_is_made_again(shop: Shop) -> None:
     left: list[Any] = []
-    shop.engine.store.__dict__["release_unheard"] = lambda *said: left.append(said)
+    vars(shop.engine.locker.store)["release_unheard"] = lambda *said: left.append(said)
     result = shop.task(UNTIL_FINISHED).delay(7)
     (_, end, failed) = left.pop()
     assert end.heir == str(Holder.for_retry(result.id, 0))
@@ -358,7 +358,7 @@ def test_a_confirmation_that_comes_behind_a_duplicate_is_not_overlooked(
     task = shop.task(TWO if several else UNTIL_FINISHED)
     on_its_way: list[Any] = []
     store: Any = shop.engine.store
-    store.__dict__["release_unheard"] = lambda *said: None
+    vars(shop.engine.locker.store)["release_unheard"] = lambda *said: None
     claim = Claim("report:7", "first#node@host#4711#x.1", 30.0, unconfirmed=True)
     lease = store.inner.acquire(claim)
     on_its_way.append(End(heir="first/queued/0", heir_ttl=60.0))
@@ -379,7 +379,7 @@ def test_a_confirmation_that_comes_behind_a_duplicate_is_not_overlooked(
 
 def test_a_process_that_leaves_hears_what_nobody_waited_for(shop: Shop) -> None:
     heard = []
-    shop.engine.store.__dict__["hear"] = lambda: heard.append(True)
+    vars(shop.engine.locker.store)["hear"] = lambda: heard.append(True)
 
     shop.engine.locker.pending.make_now()
 

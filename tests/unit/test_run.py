@@ -1002,7 +1002,7 @@ def test_a_store_is_asked_for_what_the_lock_says(
     asked: list[Claim] = []
     acquire = engine.store.acquire
     monkeypatch.setattr(
-        engine.store, "acquire", lambda claim: asked.append(claim) or acquire(claim)
+        engine.locker.store, "acquire", lambda claim: asked.append(claim) or acquire(claim)
     )
 
     charge.deliver()

@@ -1,0 +1,273 @@
+"""The breaker: a store that has hung is not asked by anybody until it answers again.
+
+A call to a store that hangs costs its caller the whole deadline. One call has to find that out.
+From then on the others are refused at once, and the thread of the pending calls asks in their
+place, until it gets an answer. Renewals are never refused: a lease lives on them.
+
+A store that fails fast is asked each time, since that costs nobody anything. And while all is
+well nothing stands between a run and its store: the claim and the release are the store's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from ..errors import StoreError, StoreUnavailable
+from ..model import (
+    Change,
+    Changed,
+    Claim,
+    Completion,
+    End,
+    Feature,
+    Held,
+    Lease,
+    LockStore,
+    Outcome,
+    Record,
+    Refused,
+    Release,
+)
+from ..model.clock import Clock
+from ..model.per_process import this_process
+
+__all__ = ["PAUSE", "Breaker"]
+
+PAUSE = 0.25
+"""Seconds between two probes. Longer: claims are refused for longer after the store has come back.
+Shorter: more calls to a store that has much to do as it begins."""
+
+_HUNG = 0.25
+"""The part of the deadline from which on a call that failed has cost its caller too much."""
+
+_IN_FULL = 4
+"""One probe of so many has the whole deadline, and the others half of it: they find out sooner
+that a store is back, and that one lets a store be used that needs so long for each answer."""
+
+_PROBE = "celery-lock#breaker#0#probe"
+"""The holder of a lease that nobody has. To renew it changes nothing, and takes a claim's way."""
+
+_OPTIONAL = ("hear", "longest_ttl", "release_unheard")
+"""What a store may have, and need not."""
+
+T = TypeVar("T")
+
+
+class _Shut(NamedTuple):
+    """What is known of a store, or of a part of it, that has hung."""
+
+    key: str
+    """That the call was about: a probe asks for the same."""
+    cause: str
+    process: object
+    """Who has found out; a child that was forked finds out by itself."""
+
+
+class _Acquire(Protocol):
+    def __call__(self, claim: Claim) -> Lease | Held: ...
+
+
+class _Release(Protocol):
+    def __call__(self, lease: Lease, end: End | None = None) -> Release: ...
+
+
+class Breaker:
+    """A store before another one, which it asks as long as that answers in time.
+
+    A store whose keys are kept by several servers may have a method `part_of(key)`, which names
+    the one of them that has a key and asks nobody: then each of them has a breaker of its own.
+    """
+
+    acquire: _Acquire
+    release: _Release
+
+    def __init__(self, store: LockStore, *, deadline: float, clock: Clock) -> None:
+        """`deadline`: the seconds that a call to the store may take."""
+        self.behind = store
+        """The store itself."""
+        self.wake: Callable[[float], None] = lambda time: None
+        """Sees to it that `probe_due()` is called at a time."""
+        self.answers: Callable[[], None] = lambda: None
+        """Called when the store has answered again."""
+        self._deadline = deadline
+        self._clock = clock
+        self._part_of: Callable[[str], object] = getattr(store, "part_of", lambda key: None)
+        self._shut: dict[object, _Shut] = {}
+        self._due = math.inf
+        self._probes = 0
+        self._let_all_through()
+        for name in _OPTIONAL:
+            if hasattr(store, name):
+                setattr(self, name, getattr(store, name))
+
+    def __repr__(self) -> str:
+        return f"<Breaker before {self.behind!r}>"
+
+    # -- what is known of the store ----------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time, for a call that begins."""
+        return self._clock()
+
+    def failed(self, error: StoreError, key: str | None, began: float) -> None:
+        """Note how a call about a key failed; its caller has waited since `began`."""
+        now = self._clock()
+        if now - began < _HUNG * self._deadline:
+            return
+        if not isinstance(error, StoreUnavailable) or not error.asked:
+            return
+        part = None if key is None else self._part_of(key)
+        self._shut[part] = _Shut(key or _PROBE, error.cause, this_process.value)
+        self.acquire, self.release = self._acquire, self._release
+        self._due, self._probes = now, 0
+        self.wake(now)
+
+    def _refuse(self, key: str | None) -> None:
+        """Raise if the store, or its part that has this key, is known not to answer."""
+        shut = self._shut.get(None if key is None else self._part_of(key))
+        if shut is None:
+            return
+        if shut.process is not this_process.value:
+            self._shut.clear()
+            self._let_all_through()
+            return
+        cause = f"{shut.cause}, so it is not asked until it answers again"
+        error = StoreUnavailable(self.url, cause)
+        error.asked = False
+        raise error
+
+    def probe_due(self) -> float:
+        """Ask the store whether it answers again, if the time for that has come; return when it
+        will have."""
+        if not self._shut:
+            return math.inf
+        if self._clock() >= self._due:
+            self.probe()
+        return self._due
+
+    def probe(self) -> None:
+        """Ask the store whether it answers again, if it has hung."""
+        for part, shut in list(self._shut.items()):
+            if self._has_answered(shut):
+                self._open(part)
+        self._due = self._clock() + PAUSE if self._shut else math.inf
+
+    def _has_answered(self, shut: _Shut) -> bool:
+        self._probes += 1
+        within = self._deadline / (1 if self._probes % _IN_FULL == 0 else 2)
+        nobodys = Lease(shut.key, _PROBE, 1)
+        try:
+            return self.behind.renew([(nobodys, 1.0)], within=within) != [Outcome.UNKNOWN]
+        except StoreUnavailable:
+            return False
+        except StoreError:  # it refuses, and that at least is an answer
+            return True
+
+    def _open(self, part: object) -> None:
+        if self._shut.pop(part, None) is None:
+            return
+        if not self._shut:
+            self._let_all_through()
+        self.answers()
+
+    def _let_all_through(self) -> None:
+        self.acquire, self.release = self.behind.acquire, self.behind.release
+
+    def _ask(self, key: str | None, call: Callable[..., T], *args: Any, **options: Any) -> T:
+        if self._shut:
+            self._refuse(key)
+        began = self._clock()
+        try:
+            return call(*args, **options)
+        except StoreError as error:
+            self.failed(error, key, began)
+            raise
+
+    # -- the calls of each run: whoever makes them says how they failed ------------------------
+
+    def _acquire(self, claim: Claim) -> Lease | Held:
+        self._refuse(claim.key)
+        return self.behind.acquire(claim)
+
+    def _release(self, lease: Lease, end: End | None = None) -> Release:
+        self._refuse(lease.key)
+        return self.behind.release(lease, end)
+
+    # -- all others --------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return self.behind.url
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        return self.behind.features
+
+    @property
+    def coarse(self) -> float:
+        return self.behind.coarse
+
+    def renew(
+        self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
+    ) -> list[Outcome]:
+        """Never refused. An answer says that the store answers, as that of a probe does."""
+        outcomes = self.behind.renew(renewals, within=within)
+        if self._shut:
+            for (lease, _), outcome in zip(renewals, outcomes, strict=True):
+                if outcome is not Outcome.UNKNOWN:
+                    self._open(self._part_of(lease.key))
+        return outcomes
+
+    def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
+        return self._ask(claims[0].key, self.behind.acquire_all, claims)
+
+    def release_all(
+        self, releases: Sequence[tuple[Lease, End | None]]
+    ) -> list[Release | StoreError]:
+        key, began = releases[0][0].key, self._clock()
+        try:
+            if self._shut:
+                self._refuse(key)
+        except StoreError as error:
+            return [error] * len(releases)
+        answers = self.behind.release_all(releases)
+        for (lease, _), answer in zip(releases, answers, strict=True):
+            if isinstance(answer, StoreError):
+                self.failed(answer, lease.key, began)
+        return answers
+
+    def complete(self, completions: Sequence[Completion]) -> None:
+        self._ask(None, self.behind.complete, completions)
+
+    def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
+        return self._ask(key, self.behind.free, key, holder, floor=floor)
+
+    def undo(self, claim: Claim) -> None:
+        self._ask(claim.key, self.behind.undo, claim)
+
+    def peek(self, key: str) -> Held | None:
+        return self._ask(key, self.behind.peek, key)
+
+    def watch(self, key: str, timeout: float) -> None:
+        """Never refused: a claim comes before it and after it."""
+        self.behind.watch(key, timeout)
+
+    def keys(self, beginning: str) -> list[str]:
+        return self._ask(None, self.behind.keys, beginning)
+
+    def change(self, change: Change) -> Changed:
+        return self._ask(None, self.behind.change, change)
+
+    def records(self, space: str, names: Sequence[str]) -> tuple[list[Record | None], float]:
+        return self._ask(None, self.behind.records, space, names)
+
+    def names(self, space: str) -> list[str]:
+        return self._ask(None, self.behind.names, space)
+
+    def check(self) -> list[str]:
+        return self.behind.check()
+
+    def close(self) -> None:
+        self.behind.close()
