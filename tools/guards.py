@@ -183,8 +183,8 @@ STORES = (
     ),
     Guard(
         "release: a second one is yes, though the next holder has come (Redis)",
-        "in_time = redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark",
-        "in_time = false",
+        "in_time = gave == mark .. ARGV[3] or (any",
+        "in_time = false and (any",
         (REDIS,),
     ),
     Guard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 from ..errors import LeaseLost, LockError, UnsupportedFeature
@@ -42,6 +43,7 @@ class Lease:
         "_clock",
         "_deadline",
         "_home",
+        "_no_token",
         "_reason",
         "_token",
         "holder",
@@ -51,7 +53,14 @@ class Lease:
     )
 
     def __init__(
-        self, key: str, holder: str, token: int | None, *, slot: int = 0, proof: str = ""
+        self,
+        key: str,
+        holder: str,
+        token: int | None,
+        *,
+        slot: int = 0,
+        proof: str = "",
+        no_token: Callable[[str], UnsupportedFeature] | None = None,
     ) -> None:
         """A store makes it, and says with what it can be proven.
 
@@ -62,12 +71,14 @@ class Lease:
             slot: which of the permits of the key, from 0; below the limit of the lock.
             proof: what the store wants to see again at a renewal and a release, where holder and
                 token are not enough; nobody else reads it.
+            no_token: makes the error for who asks for the token where the store has none.
         """
         self.key = key
         self.holder = holder
         self.slot = slot
         self.proof = proof
         self._token = token
+        self._no_token = no_token
         self._clock: Clock = steady
         self._deadline = math.inf
         self._ceiling = math.inf
@@ -89,7 +100,10 @@ class Lease:
         Raises `UnsupportedFeature` where the store has none.
         """
         if self._token is None:
-            raise UnsupportedFeature("fencing", f"lease.token of lock {self.key!r}", "its own")
+            needed_by = f"lease.token of lock {self.key!r}"
+            if self._no_token is not None:
+                raise self._no_token(needed_by)
+            raise UnsupportedFeature("fencing", needed_by, "its own")
         return self._token
 
     @property

@@ -28,6 +28,7 @@ _OWN = {
     **dict.fromkeys(
         ("redis", "rediss", "unix", "redis+socket"), "celery_lock.stores.redis:open_redis [redis]"
     ),
+    "redlock": "celery_lock.stores.redlock:open_redlock [redis]",
     "sentinel": "celery_lock.stores.redis.sentinel:open_sentinel [redis]",
     **dict.fromkeys(
         ("redis+cluster", "rediss+cluster"),

@@ -45,7 +45,7 @@ def test_an_unknown_scheme_lists_the_known_ones() -> None:
     said = refusal(open_store, f"mongodb://{SECRET}@h")
 
     known = ", ".join(factories())
-    assert known.startswith("memory, redis, rediss, unix, redis+socket, sentinel, redis+cluster,")
+    assert known.startswith("memory, redis, rediss, unix, redis+socket, ")
     assert said == (
         f"no store knows 'mongodb://': known are {known};"
         " a package can add one under the entry-point group celery_lock.stores"
@@ -62,7 +62,7 @@ def test_valkey_is_reached_by_the_scheme_of_redis() -> None:
 
 def test_the_built_in_stores_are_entered_as_those_of_packages_are() -> None:
     entered = {one.name: one.value for one in entry_points(group=registry.GROUP)}
-    built_in = ("memory", "redis", "rediss", "unix", "redis+socket", "zookeeper")
+    built_in = ("memory", "redis", "rediss", "unix", "redis+socket", "redlock", "zookeeper")
 
     assert {name: factories()[name].value for name in built_in}.items() <= entered.items()
 

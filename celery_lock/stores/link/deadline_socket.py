@@ -35,6 +35,11 @@ class DeadlineSocket:
         self._sock = sock
         self._timeout = self._shortest = -1.0
 
+    @property
+    def raw(self) -> socket.socket:
+        """The socket itself, for who waits for several of them at once."""
+        return self._sock
+
     def send(self, data: bytes) -> None:
         """Send all of it."""
         rest: bytes | memoryview = data

@@ -57,7 +57,7 @@ def releasing(state: str, lease: Lease, end: End | None, grace: int) -> Asked:
     """Give back the key with this state."""
     task, _, _, nonce = parts(lease.holder)
     keys = [state, state + ":w"]
-    args: list[str | int] = [task, nonce, lease.token, lease.slot, grace]
+    args: list[str | int] = [task, nonce, _token(lease), lease.slot, grace]
     if end is not None:
         if end.publication:
             keys.append(record(state, end.publication))
@@ -78,7 +78,7 @@ def renewing(states: Sequence[str], renewals: Sequence[tuple[Lease, float]], gra
     args: list[str | int] = [grace]
     for lease, ttl in renewals:
         task, _, _, nonce = parts(lease.holder)
-        args += (task, nonce, lease.token, lease.slot, micro(checked(ttl, "ttl")))
+        args += (task, nonce, _token(lease), lease.slot, micro(checked(ttl, "ttl")))
     return states, args
 
 
@@ -90,3 +90,9 @@ def record(state: str, publication: str) -> str:
 def micro(seconds: float) -> int:
     """Return microseconds."""
     return round(seconds * 1e6)
+
+
+def _token(lease: Lease) -> int | str:
+    """Return the token as a part of the proof; empty: holder and nonce are proof enough."""
+    token = lease.known_token
+    return "" if token is None else token

@@ -1,6 +1,6 @@
 -- Give a permit back; nobody but its holder can.
 -- KEYS  1 state  2 wake list  3 record of a publication, where it is to say that its run has ended
--- ARGV  1 task id  2 nonce  3 token  4 slot  5 grace
+-- ARGV  1 task id  2 nonce  3 token, or '': any  4 slot  5 grace
 --       6 life of the record  7 state of the heir to leave it to, or ''  8 how long the heir
 --       has  9 1: recorded only where a copy was seen, else 0 (6 to 9 may be left out together)
 --       10 what the heir shows as its publication, or '' or left out
@@ -14,6 +14,10 @@ local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[8] or 0) + (ARGV[11] or 0)
 local i = ARGV[4] == '0' and '' or ARGV[4]
 local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'c' .. i,
   't' .. i, 'e' .. i, 'x' .. i, 'w', 'n'))
+local any = ARGV[3] == '' -- the nonce is proof enough
+if any then
+  ARGV[3] = t or ''
+end
 local his = k == ARGV[1] and c == ARGV[2] and t == ARGV[3]
 local held = his and e and tonumber(e) > now
 
@@ -22,8 +26,9 @@ if not held then
   if his then
     in_time = not e or tonumber(e) < 0
   else
-    local mark = (ARGV[2] ~= '' and ARGV[2] or ARGV[1]) .. ' ' .. ARGV[3]
-    in_time = redis.call('HMGET', KEYS[1], 'r' .. i)[1] == mark
+    local mark = (ARGV[2] ~= '' and ARGV[2] or ARGV[1]) .. ' '
+    local gave = redis.call('HMGET', KEYS[1], 'r' .. i)[1]
+    in_time = gave == mark .. ARGV[3] or (any and gave and gave:sub(1, #mark) == mark)
   end
 end
 -- the body has run, whether its lease was lost or not; if it was, a copy may have met somebody else

@@ -1,6 +1,6 @@
 -- Let many leases live on, in one step; what has expired is not revived.
 -- KEYS  one state each
--- ARGV  1 grace, then for each state: task id, nonce, token, slot, ttl
+-- ARGV  1 grace, then for each state: task id, nonce, token (or '': any), slot, ttl
 -- Answers one number for each state: 1 renewed, 0 not yours any more
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -14,6 +14,9 @@ for at, state in ipairs(KEYS) do
   local i = slot == '0' and '' or slot
   -- pcall: one key that is no hash must not fail the whole batch
   local fields = redis.pcall('HMGET', state, 'k' .. i, 'c' .. i, 't' .. i, 'e' .. i, 'x' .. i, 'n')
+  if token == '' then -- the nonce is proof enough
+    token = fields[3]
+  end
   if not fields.err and fields[1] == task and fields[2] == nonce and fields[3] == token
       and fields[4] and tonumber(fields[4]) > now then
     local life = math.ceil((ttl + ARGV[1]) / 1000)

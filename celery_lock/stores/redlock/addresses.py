@@ -1,0 +1,98 @@
+"""Which nodes a URL names, and which options they have: read, checked, and never printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from ...errors import LockConfigurationError, did_you_mean
+from ..redis.link.address import OPTIONS, Address
+
+__all__ = ["LONGEST_TTL", "Addresses", "parse"]
+
+LONGEST_TTL = 60.0
+"""Seconds: see `longest_ttl`, whose default it is."""
+
+_OWN = ("longest_ttl", "restart_guard")
+_KNOWN = (*OPTIONS, *_OWN)
+
+
+class Addresses(NamedTuple):
+    """What a URL and its options say."""
+
+    nodes: list[Address]
+    shown: str
+    """The URL without users, passwords and query: for messages and logs."""
+    longest_ttl: float
+    """Seconds: the longest ttl that any lock of these nodes has."""
+
+
+def parse(url: str, options: Mapping[str, Any] | None = None) -> Addresses:
+    """Read `redlock://a:6379,b:6379,c:6379/0`.
+
+    A node without a login has the first node's. Raises `LockConfigurationError`, and says what is
+    wrong without repeating the URL.
+    """
+    given = dict(options or {})
+    longest_ttl = _own_options(given)
+    rest, mark, query = url.partition("://")[2].partition("?")
+    netlocs, slash, path = rest.partition("/")
+    names = [name.strip() for name in netlocs.split(",")]
+    if not all(name.rpartition("@")[2] for name in names):
+        raise LockConfigurationError(
+            "the URL of the lock store has a node without a name: write"
+            " redlock://a:6379,b:6379,c:6379/0, and a comma in a password as %2C"
+        )
+    login, at, _ = names[0].rpartition("@")
+    nodes = [
+        Address.parse(
+            f"redis://{'' if '@' in name else login + at}{name}{slash}{path}{mark}{query}", given
+        )
+        for name in names
+    ]
+    places = [f"{node.host}:{node.port}" for node in nodes]
+    for place in places:
+        if places.count(place) > 1:
+            raise LockConfigurationError(
+                f"the URL of the lock store names {place} twice: each node of redlock:// has to be"
+                " a server of its own, since it has one vote"
+            )
+    shown = ",".join(node.shown.partition("://")[2].rpartition("/")[0] for node in nodes)
+    return Addresses(nodes, f"redlock://{shown}/{nodes[0].db}", longest_ttl)
+
+
+def _own_options(given: dict[str, Any]) -> float:
+    """Take out the options that only Redlock has; return the longest ttl."""
+    for name in given:
+        if name == "replicas":
+            raise LockConfigurationError(
+                "lock_store_options has no 'replicas' for redlock://: its nodes are independent"
+                " servers, and a majority of them is what keeps a lease; leave the option out"
+            )
+        if name not in _KNOWN:
+            raise LockConfigurationError(
+                f"lock_store_options has no {name!r} for redlock://{did_you_mean(name, _KNOWN)};"
+                f" it has {', '.join(_KNOWN)}"
+            )
+    if given.pop("restart_guard", True) is not True:
+        raise LockConfigurationError(
+            "restart_guard cannot be switched off for redlock://: a node that came back empty would"
+            " vote a second time. Leave the option out; longest_ttl says for how long a node stays"
+            " out after a restart"
+        )
+    longest = given.pop("longest_ttl", LONGEST_TTL)
+    if isinstance(longest, timedelta):
+        longest = longest.total_seconds()
+    if isinstance(longest, bool) or not isinstance(longest, (int, float)):
+        raise LockConfigurationError(
+            f"longest_ttl of lock_store_options is {type(longest).__name__}: write the seconds of"
+            " the longest ttl of all locks"
+        )
+    if not (0 < longest < math.inf):
+        raise LockConfigurationError(
+            f"longest_ttl={longest!r} of lock_store_options is no time: write the seconds of the"
+            " longest ttl of all locks, more than 0"
+        )
+    return float(longest)

@@ -1,0 +1,59 @@
+"""Try the nodes once, as a worker starts: can they be used, and what should their owner know?"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from ...errors import StoreError
+from ...model import Claim, Lease, LockStore, Outcome
+from ..redis.scripts import PEEK
+from .answers import SILENT
+from .nodes import Nodes
+
+__all__ = ["checkup"]
+
+
+def checkup(store: LockStore, nodes: Nodes) -> list[str]:
+    """Return warnings; raise `StoreError` where no majority can be used."""
+    key = f"celery-lock check {uuid4().hex}"
+    answers = nodes.ask((PEEK, [key], ()), nodes.is_hopeless, votes=True)
+    if not nodes.enough(answers) or nodes.is_hopeless(answers):
+        raise nodes.unavailable(answers)
+    _play(store, key)
+    warnings = []
+    for node, answer in zip(nodes.nodes, answers, strict=True):
+        if answer is SILENT:
+            warnings.append(f"{node.shown} gave no answer within {nodes.deadline:.3g} s")
+        elif isinstance(answer, StoreError):
+            warnings.append(str(answer))
+        elif node.facts.get("redis_mode") == "cluster":
+            warnings.append(f"{node.shown} is a node of a cluster, which refuses most keys")
+    away = len(warnings)
+    if away:
+        spare = nodes.count - away - nodes.majority
+        warnings.append(
+            f"{nodes.url} can do without {spare} more of its nodes: get those back that are away"
+        )
+    if nodes.count < 3 or nodes.count % 2 == 0:
+        spare = nodes.count - nodes.majority
+        warnings.append(
+            f"{nodes.url} has {nodes.count} nodes and can do without {spare} of them:"
+            f" {max(nodes.count - 1, 3) | 1} or {(nodes.count + 1) | 1} would do better"
+        )
+    return warnings
+
+
+def _play(store: LockStore, key: str) -> None:
+    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
+    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0)
+    lease = store.acquire(first)
+    held = store.acquire(second)
+    store.undo(second)
+    if (
+        not isinstance(lease, Lease)
+        or isinstance(held, Lease)
+        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
+        or not store.release(lease)
+        or store.peek(key) is not None
+    ):
+        raise StoreError(f"{store.url} does not keep what is written to it: are they real servers?")
