@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .conflict import state_of
-from .durations import checked
+from .durations import LONGEST, checked
 from .holder import Holder, task_id_of
 
 __all__ = [
@@ -72,8 +72,9 @@ class Claim:
         limit: int = 1,
         unconfirmed: bool = False,
     ) -> None:
-        checked(ttl, "ttl")
-        checked(at_least, "at_least")
+        if not (0.0 <= ttl <= LONGEST and 0.0 <= at_least <= LONGEST):
+            checked(ttl, "ttl")
+            checked(at_least, "at_least")
         # each run makes one: the init of a frozen dataclass takes five times as many steps
         self.__dict__.update(
             key=key,
@@ -248,9 +249,12 @@ class End:
         heir_publication: str = "",
         floor: float = 0.0,
     ) -> None:
-        checked(remember, "remember")
-        checked(heir_ttl, "heir_ttl")
-        checked(floor, "floor")
+        if not (
+            0.0 <= remember <= LONGEST and 0.0 <= heir_ttl <= LONGEST and 0.0 <= floor <= LONGEST
+        ):
+            checked(remember, "remember")
+            checked(heir_ttl, "heir_ttl")
+            checked(floor, "floor")
         # most runs make one: see `Claim`
         self.__dict__.update(
             publication=publication,

@@ -29,21 +29,22 @@ far more would leave wakes behind that nobody takes."""
 
 def claiming(state: str, claim: Claim, grace: int, settle: int) -> Asked:
     """Ask for the key with this state, as a claim says."""
-    keys = [state]
+    keys, publication = [state], short(claim.publication)
     args: list[str | int] = [
         *parts(claim.holder),
         round(claim.ttl * 1e6),
-        round(claim.at_least * 1e6),
-        short(claim.publication),
+        round(claim.at_least * 1e6) if claim.at_least else 0,
+        publication,
         claim.limit,
         micro(MENTION) if claim.watching else 0,
         grace,
         settle,
     ]
     if claim.copy_since is not None:
-        keys.append(record(state, claim.publication))
-    if claim.copy_since is not None or claim.heir_of or claim.unconfirmed:
-        args.append("" if claim.copy_since is None else since(claim.copy_since))
+        keys.append(f"{state}:d:{publication}")
+        args.append(since(claim.copy_since) if claim.copy_since else 0)
+    elif claim.heir_of or claim.unconfirmed:
+        args.append("")
     if claim.heir_of or claim.unconfirmed:
         args.append(state_of(claim.heir_of))
     if claim.unconfirmed:

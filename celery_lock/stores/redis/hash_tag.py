@@ -7,9 +7,14 @@ __all__ = ["hash_tag", "tagged"]
 _ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
 
 
-def hash_tag(text: str) -> str:
-    """Return the text in braces, with no other braces in it: names that share it are together."""
-    return f"{{{text.translate(_ESCAPES)}}}"
+def hash_tag(text: str, before: str = "") -> str:
+    """Return the text in braces, with no other braces in it: names that share it are together.
+
+    `before` is what a name has before that.
+    """
+    if "%" in text or "{" in text or "}" in text:  # hardly any
+        text = text.translate(_ESCAPES)
+    return f"{before}{{{text}}}"
 
 
 def tagged(tag: str) -> str:

@@ -63,7 +63,10 @@ def held(key: str, met: Met, now: int, free_at: int, shown: list[Any], taken: li
 
 def released(answer: int) -> Release:
     """Read the answer to a release."""
-    return Release.of(answer % 2 == 1, answer > 1)
+    return _RELEASES[answer]
+
+
+_RELEASES = [Release.of(answer % 2 == 1, answer > 1) for answer in range(4)]
 
 
 def _holding(shown: list[Any], now: int) -> HeldPermit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ...errors import LockConfigurationError, StoreError
@@ -104,6 +105,8 @@ class RedisStore:
             watchers=self.WATCHERS,
         )
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
+        self._state = partial(hash_tag, before=self._prefix)
+        """Names the state of a key so that the whole key is its hash tag."""
         self._records = Records(self._server, self._prefix)
         self._grace = micro(self.GRACE)
         self._settle = micro(deadline)
@@ -270,10 +273,6 @@ class RedisStore:
     def close(self) -> None:
         """Give up this process's connections. The store works again at the next call."""
         self._server.close()
-
-    def _state(self, key: str) -> str:
-        """Name the key's state so that the whole key is its hash tag."""
-        return self._prefix + hash_tag(key)
 
 
 def _seen(key: str, answer: Any) -> Held | None:

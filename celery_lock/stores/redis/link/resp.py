@@ -57,16 +57,25 @@ def command(*parts: str | int) -> bytes:
 
 def pack(head: str, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
     """Return a command whose first parts are packed already, with these keys and arguments."""
-    packed = head
+    lines: list[str] = []
     for text in keys:
-        packed += f"${len(text)}\r\n{text}\r\n"
+        size = len(text)
+        lines += (_SIZES[size] if size < _MANY else f"${size}", text)
     for arg in args:
-        text = str(arg)
-        packed += f"${len(text)}\r\n{text}\r\n"
+        text = arg if type(arg) is str else str(arg)
+        size = len(text)
+        lines += (_SIZES[size] if size < _MANY else f"${size}", text)
+    lines.append("")
+    packed = head + "\r\n".join(lines)
     if packed.isascii():  # nearly always, and then the lengths are right
         return packed.encode()
     encoded = [str(part).encode("utf-8", "surrogatepass") for part in (*keys, *args)]
     return head.encode() + b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
+
+
+_MANY = 256
+_SIZES = [f"${size}" for size in range(_MANY)]
+"""What stands before each part of a command, by the part's length: each run writes some thirty."""
 
 
 class Reader:
