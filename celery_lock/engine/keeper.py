@@ -94,13 +94,14 @@ class Keeper:
     def keep(self, kept: Kept, now: float) -> None:
         """Renew a lease from now on; `now` is what the clock says."""
         own, lease = self._own.value, kept.lease
+        deadline = lease.deadline
         # a slow answer has used up much of the time: half of what is left is soon enough
-        kept.due = due = min(now + kept.ttl / 3, (now + lease.deadline) / 2)
+        kept.due = due = min(now + kept.ttl / 3, (now + deadline) / 2)
         kept.leases = own
         own.kept[lease] = kept
         if self._threads:
-            if lease.deadline < own.losses.time:
-                own.losses.set(lease.deadline)
+            if deadline < own.losses.time:
+                own.losses.set(deadline)
             if due < own.renewals.time:
                 own.renewals.set(due)
 

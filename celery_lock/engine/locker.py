@@ -81,8 +81,13 @@ class Locker(Several):
             if isinstance(lease, Held):
                 return lease
             now = clock()
-            self._arm(lease, ask, sent, now)
-            return self._keep(Grant(self._reports, lease, ask, ttl, sent), now, waited)
+            if now >= lease.arm(clock, sent, claim.ttl, ask.at_most):
+                self._refuse_late(lease, claim, now)
+            grant = Grant(self._reports, lease, ask, ttl, sent)
+            self.keeper.keep(grant, now)
+            if not self.observers.only_counted(Acquired, ask.subject):
+                self._notify_grant(grant, waited)
+            return grant
         except StoreError as error:
             # it may have been granted all the same: a key that nobody knows of is given back
             self.store.failed(error, claim.key, sent)
@@ -102,30 +107,25 @@ class Locker(Several):
             return ask
         return ask._replace(claim=replace(claim, ttl=asked))
 
-    def _arm(self, lease: Lease, ask: Ask, sent: float, now: float) -> None:
-        ttl = ask.claim.ttl
-        lease.arm(self._clock, sent, ttl, ask.at_most)
+    def _refuse_late(self, lease: Lease, claim: Claim, now: float) -> None:
+        """Refuse an answer that came when the time of its lease was over, but for its ceiling."""
         if lease.reason_at(now) == "expired":
             raise StoreUnavailable(
-                self.store.url, f"its answer came after the lease's {ttl:g} s had passed"
+                self.store.url, f"its answer came after the lease's {claim.ttl:g} s had passed"
             )
 
-    def _keep(self, grant: Grant, now: float, waited: float) -> Grant:
-        self.keeper.keep(grant, now)
-        subject = grant.ask.subject
-        if not self.observers.only_counted(Acquired, subject):
-            lease = grant.lease
-            self.observers.notify(
-                Acquired(
-                    key=lease.key,
-                    subject=subject,
-                    holder=lease.holder,
-                    token=lease.known_token,
-                    slot=grant.slot,
-                    waited=waited,
-                )
+    def _notify_grant(self, grant: Grant, waited: float) -> None:
+        lease = grant.lease
+        self.observers.notify(
+            Acquired(
+                key=lease.key,
+                subject=grant.ask.subject,
+                holder=lease.holder,
+                token=lease.known_token,
+                slot=grant.slot,
+                waited=waited,
             )
-        return grant
+        )
 
     def abandon(self, *claims: Claim) -> None:
         """Undo claims whose grant never reached their claimant: something fell in between."""
@@ -186,7 +186,8 @@ class Locker(Several):
 
     def _answered(self, grant: Grant, answer: Release) -> None:
         grant.recorded = answer.recorded
-        self._complete(grant)
+        if grant.is_told:  # else it will be: see `told`
+            self._complete(grant)
 
     def _try_again(self, grant: Grant, error: StoreError, *, notify: bool = True) -> None:
         self.pending.add(partial(self._give_back, grant), for_=grant.ask.claim.ttl)

@@ -47,10 +47,10 @@ def here() -> Place:
 
 def running_task() -> Any:
     """Return the asyncio task that runs here; `None`: there is none."""
-    asyncio = sys.modules.get("asyncio")  # who has one has imported it
-    if asyncio is None or asyncio._get_running_loop() is None:
+    if "asyncio" not in sys.modules:  # who has one has imported it
         return None
-    return asyncio.current_task()
+    asyncio = sys.modules["asyncio"]
+    return None if asyncio._get_running_loop() is None else asyncio.current_task()
 
 
 def _greenlet() -> Any:

@@ -9,11 +9,12 @@ from functools import partial
 from itertools import count
 
 from ..errors import StoreError
-from ..events import Subject
+from ..events import Acquired, Observers, Subject
 from ..model import Claim, End, Feature, Held, Lease, Met, Refused, Release
 from ..model.clock import Clock
 from .breaker import Breaker
 from .grant import Ask, Grant, Reports
+from .keeper import Keeper
 from .pending_calls import PendingCalls
 
 __all__ = ["AGAIN", "LOOK_AGAIN", "Several"]
@@ -32,6 +33,8 @@ class Several(ABC):
     """What a locker does with several keys at once; it has the same for one."""
 
     store: Breaker
+    observers: Observers
+    keeper: Keeper
     pending: PendingCalls
     _reports: Reports
     _clock: Clock
@@ -59,10 +62,13 @@ class Several(ABC):
                 grants = []
                 for at, lease in enumerate(answer):
                     ask = asked[at]
-                    self._arm(lease, ask, sent, now)
+                    if now >= lease.arm(self._clock, sent, ask.claim.ttl, ask.at_most):
+                        self._refuse_late(lease, ask.claim, now)
                     grants.append(Grant(self._reports, lease, ask, asks[at].claim.ttl, sent))
                 for grant in grants:
-                    self._keep(grant, now, waited)
+                    self.keeper.keep(grant, now)
+                    if not self.observers.only_counted(Acquired, grant.ask.subject):
+                        self._notify_grant(grant, waited)
                 return grants
         except StoreError as error:
             # they may have been granted all the same: a key that nobody knows of is given back
@@ -213,10 +219,10 @@ class Several(ABC):
     def _capped(self, ask: Ask) -> Ask: ...
 
     @abstractmethod
-    def _arm(self, lease: Lease, ask: Ask, sent: float, now: float) -> None: ...
+    def _refuse_late(self, lease: Lease, claim: Claim, now: float) -> None: ...
 
     @abstractmethod
-    def _keep(self, grant: Grant, now: float, waited: float) -> Grant: ...
+    def _notify_grant(self, grant: Grant, waited: float) -> None: ...
 
     @abstractmethod
     def _undo(self, *claims: Claim) -> None: ...

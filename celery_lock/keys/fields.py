@@ -53,7 +53,16 @@ def template_over(
     pairs = list(zip(template.literals, values))  # noqa: B905 (there is one literal more)
     if len(pairs) == 1:  # the usual template
         ((first, only),) = pairs
-        return lambda bound, context: f"{first}{only.text(bound, context)}{last}"
+        name = only.shows_digits if isinstance(only, _Value) else None
+
+        def write_one(bound: Mapping[str, Any], context: MessageContext) -> str:
+            if name is not None:
+                value = bound[name]
+                if type(value) is int and value.bit_length() < SHORT_BITS:  # as `text` would
+                    return f"{first}{value}{last}"
+            return f"{first}{only.text(bound, context)}{last}"
+
+        return write_one
 
     def write(bound: Mapping[str, Any], context: MessageContext) -> str:
         pieces: list[str] = []
@@ -179,6 +188,12 @@ class _Value(_Written):
             f"has the field {{{self._field.written}}}, but {has.whose} has no {head!r}"
             f"{hint}; it has {', '.join(has.names) or 'no parameters'}"
         )
+
+    @property
+    def shows_digits(self) -> str | None:
+        """The name of an argument that it shows in its own digits where that is an `int`; `None`:
+        it shows none so."""
+        return self._name if self._whole and self._digits else None
 
     def text(self, bound: Mapping[str, Any], context: MessageContext) -> str:
         """Return what the key shows of this argument."""

@@ -8,6 +8,7 @@ who records and for how long is said by the transport's row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .header import Header
@@ -24,14 +25,14 @@ _A_DAY = 86_400.0
 
 
 def asks_since(
-    request: Any, header: Header, transport: Transport, connection_epoch: int
+    request: Any, header: Header, transport: Transport, connection_epoch: Callable[[], int]
 ) -> str | None:
     """Return since when a completion would be this message's own; `None`: it is no copy.
 
     By the store's own mark; empty: since ever. A message that met a conflict had not been
     completed by then: an older record is of another message, sent with the same task id.
 
-    `connection_epoch`: how often the worker has connected by now.
+    `connection_epoch`: returns how often the worker has connected by now.
     """
     if request.is_eager:
         return None
@@ -45,7 +46,7 @@ def asks_since(
     ):
         return header.first_mark or ""
     parts = parts_of(request)
-    return None if parts is None or parts.epoch == connection_epoch else ""
+    return None if parts is None or parts.epoch == connection_epoch() else ""
 
 
 def is_recorded(

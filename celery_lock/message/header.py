@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import LockError
 from ..keys import UNKNOWN, MessageContext
@@ -37,6 +37,9 @@ from .times import read_moment
 __all__ = ["HEADER", "VERSION", "Header"]
 
 VERSION = 1
+
+_USUAL = {"v", "id", "publication"}
+"""What the header of the usual message has: a name, as it was published."""
 
 _MESSAGE, _ANEW = Survives.MESSAGE, Survives.ANEW
 _SENDERS = Survives.MESSAGE | Survives.ANEW_IF_GIVEN | Survives.TICK
@@ -107,6 +110,9 @@ class Header:
     """It waits until its key is free, and no policy is asked: whom its publisher has met says
     nothing of what it is to do."""
 
+    is_usual: ClassVar[bool] = False
+    """It was just read, of the usual message or of one that has none of ours."""
+
     @classmethod
     def of(cls, request: Any) -> Header:
         """Read the header of a request, here or in the main process: see `read`.
@@ -136,8 +142,19 @@ class Header:
 
     @classmethod
     def _read(cls, outer: Any, inner: Any, id: str | None, retries: int, nesting: int) -> Header:
+        is_one = inner is None or inner is outer or inner == outer
+        if is_one and not (retries or nesting):
+            if outer is None:
+                return _FIRST  # frozen
+            if id is not None and type(outer) is dict and outer.keys() == _USUAL:
+                name, version = outer["publication"], outer["v"]
+                is_known = version == VERSION and version is not True
+                if is_known and type(name) is str and name and outer["id"] == id:
+                    usual = object.__new__(cls)
+                    usual.__dict__.update(id=id, publication=name, is_usual=True)
+                    return usual
         header = None if outer is None else _one(outer, id, retries, nesting)
-        if inner is not None and inner is not outer and inner != outer:
+        if not is_one:
             other = _one(inner, id, retries, nesting)
             if header is None or other is None:
                 header = header or other
@@ -218,19 +235,12 @@ def _made(values: dict[str, Any]) -> Header:
     return header
 
 
-_FIRST = _made({})
+_FIRST = _made({"is_usual": True})
 """Of a message that says nothing of its lock yet."""
 
 
 def _one(raw: Any, id: str | None, retries: int, nesting: int) -> Header | None:
     """Read one header; `None`: it is of another task."""
-    if type(raw) is dict and len(raw) == 3 and not (retries or nesting):
-        # of the usual message: a name, as it was published
-        name = raw.get("publication")
-        if type(name) is str and name and id is not None and raw.get("id") == id:
-            version = raw.get("v")
-            if version == VERSION and version is not True:
-                return _made({"id": id, "publication": name})
     if not isinstance(raw, Mapping):
         raise LockError(
             f"the message header {HEADER} is {type(raw).__name__}, not a dict;"

@@ -69,7 +69,7 @@ def take(request: Any) -> None:
         _taken[id(request)] = properties.parts
         request.properties = dict(properties)
     elif properties is _last[0] and properties is not None:
-        _taken[id(request)] = Parts._make(_last[1])
+        _taken[id(request)] = tuple.__new__(Parts, _last[1])
 
 
 def leave(request: Any) -> None:

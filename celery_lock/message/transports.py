@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from amqp.exceptions import ChannelError, MessageNacked
@@ -132,12 +133,12 @@ class Transport:
         """Return how a message waits that goes back to the queue declared with these arguments."""
         return self.pauses(Pause(self.longest_pause), queue, arguments)
 
-    @property
+    @cached_property  # all of it is frozen
     def is_guess(self) -> bool:
         """How soon a message goes to another worker is not known: it may be at once."""
         return self.comes_back_within is not None
 
-    @property
+    @cached_property
     def copies_within(self) -> float:
         """Seconds after an acknowledgement in which a copy of the message may still come."""
         if self.redelivers_at_once:

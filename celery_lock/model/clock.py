@@ -38,6 +38,7 @@ def steady() -> float:
     if _BOOTTIME is None:
         return now
     try:
-        return max(now, time.clock_gettime(_BOOTTIME))
+        since_boot = time.clock_gettime(_BOOTTIME)
     except OSError:  # a sandbox may forbid this clock
         return now
+    return since_boot if since_boot > now else now

@@ -178,12 +178,16 @@ class Lease:
         """When it ends, by its clock."""
         return self._deadline
 
-    def arm(self, clock: Clock, sent: float, ttl: float, at_most: float | None = None) -> None:
-        """Start the lease's time: it was asked for at `sent`, for `ttl` seconds."""
+    def arm(self, clock: Clock, sent: float, ttl: float, at_most: float | None = None) -> float:
+        """Start the lease's time: it was asked for at `sent`, for `ttl` seconds.
+
+        Returns its deadline.
+        """
         self._clock, self._home = clock, this_process.value
         if at_most is not None:
             self._ceiling = sent + at_most
-        self._deadline = self._until(sent, ttl)
+        self._deadline = deadline = self._until(sent, ttl)
+        return deadline
 
     def wanted(self, now: float, ttl: float) -> float:
         """For how many seconds to ask: `ttl`, but not past the ceiling; 0 when it is reached."""

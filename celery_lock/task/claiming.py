@@ -11,6 +11,7 @@ from ..app import notes
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..model import Claim, Held, Holder, Met, Refused
+from ..model.made import made
 from ..model.scope import is_queue_place
 from .delivery import Delivery
 from .heirs import heir_of
@@ -49,7 +50,8 @@ def ask_for(
         limit=bound.limit,
     )
     ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)
-    return Ask(claim, subject, ceiling, delivery.on_store_error, on_lost)
+    asked = (claim, subject, ceiling, delivery.on_store_error, on_lost)
+    return made(Ask, asked)  # type: ignore[no-any-return]
 
 
 def dead_run(held: Held, own_holder: str, request: Any) -> str:

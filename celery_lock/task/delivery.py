@@ -25,6 +25,7 @@ from ..message import (
 from ..message.deliveries import complain, deliveries_of
 from ..model import Conflict, Held, Holder, Met, OnStoreError, Scope
 from ..model.clock import steady
+from ..model.made import made
 from .wants import Want, asked_of, header_of, home_of, wants_of
 
 __all__ = ["Delivery"]
@@ -91,7 +92,7 @@ class Delivery(NamedTuple):
         has_place = not is_one or bound.scope is Scope.UNTIL_STARTED
         transport = NO_BROKER if is_eager else locks.transport_of(request)
         on_error = bound.on_store_error if is_one else _strictest(bounds)
-        return cls(
+        facts = (
             task,
             wants,
             asked_of(wants, header, request, transport) if has_place else wants,
@@ -102,14 +103,15 @@ class Delivery(NamedTuple):
             header,
             name,
             publication_of(request, header, transport),
-            asks_since(request, header, transport, connection_epoch()),
-            header.was_sent_again,
-            Subject(task.name, str(request.id), bound.key.template),
+            asks_since(request, header, transport, connection_epoch),
+            not header.is_usual and header.was_sent_again,
+            made(Subject, (task.name, str(request.id), bound.key.template)),
             steady(),
             is_eager,
             "fail" if is_eager and on_error == "requeue" else on_error,
             has_place,
         )
+        return made(cls, facts)  # type: ignore[no-any-return]
 
     def about(self, held: Held) -> Delivery:
         """Return the delivery with the lock in question whose key this holder has."""

@@ -47,7 +47,7 @@ def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:
     # nothing is ever sent in eager mode
     if delivery.is_eager or not is_completion(ending.ended, delivery.task):
         return ends
-    left = ends.get(delivery.home, _PLAIN)
+    left = ends.get(delivery.home, _PLAIN) if ends else _PLAIN
     ends[delivery.home] = End(
         publication=delivery.publication,
         remember=record_life(delivery.transport, sent_on=delivery.is_sent_on),

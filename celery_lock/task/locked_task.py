@@ -120,7 +120,7 @@ class LockedTask(_Task[_P, _R]):
 
     def _call_locked(self, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do so; `call`: what runs the body, Celery's own or that of another class."""
-        request = self.request
+        request = self.request_stack.top or self.request
         bound = self._bound_locks
         if not bound or request.called_directly or Holding.of(request) is not None:
             # Holding.of: a body that calls its own task directly has its request, and the key

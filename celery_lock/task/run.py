@@ -35,6 +35,8 @@ RETRY_PASSES = 1.0
 """Seconds after which a message that waits for its key comes again, while that is kept for a retry
 on its way: the retry needs a pool process. Less brings more messages, more leaves the key free."""
 
+_RUN_BODY = RunBody()
+
 _OUTAGE = exponential(first=1, factor=2, cap=15)
 """Pauses between the tries of a message whose store gives no answer, or that waits its turn."""
 
@@ -67,7 +69,7 @@ class Run(Sends):
         self._is_counted = False
         self._is_entered = False
         task, request = delivery.task, delivery.request
-        queued = queued_of(request)
+        queued = None if delivery.header.is_usual else queued_of(request)
         self._settling = None if queued is None else Settling(queued, task, request, locks)
         self._ends: Mapping[str, End] = {}
         self._completion: Completion | None = None
@@ -82,11 +84,12 @@ class Run(Sends):
 
     def next_step(self) -> Step:
         """Claim the key, and say what to do."""
-        if self.delivery.header.unlocked:
+        header = self.delivery.header
+        if header.unlocked:
             return self._go_unlocked()
-        if self.delivery.is_poisoned:
+        if header.deliveries and self.delivery.is_poisoned:
             return GiveUp(f"delivered {self.delivery.deliveries} times, which is above its limit")
-        if self.delivery.header.verdict is not None:
+        if header.verdict is not None:
             return self._by_verdict()
         if not self.delivery.asked:
             return self._enter()
@@ -96,7 +99,7 @@ class Run(Sends):
             held = self._holding.take(self.delivery)
             if held is not None and self.delivery.is_own_earlier_run(held):
                 held = self._holding.wait(EARLIER_RUN)
-            return self._about(held)
+            return self._enter() if held is None else self._about(held)
         except StoreError as error:
             return self._without_store(error)
 
@@ -204,7 +207,7 @@ class Run(Sends):
             self._holding.leave_the_queue()
         if self._settling is not None:
             self._settling.start()
-        return RunBody()
+        return _RUN_BODY
 
     def _drop(self) -> DropCopy:
         delivery = self.delivery

@@ -10,6 +10,7 @@ from ..app.bound import BoundLock
 from ..errors import LockError
 from ..message import HEADER, Header, Transport, of_request
 from ..model import Scope
+from ..model.made import made
 
 __all__ = ["Want", "asked_of", "each_name_once", "header_of", "home_of", "wants_of"]
 
@@ -38,7 +39,7 @@ def wants_of(
     if len(bounds) == 1 and header.keys is None:
         key = bound.key_of(header, args, kwargs)
         usual = bound.scope is Scope.WHILE_RUNNING
-        return (Want(bound, key, key if usual else bound.scope.name_of(key)),)
+        return (made(Want, (bound, key, key if usual else bound.scope.name_of(key))),)
     asks = []
     keys = _keys_in(task, bounds, header)
     for number, bound in enumerate(bounds):
