@@ -29,6 +29,9 @@ class Node:
     version: int
     zxid: int
     """The change that has written it: later ones have higher numbers."""
+    shard: int
+    """The version that its shard had then, or before: no sweep has deleted the node unless the
+    shard has a higher one now."""
     seen: float
 
 
@@ -67,9 +70,11 @@ class Memory:
                 if len(self._nodes) > SIZE:
                     self._nodes.pop(next(iter(self._nodes)))
 
-    def surprised(self, names: Iterable[str]) -> None:
+    def surprised(self, names: Iterable[str], shards: Iterable[str]) -> None:
         """Learn that one of these was not as it was remembered: others write it too."""
         with self._guard:
+            for shard in shards:
+                self._shards.pop(shard, None)
             for name in names:
                 self._shared[name] = None
                 if len(self._shared) > SIZE:

@@ -80,19 +80,31 @@ class Registers:
         self._sessions = 0
 
     def step(
-        self, names: Sequence[str], move: Move[T], within: float, *, patient: bool = True
+        self,
+        names: Sequence[str],
+        move: Move[T],
+        within: float,
+        *,
+        surely: bool = True,
+        patient: bool = True,
     ) -> T:
         """Read, look at the time, write: nobody else in between.
 
-        Who is not `patient` hears of it when others wrote one of these entries meanwhile.
+        Args:
+            names: of the entries.
+            move: says what to write, and the answer.
+            within: seconds that it may take.
+            surely: read at once what the leader knows, as who only looks has to in the end.
+            patient: try again when others wrote one of these entries meanwhile.
         """
         ends = monotonic() + within
         sight = self._remembered(names)
         unsure: list[tuple[T, Mapping[str, bytes]]] = []
+        surely = surely or sight is not None
         while True:
             try:
                 if sight is None:
-                    sight = self._seen(names, ends)
+                    sight = self._seen(names, ends, surely)
                 for answer, data in unsure:
                     if _stands(sight, data):
                         return answer
@@ -117,7 +129,7 @@ class Registers:
                     raise StoreUnavailable(
                         self._address.shown, "the connection broke, and the next one as well"
                     ) from error
-            sight = None
+            sight, surely = None, True
 
     def watched(self, name: str, request: Any, within: float) -> tuple[str, Interval] | None:
         """Read one entry with a watch; `None`: it is not there, or nothing is known of the time.
@@ -131,9 +143,7 @@ class Registers:
         clock = self.clock.interval()
         if isinstance(found, NoNodeError) or clock is None:
             return None
-        node = _node(found, self.clock.now())
-        self.memory.keep(name, node)
-        return node.entry.text, clock
+        return paths.read(found[0])[1].text, clock
 
     @property
     def verified(self) -> bool:
@@ -159,47 +169,64 @@ class Registers:
     # -- reading -----------------------------------------------------------------------------
 
     def _remembered(self, names: Sequence[str]) -> _Sight | None:
-        """Return what this process knows since it has written it; what it does not is not there."""
+        """Return what this process knows since it has seen it; what it does not is not there."""
         clock = self.clock.interval()
         if clock is None or self.clock.age() > USABLE or not names:
             return None
         nodes = {name: self.memory.node(name) for name in names}
-        shards = {}
-        for name in names:
-            shard, _ = self.paths.entry(name)
-            shards[shard] = self.memory.shard(shard)
-        if nodes[names[0]] is None or None in shards.values():
+        if nodes[names[0]] is None:
             return None
-        return _Sight(nodes, {name: v for name, v in shards.items() if v is not None}, clock, False)
+        shards: dict[str, int] = {}
+        for name, node in nodes.items():
+            shard, _ = self.paths.entry(name)
+            version = self.memory.shard(shard) if node is None else node.shard
+            if version is None:
+                return None
+            shards[shard] = min(version, shards.get(shard, version))
+        return _Sight(nodes, shards, clock, False)
 
-    def _seen(self, names: Sequence[str], ends: float) -> _Sight:
-        """Read entries as they stand now."""
+    def _seen(self, names: Sequence[str], ends: float, surely: bool) -> _Sight:
+        """Read entries as they stand now; or as one server knows them, which a write finds out."""
         places = [self.paths.entry(name) for name in names]
-        shards = list(dict.fromkeys(shard for shard, _ in places))
-        look = Look([*shards, *(path for _, path in places)])
+        shards = {shard: self.memory.shard(shard) for shard, _ in places}
+        # an older version of a shard will do: no sweep has come by since it was read
+        unknown = [shard for shard, version in shards.items() if version is None]
+        look = Look([*unknown, *(path for _, path in places)])
+        noted: Any = None
         while True:
-            noting = self.clock.age() > FRESH
-            before = SetData(self.paths.clock, b"", -1) if noting else Sync(self.paths.root)
+            before: list[Any] = []
+            if self.clock.age() > (FRESH if surely else USABLE):
+                surely, before = True, [SetData(self.paths.clock, b"", -1)]
+            elif surely:
+                before = [Sync(self.paths.root)]
             sent = self.clock.now()
-            note, found = self.look([before, look], ends)
-            if not isinstance(note, NoNodeError) and None not in found[: len(shards)]:
+            *noted, found = self.look([*before, look], ends)
+            gone = any(isinstance(one, NoNodeError) for one in noted)
+            if not gone and None not in found[: len(unknown)]:
                 break
             make_root(self.link, self._address, self.paths, self._acl, ends)
-        if noting:
-            self.clock.heard(note.mtime, sent)
+        for one in noted:
+            if not isinstance(one, str):  # what a sync answers
+                self.clock.heard(one.mtime, sent)
         for one in found:
             if isinstance(one, Exception):
                 raise refused(one, self._address) from one
         clock = self.clock.interval()
         if clock is None:  # there is another leader since then
             raise Broken
-        versions = {path: one[1].version for path, one in zip(shards, found, strict=False)}
+        versions = {
+            shard: found[unknown.index(shard)][1].version if version is None else version
+            for shard, version in shards.items()
+        }
         self.memory.keep_shards(versions)
         nodes: dict[str, Node | None] = {}
-        for name, one in zip(names, found[len(shards) :], strict=True):
-            nodes[name] = node = None if one is None else _node(one, self.clock.now())
+        for name, (shard, _), one in zip(names, places, found[len(unknown) :], strict=True):
+            now = self.clock.now()
+            nodes[name] = node = (
+                None if one is None else _node(one[0], one[1], versions[shard], now)
+            )
             self.memory.keep(name, node)
-        return _Sight(nodes, versions, clock, True)
+        return _Sight(nodes, versions, clock, surely)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -227,14 +254,15 @@ class Registers:
         [answer] = self._ask([Change(operations)], ends)
         error = first_error(answer)
         if error is not None:
-            self.memory.surprised(data)
+            self.memory.surprised(data, sight.shards)
             if isinstance(error, (BadVersionError, NodeExistsError, NoNodeError)):
                 raise Contended from error
             raise refused(error, self._address) from error
         for name, place in places.items():
             status = answer[place]
             self.clock.heard(status.mtime, sent)
-            self.memory.keep(name, _node((data[name], status), self.clock.now()))
+            version = sight.shards[self.paths.entry(name)[0]]
+            self.memory.keep(name, _node(data[name], status, version, self.clock.now()))
         self._sweeper.count()
 
 
@@ -242,10 +270,9 @@ def _text(node: Node | None) -> str | None:
     return None if node is None else node.entry.text
 
 
-def _node(found: tuple[bytes, Any], now: float) -> Node:
-    data, status = found
+def _node(data: bytes, status: Any, shard: int, now: float) -> Node:
     _, entry = paths.read(data)
-    return Node(entry, data, status.version, status.mzxid, now)
+    return Node(entry, data, status.version, status.mzxid, shard, now)
 
 
 def _stands(sight: _Sight, data: Mapping[str, bytes]) -> bool:

@@ -13,8 +13,9 @@ from ...model.clock import monotonic
 from ...model.per_process import PerProcess, look_for_fork
 from .. import entries, transitions
 from ..entry_names import EntryNames
+from ..key_state import Interval
 from ..registry import promises
-from ..steps import Move, SteppedStore
+from ..steps import Entry, Move, SteppedStore
 from .address import Address
 from .checkup import checkup
 from .listing import named
@@ -75,7 +76,8 @@ class ZooKeeperStore(SteppedStore):
     def step(self, names: Sequence[str], move: Move[T], within: float) -> T:
         """Read, look at the time, write, and all again where somebody else was faster."""
         look_for_fork()
-        return self._own.value.registers.step(names, move, within)
+        surely = len(names) > 2  # records, which are looked at; a claim mostly writes
+        return self._own.value.registers.step(names, move, within, surely=surely)
 
     # -- leases ------------------------------------------------------------------------------
 
@@ -132,6 +134,17 @@ class ZooKeeperStore(SteppedStore):
             errors.append(error)
             return Outcome.UNKNOWN
         return outcome
+
+    def peek(self, key: str) -> Held | None:
+        """Who has the key; `None`: it is free."""
+        look_for_fork()
+
+        def move(
+            texts: Sequence[str | None], clock: Interval
+        ) -> tuple[Held | None, Mapping[str, Entry]]:
+            return transitions.peek(entries.read_state(texts[0]), key, clock), {}
+
+        return self._own.value.registers.step([self._names.state(key)], move, self.deadline)
 
     def keys(self, beginning: str) -> list[str]:
         """Name all keys that begin so; some may be free by now."""
