@@ -22,6 +22,7 @@ NAMES = "tests/contract/test_redis_names.py"
 REDIS_PERMITS = "tests/contract/test_redis_permits.py"
 COMPLETIONS = "tests/contract/test_completions.py"
 REFUSALS = "tests/contract/test_redis_refusals.py"
+REGISTERS = "tests/contract/test_zookeeper_registers.py"
 AGREE = (
     "tests/property/test_store_machine.py::test_the_scripts_and_the_memory_store_agree_on_records"
 )
@@ -3722,6 +3723,57 @@ PUBLISHED = (
 )
 """The lease of a publisher, where it is taken."""
 
+ZOOKEEPER = (
+    Guard(
+        "a write in ZooKeeper fails if a sweep has come by since the read",
+        "operations: list[Any] = [CheckVersion(path, v) for path, v in sight.shards.items()]",
+        "operations: list[Any] = []",
+        (REGISTERS,),
+    ),
+    Guard(
+        "a node of ZooKeeper is remembered with the version that its shard had then",
+        "version = self.memory.shard(shard) if node is None else node.shard",
+        "version = self.memory.shard(shard)",
+        (REGISTERS,),
+    ),
+    Guard(
+        "what is swept in ZooKeeper has been over for a minute",
+        "paths.read(one[0])[1].until + GRACE < clock[0]",
+        "True",
+        (REGISTERS,),
+    ),
+    Guard(
+        "an answer of ZooKeeper that was lost is that of the first asking",
+        "if _stands(sight, data):",
+        "if False:",
+        (REGISTERS,),
+    ),
+    Guard(
+        "what others write in ZooKeeper holds up no batch of renewals",
+        "if sight is not None and sight.current and not patient:",
+        "if False:",
+        (REGISTERS,),
+    ),
+    Guard(
+        "what is only looked at in ZooKeeper is not decided by what is remembered",
+        "if not writes and sight.current:",
+        "if not writes:",
+        (REGISTERS, "tests/contract/test_zookeeper_store.py"),
+    ),
+    Guard(
+        "a moment of ZooKeeper's leader is not named before one that was",
+        "self._latest = hi = max(hi, self._latest)",
+        "self._latest = hi",
+        (UNIT + "zookeeper_clock.py",),
+    ),
+    Guard(
+        "the clock of ZooKeeper's leader is no nearer than its answer",
+        "most = (self.written + 1) * 1000 + (now - self.sent) * 1e6 * (1 + DRIFT)",
+        "most = (self.written + 1) * 1000 + (now - self.heard) * 1e6 * (1 + DRIFT)",
+        (UNIT + "zookeeper_clock.py",),
+    ),
+)
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *UNDONE,
@@ -3745,4 +3797,5 @@ GUARDS: tuple[Guard, ...] = (
     *TICKS,
     *BEATS,
     *SCHEDULES,
+    *ZOOKEEPER,
 )

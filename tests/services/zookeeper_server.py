@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tests.services.binaries import find_java
 from tests.services.certificates import Certificates
@@ -125,6 +127,35 @@ class ZooKeeperServer(Service):
         """The URL of a lock store on it, or through a proxy at another port."""
         return f"zookeeper://{login}{self.host}:{port or self.port}{path}"
 
+    def set_quota(self, path: str, *, most: int) -> None:
+        """Let there be no more nodes than that below a path."""
+        with self.client() as client:
+            limits = f"/zookeeper/quota{path}"
+            client.ensure_path(limits)
+            client.create(f"{limits}/zookeeper_stats", b"count=0,bytes=0")
+            client.create(
+                f"{limits}/zookeeper_limits",
+                f"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit={most}".encode(),
+            )
+
+    def remove(self, path: str) -> None:
+        """Remove a node with all that is below it, as somebody might do by hand."""
+        with self.client() as client:
+            client.delete(path, recursive=True)
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client of kazoo, for what a test does beside the store."""
+        from kazoo.client import KazooClient
+
+        client = KazooClient(f"{self.host}:{self.port}")
+        client.start(STARTED)
+        try:
+            yield client
+        finally:
+            client.stop()
+            client.close()
+
     def _serves(self) -> bool:
         if self.tls is None:
             return bool(self.role())
@@ -139,6 +170,7 @@ class ZooKeeperServer(Service):
             "maxClientCnxns=0",
             "maxSessionTimeout=60000",
             "forceSync=no",
+            "enforceQuota=true",
             "initLimit=20",
             "syncLimit=4",
             *self._settings,

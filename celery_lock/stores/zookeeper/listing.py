@@ -20,18 +20,18 @@ def named(registers: Registers, names: EntryNames, beginning: str, deadline: flo
     before = Sync(registers.paths.root)
     ends = monotonic() + deadline
     _, children = registers.look([before, Children(shards)], ends)
+    registers.accept(children)
     states = [
         f"{shard}/{name}"
-        for shard, found in zip(shards, children, strict=True)
-        for name in (found if isinstance(found, list) else ())
+        for shard, names_of_shard in zip(shards, children, strict=True)
+        for name in names_of_shard or ()  # the shards are made with the first key
         if name.startswith("l")
     ]
     keys: set[str] = set()
     for first in range(0, len(states), STEP):
         [found] = registers.look([Look(states[first : first + STEP])], monotonic() + deadline)
-        for one in found:
-            if not isinstance(one, tuple):
-                continue
+        registers.accept(found)
+        for one in filter(None, found):  # what was there when the shard was read
             name, _ = paths.read(one[0])
             key = names.key(name)
             if key is not None and key.startswith(beginning):

@@ -47,9 +47,9 @@ def unreachable(
     if reached:
         return StoreUnavailable(
             shown,
-            f"for {seconds:.3g} s every server that was reached has closed the connection: they"
-            " are too few for a quorum, or elect a leader, or take no more clients"
-            " (maxClientCnxns)",
+            f"no server has taken a session within {seconds:.3g} s: those that were reached hang,"
+            " or have closed the connection, since they are too few for a quorum, elect a leader,"
+            " or take no more clients (maxClientCnxns)",
         )
     if errors and all(isinstance(error, ConnectionRefusedError) for error in errors):
         return StoreUnavailable(shown, "nobody listens there (connection refused)")

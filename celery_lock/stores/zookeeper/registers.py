@@ -76,7 +76,7 @@ class Registers:
         self.clock = LeaderClock()
         self.memory = Memory()
         self._acl = CREATOR_ALL_ACL if address.login else OPEN_ACL_UNSAFE
-        self._sweeper = Sweeper(self)
+        self.sweeper = Sweeper(self)
         self._sessions = 0
 
     def step(
@@ -154,10 +154,14 @@ class Registers:
     def look(self, requests: Sequence[Any], ends: float) -> list[Any]:
         """Ask, and raise the first error of an answer."""
         answers = self._ask(requests, ends)
+        self.accept(answers)
+        return answers
+
+    def accept(self, answers: Sequence[Any]) -> None:
+        """Raise the first error, but for a node that is not there."""
         for answer in answers:
             if isinstance(answer, Exception) and not isinstance(answer, NoNodeError):
                 raise refused(answer, self._address) from answer
-        return answers
 
     def _ask(self, requests: Sequence[Any], ends: float) -> list[Any]:
         answers = self.link.ask(requests, ends)
@@ -208,9 +212,7 @@ class Registers:
         for one in noted:
             if not isinstance(one, str):  # what a sync answers
                 self.clock.heard(one.mtime, sent)
-        for one in found:
-            if isinstance(one, Exception):
-                raise refused(one, self._address) from one
+        self.accept(found)
         clock = self.clock.interval()
         if clock is None:  # there is another leader since then
             raise Broken
@@ -263,7 +265,7 @@ class Registers:
             self.clock.heard(status.mtime, sent)
             version = sight.shards[self.paths.entry(name)[0]]
             self.memory.keep(name, _node(data[name], status, version, self.clock.now()))
-        self._sweeper.count()
+        self.sweeper.count()
 
 
 def _text(node: Node | None) -> str | None:
