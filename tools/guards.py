@@ -3441,6 +3441,12 @@ OUTSIDE = (
         (UNIT + "hold_interrupted.py",),
     ),
     Guard(
+        "a message comes again soon however long its store was down",
+        "self._resend(outage_pause(), str(error))",
+        "self._resend(_TURNS(self.delivery.header.outages), str(error))",
+        (UNIT + "run.py",),
+    ),
+    Guard(
         "a store that has hung is not asked by each run",
         "        self.acquire, self.release = self._acquire, self._release\n",
         "",
@@ -3456,12 +3462,6 @@ OUTSIDE = (
         "a forked child finds out by itself that a store has hung",
         "        if shut.process is not this_process.value:",
         "        if False:",
-        (UNIT + "breaker.py",),
-    ),
-    Guard(
-        "an answer lets all through again",
-        "        if not self._shut:\n            self._let_all_through()\n",
-        "",
         (UNIT + "breaker.py",),
     ),
     Guard(

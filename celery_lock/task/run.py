@@ -20,6 +20,7 @@ from .conflict import resolve, turn_fact, verdict_of
 from .delivery import Delivery
 from .ended_by import EndedBy
 from .ending import Ending, completion_of, ends_of
+from .outage import outage_pause
 from .postrun import around, when_all_is_out
 from .sends import Sends
 from .settling import Settling
@@ -37,8 +38,8 @@ on its way: the retry needs a pool process. Less brings more messages, more leav
 
 _RUN_BODY = RunBody()
 
-_OUTAGE = exponential(first=1, factor=2, cap=15)
-"""Pauses between the tries of a message whose store gives no answer, or that waits its turn."""
+_TURNS = exponential(first=1, factor=2, cap=15)
+"""Pauses between the tries of a message that waits its turn."""
 
 
 class Run(Sends):
@@ -125,7 +126,7 @@ class Run(Sends):
     def _wait_its_turn(self, held: Held) -> Resend:
         """Send the message again, at the cost of nothing that its policy counts."""
         self.delivery = self.delivery.turned()
-        pause = _OUTAGE(self.delivery.header.turns)
+        pause = _TURNS(self.delivery.header.turns)
         if held.met is Met.ENDED:  # that keeps the key from nobody, and not for long
             pause = min(pause, held.expires_in)
         else:
@@ -192,7 +193,7 @@ class Run(Sends):
         if on_error == "fail":
             raise error
         self.delivery = self.delivery.unanswered()
-        return self._resend(_OUTAGE(self.delivery.header.outages), str(error))
+        return self._resend(outage_pause(), str(error))
 
     def _go_unlocked(self) -> RunBody:
         """Run the body without asking the store for anything: its call said so."""

@@ -583,6 +583,19 @@ def test_an_outage_uses_up_no_attempt(engine: Engine) -> None:
     assert engine.sent[-1].header["attempt"] == 1
 
 
+def test_a_message_comes_again_soon_however_long_the_outage(engine: Engine) -> None:
+    charge = Charge(engine)
+    engine.store.refuse("acquire", error=DOWN)
+    headers: dict[str, Any] = {}
+
+    for _ in range(20):
+        assert charge.deliver(headers=headers).state == "IGNORED"
+        headers = again(engine)
+
+    assert engine.sent[-1].header["outages"] == 20
+    assert max(one.delay for one in engine.sent) < 4  # twenty have come at once here
+
+
 def test_on_store_error_fail_fails_the_task_with_what_the_store_said(engine: Engine) -> None:
     charge = Charge(engine, Lock("k", on_store_error="fail"))
     engine.store.refuse("acquire", error=DOWN)
