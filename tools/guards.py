@@ -45,6 +45,85 @@ class Guard:
 
 STORES = (
     Guard(
+        "a server that sentinels name is asked what it is",
+        "self._verify(address, named, ends)",
+        "pass",
+        ("tests/contract/test_sentinel.py",),
+    ),
+    Guard(
+        "of two primaries the one of the later fail-over counts",
+        "key=lambda named: (named.epoch, len(named.by))",
+        "key=lambda named: len(named.by)",
+        ("tests/contract/test_sentinel.py",),
+    ),
+    Guard(
+        "a sentinel that hangs has a share of the time alone",
+        "until = begun + SHARE * (ends - begun)",
+        "until = ends",
+        ("tests/contract/test_sentinel.py",),
+    ),
+    Guard(
+        "after a doubt the sentinels are asked again",
+        "known.address = None\n",
+        "pass\n",
+        ("tests/contract/test_sentinel.py",),
+    ),
+    Guard(
+        "a lease that too few replicas have is refused",
+        "if last >= self.replicas:",
+        "if True:",
+        ("tests/contract/test_redis_replicas.py",),
+    ),
+    Guard(
+        "a lease that too few replicas have is taken back",
+        "self.undo(claim, within=(1 - SHARE) * self._server.deadline)",
+        "pass",
+        ("tests/contract/test_redis_replicas.py",),
+    ),
+    Guard(
+        "a wait for replicas is never sent alone over a new connection",
+        "piece = [*commands, *waits]\n        failure: Exception | None = None\n",
+        "piece = [*commands, *waits]\n        failure: Exception | None = None\n"
+        "        return self.acknowledged(connection.exchange_each(piece, ends))\n",
+        ("tests/contract/test_redis_replicas.py",),
+    ),
+    Guard(
+        "no claim is sent to a server that may have forgotten leases",
+        "self._guard.admit(self._seen)",
+        "pass",
+        ("tests/contract/test_redis_guard.py",),
+    ),
+    Guard(
+        "a server that was a replica has kept all leases since it is known as the primary alone",
+        "since = ARGV[3] == '1' and now or now - ARGV[2]",
+        "since = now - ARGV[2]",
+        ("tests/contract/test_redis_guard.py",),
+    ),
+    Guard(
+        "a connection that was idle asks again how old its server is",
+        "if seen is not None and now - seen.at < ASK_AGAIN:",
+        "if seen is not None:",
+        ("tests/contract/test_redis_guard.py",),
+    ),
+    Guard(
+        "a ttl that a guarded store does not wait for is refused at the start",
+        'refuse_long(store, lock.ttl, f"the lock of task {task}")',
+        "pass",
+        (UNIT + "features.py",),
+    ),
+    Guard(
+        "a ttl that a guarded store does not wait for is refused in hold",
+        "refuse_long(locker.store, ask.claim.ttl, self._who)",
+        "pass",
+        (UNIT + "features.py",),
+    ),
+    Guard(
+        "a ttl that a guarded store does not wait for is refused by the store",
+        "if self.longest_ttl is not None:\n            refuse_long(claim, self.longest_ttl)\n",
+        "",
+        ("tests/contract/test_redis_guard.py",),
+    ),
+    Guard(
         "what a signal handler raises in a call is no answer of the store",
         "is_early = monotonic() < self.ends - _ROUNDED",
         "is_early = False",
@@ -1734,8 +1813,8 @@ SERVER = (
     ),
     Guard(
         "a forked child opens connections of its own",
-        "lambda: (Pool(directory, connections), Watchers(watchers))",
-        "lambda own=(Pool(directory, connections), Watchers(watchers)): own",
+        "lambda: (Pool(directory, connections, care.guard), Watchers(watchers))",
+        "lambda own=(Pool(directory, connections, care.guard), Watchers(watchers)): own",
         ("tests/contract/test_redis_sharing.py",),
     ),
     Guard(
@@ -1776,8 +1855,8 @@ SERVER = (
     ),
     Guard(
         "a batch without an answer leaves its leases unknown, not lost",
-        "[Outcome.UNKNOWN] * len(batch)",
-        "[Outcome.LOST] * len(batch)",
+        "[Outcome.UNKNOWN] * len(renewals[part])",
+        "[Outcome.LOST] * len(renewals[part])",
         ("tests/contract/test_redis_batches.py",),
     ),
     Guard(

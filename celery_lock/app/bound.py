@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LockError, UnsupportedFeature
+from ..errors import LockConfigurationError, LockError, UnsupportedFeature
 from ..keys import UNKNOWN, KeySource, check_key
 from ..message import Header
 from ..model import Decision, Feature, Lock, LockStore, OnConflict, OnStoreError, Scope
@@ -19,6 +19,7 @@ __all__ = [
     "each_lock",
     "has_publishers",
     "refuse_lack",
+    "refuse_long",
     "refuse_what_lacks",
 ]
 
@@ -143,6 +144,22 @@ def refuse_what_lacks(store: LockStore, bound: BoundLocks) -> None:
     for task, lock in each_lock(bound):
         for feature in sorted(lock.needs - store.features):
             refuse_lack(store, feature, f"the lock of task {task}")
+        if lock.scope is not Scope.UNTIL_STARTED:  # no body runs under that one
+            refuse_long(store, lock.ttl, f"the lock of task {task}")
+
+
+def refuse_long(store: LockStore, ttl: float, asked_by: str) -> None:
+    """Raise `LockConfigurationError` for a lease that could outlive what the store waits for.
+
+    A store that may have forgotten who holds a key gives none until the longest lease has ended.
+    """
+    longest = getattr(store, "longest_ttl", None)
+    if longest is not None and ttl > longest:
+        raise LockConfigurationError(
+            f"{asked_by} has a ttl of {ttl:g} s, and {store.url} allows no more than"
+            f" {longest:g} s (longest_ttl), for so long it gives no keys after a restart: write a"
+            " shorter ttl, or set longest_ttl in lock_store_options to the longest that there is"
+        )
 
 
 def refuse_lack(store: LockStore, feature: Feature, needed_by: str) -> None:

@@ -270,4 +270,8 @@ class LockStore(LeaseStore, RecordStore, SeveralStore, ListingStore, Protocol):
     A store may also have `release_unheard(lease, end, failed)`, which releases without waiting for
     the answer: a later call of this process reads it, and gives an error to `failed`. Such a store
     has `hear()` too, which reads all of them: a process calls that as it leaves.
+
+    And it may have `longest_ttl`: the longest ttl that a lease may have which is renewed, in
+    seconds, since it gives no keys for so long after it may have forgotten some. A longer one is
+    refused as a worker starts, at the first publish and in `hold`.
     """

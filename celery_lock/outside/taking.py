@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..app.bound import refuse_lack
+from ..app.bound import refuse_lack, refuse_long
 from ..app.locks import AppLocks
 from ..engine.locker import Ask, Locker
 from ..engine.stay import Stay, lease_here, new_holder
@@ -56,7 +56,9 @@ class Entry:
             refuse_lack(
                 locker.store, Feature.PERMITS, f"{self._who} with limit={self._terms.limit}"
             )
-        self._stay = stay = Stay(locker, self._ask(key, locks))
+        ask = self._ask(key, locks)
+        refuse_long(locker.store, ask.claim.ttl, self._who)
+        self._stay = stay = Stay(locker, ask)
         met = stay.claim()
         if met is not None:
             self._wait(locker, stay, met)

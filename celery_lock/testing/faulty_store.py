@@ -164,6 +164,11 @@ class FaultyStore:
         """That of the store behind it."""
         return self.inner.coarse
 
+    @property
+    def longest_ttl(self) -> float | None:
+        """That of the store behind it."""
+        return getattr(self.inner, "longest_ttl", None)
+
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
         return self._call("acquire", lambda: self.inner.acquire(claim), claim=claim)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_lock import Lock, Scope, skip
+from celery_lock import Lock, Scope, hold, skip
 from celery_lock.app.locks import AppLocks, locks_of
 from celery_lock.app.start_checks import warn_of_features
-from celery_lock.errors import UnsupportedFeature
+from celery_lock.errors import LockConfigurationError, UnsupportedFeature
 from celery_lock.model import Feature
 from celery_lock.stores.memory import MemoryStore
 from celery_lock.testing import FaultyStore
@@ -101,3 +101,46 @@ def test_a_token_of_a_store_without_fencing_is_refused_aloud() -> None:
     with pytest.raises(UnsupportedFeature, match="needs a store with the feature 'fencing'"):
         _ = lease.token
     assert lease.known_token is None
+
+
+def with_longest(monkeypatch: pytest.MonkeyPatch, locks: AppLocks, longest: float) -> None:
+    store = MemoryStore()
+    store.longest_ttl = longest  # type: ignore[attr-defined]  # one with a guard has it
+    monkeypatch.setattr(locks, "open_store", lambda: FaultyStore(store))
+
+
+def test_a_ttl_that_a_guarded_store_does_not_wait_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    locks = locks_with(monkeypatch, set(), ttl=90)
+    with_longest(monkeypatch, locks, 60.0)
+
+    with pytest.raises(LockConfigurationError, match="task report has a ttl of 90 s") as refused:
+        _ = locks.locker
+
+    assert "60 s (longest_ttl)" in str(refused.value)
+
+
+@pytest.mark.parametrize("lock", [{"ttl": 60}, {"ttl": 90, "scope": Scope.UNTIL_STARTED}])
+def test_a_lease_that_ends_in_time_or_that_nobody_believes_in_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, lock: dict[str, Any]
+) -> None:
+    locks = locks_with(monkeypatch, set(), **lock)
+    with_longest(monkeypatch, locks, 60.0)
+
+    assert locks.locker.store.url == "memory://"
+
+
+def test_a_hold_for_longer_than_a_guarded_store_waits_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    with_longest(monkeypatch, locks_of(app), 60.0)
+
+    with (
+        pytest.raises(LockConfigurationError, match="longest_ttl"),
+        hold("k", max_wait=0, ttl=90, app=app),
+    ):
+        pytest.fail("it was given")
+    with hold("k", max_wait=0, ttl=60, app=app) as lease:
+        assert lease.key == "k"

@@ -12,6 +12,7 @@ __all__ = [
     "CHANGE",
     "COMPLETE",
     "FREE",
+    "GUARD",
     "NAMES",
     "PEEK",
     "RECORDS",
@@ -62,19 +63,21 @@ def _in_a_function(text: str) -> str:
     return text
 
 
-def _script(name: str) -> Script:
-    return Script(name, composed(name))
+def _script(name: str, *, lasts: bool = False, grants: bool = False) -> Script:
+    return Script(name, composed(name), lasts=lasts, grants=grants)
 
 
-ACQUIRE = _script("acquire")
-ACQUIRE_ALL = _script("acquire_all")
-RELEASE = _script("release")
-RELEASE_ALL = _script("release_all")
-RENEW = _script("renew")
+ACQUIRE = _script("acquire", lasts=True, grants=True)
+ACQUIRE_ALL = _script("acquire_all", lasts=True, grants=True)
+RELEASE = _script("release", lasts=True)
+RELEASE_ALL = _script("release_all", lasts=True)
+RENEW = _script("renew", lasts=True)
+# what these two write may be forgotten: the key stays taken for longer, and no two have it
 FREE = _script("free")
-COMPLETE = _script("complete")
 UNDO = _script("undo")
+COMPLETE = _script("complete", lasts=True)
 PEEK = _script("peek")
-CHANGE = _script("change")
+CHANGE = _script("change", lasts=True)
 RECORDS = _script("records")
 NAMES = _script("names")
+GUARD = _script("guard")

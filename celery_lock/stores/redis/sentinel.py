@@ -7,6 +7,7 @@ from typing import Any
 
 from ...model import Feature
 from ..registry import promises
+from .link.care import Care
 from .link.sentinel_url import SentinelUrl
 from .link.sentinels import Sentinels
 from .link.server import Server
@@ -16,11 +17,17 @@ __all__ = ["by_sentinels", "open_sentinel"]
 
 
 def by_sentinels(
-    url: str, options: Mapping[str, Any], *, deadline: float, connections: int, watchers: int
+    url: str,
+    options: Mapping[str, Any],
+    *,
+    deadline: float,
+    connections: int,
+    watchers: int,
+    care: Care,
 ) -> Server:
     """Return the link to the server that the sentinels of a URL name."""
-    directory = Sentinels(SentinelUrl.parse(url, options))
-    return Server(directory, deadline=deadline, connections=connections, watchers=watchers)
+    where = Sentinels(SentinelUrl.parse(url, options))
+    return Server(where, deadline=deadline, connections=connections, watchers=watchers, care=care)
 
 
 @promises(*Feature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,20 +27,22 @@ from ...model.claim import checked_together
 from ...model.clock import monotonic
 from ..registry import promises
 from . import listing, several
-from .asking import claiming, micro, record, releasing, renewing
+from .asking import claiming, micro, record, releasing
 from .checkup import checkup
 from .hash_tag import hash_tag
-from .link.linking import Call, Link, Linking
-from .link.server import one_server
+from .link.care import SHARE, Unacknowledged
+from .link.linking import Link, Linking
+from .link.one_server import one_server
+from .options import care_of, refuse_long
 from .permits import held, named, parts, released
 from .records import Records
+from .renewals import renew
 from .scripts import (
     ACQUIRE,
     COMPLETE,
     FREE,
     PEEK,
     RELEASE,
-    RENEW,
     UNDO,
 )
 
@@ -56,7 +59,7 @@ class RedisStore:
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+socket://`.
         options: `username`, `password`, `credential_provider`, `client_name`, `ssl`; what the
-            URL says itself comes first.
+            URL says itself comes first. `replicas`, `restart_guard`, `longest_ttl`.
         deadline: seconds that one call may take, all in all. Longer waits for a slow server;
             shorter requeues sooner when it does not answer.
         prefix: what the name of every key on the server begins with. Another prefix is another
@@ -97,14 +100,18 @@ class RedisStore:
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
                 " decides where a server keeps it, and that part is the lock's key"
             )
+        self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
+        care, rest = care_of(options or {}, self._prefix)
+        self.longest_ttl = None if care.guard is None else care.guard.longest_ttl
+        """The longest ttl that a claim may have; `None`: any."""
         self._server: Link = link(
             url,
-            options or {},
+            rest,
             deadline=deadline,
             connections=self.CONNECTIONS,
             watchers=self.WATCHERS,
+            care=care,
         )
-        self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         self._state = partial(hash_tag, before=self._prefix)
         """Names the state of a key so that the whole key is its hash tag."""
         self._records = Records(self._server, self._prefix)
@@ -133,9 +140,14 @@ class RedisStore:
 
     def acquire(self, claim: Claim) -> Lease | Held:
         """Give the key, or say who has it."""
-        answer = self._server.run(
-            ACQUIRE, *claiming(self._state(claim.key), claim, self._grace, self._settle)
-        )
+        if self.longest_ttl is not None:
+            refuse_long(claim, self.longest_ttl)
+        asked = claiming(self._state(claim.key), claim, self._grace, self._settle)
+        try:
+            answer = self._server.run(ACQUIRE, *asked)
+        except Unacknowledged:
+            self._take_back(claim)
+            raise
         if isinstance(answer, int):
             return Lease(claim.key, claim.holder, answer)
         if len(answer) == 2:
@@ -146,8 +158,21 @@ class RedisStore:
     def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
         """Give all these keys, or none of them."""
         checked_together(claims)
+        if self.longest_ttl is not None:
+            for claim in claims:
+                refuse_long(claim, self.longest_ttl)
         states = [self._state(claim.key) for claim in claims]
-        return several.acquire_all(self._server, states, claims, self._grace, self._settle)
+        try:
+            return several.acquire_all(self._server, states, claims, self._grace, self._settle)
+        except Unacknowledged:
+            for claim in claims:
+                self._take_back(claim)
+            raise
+
+    def _take_back(self, claim: Claim) -> None:
+        """Undo a claim that too few replicas have; if that fails its claimant does so again."""
+        with suppress(StoreError):
+            self.undo(claim, within=(1 - SHARE) * self._server.deadline)
 
     def renew(
         self, renewals: Sequence[tuple[Lease, float]], *, within: float | None = None
@@ -156,23 +181,8 @@ class RedisStore:
 
         A batch without an answer leaves its own leases unknown, and none of the others.
         """
-        size = self.BATCH
-        batches = [renewals[first : first + size] for first in range(0, len(renewals), size)]
-        answers = self._server.run_each([self._renewal(batch) for batch in batches], within)
-        errors = [answer for answer in answers if isinstance(answer, StoreError)]
-        if errors and len(errors) == len(answers):
-            raise errors[0]
-        outcomes: list[Outcome] = []
-        for batch, answer in zip(batches, answers, strict=True):
-            if isinstance(answer, StoreError):
-                outcomes += [Outcome.UNKNOWN] * len(batch)
-            else:
-                outcomes += [Outcome.RENEWED if one == 1 else Outcome.LOST for one in answer]
-        return outcomes
-
-    def _renewal(self, renewals: Sequence[tuple[Lease, float]]) -> Call:
         states = [self._state(lease.key) for lease, _ in renewals]
-        return RENEW, *renewing(states, renewals, self._grace)
+        return renew(self._server, states, renewals, self._grace, size=self.BATCH, within=within)
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back, and record what is to be recorded."""
@@ -216,11 +226,11 @@ class RedisStore:
         args: list[str | int] = [*who, self._grace, 1 if floor else 0]
         return _seen(key, self._server.run(FREE, [state, state + ":w"], args))
 
-    def undo(self, claim: Claim) -> None:
+    def undo(self, claim: Claim, *, within: float | None = None) -> None:
         """Take back a claim whose answer is not known."""
         state = self._state(claim.key)
         args: list[str | int] = [*parts(claim.holder), self._grace, self._settle]
-        self._server.run(UNDO, [state, state + ":w"], args)
+        self._server.run(UNDO, [state, state + ":w"], args, within)
 
     def peek(self, key: str) -> Held | None:
         """Who has the key; `None`: it is free."""

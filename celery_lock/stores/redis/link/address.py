@@ -12,10 +12,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS, tls_options
 
-__all__ = ["OPTIONS", "WITHOUT_EFFECT", "Address"]
+__all__ = ["CARE_OPTIONS", "OPTIONS", "WITHOUT_EFFECT", "Address"]
 
 OPTIONS = ("username", "password", "credential_provider", "client_name", "ssl")
 """What `lock_store_options` may say; a URL's own user, password and query say it louder."""
+
+CARE_OPTIONS = ("replicas", "restart_guard", "longest_ttl")
+"""What they may say besides, of whichever servers: the store has taken these out."""
 
 WITHOUT_EFFECT = (
     "decode_responses",
@@ -118,11 +121,12 @@ class Address:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    known = (*OPTIONS, *CARE_OPTIONS)
     for name in options:
         if name not in OPTIONS:
             raise LockConfigurationError(
-                f"lock_store_options has no {name!r} for Redis{did_you_mean(name, OPTIONS)};"
-                f" it has {', '.join(OPTIONS)}"
+                f"lock_store_options has no {name!r} for Redis{did_you_mean(name, known)};"
+                f" it has {', '.join(known)}"
             )
     return dict(options)
 

@@ -11,6 +11,7 @@ from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
 from ...link.watchers import Watchers
 from .address import Address
+from .care import NAIVE, Care
 from .discovery import FixedAddress
 from .linking import Call, seconds_of
 from .nodes import Node, Nodes
@@ -45,6 +46,7 @@ class Cluster:
         deadline: float,
         connections: int,
         watchers: int,
+        care: Care = NAIVE,
     ) -> None:
         self.deadline = deadline
         self.url = shown
@@ -52,7 +54,7 @@ class Cluster:
 
         def server_at(address: Address) -> Server:
             where = FixedAddress(address)
-            return Server(where, deadline=deadline, connections=connections, watchers=0)
+            return Server(where, deadline=deadline, connections=connections, watchers=0, care=care)
 
         self._nodes = Nodes(seeds, shown, server_at)
         self._own = PerProcess(lambda: _Own(watchers))
@@ -243,7 +245,13 @@ class _Own:
 
 
 def cluster(
-    url: str, options: Mapping[str, Any], *, deadline: float, connections: int, watchers: int
+    url: str,
+    options: Mapping[str, Any],
+    *,
+    deadline: float,
+    connections: int,
+    watchers: int,
+    care: Care,
 ) -> Cluster:
     """Return the link to the cluster of which a URL names some nodes."""
     said = SeveralHosts.parse(url, 6379)
@@ -263,4 +271,5 @@ def cluster(
         deadline=deadline,
         connections=connections,
         watchers=watchers,
+        care=care,
     )

@@ -11,13 +11,11 @@ from ...link.dialling import Unreachable
 from .address import Address
 from .connect import connect
 from .discovery import Directory
-from .resp import ErrorReply, ProtocolError, Reader, Reply, command
+from .guard import Guard, Guarded, Seen
+from .login import NoCredentials, greeting_of, login_of
+from .resp import ErrorReply, ProtocolError, Reader, Reply
 
-__all__ = ["UNANSWERED", "Connection", "NoCredentials", "filled", "login_of"]
-
-
-class NoCredentials(Exception):
-    """The credential provider failed; the cause says how."""
+__all__ = ["UNANSWERED", "Connection", "filled"]
 
 
 UNANSWERED = (
@@ -44,16 +42,18 @@ class Connection:
     __slots__ = (
         "_directory",
         "_doubts",
+        "_guard",
         "_owed",
         "_process",
         "_reader",
+        "_seen",
         "_socket",
         "address",
         "known",
         "unread",
     )
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, guard: Guard | None = None) -> None:
         self.address: Address | None = None
         """Where it goes, or last went."""
         self.unread = 0
@@ -62,6 +62,8 @@ class Connection:
         """What its users have learnt of the server at the other end; empty on a new connection."""
         self._owed: Failed | None = None
         self._directory = directory
+        self._guard = guard
+        self._seen: Seen | None = None
         self._doubts = 0
         self._process: object = None
         self._socket: DeadlineSocket | None = None
@@ -77,12 +79,13 @@ class Connection:
         """`send_unheard` has left a reply on it."""
         return self._owed is not None
 
-    def begin(self, packed: bytes, ends: float, replies: int = 1) -> None:
+    def begin(self, packed: bytes, ends: float, replies: int = 1, *, claims: bool = False) -> None:
         """Send a command, or several in one piece; each reply is read by `finish`, before `ends`.
 
         A reply that is due to an earlier caller can never be taken for one of these: if there is
         such a one, the connection is ended and the command sent over a new one. What
-        `send_unheard` has left is read first.
+        `send_unheard` has left is read first. `claims`: nothing is sent to a server that the guard
+        keeps claims from; raises `Guarded` then.
         """
         if self._owed is not None:
             self.hear(ends)
@@ -96,9 +99,15 @@ class Connection:
             ):
                 self.close()
                 sock = self._open(ends)
+            if claims and self._guard is not None and self._reader is not None:
+                sock.ends = ends
+                self._seen = self._guard.look(self._seen, sock.send, self._reader.read)
+                self._guard.admit(self._seen)
             self.unread = replies
             sock.ends = ends
             sock.send(packed)
+        except Guarded:
+            raise
         except BaseException as error:
             self._give_up(error)
             raise
@@ -232,7 +241,7 @@ class Connection:
     def close(self) -> None:
         """End the connection; the replies that were due on it are never read."""
         sock, self._socket = self._socket, None
-        self._reader = self._owed = None
+        self._reader = self._owed = self._seen = None
         self.unread = 0
         self.known.clear()
         if sock is not None:
@@ -251,7 +260,7 @@ class Connection:
         sock = connect(address, ends)
         self._process, self._socket, self._reader = this_process.value, sock, Reader(sock)
         login = login_of(address)
-        greeting = _greeting(address, login)
+        greeting = greeting_of(address, login)
         if greeting:
             sock.send(b"".join(greeting))  # in one piece, and then all is answered in one
             try:
@@ -275,23 +284,3 @@ def filled(
             outcomes.clear()
         outcomes += [failure] * (count - len(outcomes))
     return outcomes
-
-
-def login_of(address: Address) -> tuple[str, ...]:
-    """Return the arguments of AUTH, if any."""
-    provider = address.credential_provider
-    if provider is None:
-        return address.login
-    try:
-        return tuple(provider.get_credentials())
-    except Exception as error:  # somebody else's code, which may ask a service
-        raise NoCredentials from error
-
-
-def _greeting(address: Address, login: tuple[str, ...]) -> list[bytes]:
-    greeting = [command("AUTH", *login)] if login else []
-    if address.client_name:
-        greeting.append(command("CLIENT", "SETNAME", address.client_name))
-    if address.db:
-        greeting.append(command("SELECT", address.db))
-    return greeting

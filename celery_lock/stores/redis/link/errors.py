@@ -13,7 +13,9 @@ from ....errors import StoreError, StoreUnavailable
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.dialling import Unreachable
 from .address import Address
-from .connection import NoCredentials
+from .care import TooFewReplicas, Unacknowledged
+from .guard import Guarded
+from .login import NoCredentials
 from .pool import PoolExhausted
 from .resp import ErrorReply, ProtocolError
 
@@ -23,9 +25,11 @@ FAILURES = (
     ConnectionLost,
     DeadlineExceeded,
     ErrorReply,
+    Guarded,
     NoCredentials,
     PoolExhausted,
     ProtocolError,
+    TooFewReplicas,
     Unreachable,
 )
 """All that a call can end with but our own errors; nothing else is translated."""
@@ -36,7 +40,8 @@ PERMISSIONS = (
 )
 """The least ACL rule, without its keys. `+zadd`, `+zrange` and `+zremrangebyscore` only for
 records; `+scan` only to find the keys of a template; `+select` only where the database is not 0;
-`+info` only for the warnings at start."""
+`+info` only for the warnings at start, and for `restart_guard`. Besides, `+wait` for `replicas`,
+and `+role` where sentinels name the server."""
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
@@ -66,7 +71,18 @@ def translated(error: Exception, address: Address, seconds: float) -> StoreError
         )
     if isinstance(error, Unreachable):
         return _unreachable(error.__cause__, address, seconds)
-    if isinstance(error, PoolExhausted):
+    if isinstance(error, TooFewReplicas):
+        some, wanted = error.args
+        who = "none of its replicas has" if not some else f"only {some} of its replicas have"
+        why = f"{who} acknowledged what was written, and replicas={wanted} asks for {wanted}"
+        return Unacknowledged(address.shown, why)
+    if isinstance(error, Guarded):
+        cause = (
+            f"it began, or became the primary, {error.ago:.3g} s ago and may have forgotten who"
+            f" holds a key: for {error.left:.3g} s more it gives none (restart_guard, with"
+            f" longest_ttl={error.longest:g})"
+        )
+    elif isinstance(error, PoolExhausted):
         cause = f"all connections of this process stayed in use for {seconds:.3g} s"
     elif isinstance(error, NoCredentials):
         # the error's text stays in its cause: it may have a piece of a secret

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ....errors import StoreError
 from ...link.watchers import Watchers
 from .address import Address
+from .care import Care
 from .resp import Reply
 from .script import Script
 
@@ -95,6 +96,7 @@ class Linking(Protocol):
         deadline: float,
         connections: int,
         watchers: int,
+        care: Care,
     ) -> Link:
         """Return the link; raise `LockConfigurationError` where the URL or an option is wrong."""
         ...

@@ -11,6 +11,7 @@ import threading
 from ....model.clock import monotonic
 from .connection import Connection
 from .discovery import Directory
+from .guard import Guard
 
 __all__ = ["Pool", "PoolExhausted"]
 
@@ -22,9 +23,9 @@ class PoolExhausted(Exception):
 class Pool:
     """Lends connections to one server. Belongs to one process: a child makes its own."""
 
-    def __init__(self, directory: Directory, size: int) -> None:
+    def __init__(self, directory: Directory, size: int, guard: Guard | None = None) -> None:
         self.size = size
-        self._idle = [Connection(directory) for _ in range(size)]  # none is connected yet
+        self._idle = [Connection(directory, guard) for _ in range(size)]  # none is connected yet
         self._returned = threading.Condition(threading.Lock())
         self._waiting = 0
         self._closed = False

@@ -13,11 +13,15 @@ __all__ = ["Script"]
 class Script:
     """One Lua script."""
 
-    __slots__ = ("_by_digest", "_by_text", "_heads", "name")
+    __slots__ = ("_by_digest", "_by_text", "_heads", "grants", "lasts", "name")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, *, lasts: bool = False, grants: bool = False) -> None:
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.name = name
+        self.lasts = lasts
+        """What it writes must not be forgotten: where replicas are asked for, they have it."""
+        self.grants = grants
+        """It may give a key: not on a server that may have forgotten who has it."""
         self._by_digest = pack("", ("EVALSHA", digest), ()).decode()
         self._by_text = pack("", ("EVAL", text), ()).decode()
         self._heads: dict[tuple[int, int], str] = {}

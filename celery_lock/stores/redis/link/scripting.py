@@ -13,6 +13,9 @@ __all__ = ["ask", "in_full_where_forgotten", "is_forgotten", "packed", "plainly"
 Say = Callable[[Connection, bytes, float], Reply]
 """Sends a command over a connection, and returns its reply before an end."""
 
+SayEach = Callable[[Sequence[bytes], Sequence[Call], float], Sequence[Reply | Exception]]
+"""Sends a command for each of these calls, and returns the outcome of each before an end."""
+
 _ASKING = command("ASKING")
 
 plainly: Say = Connection.exchange
@@ -46,7 +49,7 @@ def packed(calls: Sequence[Call]) -> list[bytes]:
 
 
 def in_full_where_forgotten(
-    connection: Connection,
+    exchange: SayEach,
     calls: Sequence[Call],
     outcomes: Sequence[Reply | Exception],
     ends: float,
@@ -60,7 +63,7 @@ def in_full_where_forgotten(
     ]
     if lacking:
         in_full = [calls[place][0].call_in_full(*calls[place][1:]) for place in lacking]
-        answers = connection.exchange_each(in_full, ends)
+        answers = exchange(in_full, [calls[place] for place in lacking], ends)
         for place, answer in zip(lacking, answers, strict=True):
             known[place] = answer
     return known

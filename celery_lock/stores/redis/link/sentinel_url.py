@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS
-from .address import OPTIONS, WITHOUT_EFFECT, Address
+from .address import CARE_OPTIONS, OPTIONS, WITHOUT_EFFECT, Address
 from .several_hosts import SeveralHosts
 
 __all__ = ["SENTINEL_OPTIONS", "SentinelUrl"]
@@ -73,9 +73,9 @@ class SentinelUrl:
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    known = (*SENTINEL_OPTIONS, *OPTIONS)
+    known = (*SENTINEL_OPTIONS, *OPTIONS, *CARE_OPTIONS)
     for name in options:
-        if name not in known:
+        if name not in OPTIONS:
             raise LockConfigurationError(
                 f"lock_store_options has no {name!r} for Sentinel{did_you_mean(name, known)};"
                 f" it has {', '.join(known)}"

@@ -20,10 +20,11 @@ from ....model.per_process import PerProcess
 from ...link.tls import context_of
 from .address import Address
 from .at_once import Answer, ask_at_once
-from .connection import Connection, login_of
+from .connection import Connection
 from .discovery import FixedAddress
 from .errors import FAILURES, translated
 from .hearsay import Hearsay, Named
+from .login import login_of
 from .resp import ErrorReply, command
 from .sentinel_url import SentinelUrl
 from .talk import Question

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,9 @@ from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.watchers import Watchers
 from .address import Address
 from .begun import Begun
+from .care import NAIVE, Care
 from .connection import Connection
-from .discovery import Directory, FixedAddress
+from .discovery import Directory
 from .errors import FAILURES, translated
 from .linking import Call, Elsewhere, seconds_of
 from .pool import Pool, PoolExhausted
@@ -22,7 +23,7 @@ from .resp import ErrorReply, Reply, command
 from .script import Script
 from .scripting import Say, ask, in_full_where_forgotten, is_forgotten, packed, plainly, run_script
 
-__all__ = ["Call", "Server", "one_server"]
+__all__ = ["Call", "Server"]
 
 
 class Server:
@@ -33,14 +34,23 @@ class Server:
     """
 
     def __init__(
-        self, directory: Directory, *, deadline: float, connections: int, watchers: int
+        self,
+        directory: Directory,
+        *,
+        deadline: float,
+        connections: int,
+        watchers: int,
+        care: Care = NAIVE,
     ) -> None:
         self.deadline = deadline
         self.url = directory.shown
         """Where it is, without user, password and query."""
         self._directory = directory
         self._nowhere = Address(shown=directory.shown)  # for errors before there is a connection
-        self._own = PerProcess(lambda: (Pool(directory, connections), Watchers(watchers)))
+        self._care = care
+        self._own = PerProcess(
+            lambda: (Pool(directory, connections, care.guard), Watchers(watchers))
+        )
 
     def run(
         self,
@@ -59,7 +69,10 @@ class Server:
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            return run_script(connection, (script, keys, args), ends, ask if asking else plainly)
+            how = plainly
+            if asking or self._care is not NAIVE:
+                how = self._say(script, asking)
+            return run_script(connection, (script, keys, args), ends, how)
         except FAILURES as error:
             raise self._failure(error, connection, seconds) from error
         finally:
@@ -81,6 +94,9 @@ class Server:
         The first time on a connection the answer is waited for: the server may not know the script,
         and a process that ends next would never hear so.
         """
+        if self._care.wants(call[0]):
+            self.run(*call)
+            return
         ends = monotonic() + self.deadline
         pool, connection = self._take(ends, self.deadline)
 
@@ -134,7 +150,7 @@ class Server:
         ends = monotonic() + seconds
         pool, connection = self._take(ends, seconds)
         try:
-            outcomes = connection.exchange_each(packed(calls), ends)
+            outcomes = self._exchange_each(connection, packed(calls), calls, ends)
             return self._answers(calls, outcomes, connection, ends, seconds)
         finally:
             pool.give(connection)
@@ -152,9 +168,17 @@ class Server:
         try:
             at_once = connection.connected and (not connection.owes or connection.poll())
             if at_once or connect_by is not None:
-                connection.begin(b"".join(packed(calls)), connect_by or ends, len(calls))
-                answers = partial(self._answers, calls, connection=connection, ends=ends)
-                return Begun(pool, connection, partial(answers, seconds=seconds))
+                waits = self._care.waits(ends) if _last(calls) else []
+                commands = [*packed(calls), *waits]
+                piece, claims = b"".join(commands), _claim(calls)
+                connection.begin(piece, connect_by or ends, len(commands), claims=claims)
+
+                def answers(outcomes: Sequence[Reply | Exception]) -> list[Any]:
+                    if waits:
+                        outcomes = self._care.acknowledged(outcomes)
+                    return self._answers(calls, outcomes, connection, ends, seconds)
+
+                return Begun(pool, connection, answers)
         except BaseException as error:
             pool.give(connection)
             if not isinstance(error, FAILURES):
@@ -168,18 +192,38 @@ class Server:
     def _answers(
         self,
         calls: Sequence[Call],
-        outcomes: list[Reply | Exception],
+        outcomes: Sequence[Reply | Exception],
         connection: Connection,
         ends: float,
         seconds: float,
     ) -> list[Any]:
         """Return for each call its answer or its error; scripts that the server lacks are run."""
+        again = partial(self._exchange_each, connection)
         return [
             self._failure(outcome, connection, seconds)
             if isinstance(outcome, Exception)
             else outcome
-            for outcome in in_full_where_forgotten(connection, calls, outcomes, ends)
+            for outcome in in_full_where_forgotten(again, calls, outcomes, ends)
         ]
+
+    def _exchange_each(
+        self, connection: Connection, commands: Sequence[bytes], calls: Sequence[Call], ends: float
+    ) -> Sequence[Reply | Exception]:
+        """Send these commands, one for each of the calls."""
+        if not any(self._care.wants(script) for script, _, _ in calls):
+            return connection.exchange_each(commands, ends)
+        lasts, claims = _last(calls), _claim(calls)
+        return self._care.each(connection, commands, ends, lasts=lasts, claims=claims)
+
+    def _say(self, script: Script, asking: bool) -> Say:
+        """Return how a script is sent."""
+        if not self._care.wants(script):
+            return ask if asking else plainly
+
+        def carefully(connection: Connection, command: bytes, ends: float) -> Reply:
+            return self._care.exchange(connection, script, command, ends, asking=asking)
+
+        return carefully
 
     def pop(
         self, key: str, seconds: float, within: float | None = None, *, asking: bool = False
@@ -245,9 +289,9 @@ class Server:
         return failure
 
 
-def one_server(
-    url: str, options: Mapping[str, Any], *, deadline: float, connections: int, watchers: int
-) -> Server:
-    """Return the link to the one server that a URL names."""
-    directory = FixedAddress(Address.parse(url, options))
-    return Server(directory, deadline=deadline, connections=connections, watchers=watchers)
+def _last(calls: Sequence[Call]) -> bool:
+    return any(script.lasts for script, _, _ in calls)
+
+
+def _claim(calls: Sequence[Call]) -> bool:
+    return any(script.grants for script, _, _ in calls)
