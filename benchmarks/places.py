@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kazoo.client import KazooClient
+from redis.sentinel import Sentinel
 
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Observers, Subject
@@ -19,6 +20,7 @@ from celery_lock.model import Claim
 from celery_lock.signals import signal_observer
 from celery_lock.stores import open_store
 from tests.services import RedisServer, find_redis
+from tests.services.sentinel_server import SERVICE, Watched
 from tests.services.zookeeper_server import ZooKeeperEnsemble, can_run_zookeeper
 
 from . import names
@@ -89,6 +91,18 @@ def _redis(stack: ExitStack, directory: Path) -> list[Place]:
     return [Place("redis://", server.url, (server.port,), others)]
 
 
+def _sentinel(stack: ExitStack, directory: Path) -> list[Place]:
+    servers = stack.enter_context(Watched(_binary(), directory, replicas=2, sentinels=3))
+
+    def client() -> Any:
+        asked = [(one.host, one.port) for one in servers.sentinels]
+        return Sentinel(asked).master_for(SERVICE)  # type: ignore[no-untyped-call]
+
+    ports = tuple(one.port for one in servers.servers)
+    others = {names.ON_SENTINEL: _redis_py(client)}
+    return [Place("sentinel://", servers.url, ports, others)]
+
+
 def _zookeeper(stack: ExitStack, directory: Path) -> list[Place]:
     if not can_run_zookeeper():
         return []
@@ -134,6 +148,7 @@ def _binary() -> str:
 
 PLACES: Mapping[str, Callable[[ExitStack, Path], list[Place]]] = {
     "redis": _redis,
+    "sentinel": _sentinel,
     "zookeeper": _zookeeper,
 }
 """By kind: starts the servers; an empty list where they are not installed."""
