@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import redis
 from kazoo.client import KazooClient
 from redis.sentinel import Sentinel
 
@@ -20,6 +21,7 @@ from celery_lock.model import Claim
 from celery_lock.signals import signal_observer
 from celery_lock.stores import open_store
 from tests.services import RedisServer, find_redis
+from tests.services.redis_cluster import RedisCluster
 from tests.services.sentinel_server import SERVICE, Watched
 from tests.services.zookeeper_server import ZooKeeperEnsemble, can_run_zookeeper
 
@@ -103,6 +105,19 @@ def _sentinel(stack: ExitStack, directory: Path) -> list[Place]:
     return [Place("sentinel://", servers.url, ports, others)]
 
 
+def _cluster(stack: ExitStack, directory: Path) -> list[Place]:
+    servers = stack.enter_context(RedisCluster(_binary(), directory, masters=3, replicas=1))
+    first = servers.nodes[0]
+
+    def client() -> Any:
+        return redis.RedisCluster(host=first.host, port=first.port)
+
+    ports = tuple(one.port for one in servers.nodes)
+    return [
+        Place("redis+cluster://", servers.url, ports, {names.ON_CLUSTER: _redis_py(client)}),
+    ]
+
+
 def _zookeeper(stack: ExitStack, directory: Path) -> list[Place]:
     if not can_run_zookeeper():
         return []
@@ -149,6 +164,7 @@ def _binary() -> str:
 PLACES: Mapping[str, Callable[[ExitStack, Path], list[Place]]] = {
     "redis": _redis,
     "sentinel": _sentinel,
+    "cluster": _cluster,
     "zookeeper": _zookeeper,
 }
 """By kind: starts the servers; an empty list where they are not installed."""
