@@ -4,6 +4,7 @@
 that need several servers. A *row* is one fault, with the options of the store and with what is
 promised for it. A *kind* is a file in `tests/stores/kinds`, named as the scheme of its store:
 
+    SCHEME = "redis+cluster"         where that is no name of a file
     def servers(folder): ...         makes the servers, a `Group`; they are not started yet
     ROWS = control(servers), Row("its primary is killed", servers, kill_primary, Promise(...))
 

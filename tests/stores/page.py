@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.stores.kinds import kinds, rows_of
+from tests.stores.kinds import kinds, rows_of, scheme_of
 from tests.stores.results import kept
 from tests.stores.rows import Row
 
@@ -51,7 +51,7 @@ def page() -> str:
     for kind in kinds():
         found = kept(kind)
         if found:
-            parts += [f"## {kind}://", "", *_table(kind, found), ""]
+            parts += [f"## {scheme_of(kind)}://", "", *_table(kind, found), ""]
     return "\n".join([*parts, TAIL])
 
 

@@ -7,12 +7,18 @@ from pkgutil import iter_modules
 
 from tests.stores.rows import Row
 
-__all__ = ["kinds", "rows_of"]
+__all__ = ["kinds", "rows_of", "scheme_of"]
 
 
 def kinds() -> list[str]:
     """The names of all kinds, in the order of the alphabet."""
     return sorted(module.name for module in iter_modules(__path__))
+
+
+def scheme_of(kind: str) -> str:
+    """What the URLs of a kind begin with: its `SCHEME`, where that is no name of a file."""
+    scheme: str = getattr(import_module(f"{__name__}.{kind}"), "SCHEME", kind)
+    return scheme
 
 
 def rows_of(kind: str) -> tuple[Row, ...]:
