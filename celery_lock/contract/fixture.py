@@ -41,19 +41,28 @@ class StoreFixture:
     @pytest.fixture
     def store(self) -> Iterator[LockStore]:
         """A store for one test."""
-        store = self.open_store("contract:")
-        self.coarse = store.coarse
-        self.short = max(self.short, 2 * self.coarse)
-        self.soon = max(self.soon, 3 * self.short)
+        store = self.a_store()
         yield store
         store.close()
 
     @pytest.fixture
     def key(self) -> str:
         """A key that nobody else has ever used."""
-        return f"order:{uuid4().hex}"
+        return self.a_key()
 
     # -- the words of the tests --------------------------------------------------------------
+
+    def a_store(self) -> LockStore:
+        """A store that is as coarse as it says."""
+        store = self.open_store("contract:")
+        self.coarse = store.coarse
+        self.short = max(self.short, 2 * self.coarse)
+        self.soon = max(self.soon, 3 * self.short)
+        return store
+
+    def a_key(self) -> str:
+        """A key that nobody else has ever used."""
+        return f"order:{uuid4().hex}"
 
     def a_claim(
         self,

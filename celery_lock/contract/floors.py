@@ -139,11 +139,11 @@ class Floors(StoreFixture):
         lease = self.granted(store, claim)
         self.outlast(self.short)
 
-        assert store.release(lease, End(floor=30))
+        assert store.release(lease, End(floor=60))
 
         held = self.refused(store, self.a_claim(key))
         assert (held.holder, held.live) == (claim.holder, False)
-        assert 20 < held.expires_in <= 30 - self.short
+        assert 20 < held.expires_in <= 60 - self.short
 
     def test_the_task_passes_such_a_floor_and_nobody_else(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.FLOORS)

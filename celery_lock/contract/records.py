@@ -25,10 +25,14 @@ class Records(StoreFixture):
     @pytest.fixture
     def space(self, store: LockStore) -> str:
         """A space that nobody else has ever used."""
-        self.need(store, Feature.RECORDS)
-        return f"beat:{uuid4().hex}"
+        return self.a_space(store)
 
     # -- the words of the tests --------------------------------------------------------------
+
+    def a_space(self, store: LockStore) -> str:
+        """A space that nobody else has ever used."""
+        self.need(store, Feature.RECORDS)
+        return f"beat:{uuid4().hex}"
 
     def a_change(self, space: str, stamp: str, *, after: str | None = None) -> Change:
         """The wish that the record `nightly`, which has the stamp `after`, has `stamp`."""
