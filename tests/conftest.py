@@ -19,6 +19,9 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
     module_vhost    a VirtualHost of it that the tests of a module share
     fresh_rabbit    a RabbitServer that the test may kill, pause, restart; "/" is empty and its own
     postgres_server the session's PostgreSQL (2 s to start, once); who ends it starts it again
+    etcd_server     the session's etcd, plain and with TLS: `url`, `tls_url()`. Do not kill it.
+    etcd_factory    `etcd_factory(tls=certificates, args=[...])`: a started EtcdServer of the test's
+                    own, to kill, pause, restart
     zookeeper_server
                     the session's ZooKeeper (2 s to start, once): `url_for("/path")`
     sqs_server      the session's Amazon SQS, played by moto (1 s to start, once): `url`,

@@ -10,6 +10,7 @@ missing=''
     command -v rabbitmq-server >/dev/null 2>&1 || missing="$missing rabbitmq-server"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ||
     missing="$missing postgresql"
+command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
 [ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper"
 command -v java >/dev/null 2>&1 || missing="$missing default-jre-headless"
 [ -n "$missing" ] || exit 0
@@ -35,6 +36,7 @@ for name in $missing; do
     case $name in
     redis-server) how='apt-get install redis-server, or brew install redis; or set $REDIS_SERVER' ;;
     postgresql) how='apt-get install postgresql, or brew install postgresql' ;;
+    etcd-server) how='apt-get install etcd-server, or brew install etcd' ;;
     zookeeper | default-jre-headless) how="apt-get install $name" ;;
     *) how='apt-get install rabbitmq-server, or brew install rabbitmq; or set $RABBITMQ_SERVER' ;;
     esac

@@ -34,6 +34,7 @@ _OWN = {
         ("redis+cluster", "rediss+cluster"),
         "celery_lock.stores.redis.cluster:open_cluster [redis]",
     ),
+    **dict.fromkeys(("etcd", "etcds"), "celery_lock.stores.etcd:open_etcd"),
     "zookeeper": "celery_lock.stores.zookeeper:open_zookeeper [zookeeper]",
 }
 """The built-in stores, as `pyproject.toml` enters them: found without a search through all that is
@@ -62,6 +63,7 @@ def open_store(
     Args:
         url: `memory://`, `redis://host:6379/0`, `rediss://`, `unix:///run/redis.sock`,
             `sentinel://host:26379,host:26379/service`, `redis+cluster://host:6379,host:6379`,
+            `etcd://host:2379,host:2379`, `etcds://` over TLS,
             `zookeeper://host:2181,host:2181/path`, or a scheme that another package has added.
         options: for the store's driver; which ones, the store says. For Redis: `username`,
             `password`, `credential_provider`, `client_name`, and `ssl`, a dictionary such as

@@ -12,6 +12,7 @@ from tests.services.binaries import (
     missing,
 )
 from tests.services.certificates import Certificates, make_certificates
+from tests.services.etcd_server import EtcdCluster, EtcdServer
 from tests.services.ports import free_port
 from tests.services.process import Process
 from tests.services.proxy import Proxy
@@ -29,6 +30,8 @@ from tests.services.zookeeper_server import ZooKeeperEnsemble, ZooKeeperServer
 __all__ = [
     "STALL",
     "Certificates",
+    "EtcdCluster",
+    "EtcdServer",
     "Process",
     "Proxy",
     "RabbitServer",

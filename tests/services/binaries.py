@@ -29,6 +29,8 @@ GET_ZOOKEEPER = (
     "install ZooKeeper and Java (Debian: apt-get install zookeeper default-jre-headless)"
 )
 
+GET_ETCD = "install etcd (Debian: apt-get install etcd-server, macOS: brew install etcd)"
+
 GET_MOTO = f"{sys.executable} -m pip install 'celery[sqs]' 'moto[server]'"
 
 

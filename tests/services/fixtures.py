@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.services.binaries import (
+    GET_ETCD,
     GET_MOTO,
     GET_POSTGRES,
     GET_REDIS,
@@ -23,6 +24,7 @@ from tests.services.binaries import (
     redis_62_has_a_wheel,
 )
 from tests.services.certificates import Certificates, make_certificates
+from tests.services.etcd_server import EtcdServer, find_etcd
 from tests.services.postgres_server import PostgresServer, can_run_postgres
 from tests.services.proxy import Proxy
 from tests.services.rabbit_server import RabbitServer
@@ -36,6 +38,7 @@ from tests.services.zookeeper_server import ZooKeeperServer, can_run_zookeeper
 
 RedisFactory = Callable[..., RedisServer]
 WatchedFactory = Callable[..., Watched]
+EtcdFactory = Callable[..., EtcdServer]
 WorkerFactory = Callable[..., Worker]
 ProxyFactory = Callable[[int], Proxy]
 
@@ -197,6 +200,30 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         missing("PostgreSQL", GET_POSTGRES)
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def etcd_server(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EtcdServer]:
+    if find_etcd() is None:
+        missing("etcd", GET_ETCD)
+    with EtcdServer(tmp_path_factory.mktemp("etcd"), tls=certificates) as server:
+        yield server
+
+
+@pytest.fixture
+def etcd_factory(tmp_path: Path) -> Iterator[EtcdFactory]:
+    if find_etcd() is None:
+        missing("etcd", GET_ETCD)
+    with ExitStack() as stack:
+        numbers = iter(range(1, 1000))
+
+        def start(**options: Any) -> EtcdServer:
+            folder = tmp_path / f"etcd-{next(numbers)}"
+            return stack.enter_context(EtcdServer(folder, **options))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

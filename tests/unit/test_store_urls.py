@@ -62,7 +62,7 @@ def test_valkey_is_reached_by_the_scheme_of_redis() -> None:
 
 def test_the_built_in_stores_are_entered_as_those_of_packages_are() -> None:
     entered = {one.name: one.value for one in entry_points(group=registry.GROUP)}
-    built_in = ("memory", "redis", "rediss", "unix", "redis+socket", "redlock", "zookeeper")
+    built_in = tuple(registry._OWN)
 
     assert {name: factories()[name].value for name in built_in}.items() <= entered.items()
 
@@ -134,13 +134,13 @@ def test_another_package_can_add_a_store(monkeypatch: pytest.MonkeyPatch) -> Non
         opened.append({"url": url, **keywords})
         return MemoryStore()
 
-    enter(monkeypatch, "etcd", factory)
+    enter(monkeypatch, "consul", factory)
 
-    store = open_store("etcd://h", options={"a": 1}, deadline=1.5, prefix="p:")
+    store = open_store("consul://h", options={"a": 1}, deadline=1.5, prefix="p:")
 
     assert isinstance(store, MemoryStore)
-    assert opened == [{"url": "etcd://h", "options": {"a": 1}, "deadline": 1.5, "prefix": "p:"}]
-    assert "etcd" in refusal(open_store, "mongodb://h")
+    assert opened == [{"url": "consul://h", "options": {"a": 1}, "deadline": 1.5, "prefix": "p:"}]
+    assert "consul" in refusal(open_store, "mongodb://h")
 
 
 def test_a_store_that_was_written_for_another_release_is_refused_and_named(
@@ -149,15 +149,15 @@ def test_a_store_that_was_written_for_another_release_is_refused_and_named(
     class Older:
         """Knows nothing of `coarse`, `complete` and `undo`."""
 
-        url, features = "etcd://h", frozenset[Feature]()
+        url, features = "consul://h", frozenset[Feature]()
         acquire = renew = release = free = watch = peek = check = close = None
 
-    enter(monkeypatch, "etcd", lambda url, **keywords: Older())
+    enter(monkeypatch, "consul", lambda url, **keywords: Older())
 
-    said = refusal(open_store, "etcd://h")
+    said = refusal(open_store, "consul://h")
 
     assert said.startswith(
-        "the store etcd:// (package:factory) has no coarse, complete, undo, which this"
+        "the store consul:// (package:factory) has no coarse, complete, undo, which this"
     )
     assert "update the package" in said
 

@@ -1,0 +1,117 @@
+"""Where the members of a cluster are and how to log in: read from a URL, and never printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ...errors import LockConfigurationError, did_you_mean
+from ..link.tls import TLS_OPTIONS, tls_options
+
+__all__ = ["OPTIONS", "Address", "Endpoint"]
+
+OPTIONS = ("username", "password", "ssl")
+"""What `lock_store_options` may say; a URL's own user, password and query say it louder."""
+
+PORT = 2379
+_TLS = tuple(name for name in TLS_OPTIONS if "ocsp" not in name)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One member of the cluster."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Address:
+    """All members of a cluster that were named, and one user."""
+
+    shown: str
+    """The URL without user, password and query: for messages and logs."""
+    endpoints: tuple[Endpoint, ...]
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The options of TLS; `None`: plain."""
+
+    @classmethod
+    def parse(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
+        """Read `etcd://h1:2379,h2:2379,h3:2379`; `etcds://` is the same over TLS.
+
+        Raises `LockConfigurationError`, and says what is wrong without repeating the URL.
+        """
+        given = _checked(options or {})
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise _odd() from None  # its text has a piece of the password
+        if "#" in url:
+            raise _odd()
+        userinfo, _, servers = parts.netloc.rpartition("@")
+        user, password = _login(userinfo, given)
+        if parts.path.strip("/"):
+            raise LockConfigurationError(
+                "the URL of the lock store has a path, and etcd has no databases: keep locks apart"
+                " by lock_key_prefix"
+            )
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        tls = tls_options("rediss" if parts.scheme == "etcds" else "", query, given.get("ssl"))
+        for name in (*query, *(tls or {})):
+            if name in query or name not in _TLS:
+                raise LockConfigurationError(
+                    f"the URL of the lock store has an unknown option {name!r}"
+                    f"{did_you_mean(name, _TLS)}; for etcd it may have {', '.join(_TLS)}"
+                )
+        endpoints = tuple(map(_endpoint, servers.split(",")))
+        scheme = "etcd" if tls is None else "etcds"
+        return cls(f"{scheme}://{','.join(map(str, endpoints))}", endpoints, user, password, tls)
+
+
+def _checked(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in options:
+        if name not in OPTIONS:
+            raise LockConfigurationError(
+                f"lock_store_options has no {name!r} for etcd{did_you_mean(name, OPTIONS)};"
+                f" it has {', '.join(OPTIONS)}"
+            )
+    return options
+
+
+def _odd() -> LockConfigurationError:
+    return LockConfigurationError(
+        "the URL of the lock store cannot be read: write etcd://host:2379, or several as"
+        " etcd://host1:2379,host2:2379,host3:2379. Percent-encode the odd characters of its"
+        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, '?' %3F, '%' %25"
+    )
+
+
+def _login(userinfo: str, given: Mapping[str, Any]) -> tuple[str, str]:
+    user, colon, secret = userinfo.partition(":")
+    name = unquote(user) or given.get("username") or ""
+    password = unquote(secret) if colon else given.get("password") or ""
+    if bool(name) != bool(password):
+        raise LockConfigurationError(
+            "etcd wants a user and a password, and the lock store has only one of them: write"
+            " etcd://user:password@host:2379, or give username and password in lock_store_options"
+        )
+    return name, password
+
+
+def _endpoint(text: str) -> Endpoint:
+    try:
+        parts = urlsplit(f"//{text.strip()}")
+        host, port = parts.hostname, parts.port or PORT
+    except ValueError:
+        raise _odd() from None
+    if host is None:
+        raise _odd()
+    return Endpoint(unquote(host), port)
