@@ -49,6 +49,7 @@ class RedisCluster:
     ) -> None:
         self._stack = ExitStack()
         self._through = through
+        self._clients: dict[RedisServer, Any] = {}
         self._masters = masters
         self._plain_port = free_port() if plain else 0
         self.nodes: list[RedisServer] = []
@@ -206,9 +207,11 @@ class RedisCluster:
 
     def say(self, node: RedisServer, *command: Any) -> Any:
         """Send one command to one node."""
-        with node.client(protocol=2, socket_timeout=5.0) as client:
+        if node not in self._clients:
+            client: Any = node.client(protocol=2, socket_timeout=5.0)
             client.response_callbacks.clear()
-            return client.execute_command(*command)
+            self._clients[node] = self._stack.enter_context(client)
+        return self._clients[node].execute_command(*command)
 
     def info(self, node: RedisServer) -> dict[str, str]:
         """Return what CLUSTER INFO says."""

@@ -13,14 +13,22 @@ STEP = 1000
 """Names that the server looks at in one step: it takes some 200 microseconds. More keeps others
 waiting, fewer takes more round trips."""
 
+LOOKS = 2
+"""How often several servers are looked through: a key may move from one of them to another that was
+looked through already, and then it is found the next time."""
+
 _GLOB = str.maketrans({character: f"\\{character}" for character in "\\*?[]"})
 
 
 def keys(link: Link, prefix: str, beginning: str) -> list[str]:
     """Name all keys of this prefix that begin so, sorted."""
     found: set[str] = set()
-    for server in link.servers():
-        found |= _keys(server, prefix, beginning)
+    for _ in range(LOOKS):
+        servers = link.servers()
+        for server in servers:
+            found |= _keys(server, prefix, beginning)
+        if len(servers) == 1:
+            break
     return sorted(found)
 
 

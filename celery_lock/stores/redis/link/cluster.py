@@ -21,7 +21,7 @@ from .server import Server
 from .several_hosts import SeveralHosts, written
 from .slots import slot_of
 from .together import run_together
-from .travel import travel
+from .travel import LOOK, travel
 
 __all__ = ["Cluster", "cluster"]
 
@@ -74,7 +74,7 @@ class Cluster:
         if self._own.value.unheard:
             self._hear_arrived(ends)
         error: StoreError | None = None
-        if node is not None:
+        if node is not None and not node.doubted:
             try:
                 return node.server.run(script, keys, args, seconds)
             except StoreError as failure:
@@ -94,7 +94,7 @@ class Cluster:
         slot = slot_of(keys[0])
         node = self._nodes.keepers[slot]
         own = self._own.value
-        if node is None:
+        if node is None or node.doubted:
             self.run(script, keys, args)
             return
 
@@ -131,11 +131,16 @@ class Cluster:
         ends = monotonic() + seconds
         outcomes: list[Any] = [None] * len(calls)
         places = {at: slot_of(keys[0]) for at, (_, keys, _) in enumerate(calls)}
-        if any(self._nodes.keepers[slot] is None for slot in places.values()):
+        keepers = {self._nodes.keepers[slot] for slot in places.values()}
+        if None in keepers:
             try:
                 self._nodes.draw(ends)
             except StoreError as error:
                 return [error] * len(calls)
+        elif any(node is not None and node.doubted for node in keepers):
+            # it had all of the time at the call before, and nobody was asked for its heir
+            with suppress(StoreError):
+                self._nodes.draw(monotonic() + LOOK * seconds, quickly=True)
         for _ in range(ROUNDS):
             places = self._round(calls, places, outcomes, ends, seconds)
             if not places or monotonic() >= ends:
@@ -168,6 +173,7 @@ class Cluster:
                 outcomes[at] = answer
                 to = redirection_of(answer, node.host) if isinstance(answer, StoreError) else None
                 if to is None:
+                    node.doubted = 0.0
                     continue
                 if to.place is None:
                     doubtful = doubtful or to.why is not Why.LATER

@@ -20,18 +20,19 @@ LEAST = 0.1
 """Seconds that a node has at least to show its map, if there are as many."""
 
 DOUBT = 1.0
-"""Seconds for which a node that gave no answer is asked for the map after all others."""
+"""Seconds for which a node that gave no answer is not asked for the map by who is in a hurry."""
 
 
 class Node:
     """One node, and whether it has lately failed to answer."""
 
-    __slots__ = ("doubted_until", "host", "server")
+    __slots__ = ("doubted", "host", "server")
 
     def __init__(self, host: str, server: Server) -> None:
         self.host = host
         self.server = server
-        self.doubted_until = 0.0
+        self.doubted = 0.0
+        """When it gave no answer, if none has come since; else 0."""
 
 
 class Nodes:
@@ -75,21 +76,21 @@ class Nodes:
 
     def doubt(self, node: Node) -> None:
         """Note that a node gave no answer."""
-        node.doubted_until = monotonic() + DOUBT
+        node.doubted = monotonic()
 
     def draw(self, ends: float, *, quickly: bool = False) -> None:
         """Ask for the map of the slots, before `ends`, whoever may show it.
 
-        Nodes in doubt are asked last; `quickly`: they are not asked at all. Raises `StoreError`
-        where nobody shows one.
+        Nodes in doubt are asked last. `quickly`: one that came into doubt just now is not asked at
+        all. Raises `StoreError` where nobody shows one.
         """
         now = monotonic()
         places = list(dict.fromkeys([*self._known, *self._seeds]))
         random.shuffle(places)  # a node that is cut off from the others does not know so
         nodes = [self.at(place) for place in places]
-        nodes.sort(key=lambda node: node.doubted_until > now)
+        nodes.sort(key=lambda node: node.doubted > 0)
         if quickly:
-            nodes = [node for node in nodes if node.doubted_until <= now]
+            nodes = [node for node in nodes if node.doubted < now - DOUBT]
         failure: StoreError | None = None
         for number, node in enumerate(nodes):
             left = ends - monotonic()
@@ -122,6 +123,7 @@ class Nodes:
                     " redis://host:port, with the address of that server"
                 ) from error
             raise
+        node.doubted = 0.0
         keepers: list[Node | None] = [None] * SLOTS
         places = set(self._seeds)
         for shard in shards_of(reply, node.host):

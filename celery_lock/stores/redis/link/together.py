@@ -68,7 +68,7 @@ def _connect(
 ) -> None:
     """Begin with these nodes over new connections, those first that have answered of late."""
     by = monotonic() + CONNECTING * (ends - monotonic())
-    for number, node in enumerate(sorted(nodes, key=lambda node: node.doubted_until)):
+    for number, node in enumerate(sorted(nodes, key=lambda node: node.doubted)):
         share = max(by - monotonic(), 0.001) / (len(nodes) - number)
         try:
             one = node.server.begin_each(asked[node], ends, share, monotonic() + share)

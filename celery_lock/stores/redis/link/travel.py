@@ -14,7 +14,7 @@ from .nodes import Node, Nodes
 from .redirection import Why, redirection_of
 from .server import Server
 
-__all__ = ["Ask", "travel"]
+__all__ = ["LOOK", "Ask", "travel"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,9 @@ Ask = Callable[[Server, float, bool], T]
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.25)
 """Seconds between two tries of a call, the last one for ever: so long a slot needs to move, and
 nodes to agree on a new master. All of it is within the deadline of the call."""
+
+LOOK = 0.25
+"""The part of the time in which others may say who has the slots of a node that gave no answer."""
 
 _DIRECT = 3
 """Redirections that are followed at once; where there are more, nodes do not agree."""
@@ -45,14 +48,20 @@ def travel(
     if node is None or error is None:
         node, error = _keeper(nodes, slot, ends), None
     asking = False
+    reason: StoreError | None = None
     pauses = count()
     for number in count():
         if error is None:
             left = ends - monotonic()
+            if left <= 0 and reason is not None:
+                break
             try:
-                return ask(node.server, max(left, 0.001), asking)
+                answer = ask(node.server, max(left, 0.001), asking)
             except StoreError as failure:
                 error = failure
+            else:
+                node.doubted = 0.0
+                return answer
         to = redirection_of(error, node.host)
         if to is None:
             raise error
@@ -66,17 +75,30 @@ def travel(
         else:
             node = nodes.at(to.place) if asking else nodes.moved(slot, to.place)
         left = ends - monotonic()
+        if reason is None or to.why is not Why.SILENT:
+            reason = error  # who was asked last had little time
         if left <= 0:
-            raise error
+            break
         if node is before or number >= _DIRECT:
             _pause(min(_PAUSES[min(next(pauses), len(_PAUSES) - 1)], left))
         error = None
-    raise AssertionError("count() does not end")
+    assert reason is not None
+    to = redirection_of(reason, "")
+    if to is None or to.place is None:
+        raise reason
+    raise StoreUnavailable(
+        nodes.shown, f"its nodes do not agree about who has the key ({reason.__cause__})"
+    ) from reason
 
 
 def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
-    if nodes.keepers[slot] is None:
+    """Return the node that keeps a slot; where it gave no answer before, others are asked first."""
+    node = nodes.keepers[slot]
+    if node is None:
         nodes.draw(ends)
+    elif node.doubted:
+        with suppress(StoreUnavailable):
+            nodes.draw(monotonic() + LOOK * (ends - monotonic()), quickly=True)
     node = nodes.keepers[slot]
     if node is None:
         raise StoreUnavailable(nodes.shown, f"no node of the cluster keeps slot {slot}")
