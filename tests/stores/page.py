@@ -29,8 +29,9 @@ Redis of its own. Most bodies take half a second; three of ten take up to twice 
 4 s. In the midst of it the fault comes. In the end every task has to be done.
 
 - **Options**: the `lock_store_options` of the row.
+- **Promised**: for how long two bodies of a key may run at the same time after this fault.
 - **Overlaps**: how many pairs of bodies of one key ran at the same time, in all plays; and the
-  longest time that they did. A body that was told that its lease is lost counts as gone.
+  longest time that they did. A body counts as gone from the moment at which `lease.lost` is true.
 - **Tokens**: how many grants of a key had a fencing token that was not greater than the one before.
 - **Quiet**: the longest time in which nobody got any key; the median of the plays, and the longest.
 - **Back**: from the end of the fault to the next grant; the longest of the plays.
@@ -61,8 +62,11 @@ def write() -> None:
 
 
 def _table(kind: str, found: dict[str, Any]) -> Iterator[str]:
-    yield "| fault | options | plays | overlaps | tokens | quiet, s | back, s | errors | verdict |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield (
+        "| fault | options | plays | promised | overlaps | tokens | quiet, s | back, s | errors |"
+        " verdict |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for row in rows_of(kind):
         if row.name in found:
             yield _line(row, found[row.name]["plays"])
@@ -80,8 +84,15 @@ def _line(row: Row, plays: list[dict[str, Any]]) -> str:
     wrong = [one for one in plays if one["wrong"]]
     verdict = f"{len(wrong)} of {len(plays)} were not as promised" if wrong else "ok"
     cells = [
-        *(row.fault, f"`{row.said}`" if row.said else "", str(len(plays)), overlaps, tokens),
+        *(row.fault, f"`{row.said}`" if row.said else "", str(len(plays))),
+        *(_promised(row), overlaps, tokens),
         *(f"{median(quiet):.1f}, {max(quiet):.1f}", f"{max(one['back'] for one in plays):.1f}"),
         *(f"{errors:g}", verdict),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _promised(row: Row) -> str:
+    if not row.locked or row.promise.overlap is None:
+        return "nothing"
+    return f"at most {row.promise.overlap:.1f} s" if row.promise.overlap else "never"
