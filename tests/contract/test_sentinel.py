@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from time import monotonic
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Lease
 from celery_lock.stores.redis.link.resp import command
-from celery_lock.stores.redis.sentinel import open_sentinel
+from celery_lock.stores.redis.sentinel import SentinelStore, open_sentinel
 from celery_lock.stores.redis.store import RedisStore
 from tests.contract.conftest import claim_of
 from tests.contract.fake_server import FakeServer
@@ -314,6 +314,29 @@ def test_a_server_that_is_a_sentinel_says_how_it_is_asked(watched: Watched) -> N
     with pytest.raises(StoreError, match="sentinel://host:26379/mymaster"):
         store.acquire(claim_of())
     store.close()
+
+
+def test_sentinels_that_would_be_missed_one_day_are_warned_of(
+    watched: Watched, fakes: Fakes
+) -> None:
+    store = fakes.store(watched.sentinels[0].port, closed(), hanging, deadline=1.0)
+
+    warnings = store.check()
+
+    assert len(warnings) == 2
+    assert "nobody listens there" in warnings[0]
+    assert "it gave no answer in time" in warnings[1]
+
+
+def test_a_fail_over_that_is_not_possible_now_is_warned_of(
+    watched_factory: WatchedFactory,
+) -> None:
+    watched = watched_factory(quorum=2)
+    with closing(SentinelStore(watched.url)) as store:
+        (warning,) = store.check()
+
+    assert warning.startswith("no fail-over is possible now, says 127.0.0.1:")
+    assert "NOQUORUM" in warning
 
 
 # -- logins and TLS --------------------------------------------------------------------------

@@ -66,7 +66,8 @@ class Watched:
 
     Args:
         replicas: how many servers follow the first one.
-        sentinels: how many watch; most of them have to agree.
+        sentinels: how many watch.
+        quorum: how many of them have to agree that it is down; by itself most of them.
         server: options for each `RedisServer`.
         sentinel: options for each `SentinelServer`.
     """
@@ -78,12 +79,14 @@ class Watched:
         *,
         replicas: int = 0,
         sentinels: int = 1,
+        quorum: int | None = None,
         server: dict[str, Any] | None = None,
         sentinel: dict[str, Any] | None = None,
     ) -> None:
         self._binary = binary
         self._directory = directory
         self._counts = replicas, sentinels
+        self._quorum = sentinels // 2 + 1 if quorum is None else quorum
         self._server = dict(server or {})
         self._sentinel = dict(sentinel or {})
         self._stack = ExitStack()
@@ -153,13 +156,12 @@ class Watched:
         # a sentinel asks for the replicas once in ten seconds
         with first.client() as client:
             wait_for(lambda: _linked(client.info("replication")) == replicas, "the replicas")
-        quorum = sentinels // 2 + 1
         for number in range(sentinels):
             one = SentinelServer(
                 self._binary,
                 self._directory / f"sentinel-{number}",
                 watch=first.port,
-                quorum=quorum,
+                quorum=self._quorum,
                 **self._sentinel,
             )
             self.sentinels.append(self._stack.enter_context(one))

@@ -79,9 +79,18 @@ class Hearsay:
             self._named.values(), key=lambda named: (named.epoch, len(named.by)), default=None
         )
 
+    def complaints(self) -> list[str]:
+        """Say of each sentinel that has named nobody why."""
+        answered = {one for named in self._named.values() for one in named.by}
+        return [
+            f"{sentinel.shown}: {self._complaints.get(number, 'it gave no answer in time')}"
+            for number, sentinel in enumerate(self._url.sentinels)
+            if sentinel.shown not in answered
+        ]
+
     def failure(self, names: list[str]) -> StoreError:
         """Say why nobody is named; `names` are the services that there are, where one was asked."""
-        url, heard = self._url, "; ".join(self._each(self._url.sentinels))
+        url, heard = self._url, "; ".join(self.complaints())
         if names:
             return StoreError(
                 f"no sentinel of {url.shown} knows a service {url.service!r}"
@@ -91,12 +100,6 @@ class Hearsay:
         if self._passing or len(self._complaints) < len(url.sentinels):
             return StoreUnavailable(url.shown, cause)
         return StoreError(f"the lock store {url.shown}: {cause}")
-
-    def _each(self, sentinels: tuple[Address, ...]) -> list[str]:
-        return [
-            f"{sentinel.shown}: {self._complaints.get(number, 'it gave no answer in time')}"
-            for number, sentinel in enumerate(sentinels)
-        ]
 
     def _hear(self, number: int, host: str, port: int, facts: dict[str, str]) -> None:
         others = facts.get("num-other-sentinels", "")

@@ -84,12 +84,31 @@ class Sentinels:
             known.doubts += 1
             known.address = None
 
-    def _search(self, ends: float) -> Address:
-        heard = Hearsay(self._url)
+    def warnings(self, ends: float) -> list[str]:
+        """Ask each sentinel, and say what is wrong with those that would be missed one day."""
+        heard, found = Hearsay(self._url), list[str]()
+        self._ask(self._about(), ends, heard.add, lambda: False)
+        found += [f"the sentinel {said}" for said in heard.complaints()]
+
+        def hear(number: int, answer: Answer, seconds: float) -> None:
+            refusal = answer[-1] if isinstance(answer, list) and answer else None
+            if isinstance(refusal, ErrorReply) and refusal.code == "NOQUORUM":
+                who = self._url.sentinels[number].shown
+                found.append(f"no fail-over is possible now, says {who}: {refusal}")
+
+        ask = (command("SENTINEL", "CKQUORUM", self._url.service),)
+        self._ask(ask, ends, hear, lambda: len(found) > 0)
+        return found
+
+    def _about(self) -> tuple[bytes, bytes]:
+        """Return what the sentinels are asked: who is the primary, and since which fail-over."""
         service = self._url.service
         where = command("SENTINEL", "get-master-addr-by-name", service)
-        about = command("SENTINEL", "MASTER", service)
-        self._ask((where, about), ends, heard.add, lambda: heard.agreed)
+        return where, command("SENTINEL", "MASTER", service)
+
+    def _search(self, ends: float) -> Address:
+        heard = Hearsay(self._url)
+        self._ask(self._about(), ends, heard.add, lambda: heard.agreed)
         named = heard.best()
         if named is None:
             raise heard.failure(self._services(ends) if heard.nobody_knows else [])
