@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.services import find_redis
-from tests.services.sentinel_server import Watched
+from tests.services import find_redis, wait_for
+from tests.services.sentinel_server import SERVICE, Watched
 from tests.stores.group import Group
-from tests.stores.rows import Promise, Row, control
+from tests.stores.rows import TTL, Promise, Row, control
 from tests.stores.stage import Stage
 
 __all__ = ["ROWS", "SentinelGroup", "servers"]
@@ -105,24 +106,98 @@ def _forget_leases(stage: Stage) -> None:
     group.wait_failed_over(primary)
 
 
+def _change_places(stage: Stage) -> None:
+    """An operator asks for a fail-over while the primary is well."""
+    group = _of(stage)
+    primary = group.primary
+    group.watched.sentinels[0].ask("FAILOVER", SERVICE)
+    group.wait_failed_over(primary)
+    stage.wait(1.0)
+
+
+def _empty_primary(stage: Stage) -> None:
+    """It is back before a sentinel takes it for dead, and its replicas copy that it has nothing."""
+    group = _of(stage)
+    group.restart_empty(group.primary)
+    stage.wait(1.0)
+
+
+def _kill_two_sentinels(stage: Stage) -> None:
+    stage.group.kill(FIRST_SENTINEL, FIRST_SENTINEL + 1)
+    stage.wait(3.0)
+    stage.group.start(FIRST_SENTINEL, FIRST_SENTINEL + 1)
+
+
+def _freeze_a_sentinel(stage: Stage) -> None:
+    """It hangs while the others replace the primary, and then it knows the one before."""
+    group = _of(stage)
+    last = group.watched.sentinels[-1]
+    primary = group.primary
+    last.pause()
+    group.kill(primary)
+    others = group.watched.sentinels[:-1]
+    port = str(group.servers[primary].port)
+    wait_for(
+        lambda: all(one.ask("get-master-addr-by-name", SERVICE)[1] != port for one in others),
+        "a fail-over",
+        timeout=30.0,
+    )
+    last.resume()
+
+
+def _guarded(fault: str, befall: Callable[[Stage], None]) -> Row:
+    """A row with a guard, which lets the servers grow old enough first, and once more then."""
+    return Row(
+        fault,
+        servers,
+        befall,
+        Promise(back_within=TTL + 4.0),  # a task that is sent again comes back seconds later
+        options={"restart_guard": True, "longest_ttl": TTL},
+        keys=30,
+        before=8.0,
+        after=12.0,
+    )
+
+
+MEASURED = Promise(overlap=None)
+"""Replication is asynchronous: what a new primary was never told of is free there, and a holder
+learns of it with its next renewal. So without `replicas` nothing is promised of a fail-over."""
+ONE, ALL = {"replicas": 1}, {"replicas": 2}
+
+_FORGETS = "replication stops for 2 s, then the primary is killed"
+_KILLED = "the primary is killed"
+_FROZEN = "the primary is frozen until another one is named, and resumed"
+_CHANGED = "a replica takes over while the primary is well"
+_EMPTIED = "the primary is restarted empty at once"
+
 ROWS = (
     *control(servers),
-    Row("the primary is killed", servers, _kill_primary),
-    Row("the primary is killed, and comes back", servers, _kill_primary_and_bring_it_back),
-    Row("the primary is frozen until another one is named, and resumed", servers, _freeze_primary),
+    Row(_KILLED, servers, _kill_primary, MEASURED),
+    Row(_KILLED, servers, _kill_primary, options=ONE),
+    Row(f"{_KILLED}, and comes back", servers, _kill_primary_and_bring_it_back, MEASURED),
+    Row(_FROZEN, servers, _freeze_primary, MEASURED),
+    Row(_FROZEN, servers, _freeze_primary, options=ONE),
     Row("one worker is cut off from the primary for 6 s", servers, _cut_off_from_primary),
     Row(
         "the primary is killed, one worker is cut off from two sentinels",
         servers,
         _cut_off_from_sentinels,
+        options=ONE,
     ),
-    # what the replicas were never told of is free on the new primary: a holder learns of it with
-    # its next renewal, and this is not promised without `replicas`
+    Row(_FORGETS, servers, _forget_leases, MEASURED, keys=30),
+    Row(_FORGETS, servers, _forget_leases, options=ONE, keys=30),
+    _guarded(_FORGETS, _forget_leases),
+    # for a moment the other replica follows the primary of before, and acknowledges
+    Row(_CHANGED, servers, _change_places, MEASURED, options=ONE),
+    Row(_CHANGED, servers, _change_places, options=ALL),
+    # holders learn of it with their next renewal, a third of the ttl later at most
+    Row(_EMPTIED, servers, _empty_primary, Promise(overlap=TTL / 3 + 0.5)),
+    _guarded(_EMPTIED, _empty_primary),
+    Row("two of three sentinels are killed for 3 s", servers, _kill_two_sentinels),
     Row(
-        "replication stops for 2 s, then the primary is killed",
+        "a sentinel is frozen while the primary is replaced",
         servers,
-        _forget_leases,
-        Promise(overlap=None),
-        keys=30,
+        _freeze_a_sentinel,
+        options=ONE,
     ),
 )
