@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import etcd3gw
 import redis
 from kazoo.client import KazooClient
 from redis.sentinel import Sentinel
@@ -21,6 +22,7 @@ from celery_lock.model import Claim
 from celery_lock.signals import signal_observer
 from celery_lock.stores import open_store
 from tests.services import RedisServer, find_redis
+from tests.services.etcd_server import EtcdCluster, find_etcd
 from tests.services.redis_cluster import RedisCluster
 from tests.services.sentinel_server import SERVICE, Watched
 from tests.services.zookeeper_server import ZooKeeperEnsemble, can_run_zookeeper
@@ -118,6 +120,26 @@ def _cluster(stack: ExitStack, directory: Path) -> list[Place]:
     ]
 
 
+def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
+    if find_etcd() is None:
+        return []
+    servers = stack.enter_context(EtcdCluster(directory))
+    first = servers.members[0]
+
+    def made() -> Taker:
+        mine = etcd3gw.client(host=first.host, port=first.port)
+
+        def take(key: str) -> Callable[[], object]:
+            lock = mine.lock(key, ttl=TTL)
+            assert lock.acquire()
+            return lambda: lock.release()
+
+        return take
+
+    ports = tuple(one.port for one in servers.members)
+    return [Place("etcd://", servers.url, ports, {names.ETCD3GW: made})]
+
+
 def _zookeeper(stack: ExitStack, directory: Path) -> list[Place]:
     if not can_run_zookeeper():
         return []
@@ -165,6 +187,7 @@ PLACES: Mapping[str, Callable[[ExitStack, Path], list[Place]]] = {
     "redis": _redis,
     "sentinel": _sentinel,
     "cluster": _cluster,
+    "etcd": _etcd,
     "zookeeper": _zookeeper,
 }
 """By kind: starts the servers; an empty list where they are not installed."""

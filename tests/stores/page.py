@@ -67,18 +67,20 @@ def _table(kind: str, found: dict[str, Any]) -> Iterator[str]:
         " verdict |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    for row in rows_of(kind):
+    rows = rows_of(kind)
+    has_tokens = all(row.promise.tokens for row in rows[2:])
+    for row in rows:
         if row.name in found:
-            yield _line(row, found[row.name]["plays"])
+            yield _line(row, found[row.name]["plays"], has_tokens)
 
 
-def _line(row: Row, plays: list[dict[str, Any]]) -> str:
+def _line(row: Row, plays: list[dict[str, Any]], has_tokens: bool) -> str:
     def total(field: str) -> int:
         return sum(one[field] for one in plays)
 
     worst = max(one["worst"] for one in plays)
     overlaps = f"{total('overlaps')}, {worst:.2f} s" if total("overlaps") else "0"
-    tokens = str(total("backward")) if row.locked and row.promise.tokens else "none"
+    tokens = str(total("backward")) if row.locked and has_tokens else "none"
     quiet = [one["quiet"] for one in plays]
     errors = median(sum(one["errors"].values()) for one in plays)
     wrong = [one for one in plays if one["wrong"]]
