@@ -18,6 +18,7 @@ __all__ = [
     "BoundLocks",
     "each_lock",
     "has_publishers",
+    "lacks_of",
     "refuse_lack",
     "refuse_long",
     "refuse_what_lacks",
@@ -166,3 +167,8 @@ def refuse_lack(store: LockStore, feature: Feature, needed_by: str) -> None:
     """Raise `UnsupportedFeature`, which names the stores that can, if the store lacks a feature."""
     if feature not in store.features:
         raise UnsupportedFeature(feature.value, needed_by, store.url, stores_with(feature))
+
+
+def lacks_of(store: LockStore) -> dict[Feature, tuple[str, ...]]:
+    """Return what a store lacks, each with the beginnings of the URLs of those that have it."""
+    return {each: stores_with(each) for each in Feature if each not in store.features}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreError, duration
@@ -16,6 +16,7 @@ from ..policies import outcomes
 from .bound import BoundLock, BoundLocks, each_lock
 
 __all__ = [
+    "done_less_well",
     "warn_of_features",
     "warn_of_name",
     "warn_of_piling",
@@ -48,21 +49,23 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
 
 def warn_of_features(store: LockStore, bound: BoundLocks) -> None:
     """Warn of what a store does less well than the locks ask for."""
+    for said in done_less_well(store, bound):
+        logger.warning("%s", said)
+
+
+def done_less_well(store: LockStore, bound: BoundLocks) -> Iterator[str]:
+    """Say what a store does less well than the locks ask for."""
     for task, lock in each_lock(bound):
         if lock.ttl < store.coarse:
-            logger.warning(
-                "the ttl of task %s is %g s, and the lock store %s measures no finer than %g s:"
-                " its lease may live for so much longer than was asked for",
-                task,
-                lock.ttl,
-                store.url,
-                store.coarse,
+            yield (
+                f"the ttl of task {task} is {lock.ttl:g} s, and the lock store {store.url} measures"
+                f" no finer than {store.coarse:g} s: its lease may live for so much longer than was"
+                " asked for"
             )
     if bound and Feature.COPIES not in store.features:
-        logger.warning(
-            "the lock store %s remembers no completed messages: a copy that the broker delivers"
-            " after the task has ended runs again, as it does without a lock",
-            store.url,
+        yield (
+            f"the lock store {store.url} remembers no completed messages: a copy that the broker"
+            " delivers after the task has ended runs again, as it does without a lock"
         )
 
 

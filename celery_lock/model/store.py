@@ -274,4 +274,9 @@ class LockStore(LeaseStore, RecordStore, SeveralStore, ListingStore, Protocol):
     And it may have `longest_ttl`: the longest ttl that a lease may have which is renewed, in
     seconds, since it gives no keys for so long after it may have forgotten some. A longer one is
     refused as a worker starts, at the first publish and in `hold`.
+
+    Two more that a store may have are for `lock check`: `version()` says what its servers run, such
+    as `Redis 7.0.15`, and `permissions` what its user needs at least. One more is for the engine:
+    `part_of(key)` names the one of several servers that has a key, and asks nobody. Calls to a
+    server that hangs are broken off, and those to the others go on.
     """

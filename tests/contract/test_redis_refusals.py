@@ -343,6 +343,14 @@ def test_a_server_that_is_too_old_is_refused(open_redis: OpenStore) -> None:
             store.check()
 
 
+def test_a_store_names_the_least_rule_for_its_own_prefix(
+    guarded: RedisServer, open_redis: OpenStore
+) -> None:
+    store = open_redis(guarded.url, prefix="contract:")
+
+    assert store.permissions in LEAST.replace("~contract:* ~contract-too:* ", "") + " ~contract:*"
+
+
 def test_the_check_leaves_no_key_taken(
     redis_url: str, redis_server: RedisServer, open_redis: OpenStore
 ) -> None:

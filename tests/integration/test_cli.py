@@ -344,6 +344,25 @@ def test_beat_shows_what_a_real_beat_has_run_and_what_comes_next(
         assert killed["next"] == pytest.approx(killed["last_run"] + 1, abs=0.01)
 
 
+def test_check_says_what_the_store_of_an_app_is_and_can_do(desk: Desk) -> None:
+    told = desk.type("check")
+
+    assert told.returncode == 0, told.stderr
+    said = dict(line.split(maxsplit=1) for line in told.stdout.splitlines())
+    assert said["version"].startswith(("Redis ", "Valkey "))
+    assert "fencing" in said["features"]
+    assert said["latency"].endswith("ms")
+    assert "this machine's" in said["clock"]
+    assert "+evalsha" in said["rights"]
+
+    port = free_port()
+    told = desk.type("check", url=f"redis://:geheim@127.0.0.1:{port}/0")
+
+    assert told.returncode == 1
+    assert f"redis://127.0.0.1:{port}/0 is not available" in told.stderr
+    assert "geheim" not in told.stdout + told.stderr
+
+
 def test_at_a_terminal_a_line_is_a_line(desk: Desk) -> None:
     (desk.folder / "clock.py").write_text(CLOCK.replace('"clock"', '"other"'))
 

@@ -11,7 +11,7 @@ from .link.address import Address
 from .link.linking import Link, OneServer
 from .link.resp import ErrorReply
 
-__all__ = ["checkup"]
+__all__ = ["checkup", "version", "version_in"]
 
 OLDEST = (6, 2)
 """The oldest server that the tests run against."""
@@ -26,6 +26,19 @@ def checkup(store: LockStore, link: Link, *, as_cluster: bool = False) -> list[s
     warnings = [w for server in link.servers() for w in _look_at(server, as_cluster)]
     _play(store)
     return warnings
+
+
+def version(link: Link) -> str:
+    """Return what the servers run: `Redis 7.0.15`; empty where they do not tell this user."""
+    return ", ".join(sorted({version_in(_facts(server)) for server in link.servers()} - {""}))
+
+
+def version_in(facts: dict[str, str]) -> str:
+    """Return what a server says of itself in its INFO."""
+    for name in ("valkey", "redis"):
+        if number := facts.get(f"{name}_version", "").strip():
+            return f"{name.capitalize()} {number}"
+    return ""
 
 
 def _look_at(server: OneServer, as_cluster: bool) -> list[str]:

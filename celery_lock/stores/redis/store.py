@@ -28,23 +28,17 @@ from ...model.clock import monotonic
 from ..registry import promises
 from . import listing, several
 from .asking import claiming, micro, record, releasing
-from .checkup import checkup
+from .checkup import checkup, version
 from .hash_tag import hash_tag
 from .link.care import SHARE, Unacknowledged
+from .link.errors import PERMISSIONS
 from .link.linking import Link, Linking
 from .link.one_server import one_server
 from .options import care_of, refuse_long
 from .permits import held, named, parts, released
 from .records import Records
 from .renewals import renew
-from .scripts import (
-    ACQUIRE,
-    COMPLETE,
-    FREE,
-    PEEK,
-    RELEASE,
-    UNDO,
-)
+from .scripts import ACQUIRE, COMPLETE, FREE, PEEK, RELEASE, UNDO
 
 __all__ = ["RedisStore", "open_redis"]
 
@@ -100,6 +94,8 @@ class RedisStore:
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
                 " decides where a server keeps it, and that part is the lock's key"
             )
+        self.permissions = f"{PERMISSIONS} ~{prefix}*"
+        """What the user of the server needs at least, in the words of its ACL."""
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         care, rest = care_of(options or {}, self._prefix)
         self.longest_ttl = None if care.guard is None else care.guard.longest_ttl
@@ -279,6 +275,10 @@ class RedisStore:
     def check(self) -> list[str]:
         """Try the server once: warnings for the log."""
         return checkup(self, self._server)
+
+    def version(self) -> str:
+        """Say what the server runs."""
+        return version(self._server)
 
     def close(self) -> None:
         """Give up this process's connections. The store works again at the next call."""

@@ -18,6 +18,7 @@ from ...model import (
 )
 from ...model.clock import monotonic
 from ..redis.asking import micro, record
+from ..redis.checkup import version_in
 from ..redis.hash_tag import hash_tag
 from ..redis.permits import released
 from ..redis.scripts import COMPLETE, FREE, PEEK, RELEASE, RENEW
@@ -219,6 +220,11 @@ class RedlockStore(Unpromised):
     def check(self) -> list[str]:
         """Try the nodes once: warnings for the log."""
         return checkup(self, self._nodes)
+
+    def version(self) -> str:
+        """Say what the nodes run that have answered so far."""
+        found = {version_in(node.facts) for node in self._nodes.nodes}
+        return ", ".join(sorted(found - {""}))
 
     def close(self) -> None:
         """Give up this process's connections. The store works again at the next call."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from ...errors import StoreError
 from ...model import Claim, Lease, LockStore, Outcome
 from .registers import Registers
 
-__all__ = ["checkup"]
+__all__ = ["checkup", "version"]
 
 CLOCKS = 1.0
 """Seconds by which the leader's clock may differ from this machine's before that is said: the next
@@ -35,6 +37,14 @@ def checkup(store: LockStore, registers: Registers) -> list[str]:
             " can read the password"
         )
     return warnings
+
+
+def version(registers: Registers, ends: float) -> str:
+    """Return what one server runs: `ZooKeeper 3.8.0`; empty: it does not tell, or not now."""
+    with suppress(Exception):  # the word may be forbidden, and kazoo asks over a connection apart
+        found = re.search(r"version: (\d[\d.]*)", registers.link.say(b"srvr", ends))
+        return f"ZooKeeper {found[1]}" if found else ""
+    return ""
 
 
 def _play(store: LockStore) -> None:

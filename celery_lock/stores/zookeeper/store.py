@@ -17,7 +17,7 @@ from ..key_state import Interval
 from ..registry import promises
 from ..steps import Entry, Move, SteppedStore
 from .address import Address
-from .checkup import checkup
+from .checkup import checkup, version
 from .listing import named
 from .registers import Contended, Registers
 from .requests import GetData
@@ -193,6 +193,11 @@ class ZooKeeperStore(SteppedStore):
         """Try the servers once: warnings for the log."""
         look_for_fork()
         return checkup(self, self._own.value.registers)
+
+    def version(self) -> str:
+        """Say what the server runs that this process is connected to; empty: it does not tell."""
+        look_for_fork()
+        return version(self._own.value.registers, monotonic() + self.deadline)
 
     def close(self) -> None:
         """End this process's session. The store works again at the next call."""
