@@ -183,3 +183,7 @@ def test_a_lease_that_could_outlive_the_guard_is_refused(store: RedisStore) -> N
         store.acquire_all([claim_of(ttl=SHORT), claim_of(ttl=2 * SHORT)])
 
     assert isinstance(store.acquire(claim_of(ttl=60.0, unconfirmed=True)), Lease), "only kept"
+
+
+def test_a_worker_may_start_where_all_leases_are_short(store: RedisStore) -> None:
+    assert not [said for said in store.check() if "longest_ttl" in said]

@@ -63,5 +63,15 @@ ROWS = (
         _emptied,
         Promise(overlap=TTL / 3 + 0.5),
     ),
+    Row(
+        "restarted empty",
+        partial(servers, appendonly=False),
+        _emptied,
+        # it gives no key for so long; a task that is sent again comes back seconds later
+        Promise(back_within=TTL + 4.0),
+        options={"restart_guard": True, "longest_ttl": TTL},
+        before=8.0,
+        after=TTL + 6.0,
+    ),
     Row("one worker is cut off from it for 6 s", servers, _cut_off),
 )
