@@ -735,6 +735,12 @@ LIFETIMES = (
         (MEMORY,),
     ),
     Guard(
+        "permits are read one by one by a user who may not read all at once (Redis)",
+        "if all and not all.err then",
+        "if all then",
+        ("tests/contract/test_redis_refusals.py::TestTheLeastPermissions",),
+    ),
+    Guard(
         "a claim is for a ttl that a store can keep",
         "if not (0.0 <= ttl <= LONGEST and 0.0 <= at_least <= LONGEST):",
         "if not 0.0 <= at_least <= LONGEST:",

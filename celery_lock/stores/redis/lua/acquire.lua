@@ -22,7 +22,8 @@ local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 
 
 local state = ARGV[14] or ''
 
-if not places and not marks and ARGV[6] == '0' and ARGV[8] == '1' and c ~= ''
+if not places and not marks and ARGV[6] == '0' and c ~= ''
+    and (ARGV[8] == '1' or ARGV[9] == '0')
     and not (e and tonumber(e) > now) and not (t and tonumber(t) >= now)
     and not (x and (tonumber(redis.call('HMGET', KEYS[1], 'f')[1]) or 0) > now)
     and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
@@ -40,6 +41,9 @@ if not places and not marks and ARGV[6] == '0' and ARGV[8] == '1' and c ~= ''
   end
   if state ~= '' then
     redis.call('HSET', KEYS[1], 's', state, 'x', 1)
+  end
+  if ARGV[8] ~= '1' then
+    redis.call('HSET', KEYS[1], 'm', ARGV[8], 'x', 1)
   end
   redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))
   return now
@@ -95,6 +99,7 @@ local count = tonumber(places) or (t and 1 or 0)
 local own, heir, resting, copy, same, unsure, first, lowest
 local permits, taken, free_at = {}, 0, nil
 local smallest, last_token = limit, 0
+read(places)
 for slot = 0, count - 1 do
   local one = permit(slot)
   permits[slot + 1] = one

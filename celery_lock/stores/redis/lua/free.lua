@@ -13,6 +13,7 @@ local his, all, free_at, watched = nil, {}, nil, nil
 local places, t
 places, t, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'w'))
 local ended = {}
+read(places)
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
   local one = permit(slot)
   local named = one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3]

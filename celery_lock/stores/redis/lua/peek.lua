@@ -9,6 +9,7 @@ local now = time[1] * 1000000 + time[2]
 -- shared.lua
 local places, t = unpack(redis.call('HMGET', KEYS[1], 'n', 't'))
 local all, first = {}, nil
+read(places)
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
   local one = permit(slot)
   if one.free_at > now then

@@ -19,20 +19,55 @@ local function suffix(slot)
   return slot == 0 and '' or tostring(slot)
 end
 
+local fields = {} -- of the permits of the key, by name
+
+local function ask(i, ...)
+  local names = {...}
+  for at = 1, #names do
+    names[at] = names[at] .. i
+  end
+  local values = redis.call('HMGET', KEYS[1], unpack(names))
+  for at = 1, #names do
+    fields[names[at]] = values[at]
+  end
+end
+
+-- Read all permits before `permit` shows one. Where there are several that is one call: each field
+-- that is asked for by its name is looked for among all of them. Who may not do that waits longer.
+local function read(places)
+  local count = tonumber(places) or 1
+  local all = count > 1 and redis.pcall('HGETALL', KEYS[1])
+  fields = {}
+  if all and not all.err then
+    for at = 1, #all, 2 do
+      fields[all[at]] = all[at + 1]
+    end
+    return
+  end
+  for slot = 0, count - 1 do
+    local i = suffix(slot)
+    ask(i, 'k', 'd', 'p', 'c', 'u', 't', 'e', 'r', 'x')
+    if fields['x' .. i] then
+      ask(i, 'a', 's', 'm', 'f', 'g', 'h')
+    end
+  end
+end
+
 -- One permit with all that is known of it.
 local function permit(slot)
   local i = suffix(slot)
-  local k, d, p, c, u, t, e, r, x = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'd' .. i,
-    'p' .. i, 'c' .. i, 'u' .. i, 't' .. i, 'e' .. i, 'r' .. i, 'x' .. i))
-  local one = {slot = slot, k = k or '', d = d or '', p = p or '', c = c or '', u = u or '',
-    token = tonumber(t) or 0, known = t, e = tonumber(e), r = r, x = x, s = '',
-    limit = 1, floor = 0, before = 0}
+  local k, d, p, c, u, t, e, r, x = fields['k' .. i], fields['d' .. i], fields['p' .. i],
+    fields['c' .. i], fields['u' .. i], fields['t' .. i], fields['e' .. i], fields['r' .. i],
+    fields['x' .. i]
+  local a, s, m, f, g, h
   if x then
-    local a, s, m, f, g, h = unpack(redis.call('HMGET', KEYS[1], 'a' .. i, 's' .. i, 'm' .. i,
-      'f' .. i, 'g' .. i, 'h' .. i))
-    one.a, one.s, one.limit, one.h = tonumber(a), s or '', tonumber(m) or 1, h
-    one.floor, one.before = tonumber(f) or 0, tonumber(g) or 0
+    a, s, m, f, g, h = fields['a' .. i], fields['s' .. i], fields['m' .. i], fields['f' .. i],
+      fields['g' .. i], fields['h' .. i]
   end
+  local one = {slot = slot, k = k or '', d = d or '', p = p or '', c = c or '', u = u or '',
+    token = tonumber(t) or 0, known = t, e = tonumber(e), r = r, x = x, a = tonumber(a),
+    s = s or '', h = h, limit = tonumber(m) or 1, floor = tonumber(f) or 0,
+    before = tonumber(g) or 0}
   one.expiry = math.max(one.e or 0, 0)
   one.live = one.expiry > now
   one.free_at = math.max(one.live and one.expiry or 0, one.floor > now and one.floor or 0)
@@ -55,6 +90,9 @@ end
 -- How many permits may be had now, `limit` in all: as many wakes are of use.
 local function free_permits(limit, places)
   local free = limit
+  if limit > 1 then
+    read(places)
+  end
   for slot = 0, limit > 1 and (tonumber(places) or 1) - 1 or -1 do
     free = free - (permit(slot).free_at > now and 1 or 0)
   end

@@ -10,6 +10,7 @@ local kept = ARGV[5] + ARGV[6]
 -- shared.lua
 local places, t, marks, watched = unpack(redis.call('HMGET', KEYS[1], 'n', 't', 'z', 'w'))
 local granted, until_ = {}, 0
+read(places)
 for slot = 0, (tonumber(places) or (t and 1 or 0)) - 1 do
   local one = permit(slot)
   if one.k == ARGV[1] and one.d == ARGV[2] and one.p == ARGV[3] and one.c == ARGV[4]
