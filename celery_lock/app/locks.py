@@ -33,6 +33,8 @@ class AppLocks:
         self.time_limit: float | None = None
         self.now: Callable[[], float] = time.time
         """Seconds since 1970 by this machine's clock, when a message is published."""
+        self.consumes_by: Any = None
+        """The consumer of the worker in this process, as Celery has it; `None`: there is none."""
         self.bound: dict[str, tuple[BoundLock, ...]] = {}
         """What the locks of each locked task have become, by the task's name."""
         self.sender = Sender(app)
@@ -58,6 +60,10 @@ class AppLocks:
         if app is not None:
             self.observers = observers_of(app, self.settings, events=events, hostname=hostname)
             self._engine.clear()
+
+    def consumer(self) -> Any:
+        """Return the kombu consumer of this process's worker, `None` where there is none."""
+        return None if self.consumes_by is None else self.consumes_by.task_consumer
 
     @cached_property
     def transport(self) -> Transport:

@@ -39,7 +39,6 @@ __all__ = [
     "WorkerStep",
     "acknowledges_last",
     "connection_epoch",
-    "consumer_of",
     "follow_events",
     "forks",
     "install",
@@ -49,8 +48,6 @@ __all__ = [
 logger = logging.getLogger("celery_lock")
 
 _PREFORK = "celery.concurrency.prefork"
-
-_consumers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 # Celery lets no pool process know of a warm shutdown, of a lost connection, or whether monitors
 # want events: the main process writes the flags, and the pool processes read them. An anonymous
@@ -120,12 +117,6 @@ def acknowledges_last(app: Any) -> bool:
     of all messages that came together: those acknowledged early are so after the last of them.
     """
     return app in _solo
-
-
-def consumer_of(app: Any) -> Any:
-    """Return the kombu consumer of this process's worker, `None` where there is none."""
-    consumer = _consumers.get(app)
-    return None if consumer is None else consumer.task_consumer
 
 
 class WorkerStep(bootsteps.StartStopStep):
@@ -202,7 +193,7 @@ class ConsumerStep(bootsteps.StartStopStep):
     requires = ("celery.worker.consumer:Tasks",)
 
     def start(self, parent: Any) -> None:
-        _consumers[parent.app] = parent
+        locks_of(parent.app).consumes_by = parent
         hear_queues(getattr(parent, "task_consumer", None))
         follow_events(getattr(parent, "event_dispatcher", None))
         hear_unreadable(parent)

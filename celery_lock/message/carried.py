@@ -97,7 +97,9 @@ def name_its_task(request_dict: dict[str, Any]) -> None:
     A body that hands its headers on would else make the sender's key that of another task. The
     message itself is left as it is.
     """
-    task_id = request_dict.get("id")
+    task_id, outer = request_dict.get("id"), request_dict.get(HEADER)
+    if type(outer) is dict and "id" in outer and request_dict.get(INNER) is None:
+        return  # the usual message
     for place in (request_dict, request_dict.get(INNER)):
         written = place.get(HEADER) if isinstance(place, Mapping) else None
         if not isinstance(written, Mapping) or "id" in written:

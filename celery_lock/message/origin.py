@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from kombu.transport.virtual.exchange import TopicExchange
 from kombu.utils.url import parse_url
 
+from ..model.made import made
 from .delayed import delayed_for
 from .hearing import heard_from
 
@@ -67,11 +68,12 @@ def origin_of(
         known = seen.get(tag) or _learn(consuming, tag, seen)
         if known is not None:
             return known
-    queue = _by_address(message, info.get("sqs_queue"), queues, seen)
+    url = info.get("sqs_queue")
+    queue = _by_address(message, url, queues, seen) if url else None
     if queue is None:
         queue = by_publication(info, queues) or _by_hearing(message, info, queues)
     if not tag:
-        return Origin(queue, None, seen[None].broker)
+        return made(Origin, (queue, None, seen[None].broker))  # type: ignore[no-any-return]
     entity = None if queue is None else queues().get(queue)
     return Origin(queue, _packed(entity), seen[None].broker)
 
@@ -96,14 +98,22 @@ def declared_arguments(queue: Any) -> Mapping[str, Any]:
 def _seen_of(consumer: Any) -> dict[str | None, Origin]:
     if consumer is None:
         return _OF_NOBODY
-    seen = _known.get(consumer)
-    if seen is None:
+    global _latest
+    latest, seen = _latest
+    if latest() is consumer:
+        return seen
+    found = _known.get(consumer)
+    if found is None:
         broker = _position(getattr(consumer, "connection", None))
-        seen = _known[consumer] = {None: Origin(None, None, broker)}
-    return seen
+        found = _known[consumer] = {None: Origin(None, None, broker)}
+    _latest = weakref.ref(consumer), found
+    return found
 
 
 _OF_NOBODY: dict[str | None, Origin] = {None: Origin(None)}
+
+_latest: tuple[Callable[[], Any], dict[str | None, Origin]] = (lambda: None, _OF_NOBODY)
+"""The consumer that was asked for last, nearly always the only one, and what was seen of it."""
 
 
 def _learn(consumer: Any, tag: str, seen: dict[str | None, Origin]) -> Origin | None:
@@ -144,13 +154,11 @@ def _is_same(here: Any, there: Any) -> bool:
 
 def _by_address(
     message: Any,
-    url: str | None,
+    url: str,
     queues: Callable[[], Mapping[str, Any]],
     seen: dict[str | None, Origin],
 ) -> str | None:
-    """Return the queue of SQS that has this address; `None` where there is none, or no such."""
-    if not url:
-        return None
+    """Return the queue of SQS that has this address; `None` where there is no such."""
     if url not in seen:
         channel = getattr(message, "channel", None)
         addresses = getattr(channel, "_queue_cache", None) or {}

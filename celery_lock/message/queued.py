@@ -48,7 +48,9 @@ def queued_of(request: Any) -> Queued | None:
 
 def names_lease(about: Mapping[str, Any]) -> bool:
     """Return whether a message may name one. Each message of a locked task is asked."""
-    if INNER not in about and _is_usual(about.get(HEADER)):
+    written = about.get(HEADER)
+    names_none = written is None or (type(written) is dict and _FIELDS.isdisjoint(written))
+    if names_none and INNER not in about:
         return False
     return queued_in(about) is not None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import LockError
 from ..model import Decision, written
+from ..model.made import made
 from .delayed import delayed_for
 from .origin import Origin, arguments_in
 from .parts import Parts, give, parts_of
@@ -83,22 +84,14 @@ def attach(
     with a history of expiries: what its body sends by the same way, a retry, is to go where it
     would have gone, and to be no message that has been there before.
     """
-    parts = Parts(
-        message.body,
-        message.content_type,
-        message.content_encoding,
-        message.headers,
-        *origin,
-        # by position, which is twice as fast
-        nonce,
-        came,
-        epoch,
-        rejections_of(message.headers, origin.queue),
-        facts,
-    )
-    give(request_dict, message.properties, parts)
+    queue, entity, broker = origin
+    body, headers = message.body, message.headers
+    own = (body, message.content_type, message.content_encoding, headers, queue, entity, broker)
+    rejected = rejections_of(headers, queue)
+    give(request_dict, message.properties, made(Parts, (*own, nonce, came, epoch, rejected, facts)))
     info = message.delivery_info or {}
-    if delayed_for(info.get("exchange"), info.get("routing_key")) is not None:
+    exchange = info.get("exchange")
+    if exchange and delayed_for(exchange, info.get("routing_key")) is not None:
         request_dict["delivery_info"].update(exchange="", routing_key=origin.queue)
         for name in [one for one in request_dict if one.startswith(_NOT_HEADERS_PREFIX)]:
             del request_dict[name]

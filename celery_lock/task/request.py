@@ -20,7 +20,7 @@ from ..app import notes
 from ..app.bound import BoundLock
 from ..app.locks import AppLocks, locks_of
 from ..app.notes import is_gone as _is_gone
-from ..app.worker import connection_epoch, consumer_of, follow_events, forks
+from ..app.worker import connection_epoch, follow_events, forks
 from ..errors import LockError
 from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, of_request, record_life
@@ -55,14 +55,15 @@ class LockedRequestMixin:
     def __init__(self, message: Any, *args: Any, **options: Any) -> None:
         super().__init__(message, *args, **options)  # type: ignore[call-arg]  # a mixin
         request: Any = self
-        if _bound_locks_of(request):
-            app, about = request.app, request.request_dict
+        task, about = request.task, request.request_dict
+        if getattr(task, "_bound_locks", ()):
+            locks: AppLocks = task._app_locks
             follow_events(getattr(request, "eventer", None))
             name_its_task(about)
             origin = origin_of(
-                message, lambda: consumer_of(app), lambda: app.amqp.queues.consume_from
+                message, locks.consumer, lambda: request.app.amqp.queues.consume_from
             )
-            reads = locks_of(app).transport.reads
+            reads = locks.transport.reads
             attach(
                 message,
                 about,
@@ -72,7 +73,7 @@ class LockedRequestMixin:
                 came=steady(),
                 epoch=connection_epoch(),
             )
-        if names_lease(request.request_dict):
+        if names_lease(about):
             watch()  # where the bodies run in this process
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:

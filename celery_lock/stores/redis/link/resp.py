@@ -57,14 +57,13 @@ def command(*parts: str | int) -> bytes:
 
 def pack(head: str, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
     """Return a command whose first parts are packed already, with these keys and arguments."""
-    lines: list[str] = []
-    for text in keys:
-        size = len(text)
-        lines += (_SIZES[size] if size < _MANY else f"${size}", text)
-    for arg in args:
-        text = arg if type(arg) is str else str(arg)
-        size = len(text)
-        lines += (_SIZES[size] if size < _MANY else f"${size}", text)
+    texts = [*keys, *map(str, args)]
+    lines = texts * 2
+    try:
+        lines[::2] = map(_SIZES.__getitem__, map(len, texts))
+    except IndexError:
+        lines[::2] = [f"${len(text)}" for text in texts]
+    lines[1::2] = texts
     lines.append("")
     packed = head + "\r\n".join(lines)
     if packed.isascii():  # nearly always, and then the lengths are right
@@ -73,8 +72,7 @@ def pack(head: str, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
     return head.encode() + b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
 
 
-_MANY = 256
-_SIZES = [f"${size}" for size in range(_MANY)]
+_SIZES = [f"${size}" for size in range(256)]
 """What stands before each part of a command, by the part's length: each run writes some thirty."""
 
 
