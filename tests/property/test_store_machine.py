@@ -21,6 +21,7 @@ from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis import records as redis_records
+from celery_lock.stores.redis import renewals as redis_renewals
 from celery_lock.stores.redis import several as redis_several
 from celery_lock.stores.redis import store as redis_verbs
 from celery_lock.stores.redis.link.script import Script
@@ -387,7 +388,8 @@ def test_the_scripts_and_the_transitions_agree(
 ) -> None:
     for name in ("acquire_all", "release_all"):
         monkeypatch.setattr(redis_several, name.upper(), timed(name, composed(name)))
-    for name in ("acquire", "release", "complete", "renew", "undo", "free", "peek"):
+    monkeypatch.setattr(redis_renewals, "RENEW", timed("renew", composed("renew")))
+    for name in ("acquire", "release", "complete", "undo", "free", "peek"):
         monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
 
     play(lambda: Agreement(redis_server), examples=100, steps=60)
