@@ -15,12 +15,23 @@ from tests.services.ports import free_port
 from tests.services.redis_server import RedisServer
 from tests.services.waiting import wait_for
 
+BUS = 10_000
+"""What nodes add to a port, for the one where they talk to each other. Before Redis 7 it cannot be
+chosen."""
+
+
+def _port() -> int:
+    """Return a port that is free, and free with what the bus adds."""
+    while (port := free_port()) > 65_535 - BUS:
+        pass
+    return port
+
 
 class RedisCluster:
     """Masters that share the slots evenly, and replicas of each. Use it in a `with`.
 
     Args:
-        binary: `find_redis()` or `find_valkey()`; Redis 7 or later.
+        binary: `find_redis()`, `find_valkey()` or `find_redis_62()`.
         directory: its folder; each node has one in it.
         masters: how many keep slots.
         replicas: of each master.
@@ -55,8 +66,7 @@ class RedisCluster:
         self.nodes: list[RedisServer] = []
         """All nodes, the first masters before the first replicas."""
         for number in range(masters * (1 + replicas)):
-            options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-            options += ["--cluster-node-timeout", str(self.TIMEOUT)]
+            options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(self.TIMEOUT)]
             options += ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
             if password is not None:
                 options += ["--masterauth", password]
@@ -71,6 +81,7 @@ class RedisCluster:
                 password=password,
                 tls=tls,
             )
+            node.port = _port()
             self.nodes.append(node)
 
     # -- life ---------------------------------------------------------------------------------
@@ -87,10 +98,9 @@ class RedisCluster:
         masters = self.nodes[: self._masters]
         for number, node in enumerate(masters):
             first, last = (SLOTS * n // len(masters) for n in (number, number + 1))
-            self.say(node, "CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+            self.say(node, "CLUSTER", "ADDSLOTS", *range(first, last))
         for node in self.nodes[1:]:
-            bus = self.say(node, "CONFIG", "GET", "cluster-port")[1]
-            self.say(self.nodes[0], "CLUSTER", "MEET", node.host, node.port, bus)
+            self.say(self.nodes[0], "CLUSTER", "MEET", node.host, node.port)
         everybody = len(self.nodes)
         self._wait(lambda n: self.info(n)["cluster_known_nodes"] == str(everybody), "each other")
         for number, node in enumerate(self.nodes[self._masters :]):

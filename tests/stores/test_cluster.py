@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -328,3 +331,32 @@ def test_a_password_is_given_to_each_node_and_shown_by_none(
 
     assert "cret" not in f"{store!r}{store.url}{raised.value}"
     assert "wr0ng" not in str(raised.value)
+
+
+# -- many ----------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_keys_are_held_listed_and_renewed(
+    trio: RedisCluster, open_store: Open
+) -> None:
+    store = open_store(trio.url, deadline=30.0)
+    leases = [granted(store, claim_of(f"many:{number}", ttl=300.0)) for number in range(10_000)]
+
+    assert len(store.keys("many:")) == 10_000
+    assert set(store.renew([(lease, 300.0) for lease in leases])) == {Outcome.RENEWED}
+    assert len({store.part_of(lease.key) for lease in leases}) == 3
+
+
+def test_greenlets_renew_leases_of_several_nodes(trio: RedisCluster) -> None:
+    program = Path(__file__).parents[1] / "contract" / "programs" / "cluster_greenlets.py"
+    root = str(Path(__file__).parents[2])
+
+    done = subprocess.run(
+        [sys.executable, str(program), trio.url],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+        timeout=100,
+    )
+
+    assert done.stdout == "well\n", done.stderr

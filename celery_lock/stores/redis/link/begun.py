@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from .care import Care
 from .connection import Connection, filled
+from .linking import Call
 from .pool import Pool
 from .resp import Reply
+from .scripting import claims, lasts, packed
 
-__all__ = ["Begun"]
+__all__ = ["Begun", "begin"]
 
 
 class Begun:
@@ -51,3 +54,36 @@ class Begun:
     def give_up(self) -> None:
         """Wait no longer: what has not been read by now is never read."""
         self._pool.give(self._connection)
+
+
+def begin(
+    pool: Pool,
+    connection: Connection,
+    calls: Sequence[Call],
+    care: Care,
+    answers: Callable[[Sequence[Reply | Exception]], list[Any]],
+    ends: float,
+    connect_by: float | None,
+) -> Begun | None:
+    """Send scripts over a connection that is lent for it, and give that back where this fails.
+
+    `answers` makes of outcomes what the scripts answered. Without `connect_by` nothing is waited
+    for: `None` says that the connection is none, or has to be heard first.
+    """
+    try:
+        at_once = connection.connected and (not connection.owes or connection.poll())
+        if not at_once and connect_by is None:
+            pool.give(connection)
+            return None
+        waits = care.waits(ends) if lasts(calls) else []
+        commands = [*packed(calls), *waits]
+        piece = b"".join(commands)
+        connection.begin(piece, connect_by or ends, len(commands), claims=claims(calls))
+    except BaseException:
+        pool.give(connection)
+        raise
+
+    def acknowledged(outcomes: Sequence[Reply | Exception]) -> list[Any]:
+        return answers(care.acknowledged(outcomes) if waits else outcomes)
+
+    return Begun(pool, connection, acknowledged)

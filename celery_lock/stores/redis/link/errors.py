@@ -19,7 +19,7 @@ from .login import NoCredentials
 from .pool import PoolExhausted
 from .resp import ErrorReply, ProtocolError
 
-__all__ = ["FAILURES", "PERMISSIONS", "translated"]
+__all__ = ["CLUSTER_PERMISSIONS", "FAILURES", "PERMISSIONS", "translated"]
 
 FAILURES = (
     ConnectionLost,
@@ -42,6 +42,9 @@ PERMISSIONS = (
 records; `+scan` only to find the keys of a template; `+select` only where the database is not 0;
 `+info` only for the warnings at start, and for `restart_guard`. Besides, `+wait` for `replicas`,
 and `+role` where sentinels name the server."""
+
+CLUSTER_PERMISSIONS = "+cluster|slots +asking"
+"""What a cluster needs besides: to see who keeps which slot, and to follow a slot on its way."""
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
@@ -152,7 +155,8 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
     if code == "NOPERM":
         return StoreError(
             f"{shown} does not permit user {address.user!r} what a lock needs ({text})."
-            f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*"
+            f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*; in a cluster also"
+            f" {CLUSTER_PERMISSIONS}"
         )
     if "unknown command" in text and "EVAL" in text:
         return StoreError(

@@ -48,6 +48,16 @@ def packed(calls: Sequence[Call]) -> list[bytes]:
     return [script.call(keys, args) for script, keys, args in calls]
 
 
+def lasts(calls: Sequence[Call]) -> bool:
+    """Whether one of these scripts writes what is to last."""
+    return any(script.lasts for script, _, _ in calls)
+
+
+def claims(calls: Sequence[Call]) -> bool:
+    """Whether one of these scripts gives a key."""
+    return any(script.grants for script, _, _ in calls)
+
+
 def in_full_where_forgotten(
     exchange: SayEach,
     calls: Sequence[Call],

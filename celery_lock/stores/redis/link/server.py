@@ -12,7 +12,7 @@ from ....model.per_process import PerProcess, look_for_fork
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.watchers import Watchers
 from .address import Address
-from .begun import Begun
+from .begun import Begun, begin
 from .care import NAIVE, Care
 from .connection import Connection
 from .discovery import Directory
@@ -21,7 +21,17 @@ from .linking import Call, Elsewhere, seconds_of
 from .pool import Pool, PoolExhausted
 from .resp import ErrorReply, Reply, command
 from .script import Script
-from .scripting import Say, ask, in_full_where_forgotten, is_forgotten, packed, plainly, run_script
+from .scripting import (
+    Say,
+    ask,
+    claims,
+    in_full_where_forgotten,
+    is_forgotten,
+    lasts,
+    packed,
+    plainly,
+    run_script,
+)
 
 __all__ = ["Call", "Server"]
 
@@ -164,30 +174,22 @@ class Server:
         all is waited for: `None` says that there is no connection that works. With it one is made,
         or `StoreError` raised at that time.
         """
-        pool, connection = self._take(connect_by or 0.0, seconds)
         try:
-            at_once = connection.connected and (not connection.owes or connection.poll())
-            if at_once or connect_by is not None:
-                waits = self._care.waits(ends) if _last(calls) else []
-                commands = [*packed(calls), *waits]
-                piece, claims = b"".join(commands), _claim(calls)
-                connection.begin(piece, connect_by or ends, len(commands), claims=claims)
+            pool, connection = self._take(connect_by or 0.0, seconds)
+        except StoreError:  # all are in use
+            if connect_by is None:
+                return None
+            raise
 
-                def answers(outcomes: Sequence[Reply | Exception]) -> list[Any]:
-                    if waits:
-                        outcomes = self._care.acknowledged(outcomes)
-                    return self._answers(calls, outcomes, connection, ends, seconds)
+        def answers(outcomes: Sequence[Reply | Exception]) -> list[Any]:
+            return self._answers(calls, outcomes, connection, ends, seconds)
 
-                return Begun(pool, connection, answers)
-        except BaseException as error:
-            pool.give(connection)
-            if not isinstance(error, FAILURES):
-                raise
-            if connect_by is not None:
-                raise self._failure(error, connection, seconds) from error
-            return None
-        pool.give(connection)
-        return None
+        try:
+            return begin(pool, connection, calls, self._care, answers, ends, connect_by)
+        except FAILURES as error:
+            if connect_by is None:
+                return None
+            raise self._failure(error, connection, seconds) from error
 
     def _answers(
         self,
@@ -212,8 +214,7 @@ class Server:
         """Send these commands, one for each of the calls."""
         if not any(self._care.wants(script) for script, _, _ in calls):
             return connection.exchange_each(commands, ends)
-        lasts, claims = _last(calls), _claim(calls)
-        return self._care.each(connection, commands, ends, lasts=lasts, claims=claims)
+        return self._care.each(connection, commands, ends, lasts=lasts(calls), claims=claims(calls))
 
     def _say(self, script: Script, asking: bool) -> Say:
         """Return how a script is sent."""
@@ -287,11 +288,3 @@ class Server:
         failure = translated(error, connection.address or self._nowhere, seconds)
         failure.__cause__ = error
         return failure
-
-
-def _last(calls: Sequence[Call]) -> bool:
-    return any(script.lasts for script, _, _ in calls)
-
-
-def _claim(calls: Sequence[Call]) -> bool:
-    return any(script.grants for script, _, _ in calls)
