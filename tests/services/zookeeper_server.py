@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +20,8 @@ from tests.services.waiting import WaitedTooLong, wait_for
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 """Debian's; its manifest names the other jars."""
-NETTY = Path("/usr/share/java/netty-all.jar")
-"""Needed for TLS."""
-LOG = """log4j.rootLogger=INFO, out
-log4j.appender.out=org.apache.log4j.ConsoleAppender
-log4j.appender.out.layout=org.apache.log4j.PatternLayout
-log4j.appender.out.layout.ConversionPattern=%d [%p] %c{1}: %m%n
-"""
+SAYS = Path("/usr/share/java/slf4j-simple.jar")
+"""Lets it write its log."""
 SMALL_JVM = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 STARTED = 60.0
 """Seconds that a server may take to start: a JVM on a busy machine needs long."""
@@ -66,9 +62,9 @@ class ZooKeeperServer(Service):
         self.tls = tls
         self._tick = tick
         self._settings = list(settings)
-        (directory / "log4j.properties").write_text(LOG)
         (self.data / "myid").write_text(str(number))
-        jars = [str(directory), str(JAR), *([str(NETTY)] if tls else [])]
+        netty = sorted(JAR.parent.glob("netty-*.jar")) if tls else []
+        jars = [str(jar) for jar in (JAR, SAYS, *netty)]
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
         java = find_java() or "java"
         argv = [java, *SMALL_JVM, "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(jars)]
@@ -102,14 +98,14 @@ class ZooKeeperServer(Service):
         def look() -> bool:
             if not self.alive():
                 raise WaitedTooLong(f"ZooKeeper died\n{self.process.tail()}")
-            return self._serves()
+            return bool(self.role())
 
         wait_for(look, "ZooKeeper", timeout=STARTED, explain=self.process.tail)
 
     def say(self, word: str) -> str:
         """Return the answer to one of its four-letter words; nothing where it gives none."""
         try:
-            with socket.create_connection((self.host, self.port), 2.0) as connection:
+            with self._connected() as connection:
                 connection.sendall(word.encode())
                 found = b""
                 while part := connection.recv(65536):
@@ -117,6 +113,13 @@ class ZooKeeperServer(Service):
                 return found.decode(errors="replace")
         except OSError:
             return ""
+
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection((self.host, self.port), 2.0)
+        if self.tls is None:
+            return plain
+        context = ssl.create_default_context(cafile=str(self.tls.ca))
+        return context.wrap_socket(plain, server_hostname=self.host)
 
     def role(self) -> str:
         """`standalone`, `leader`, `follower`, or nothing while it serves nobody."""
@@ -156,11 +159,6 @@ class ZooKeeperServer(Service):
             client.stop()
             client.close()
 
-    def _serves(self) -> bool:
-        if self.tls is None:
-            return bool(self.role())
-        return "binding to port" in self.process.logs(since_start=True).lower()
-
     def _configuration(self) -> list[str]:
         lines = [
             f"tickTime={self._tick}",
@@ -179,7 +177,7 @@ class ZooKeeperServer(Service):
         if self.tls is None:
             return [*lines, f"clientPort={self.port}", f"clientPortAddress={self.host}"]
         key = self.directory / "server.pem"
-        key.write_bytes(self.tls.key.read_bytes() + self.tls.cert.read_bytes())
+        key.write_bytes(_pkcs8(self.tls.key) + self.tls.cert.read_bytes())
         return [
             *lines,
             "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
@@ -191,6 +189,14 @@ class ZooKeeperServer(Service):
             "ssl.trustStore.type=PEM",
             "ssl.clientAuth=none",
         ]
+
+
+def _pkcs8(key: Path) -> bytes:
+    """Return a private key in the one form that ZooKeeper reads."""
+    from cryptography.hazmat.primitives import serialization as form
+
+    read = form.load_pem_private_key(key.read_bytes(), None)
+    return read.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
 
 
 class ZooKeeperEnsemble:

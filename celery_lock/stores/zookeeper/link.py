@@ -23,7 +23,7 @@ from ...errors import StoreError, StoreUnavailable
 from ...model.clock import monotonic
 from .address import Address
 from .hearing import Hearing, Hears, handler
-from .refusals import denied, unreachable
+from .refusals import denied, hopeless, unreachable
 
 __all__ = ["Broken", "Link"]
 
@@ -124,9 +124,8 @@ class Link(Hears):
             first = self._rounds
             while not client.connected:
                 errors, reached = self._failed
-                # nobody is there; while one of them is, an election may be under way
-                gone = not reached and all(isinstance(e, ConnectionRefusedError) for e in errors)
-                over = self._rounds >= first + 2 and gone
+                # while a server takes connections an election may be under way
+                over = self._rounds >= first + 2 and not reached and hopeless(errors)
                 left = ends - monotonic()
                 if left <= 0 or over:
                     raise unreachable(self._address, errors, reached, self._deadline)

@@ -16,7 +16,13 @@ from kazoo.exceptions import (
 from ...errors import StoreError, StoreUnavailable
 from .address import Address
 
-__all__ = ["denied", "refused", "unreachable"]
+__all__ = ["denied", "hopeless", "refused", "unreachable"]
+
+
+def hopeless(errors: Sequence[OSError]) -> bool:
+    """Whether what a round over all servers met will be met by the next one as well."""
+    kinds = (ConnectionRefusedError, ssl.SSLCertVerificationError, FileNotFoundError)
+    return all(isinstance(error, kinds) for error in errors)
 
 
 def unreachable(
@@ -44,7 +50,7 @@ def unreachable(
                 f"no TLS with {shown} ({error.reason or error}). Is that a TLS port, and does it"
                 " ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
             )
-    if reached:
+    if reached or any(isinstance(error, ConnectionResetError) for error in errors):
         return StoreUnavailable(
             shown,
             f"no server has taken a session within {seconds:.3g} s: those that were reached hang,"
