@@ -31,7 +31,8 @@ def held(
         holder="" if shown is None else shown.holder,
         since=0.0 if shown is None else shown.since / 1e6,
         now=hi / 1e6,
-        expires_in=(max(min(barring, default=hi), counts) - hi) / 1e6,
+        # by a clock that is known roughly it may be over, and not yet for certain
+        expires_in=max(min(barring, default=hi) - hi, counts - hi, 0) / 1e6,
         live=shown is not None and shown.expiry > lo,
         publication="" if shown is None else shown.publication,
         token=0 if shown is None else shown.token,
@@ -41,7 +42,7 @@ def held(
             HeldPermit(
                 permit.holder,
                 permit.since / 1e6,
-                (permit.free_at(lo) - hi) / 1e6,
+                max(permit.free_at(lo) - hi, 0) / 1e6,
                 permit.expiry > lo,
                 permit.publication,
                 permit.token,

@@ -165,15 +165,20 @@ class Registers:
 
     def _ask(self, requests: Sequence[Any], ends: float) -> list[Any]:
         answers = self.link.ask(requests, ends)
+        self._look_for_leader()
+        return answers
+
+    def _look_for_leader(self) -> None:
+        """A new connection may be one to another leader, whose clock is another one."""
         if self._sessions != self.link.sessions:
             self._sessions = self.link.sessions
             self.clock.forget()
-        return answers
 
     # -- reading -----------------------------------------------------------------------------
 
     def _remembered(self, names: Sequence[str]) -> _Sight | None:
         """Return what this process knows since it has seen it; what it does not is not there."""
+        self._look_for_leader()
         clock = self.clock.interval()
         if clock is None or self.clock.age() > USABLE or not names:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event, Lock
 from typing import Any
 
@@ -11,7 +12,8 @@ __all__ = ["Watches"]
 class _Watch:
     """One watch of the server, which says that a node has changed once, or that it may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, over: Callable[[], object]) -> None:
+        self._over = over
         self._guard = Lock()
         self._waiting: list[Event] | None = []
 
@@ -34,13 +36,9 @@ class _Watch:
         """Wake all that wait; kazoo's thread calls it."""
         with self._guard:
             waiting, self._waiting = self._waiting or [], None
+        self._over()
         for event in waiting:
             event.set()
-
-    @property
-    def spoken(self) -> bool:
-        """It is over, and another one is needed."""
-        return self._waiting is None
 
 
 class Watches:
@@ -57,7 +55,6 @@ class Watches:
         """Return the watch of a node: to be sent with the next look at it."""
         with self._guard:
             watch = self._watches.get(path)
-            if watch is None or watch.spoken:
-                self._watches = {p: w for p, w in self._watches.items() if not w.spoken}
-                watch = self._watches[path] = _Watch()
+            if watch is None:
+                watch = self._watches[path] = _Watch(lambda: self._watches.pop(path, None))
             return watch
