@@ -74,6 +74,8 @@ REDLOCK_NG, POTTERY = "redlock-ng, five servers", "pottery, five servers"
 ETCD3GW = "etcd3gw's Lock"
 KAZOO = "kazoo's Lock"
 
+TEN_PINGS = "ten PINGs to five servers"
+
 WITHOUT_WAITING = (ETCD3GW,)
 """Whose users have to write a loop of their own to wait for a key."""
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import etcd3gw
+import pottery
 import redis
+import redlock
 from kazoo.client import KazooClient
 from redis.sentinel import Sentinel
 
@@ -24,6 +26,7 @@ from celery_lock.stores import open_store
 from tests.services import RedisServer, find_redis
 from tests.services.etcd_server import EtcdCluster, find_etcd
 from tests.services.redis_cluster import RedisCluster
+from tests.services.redlock_nodes import RedlockNodes
 from tests.services.sentinel_server import SERVICE, Watched
 from tests.services.zookeeper_server import ZooKeeperEnsemble, can_run_zookeeper
 
@@ -53,6 +56,9 @@ class Place:
     """What users pick else on the same servers, by the names of their rows."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """`lock_store_options`."""
+    pings: str | None = None
+    """The row of two PINGs to each of the nodes, all sent before any is read: as fast as a lock on
+    all of them can be."""
     shared: bool = False
     """It matters who had a key last: cycles on keys of several processes are measured as well."""
 
@@ -118,6 +124,36 @@ def _cluster(stack: ExitStack, directory: Path) -> list[Place]:
     return [
         Place("redis+cluster://", servers.url, ports, {names.ON_CLUSTER: _redis_py(client)}),
     ]
+
+
+def _redlock(stack: ExitStack, directory: Path) -> list[Place]:
+    nodes = stack.enter_context(RedlockNodes(_binary(), directory))
+    nodes.wait_grown_up()
+    urls = [node.url for node in nodes.nodes]
+    masters = [node.client() for node in nodes.nodes]
+
+    def by_redlock_ng() -> Taker:
+        mine = redlock.Redlock(urls)
+
+        def take(key: str) -> Callable[[], object]:
+            lock = mine.acquire(key, TTL * 1000, blocking=True)
+            return lambda: mine.release(lock)
+
+        return take
+
+    def by_pottery() -> Taker:
+        def take(key: str) -> Callable[[], object]:
+            lock = pottery.Redlock(key=key, masters=set(masters), auto_release_time=TTL)
+            assert lock.acquire(timeout=WAIT)
+            return lambda: lock.release()
+
+        return take
+
+    ports = tuple(node.port for node in nodes.nodes)
+    others = {names.REDLOCK_NG: by_redlock_ng, names.POTTERY: by_pottery}
+    # none of the nodes is restarted, and nobody wants to wait for a minute here
+    options = {"longest_ttl": 0.05}
+    return [Place("redlock://", nodes.url, ports, others, options, pings=names.TEN_PINGS)]
 
 
 def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
@@ -187,6 +223,7 @@ PLACES: Mapping[str, Callable[[ExitStack, Path], list[Place]]] = {
     "redis": _redis,
     "sentinel": _sentinel,
     "cluster": _cluster,
+    "redlock": _redlock,
     "etcd": _etcd,
     "zookeeper": _zookeeper,
 }

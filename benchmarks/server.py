@@ -97,14 +97,19 @@ class Server:
         return False
 
 
-def two_pings(port: int) -> Callable[[], None]:
-    """Return what makes two round trips over a connection of its own, with nothing around them."""
-    sock = _connected(port)
+def two_pings(*ports: int) -> Callable[[], None]:
+    """Return what makes two round trips over connections of its own, with nothing around them.
+
+    With several ports, each trip is to all of them at once.
+    """
+    socks = [_connected(port) for port in ports]
 
     def call() -> None:
         for _ in range(2):
-            sock.sendall(_PING)
-            sock.recv(64)
+            for sock in socks:
+                sock.sendall(_PING)
+            for sock in socks:
+                sock.recv(64)
 
     return call
 

@@ -37,6 +37,8 @@ def cycles(server: Server, sizes: Sizes, directory: Path) -> Section:
         places = opened(stack, directory)
         calls: dict[str, Callable[[], object]] = {names.PINGS: two_pings(server.port)}
         for place in places:
+            if place.pings:
+                calls[place.pings] = two_pings(*place.ports)
             for name, client in _clients(place).items():
                 calls[name] = cycle_of(client())
                 if place.shared:
