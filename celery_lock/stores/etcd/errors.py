@@ -8,6 +8,7 @@ import ssl
 from ...errors import StoreError, StoreUnavailable
 from ..link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ..link.dialling import Unreachable
+from ..link.tls import untrusted
 from .address import Address
 from .connection import NoEtcd
 
@@ -96,10 +97,7 @@ def _unreachable(cause: BaseException | None, asked: str, shown: str, seconds: f
         )
         return StoreUnavailable(shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return StoreError(
-            f"the certificate of {asked} was not accepted ({cause.verify_message}). Where an"
-            " authority of your own has signed it, name its file: ?ssl_ca_certs=/path/ca.pem"
-        )
+        return untrusted(asked, cause)
     if isinstance(cause, ssl.SSLEOFError):
         why = f"{asked} ended the TLS handshake; is that a TLS port?"
         return StoreUnavailable(shown, why)

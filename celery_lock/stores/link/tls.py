@@ -9,9 +9,12 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import LockConfigurationError, did_you_mean
+from ...errors import LockConfigurationError, StoreError, did_you_mean
 
-__all__ = ["TLS_OPTIONS", "context_of", "tls_options"]
+__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "untrusted"]
+
+_EXPIRED = 10
+"""What OpenSSL calls X509_V_ERR_CERT_HAS_EXPIRED."""
 
 TLS_OPTIONS = (
     "ssl_ca_certs",
@@ -119,3 +122,14 @@ def _boolean(name: str, value: Any) -> bool:
     if word not in _YES | _NO:
         raise LockConfigurationError(f"{name}={value!r} is not known; write true or false")
     return word in _YES
+
+
+def untrusted(shown: str, error: ssl.SSLCertVerificationError) -> StoreError:
+    """Say why the certificate of a server was refused, and what to do about it."""
+    advice = "Where an authority of your own has signed it, name its file:"
+    advice += " ?ssl_ca_certs=/path/ca.pem"
+    if error.verify_code == _EXPIRED:
+        advice = "It has to be renewed on the server"
+    return StoreError(
+        f"the certificate of {shown} was not accepted ({error.verify_message}). {advice}"
+    )

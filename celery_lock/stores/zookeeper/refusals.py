@@ -14,6 +14,7 @@ from kazoo.exceptions import (
 )
 
 from ...errors import StoreError, StoreUnavailable
+from ..link.tls import untrusted
 from .address import Address
 
 __all__ = ["denied", "hopeless", "refused", "unreachable"]
@@ -39,10 +40,7 @@ def unreachable(
     shown = address.shown
     for error in errors:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return StoreError(
-                f"the certificate of {shown} was not accepted ({error.verify_message}). Where an"
-                " authority of your own has signed it, name its file: ?ssl_ca_certs=/path/ca.pem"
-            )
+            return untrusted(shown, error)
         if isinstance(error, FileNotFoundError):
             return StoreError(f"a file that the ssl options name is not there ({shown})")
         if isinstance(error, ssl.SSLError):

@@ -12,6 +12,7 @@ import ssl
 from ....errors import StoreError, StoreUnavailable
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.dialling import Unreachable
+from ...link.tls import untrusted
 from .address import Address
 from .care import TooFewReplicas, Unacknowledged
 from .guard import Guarded
@@ -104,10 +105,7 @@ def _unreachable(cause: BaseException | None, address: Address, seconds: float) 
         why = f"no TLS handshake came about within {seconds:.3g} s; is that a TLS port?"
         return StoreUnavailable(address.shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return StoreError(
-            f"the certificate of {address.shown} was not accepted ({cause.verify_message}). Where"
-            " an authority of your own has signed it, name its file: ?ssl_ca_certs=/path/ca.pem"
-        )
+        return untrusted(address.shown, cause)
     if isinstance(cause, ssl.SSLEOFError):
         why = f"it ended the TLS handshake; {_CLIENT_CERTIFICATE}"
         return StoreUnavailable(address.shown, why)
