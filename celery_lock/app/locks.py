@@ -134,6 +134,9 @@ class AppLocks:
                     continue
                 for known in _comparable(one, bound, locks):
                     _refuse_difference(task, one, other, known)
+        locker = self._engine.get("locker")
+        if locker is not None:  # it was held against the tasks that there were
+            refuse_what_lacks(locker.store, {task: bound})
         self.bound[task] = bound
 
 

@@ -57,6 +57,46 @@ def test_a_store_that_lacks_what_a_lock_needs_is_refused_with_the_stores_that_ha
     assert "redis://" in said
 
 
+def test_a_task_that_comes_after_the_first_publish_is_refused_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    monkeypatch.setattr(
+        locks_of(app), "open_store", lambda: FaultyStore(MemoryStore(), lacks={Feature.PERMITS})
+    )
+    locked(app, Lock("k"), name="report")(body)
+    _ = locks_of(app).locker
+
+    with pytest.raises(UnsupportedFeature, match="the lock of task late needs"):
+        locked(app, Lock("other", limit=3), name="late")(body)
+
+    assert set(locks_of(app).bound) == {"report"}
+
+
+def test_a_publisher_hears_of_it_at_its_first_publish(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    monkeypatch.setattr(
+        locks_of(app), "open_store", lambda: FaultyStore(MemoryStore(), lacks={Feature.HEIRS})
+    )
+    task = locked(app, Lock("k", scope=Scope.UNTIL_FINISHED), name="report")(body)
+
+    with pytest.raises(UnsupportedFeature, match=r"'heirs', .* these have it: memory://, redis://"):
+        task.delay()
+
+
+def test_a_hold_hears_of_it_as_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    monkeypatch.setattr(
+        locks_of(app), "open_store", lambda: FaultyStore(MemoryStore(), lacks={Feature.PERMITS})
+    )
+
+    with (
+        pytest.raises(UnsupportedFeature, match=r"hold\(.*'permits', .* these have it: memory://"),
+        hold("k", max_wait=0, limit=3, app=app),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     "lock", [{}, {"on_conflict": skip()}, {"ttl": 5, "at_most": 60, "limit": 1}]
 )
