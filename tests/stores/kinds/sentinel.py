@@ -189,7 +189,8 @@ ROWS = (
     _guarded(_FORGETS, _forget_leases),
     # for a moment the other replica follows the primary of before, and acknowledges
     Row(_CHANGED, servers, _change_places, MEASURED, options=ONE),
-    Row(_CHANGED, servers, _change_places, options=ALL),
+    # the primary of before is made a replica after eight seconds
+    Row(_CHANGED, servers, _change_places, Promise(back_within=15.0), options=ALL, after=18.0),
     # holders learn of it with their next renewal, a third of the ttl later at most
     Row(_EMPTIED, servers, _empty_primary, Promise(overlap=TTL / 3 + 0.5)),
     _guarded(_EMPTIED, _empty_primary),
