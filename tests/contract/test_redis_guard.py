@@ -179,6 +179,7 @@ def test_a_lease_that_could_outlive_the_guard_is_refused(store: RedisStore) -> N
 
     with pytest.raises(LockConfigurationError, match=r"longest_ttl is 0\.2 s"):
         store.acquire(claim_of(ttl=2 * SHORT))
+    assert store.check() == [], "its own lease ends in time"
     with pytest.raises(LockConfigurationError, match="longest_ttl"):
         store.acquire_all([claim_of(ttl=SHORT), claim_of(ttl=2 * SHORT)])
 
