@@ -25,6 +25,7 @@ class TwoServers:
     """A directory that believes in the first server until somebody doubts it."""
 
     shown = "redis://two.test"
+    changes = False
 
     def __init__(self, first: str, second: str) -> None:
         self.doubts = 0
@@ -36,6 +37,11 @@ class TwoServers:
         address = self._addresses[self.doubts]
         self.asked.append(address.shown)
         return address
+
+    def look(self, ends: float) -> None:
+        raise AssertionError("it does not change by itself")
+
+    def suspect(self) -> None: ...
 
     def doubt(self, address: Address) -> None:
         self.doubted.append(address.shown)

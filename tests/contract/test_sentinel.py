@@ -13,6 +13,7 @@ import pytest
 
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Lease
+from celery_lock.stores.redis.link import sentinels
 from celery_lock.stores.redis.link.resp import command
 from celery_lock.stores.redis.sentinel import SentinelStore, open_sentinel
 from celery_lock.stores.redis.store import RedisStore
@@ -56,12 +57,12 @@ def hanging(connection: socket.socket) -> None:
         pass
 
 
-def role(said: str) -> Talk:
-    """A server that says what it is, and takes no writes."""
+def role(said: str, otherwise: bytes = b"-READONLY no writes\r\n") -> Talk:
+    """A server that says what it is, and answers so to everything else."""
 
     def talk(connection: socket.socket) -> None:
         while more := connection.recv(65536):
-            connection.sendall(command(said) if b"ROLE" in more else b"-READONLY no writes\r\n")
+            connection.sendall(command(said) if b"ROLE" in more else otherwise)
 
     return talk
 
@@ -77,7 +78,7 @@ class Fakes:
         self.servers.append(self._stack.enter_context(FakeServer(talk)))
         return self.servers[-1].port
 
-    def store(self, *talks: Talk | int, deadline: float = 2.0, **options: Any) -> RedisStore:
+    def store(self, *talks: Talk | int, deadline: float = 2.0, **options: Any) -> SentinelStore:
         ports = [talk if isinstance(talk, int) else self.serve(talk) for talk in talks]
         url = f"sentinel://{','.join(f'{LOOPBACK}:{port}' for port in ports)}/mymaster"
         store = open_sentinel(url, options=options, deadline=deadline, prefix="celery-lock:")
@@ -211,6 +212,59 @@ def test_after_a_doubt_the_sentinels_are_asked_again(
     names[0] = port
 
     assert granted(store)
+
+
+def test_a_fail_over_from_a_primary_that_is_well_is_noticed(
+    fakes: Fakes, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fakes.serve(role("master", b":7\r\n"))
+    names = [naming(before, epoch=3)]
+    store = fakes.store(lambda connection: names[0](connection))
+    assert token(store) == 7
+    names[0] = naming(port, epoch=4)
+    assert token(store) == 7, "they are not asked before each call"
+
+    monkeypatch.setattr(sentinels, "FRESH", 0.0)
+    store._sentinels.suspect()
+
+    assert token(store) > 7
+    assert token(store) > 7
+
+
+def test_a_sentinel_that_knows_less_changes_no_mind(
+    fakes: Fakes, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinels, "FRESH", 0.0)
+    names = [naming(port, epoch=4)]
+    store = fakes.store(lambda connection: names[0](connection))
+    assert token(store) > 7
+
+    for known in (naming(fakes.serve(role("master")), epoch=3), hanging, saying(b"$-1\r\n")):
+        names[0] = known
+        assert token(store) > 7
+
+    assert store._sentinels.doubts == 0
+
+
+def test_too_few_replicas_are_a_reason_to_ask(fakes: Fakes, port: int) -> None:
+    """They may follow another primary by now."""
+    before = fakes.serve(role("master", b":7\r\n:0\r\n"))
+    after = fakes.serve(role("master", b":8\r\n:1\r\n"))
+    talks = [naming(before, epoch=3), naming(after, epoch=4)]
+    store = fakes.store(
+        lambda connection: (talks.pop(0) if len(talks) > 1 else talks[0])(connection), replicas=1
+    )
+
+    with pytest.raises(StoreUnavailable, match="none of its replicas"):
+        store.acquire(claim_of())
+
+    assert token(store) == 8
+
+
+def token(store: SentinelStore) -> int:
+    lease = store.acquire(claim_of())
+    assert isinstance(lease, Lease)
+    return lease.token
 
 
 def test_a_doubt_of_many_threads_asks_once(fakes: Fakes, port: int) -> None:

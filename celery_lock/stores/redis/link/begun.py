@@ -84,6 +84,6 @@ def begin(
         raise
 
     def acknowledged(outcomes: Sequence[Reply | Exception]) -> list[Any]:
-        return answers(care.acknowledged(outcomes) if waits else outcomes)
+        return answers(care.acknowledged(outcomes, connection) if waits else outcomes)
 
     return Begun(pool, connection, acknowledged)

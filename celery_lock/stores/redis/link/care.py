@@ -85,7 +85,7 @@ class Care:
             except (ErrorReply, *UNANSWERED) as error:
                 failure = error
             if failure is None:
-                return self.acknowledged(outcomes) if waits else outcomes
+                return self.acknowledged(outcomes, connection) if waits else outcomes
             if not isinstance(failure, UNANSWERED[0]):
                 break
         return [failure] * len(commands)
@@ -97,12 +97,15 @@ class Care:
         seconds = SHARE * (ends - monotonic())
         return [command("WAIT", self.replicas, max(1, int(1000 * seconds)))]
 
-    def acknowledged(self, outcomes: Sequence[Reply | Exception]) -> list[Reply | Exception]:
+    def acknowledged(
+        self, outcomes: Sequence[Reply | Exception], connection: Connection
+    ) -> list[Reply | Exception]:
         """Return the replies of scripts with one to `waits` behind them: errors, if that is bad."""
         *replies, last = outcomes
         if isinstance(last, int):
             if last >= self.replicas:
                 return replies
+            connection.suspect()  # the replicas may follow another primary by now
             last = TooFewReplicas(last, self.replicas)
         error = last if isinstance(last, Exception) else TooFewReplicas(0, self.replicas)
         return [reply if isinstance(reply, Exception) else error for reply in replies]

@@ -43,6 +43,7 @@ class Connection:
         "_directory",
         "_doubts",
         "_guard",
+        "_looks",
         "_owed",
         "_process",
         "_reader",
@@ -62,6 +63,7 @@ class Connection:
         """What its users have learnt of the server at the other end; empty on a new connection."""
         self._owed: Failed | None = None
         self._directory = directory
+        self._looks = directory.changes
         self._guard = guard
         self._seen: Seen | None = None
         self._doubts = 0
@@ -87,6 +89,8 @@ class Connection:
         `send_unheard` has left is read first. `claims`: nothing is sent to a server that the guard
         keeps claims from; raises `Guarded` then.
         """
+        if self._looks:
+            self._directory.look(ends)
         if self._owed is not None:
             self.hear(ends)
         try:
@@ -237,6 +241,10 @@ class Connection:
             except UNANSWERED as error:
                 return error
         return None
+
+    def suspect(self) -> None:
+        """Hear that the server answers, and that something is wrong with it all the same."""
+        self._directory.suspect()
 
     def close(self) -> None:
         """End the connection; the replies that were due on it are never read."""

@@ -22,6 +22,19 @@ class Directory(Protocol):
         """How many doubts have changed its mind: older connections are then replaced at use."""
         ...
 
+    @property
+    def changes(self) -> bool:
+        """Whether it can learn of a change by itself: `look` is called before each use then."""
+        ...
+
+    def look(self, ends: float) -> None:
+        """Doubt by itself, if that is due, and take little of the time until `ends` for it."""
+        ...
+
+    def suspect(self) -> None:
+        """Look at the next use: the server answers, and yet something is wrong with it."""
+        ...
+
     def find(self, ends: float) -> Address:
         """Say where the server is now, before `ends`; or raise `StoreError`."""
         ...
@@ -35,10 +48,17 @@ class FixedAddress:
     """The directory of one server, which is where its URL says, whatever happens."""
 
     doubts = 0
+    changes = False
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self.shown = address.shown
+
+    def look(self, ends: float) -> None:
+        """Learn nothing."""
+
+    def suspect(self) -> None:
+        """Change nothing."""
 
     def find(self, ends: float) -> Address:
         """Return the one address."""

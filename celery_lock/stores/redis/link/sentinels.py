@@ -39,12 +39,24 @@ GRACE = 0.02
 later fail-over. More is lost at each search while one of them hangs."""
 
 
+FRESH = 2.0
+"""Seconds after which the sentinels are asked again, though nothing is wrong. A primary that was
+replaced while it was well, or frozen, goes on for eight seconds more, since a sentinel waits for so
+long before it makes a replica of it. Longer lets two servers give one key away for longer; shorter
+asks sentinels more often, with a connection to each."""
+GLANCE = 0.05
+"""Seconds that such a question takes at most, of a call for which nothing is wrong."""
+
+
 class _Known:
     """What this process knows."""
 
     def __init__(self) -> None:
         self.asking = threading.Lock()
         self.address: Address | None = None
+        self.epoch = -1
+        """The number of the fail-over that made it the primary."""
+        self.fresh_until = 0.0
         self.doubts = 0
 
 
@@ -106,6 +118,34 @@ class Sentinels:
         where = command("SENTINEL", "get-master-addr-by-name", service)
         return where, command("SENTINEL", "MASTER", service)
 
+    changes = True
+
+    def look(self, ends: float) -> None:
+        """Ask whether there was a fail-over, if that was not asked of late; one thread does so."""
+        known = self._own.value
+        now = monotonic()
+        if now < known.fresh_until or known.address is None or not known.asking.acquire(False):
+            return
+        try:
+            before = known.address
+            known.fresh_until = now + FRESH
+            heard = Hearsay(self._url)
+            share = min(GLANCE / SHARE, ends - now)
+            self._ask(self._about(), now + share, heard.add, lambda: heard.agreed)
+            named = heard.best()
+            if (
+                named is not None
+                and (named.host, named.port) != (before.host, before.port)
+                and (named.epoch > known.epoch or (named.epoch < 0 and heard.agreed))
+            ):
+                self.doubt(before)
+        finally:
+            known.asking.release()
+
+    def suspect(self) -> None:
+        """Ask whether there was a fail-over before the next use."""
+        self._own.value.fresh_until = 0.0
+
     def _search(self, ends: float) -> Address:
         heard = Hearsay(self._url)
         self._ask(self._about(), ends, heard.add, lambda: heard.agreed)
@@ -117,6 +157,8 @@ class Sentinels:
         shown = f"{scheme}://{named.shown}/{address.db}"
         address = replace(address, host=named.host, port=named.port, shown=shown)
         self._verify(address, named, ends)
+        known = self._own.value
+        known.epoch, known.fresh_until = named.epoch, monotonic() + FRESH
         return address
 
     def _ask(
