@@ -42,9 +42,9 @@ class RedlockNodes:
         each = ports or [node.port for node in self.nodes]
         return f"redlock://{','.join(f'{self.nodes[0].host}:{port}' for port in each)}/{db}"
 
-    def wait_grown_up(self) -> None:
+    def wait_grown_up(self, seconds: int = GROWN_UP) -> None:
         """Wait until all nodes have run for so long that they have a vote."""
-        wait_for(lambda: min(map(uptime, self.nodes)) >= GROWN_UP, "nodes that may vote")
+        wait_for(lambda: min(map(uptime, self.nodes)) >= seconds, "nodes that may vote")
 
     def empty(self) -> None:
         """Take everything out of every node."""

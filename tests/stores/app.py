@@ -17,15 +17,18 @@ from celery.signals import task_failure
 
 from celery_lock import Lock, LockedTask, constant, requeue, wait
 from celery_lock.signals import lock_store_failed
+from celery_lock.stores.redlock.node import Node
 from tests.faults.bodies import tell
 
-__all__ = ["LOCKED", "PLAIN", "SETUP", "make_app"]
+__all__ = ["LOCKED", "PLAIN", "SETUP", "UNGUARDED", "make_app"]
 
 SETUP = "TEST_SETUP"
 """A variable with all that a worker has to know: url, options, ttl, book, ways."""
 
 LOCKED = ("stores.waits", "stores.sent_again")
 PLAIN = ("stores.plain",)
+UNGUARDED = "no guard"
+"""An option of a row that shows what Redlock would be without its guard."""
 PIECE = 0.02
 """Seconds between two looks of a body at its lease."""
 PAUSE = 0.3
@@ -35,6 +38,10 @@ POLICIES = (wait(10, then=requeue(constant(PAUSE))), requeue(constant(PAUSE)))
 def make_app(setup: dict[str, Any], **conf: Any) -> Any:
     """One app for the workers (by environment) and one for who sends."""
     app: Any = Celery("stores", set_as_current=False)
+    options = dict(setup["options"])
+    if options.pop(UNGUARDED, False):
+        # what a user cannot choose: a node votes as soon as it is up
+        Node._votes_from = lambda self, reply: 0.0  # type: ignore[method-assign]
     app.conf.update(
         broker_connection_retry_on_startup=True,
         worker_prefetch_multiplier=1,
@@ -42,7 +49,7 @@ def make_app(setup: dict[str, Any], **conf: Any) -> Any:
         task_ignore_result=True,
         task_acks_late=True,
         lock_store=setup["url"],
-        lock_store_options=setup["options"],
+        lock_store_options=options,
         **conf,
     )
     for name, policy in zip(LOCKED, POLICIES, strict=True):
