@@ -213,7 +213,7 @@ def test_the_tries_of_many_claims_are_bounded() -> None:
 
 
 def test_a_proof_is_the_number_of_the_try() -> None:
-    lease = Lease("key", "m#node#1#0a", None, proof="7")
+    lease = Lease("key", "m#node#1#0a", None, proof="7:p-1")
 
     assert given_back("state", lease, None, 1)[1][:3] == ["m", "0a/7", ""]
     assert renewed(["s", "s"], [(lease, 1.0), (lease, 2.0)], 9)[1] == [

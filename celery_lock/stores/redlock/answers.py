@@ -39,6 +39,8 @@ class Answers(list[Any]):
         after this one at each node."""
         self.asked: set[int] = set()
         """Which nodes may have heard the call."""
+        self.is_over = False
+        """Nobody waits for more of them."""
         self.undo: Missed | None = None
         """What a node is to hear that grants the claim when it is over already."""
 

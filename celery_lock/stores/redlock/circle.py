@@ -7,25 +7,20 @@ answered; who has not by then answers later, on the same connection, to whoever 
 from __future__ import annotations
 
 import select
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ...errors import StoreError
 from ...model.clock import monotonic
 from ..link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ..redis.link.errors import translated
 from ..redis.link.linking import Call
 from ..redis.link.resp import ProtocolError
-from .answers import SILENT, Answers, Enough, Silent, is_failure
-from .node import Node, Opened
-from .wire import Wire
+from .answers import SILENT, Answers, Enough, is_failure
+from .gathering import Gathering
+from .node import Node
 
 __all__ = ["Circle"]
-
-GATHER = 0.05
-"""Seconds that the first call waits for the rest of the nodes when a majority is connected."""
 
 
 class Circle:
@@ -35,15 +30,12 @@ class Circle:
         self._nodes = nodes
         self._deadline = deadline
         self._majority = len(nodes) // 2 + 1
-        self._wires = [Wire() for _ in nodes]
-        self._opened: dict[int, Opened | None] = {}
-        """What threads that connect have handed over."""
-        self._connecting: set[int] = set()
+        self._gathering = Gathering(nodes, deadline)
+        self._wires = self._gathering.wires
         self._lost: set[int] = set()
         """Whose connections have ended in this call."""
-        self._majority_since = 0.0
-        self._settled = threading.Event()
-        self._closed = False
+        self._may_try_again = False
+        """A call whose connection dies is sent once more over a new one."""
 
     def ask(
         self,
@@ -70,30 +62,31 @@ class Circle:
         try:
             self._begin()
             places: Sequence[int] = range(len(self._wires))
-            for _ in range(2):
-                self._gather(ends)
+            for self._may_try_again in (True, False):
+                self._gathering.gather(ends, votes)
                 self._lost.clear()
-                now = monotonic()
+                if votes and not self._may_decide(answers):
+                    break
                 for at in places:
                     wire, call = self._wires[at], calls[at]
-                    if call is None or not wire.connected or wire.full:
-                        continue
-                    if votes and wire.votes_from > now:
-                        answers[at] = self._nodes[at].young(wire.votes_from)
-                        continue
-                    answers[at] = SILENT
-                    asked.add(at)
-                    self._send(at, call, answers, again)
+                    if (
+                        call is not None
+                        and wire.connected
+                        and not (wire.full or (votes and wire.is_young))
+                    ):
+                        asked.add(at)
+                        self._send(at, call, answers, again)
                 self._listen(answers, enough, ends)
-                places = [at for at in self._lost if is_failure(answers[at])]
+                places = [at for at in self._lost if answers[at] is SILENT]
                 if not places or enough(answers) or monotonic() >= ends:
                     break
         except BaseException:
             self.close()  # a stop fell in between: nobody knows what was sent, and what was read
             raise
+        answers.is_over = True
         for at, wire in enumerate(self._wires):
             if answers[at] is SILENT and not wire.connected:
-                answers[at] = self._failure(at)
+                answers[at] = self._gathering.failure(at)
             call = calls[at]
             if again and call is not None and at not in asked:
                 self._nodes[at].missed.append((call, again))
@@ -114,22 +107,28 @@ class Circle:
         """End all connections. What the nodes have missed they hear of over others."""
         for at in range(len(self._wires)):
             self._lose(at, ConnectionLost("it was given up"))
-        while self._opened:
-            at, opened = self._opened.popitem()
-            self._connecting.discard(at)
-            if opened is not None:
-                opened.connection.close()
+        self._gathering.drop()
 
     def retire(self) -> None:
         """End all connections, those too that are still to come."""
-        self._closed = True
+        self._gathering.is_closed = True
         self.close()
+
+    def _may_decide(self, answers: Answers) -> bool:
+        """Note which nodes are too young to vote; `False`: the others are no majority."""
+        voting = 0
+        for at, wire in enumerate(self._wires):
+            if wire.connected and wire.is_young:
+                answers[at] = self._nodes[at].young(wire.votes_from)
+            else:
+                voting += wire.connected
+        return voting >= self._majority
 
     # -- sending and hearing -----------------------------------------------------------------
 
     def _begin(self) -> None:
         """Read what has come since, and give up a connection that has been silent for long."""
-        self._collect()
+        self._gathering.collect()
         for at, wire in enumerate(self._wires):
             if wire.owes:
                 self._exchange(at)
@@ -149,13 +148,13 @@ class Circle:
 
     def _hear(self, answers: Answers, at: int, asked: float, answer: Any) -> None:
         node = self._nodes[at]
-        if isinstance(answer, Exception):
-            answers[at] = translated(answer, node.address, self._deadline)
-            answers[at].__cause__ = answer
-        else:
+        if not isinstance(answer, Exception):
             answers[at] = answer
             node.answered(monotonic() - asked)
-        if answers.undo is not None and (is_failure(answers[at]) or isinstance(answer, int)):
+        elif answers.is_over or not (isinstance(answer, ConnectionLost) and self._may_try_again):
+            answers[at] = translated(answer, node.address, self._deadline)
+            answers[at].__cause__ = answer
+        if answers.undo is not None and isinstance(answer, (int, Exception)):
             node.missed.append(answers.undo)
 
     def _listen(self, answers: Answers, enough: Enough, ends: float) -> None:
@@ -208,61 +207,6 @@ class Circle:
             self._lost.add(at)
             if not isinstance(error, ConnectionLost):  # a new connection may do after that
                 node.failed(translated(error, node.address, self._deadline))
-
-    # -- connecting --------------------------------------------------------------------------
-
-    def _gather(self, ends: float) -> None:
-        """See to it that a majority is connected, if that is possible before `ends`."""
-        for at, wire in enumerate(self._wires):
-            node = self._nodes[at]
-            if not wire.connected and at not in self._connecting and node.may_connect():
-                self._connecting.add(at)
-                node.connect(self._deadline, partial(self._hand_over, at), self._same_as(at))
-        while self._connecting:
-            self._settled.clear()
-            self._collect()
-            until = ends
-            if sum(wire.connected for wire in self._wires) >= self._majority:
-                if all(self._nodes[at].error for at in self._connecting):
-                    break  # they have been away before
-                until = min(until, self._majority_since + GATHER)
-            left = until - monotonic()
-            if not self._connecting or left <= 0:
-                break
-            self._settled.wait(left)
-
-    def _collect(self) -> None:
-        """Use the connections that have come about meanwhile."""
-        while self._opened:
-            at, opened = self._opened.popitem()
-            self._connecting.discard(at)
-            if opened is not None:
-                self._wires[at].open(opened.connection, opened.votes_from)
-                self._majority_since = monotonic()
-
-    def _hand_over(self, at: int, opened: Opened | None) -> None:
-        """Take an outcome from the thread that has connected."""
-        if self._closed and opened is not None:
-            opened.connection.close()
-            return
-        self._opened[at] = opened
-        self._settled.set()
-
-    def _same_as(self, at: int) -> Callable[[str], str]:
-        def same(run_id: str) -> str:
-            others = (node for node in self._nodes if node is not self._nodes[at])
-            return next((one.shown for one in others if run_id and one.run_id == run_id), "")
-
-        return same
-
-    def _failure(self, at: int) -> StoreError | Silent:
-        """Return why a node could not be asked. Raises an error that is no node's."""
-        error = self._nodes[at].error
-        if error is None:
-            return SILENT
-        if not isinstance(error, StoreError):
-            raise error
-        return error
 
 
 def _nobody(answer: Any) -> None:

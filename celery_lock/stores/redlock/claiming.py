@@ -17,7 +17,7 @@ from ..redis.permits import parts
 from ..redis.scripts import ACQUIRE, PEEK, UNDO
 from .answers import SILENT, Answers
 from .nodes import Nodes
-from .tries import Tries, claimed, taken_back
+from .tries import Tries, claimed, claimed_again, number_of, proof_of, taken_back
 from .votes import Contest, Granted, Lacking, Mine, Votes, peeked
 
 __all__ = ["Claims"]
@@ -71,11 +71,10 @@ class Claims:
                 Mine(_name(claim, number), nodes.deadline)
             )
             if verdict is Granted.GRANTED:
+                proof = proof_of(claim, number)
                 if answers.unknown:
                     _keep(own.unheard, (claim.key, claim.holder, str(number)), answers)
-                return Lease(
-                    claim.key, claim.holder, None, proof=str(number), no_token=self._no_token
-                )
+                return Lease(claim.key, claim.holder, None, proof=proof, no_token=self._no_token)
             contested = isinstance(verdict, Contest) and monotonic() < contest_ends
             if isinstance(verdict, Contest) and verdict.leads and contested:
                 nodes.listen(_pause(asked), ends)
@@ -104,10 +103,24 @@ class Claims:
 
         A node that has not answered the claim may grant it yet, if it hears the claim later.
         """
-        answers = self._own.value.unheard.pop((lease.key, lease.holder, lease.proof), None)
+        number = number_of(lease)
+        answers = self._own.value.unheard.pop((lease.key, lease.holder, number), None)
         if answers is not None and answers.circle is not circle:
-            undo = self._undo(lease.key, lease.holder, lease.proof)
+            undo = self._undo(lease.key, lease.holder, number)
             self._nodes.undo_late(answers, undo, self._grace / 1e6)
+
+    def spread(self, lease: Lease, ttl: float, lacking: list[bool]) -> None:
+        """Ask for the votes of nodes that do not know of a lease which a majority has renewed.
+
+        They were away as it was given, or have been restarted since. Without this a lease that
+        lives for long would lose its majority to restarts that are far apart.
+        """
+        state = self._state(lease.key)
+        call = (ACQUIRE, *claimed_again(state, lease, ttl, self._grace, self._settle))
+        calls = [call if one else None for one in lacking]
+        answers = self._nodes.ask(calls, lambda _: True, votes=True)
+        if answers.unknown:
+            _keep(self._own.value.unheard, (lease.key, lease.holder, number_of(lease)), answers)
 
     def _ask_for(self, claim: Claim, number: int, ends: float) -> Answers:
         key, state, majority = claim.key, self._state(claim.key), self._nodes.majority

@@ -56,6 +56,8 @@ class Node:
     def __init__(self, address: Address, longest_ttl: float) -> None:
         self.address = address
         self.shown = address.shown
+        self.place = address.shown.partition("://")[2].rpartition("/")[0]
+        """Host and port, where the rest of the URL is said already."""
         self.error: Exception | None = None
         """Why there is no connection; `None`: the last one came about, or none was tried yet."""
         self.usual = 0.0
@@ -69,6 +71,7 @@ class Node:
         self._longest_ttl = longest_ttl
         self._again_at = 0.0
         self._trying = 0
+        self._guard = threading.Lock()
 
     # -- connecting --------------------------------------------------------------------------
 
@@ -84,7 +87,8 @@ class Node:
         A name, a handshake or a login can take its time, and no call is to wait for the slowest
         node. `same`: which other node has this run id, or an empty text.
         """
-        self._trying += 1
+        with self._guard:
+            self._trying += 1
         work = (min(seconds, CONNECT), done, same)
         thread = threading.Thread(
             target=self._connect, args=work, daemon=True, name="celery-lock redlock connection"
@@ -117,7 +121,8 @@ class Node:
         finally:
             if opened is None:
                 connection.close()
-            self._trying -= 1
+            with self._guard:
+                self._trying -= 1
             done(opened)
 
     def failed(self, error: Exception) -> None:
@@ -145,8 +150,8 @@ class Node:
         left = max(votes_from - monotonic(), 0.0)
         return StoreUnavailable(
             self.shown,
-            f"it was restarted, and votes again in {left:.0f} s, when every lease that it may have"
-            f" forgotten has ended (longest_ttl is {self._longest_ttl:g} s)",
+            f"it was started a short time ago, and votes in {left:.0f} s, when every lease that it"
+            f" may have forgotten has ended (longest_ttl is {self._longest_ttl:g} s)",
         )
 
     # -- its answers -------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from queue import Empty, LifoQueue
 
 from ...errors import StoreError, StoreUnavailable
@@ -22,10 +23,23 @@ class _Own:
 
     def __init__(self, addresses: Addresses, deadline: float, size: int) -> None:
         self.nodes = [Node(address, addresses.longest_ttl) for address in addresses.nodes]
-        self.circles = [Circle(self.nodes, deadline) for _ in range(size)]  # none is connected yet
         self.idle: LifoQueue[Circle] = LifoQueue()
-        for circle in self.circles:
-            self.idle.put(circle)
+        for _ in range(size):
+            self.idle.put(Circle(self.nodes, deadline))  # it is not connected yet
+        self.is_closed = False
+
+    def give(self, circle: Circle) -> None:
+        """Take connections back that were in use."""
+        if self.is_closed:
+            circle.retire()
+        self.idle.put(circle)
+
+    def close(self) -> None:
+        """End the idle connections now, and those in use as they come back."""
+        self.is_closed = True
+        with suppress(Empty):
+            while True:
+                self.idle.get_nowait().retire()
 
 
 class Nodes:
@@ -61,7 +75,7 @@ class Nodes:
             until = now + again if again else 0.0
             return circle.ask(each, enough, ends, votes=votes, again=until)
         finally:
-            own.idle.put(circle)
+            own.give(circle)
 
     def enough(self, answers: Answers) -> bool:
         """A majority has answered, or cannot answer any more."""
@@ -86,7 +100,7 @@ class Nodes:
         try:
             circle.listen(seconds)
         finally:
-            own.idle.put(circle)
+            own.give(circle)
 
     @property
     def nodes(self) -> list[Node]:
@@ -98,30 +112,31 @@ class Nodes:
         look_for_fork()
         own = self._own.drop()
         if own is not None:
-            for circle in own.circles:
-                circle.retire()
+            own.close()
 
     def unavailable(self, answers: Answers) -> StoreError:
         """Return the error of a call that had no majority: it says what was heard of each node."""
-        heard = [answer for answer in answers if isinstance(answer, StoreError) or answer is SILENT]
-        said = []
+        said: dict[str, list[str]] = {}
+        lasting = 0
+        late = f"it gave no answer in time (lock_store_deadline is {self.deadline:.3g} s)"
         for node, answer in zip(self.nodes, answers, strict=True):
-            if answer is SILENT:
-                said.append(f"{node.shown} gave no answer within {self.deadline:.3g} s")
+            if answer is SILENT and not self.is_hopeless(answers):
+                why = late
             elif isinstance(answer, StoreUnavailable):
-                said.append(f"{answer.url}: {answer.cause}")
+                why = answer.cause
             elif isinstance(answer, StoreError):
-                said.append(str(answer))
+                why = str(answer).replace(node.shown, "it")
+                lasting += 1
+            else:  # it has answered, or nobody has waited for it
+                continue
+            said.setdefault(why, []).append(node.place)
+        lost = sum(map(len, said.values()))
+        each = [f"{' and '.join(them)}: {why}" for why, them in said.items()]
         text = (
-            f"{self.count - len(heard)} of its {self.count} nodes answered, and {self.majority} are"
-            f" needed; {'; '.join(said)}"
+            f"{lost} of its {self.count} nodes did not take part, and {self.majority} have to;"
+            f" {'; '.join(each)}"
         )
-        lasting = [
-            one
-            for one in heard
-            if isinstance(one, StoreError) and not isinstance(one, StoreUnavailable)
-        ]
-        if len(lasting) > self.count - self.majority:
+        if lasting > self.count - self.majority:
             return StoreError(f"{self.url}: {text}")
         return StoreUnavailable(self.url, text)
 

@@ -146,17 +146,19 @@ class RedlockStore(Unpromised):
         found = outcomes(answers)
         if not any(one is not Outcome.UNKNOWN for one in found):
             raise nodes.unavailable(answers)
-        for at, outcome in enumerate(found):
-            if outcome is Outcome.LOST:
-                self._let_go(renewals[at][0], [not is_failure(o) and o[at] == 1 for o in answers])
+        for at, (outcome, (lease, ttl)) in enumerate(zip(found, renewals, strict=True)):
+            known = [None if is_failure(answer) else answer[at] == 1 for answer in answers]
+            if outcome is Outcome.LOST and True in known:
+                self._let_go(lease, known)
+            elif outcome is Outcome.RENEWED and False in known:
+                self._claims.spread(lease, ttl, [one is False for one in known])
         return found
 
-    def _let_go(self, lease: Lease, renewed_at: list[bool]) -> None:
+    def _let_go(self, lease: Lease, known: list[bool | None]) -> None:
         """Give up what a minority of the nodes still keeps for a lease that is lost."""
-        if any(renewed_at):
-            call = (RELEASE, *given_back(self._state(lease.key), lease, None, self._grace))
-            calls = [call if one else None for one in renewed_at]
-            self._nodes.ask(calls, lambda _: True)
+        call = (RELEASE, *given_back(self._state(lease.key), lease, None, self._grace))
+        calls = [call if one else None for one in known]
+        self._nodes.ask(calls, lambda _: True)
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back at all nodes; in time: a majority still had it."""

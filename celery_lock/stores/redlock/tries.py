@@ -14,7 +14,17 @@ from ...model import Claim, End, Lease
 from ..redis.asking import Asked, claiming, releasing, renewing
 from ..redis.permits import named, parts
 
-__all__ = ["Tries", "claimed", "freed", "given_back", "renewed", "taken_back"]
+__all__ = [
+    "Tries",
+    "claimed",
+    "claimed_again",
+    "freed",
+    "given_back",
+    "number_of",
+    "proof_of",
+    "renewed",
+    "taken_back",
+]
 
 REMEMBERED = 10_000
 """Claims of one process whose number of tries is known: many times more than wait at a time."""
@@ -38,7 +48,24 @@ class Tries:
             self._numbers.popitem(last=False)
 
 
-def claimed(state: str, claim: Claim, number: int, grace: int, settle: int) -> Asked:
+def proof_of(claim: Claim, number: int) -> str:
+    """Return what a lease carries: the number of its try, and the publication that it is of."""
+    return f"{number}:{claim.publication}"
+
+
+def number_of(lease: Lease) -> str:
+    """Return the number of the try that a lease is of."""
+    return lease.proof.partition(":")[0]
+
+
+def claimed_again(state: str, lease: Lease, ttl: float, grace: int, settle: int) -> Asked:
+    """Ask for the key of a lease that lives, at a node that does not know of it."""
+    number, _, publication = lease.proof.partition(":")
+    claim = Claim(lease.key, lease.holder, ttl, publication=publication)
+    return claimed(state, claim, number, grace, settle)
+
+
+def claimed(state: str, claim: Claim, number: int | str, grace: int, settle: int) -> Asked:
     """Ask for the key with this state."""
     keys, args = claiming(state, claim, grace, settle)
     return keys, [*args[:3], f"{args[3]}/{number}", *args[4:]]
@@ -47,7 +74,7 @@ def claimed(state: str, claim: Claim, number: int, grace: int, settle: int) -> A
 def given_back(state: str, lease: Lease, end: End | None, grace: int) -> Asked:
     """Give back the key with this state."""
     keys, args = releasing(state, lease, end, grace)
-    return keys, [args[0], f"{args[1]}/{lease.proof}", *args[2:]]
+    return keys, [args[0], f"{args[1]}/{number_of(lease)}", *args[2:]]
 
 
 def renewed(states: Sequence[str], renewals: Sequence[tuple[Lease, float]], grace: int) -> Asked:
@@ -55,7 +82,7 @@ def renewed(states: Sequence[str], renewals: Sequence[tuple[Lease, float]], grac
     keys, args = renewing(states, renewals, grace)
     written = list(args)
     for at, (lease, _) in enumerate(renewals):
-        written[5 * at + 2] = f"{args[5 * at + 2]}/{lease.proof}"
+        written[5 * at + 2] = f"{args[5 * at + 2]}/{number_of(lease)}"
     return keys, written
 
 

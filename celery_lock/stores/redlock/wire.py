@@ -60,6 +60,11 @@ class Wire:
         return self._raw is not None
 
     @property
+    def is_young(self) -> bool:
+        """The node may not vote yet."""
+        return self.votes_from > monotonic()
+
+    @property
     def full(self) -> bool:
         """The node owes so many answers that it is asked nothing more."""
         return len(self._owed) >= MOST_OWED
