@@ -77,6 +77,8 @@ class RedlockStore(Unpromised):
         self._nodes = Nodes(addresses, deadline=deadline, connections=self.CONNECTIONS)
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         self._grace = micro(self.GRACE)
+        self._remembered = max(self.longest_ttl, self.GRACE)
+        """Seconds for which a node that is away is to hear of a release: its lease may live on."""
         self._claims = Claims(self._nodes, self._state, self.GRACE, self.no_token)
 
     def __repr__(self) -> str:
@@ -169,7 +171,7 @@ class RedlockStore(Unpromised):
             in_time = sum(type(one) is int and one % 2 for one in answers)
             return in_time >= nodes.majority or nodes.is_hopeless(answers)
 
-        answers = nodes.ask(call, enough, again=self.longest_ttl)
+        answers = nodes.ask(call, enough, again=self._remembered)
         self._claims.ended(lease, answers.circle)
         heard = [released(one) for one in answers if not is_failure(one)]
         in_time = sum(one.in_time for one in heard)
@@ -191,7 +193,7 @@ class RedlockStore(Unpromised):
         asked = freed(self._state(key), holder, self._grace, floor)
         if asked is None:
             return None
-        answers = self._heard((FREE, *asked), again=self.longest_ttl)
+        answers = self._heard((FREE, *asked), again=self._remembered)
         found, votes = peeked(key, answers, self._nodes.majority)
         return found if votes + self._silent(answers) >= self._nodes.majority else None
 
