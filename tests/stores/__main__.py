@@ -4,6 +4,7 @@ python -m tests.stores                          every kind, each row once; nothi
 python -m tests.stores redis etcd               these kinds alone
 python -m tests.stores redis --only "restarted" rows with these words
 python -m tests.stores --times 5                results of five plays or more are kept, and written
+python -m tests.stores --missing 1/2            each second row of those that nothing was kept of
 python -m tests.stores --page                   the page alone, from what was kept
 """
 
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--times", type=int, default=1, help="how often each row is played")
     parser.add_argument("--keep", type=Path, help="a folder for logs and histories")
+    parser.add_argument("--missing", metavar="PART/PARTS", help="rows that nothing was kept of")
     parser.add_argument("--page", action="store_true", help="write the page, and play nothing")
     options = parser.parse_args(argv)
     unknown = [kind for kind in options.kinds if kind not in kinds()]
@@ -51,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     began, bad = time.monotonic(), 0
     for kind in options.kinds or kinds():
         rows = [row for row in rows_of(kind) if options.only in row.name]
+        if options.missing:
+            part, parts = map(int, options.missing.split("/"))
+            rows = [row for row in rows if row.name not in results.kept(kind)][part - 1 :: parts]
         for row in rows:
             plays = _plays(kind, row, binary, options.times, options.keep)
             bad += len(plays) < options.times or any(one.wrong for one in plays)

@@ -32,7 +32,7 @@ UNGUARDED = "no guard"
 PIECE = 0.02
 """Seconds between two looks of a body at its lease."""
 PAUSE = 0.3
-POLICIES = (wait(10, then=requeue(constant(PAUSE))), requeue(constant(PAUSE)))
+POLICIES = (wait(2, then=requeue(constant(PAUSE))), requeue(constant(PAUSE)))
 
 
 def make_app(setup: dict[str, Any], **conf: Any) -> Any:
