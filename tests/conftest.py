@@ -5,7 +5,7 @@ Servers (each test gets an empty one; loopback, ports from the kernel, dead with
     valkey_url      the same with Valkey out of its wheel (Python 3.10: Redis 6.2, see redis_62_url)
     redis_62_url    the same with the oldest Redis we promise to work with
     cluster_url     URL of the session's Redis Cluster of one node, emptied before the test
-    redis_cluster   that cluster itself
+    redis_cluster   that cluster itself, which is reached with TLS (`url`) and without (`plain_url`)
     fresh_redis     a RedisServer of the test's own, to kill, pause, restart; also on a socket file
     redis_factory   `redis_factory(password=..., users=..., tls=..., appendonly=True, args=[...])`:
                     a started RedisServer with those options; all end with the test

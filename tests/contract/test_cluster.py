@@ -228,6 +228,23 @@ def test_a_node_that_is_gone_is_replaced_by_its_heir(three: FakeNodes, open_clus
     assert three.nodes[2].said(b"EVALSHA") == 1
 
 
+def test_an_address_that_only_the_nodes_know_is_said_to_be_theirs(
+    three: FakeNodes, open_cluster: Open
+) -> None:
+    first, _, third = three.nodes
+    store = open_cluster(f"redis+cluster://{first.place}", deadline=0.3)
+    store.acquire(claim_of(key_of(three, 0)))
+    third.gone()
+
+    with pytest.raises(StoreUnavailable, match="its nodes announce this address") as raised:
+        store.acquire(claim_of(key_of(three, 2)))
+
+    assert raised.value.url == f"redis://{third.place}"
+    first.gone()
+    with pytest.raises(StoreUnavailable, match=r"\(connection refused\)$"):
+        store.acquire(claim_of(key_of(three, 0)))
+
+
 def test_a_node_that_hangs_costs_the_keys_of_others_nothing(
     three: FakeNodes, open_cluster: Open
 ) -> None:
@@ -494,7 +511,7 @@ def test_a_url_that_makes_no_sense_is_refused(
 def test_a_store_of_one_server_says_that_a_node_is_of_a_cluster(
     redis_cluster: RedisCluster, open_redis: Callable[..., Any]
 ) -> None:
-    store = open_redis(f"redis://127.0.0.1:{redis_cluster.nodes[0].port}")
+    store = open_redis(redis_cluster.plain_url.replace("redis+cluster", "redis"))
 
     [warning] = store.check()
 

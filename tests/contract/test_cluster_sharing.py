@@ -150,7 +150,7 @@ def least(redis_cluster: RedisCluster) -> Iterator[str]:
     rules = f"{PERMISSIONS} {CLUSTER_PERMISSIONS}".split()
     redis_cluster.say(node, "ACL", "SETUSER", "least", "on", ">pw", "~celery-lock:*", *rules)
     redis_cluster.say(node, "ACL", "SETUSER", "blind", "on", ">pw", "~celery-lock:*", "+ping")
-    yield redis_cluster.url.replace("://", "://least:pw@")
+    yield redis_cluster.plain_url.replace("://", "://least:pw@")
     redis_cluster.say(node, "ACL", "DELUSER", "least", "blind")
 
 

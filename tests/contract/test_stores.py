@@ -89,18 +89,9 @@ class TestCluster(ByEntryPoint):
     deadline = 20.0
 
     @pytest.fixture(autouse=True)
-    def _server(self, secure_cluster: RedisCluster) -> None:
-        self.urls = [secure_cluster.plain_url, secure_cluster.url]
-
-
-@pytest.fixture(scope="module")
-def secure_cluster(
-    redis_binary: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RedisCluster]:
-    """A cluster of one node, which is reached with TLS and without it."""
-    folder = tmp_path_factory.mktemp("secure-cluster")
-    with RedisCluster(redis_binary, folder, tls=certificates, plain=True) as cluster:
-        yield cluster
+    def _server(self, redis_cluster: RedisCluster) -> None:
+        redis_cluster.empty()
+        self.urls = [redis_cluster.plain_url, redis_cluster.url]
 
 
 @pytest.fixture(scope="module")

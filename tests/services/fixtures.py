@@ -102,16 +102,17 @@ def redis_62_url(redis_62_server: RedisServer) -> str:
 
 @pytest.fixture(scope="session")
 def redis_cluster(
-    redis_binary: str, tmp_path_factory: pytest.TempPathFactory
+    redis_binary: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisCluster]:
-    with RedisCluster(redis_binary, tmp_path_factory.mktemp("cluster")) as cluster:
+    folder = tmp_path_factory.mktemp("cluster")
+    with RedisCluster(redis_binary, folder, tls=certificates, plain=True) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def cluster_url(redis_cluster: RedisCluster) -> str:
     redis_cluster.empty()
-    return redis_cluster.url
+    return redis_cluster.plain_url
 
 
 @pytest.fixture

@@ -61,6 +61,10 @@ class Nodes:
             node = self._known.setdefault(place, Node(host, self._make(address)))
         return node
 
+    def is_seed(self, node: Node) -> bool:
+        """Whether the URL names it; the others are known by what nodes say."""
+        return any(self._known.get(place) is node for place in self._seeds)
+
     def moved(self, slot: int, place: Place) -> Node:
         """Note that a slot is kept at a place, and return the node there."""
         node = self.keepers[slot] = self.at(place)

@@ -83,12 +83,22 @@ def travel(
             _pause(min(_PAUSES[min(next(pauses), len(_PAUSES) - 1)], left))
         error = None
     assert reason is not None
+    raise _said(nodes, reason, node) from reason
+
+
+def _said(nodes: Nodes, reason: StoreError, node: Node) -> StoreError:
+    """Return what a call ends with that has no time left."""
     to = redirection_of(reason, "")
-    if to is None or to.place is None:
-        raise reason
-    raise StoreUnavailable(
-        nodes.shown, f"its nodes do not agree about who has the key ({reason.__cause__})"
-    ) from reason
+    if to is not None and to.place is not None:
+        return StoreUnavailable(
+            nodes.shown, f"its nodes do not agree about who has the key ({reason.__cause__})"
+        )
+    if not isinstance(reason, StoreUnavailable):
+        return reason
+    cause = reason.cause
+    if to is not None and to.why is Why.GONE and not nodes.is_seed(node):
+        cause += f"; {nodes.shown} is a cluster, and its nodes announce this address"
+    return StoreUnavailable(reason.url, cause)
 
 
 def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
