@@ -15,11 +15,12 @@ from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Lease, LockStore
 from celery_lock.model.clock import monotonic
 from celery_lock.stores import open_store
+from tests.contract.with_celery import WithCelery
 
 __all__ = ["ByEntryPoint"]
 
 
-class ByEntryPoint(StoreContract):
+class ByEntryPoint(WithCelery, StoreContract):
     """A subclass says `schemes`, and has a fixture that sets `urls`: one for each of them.
 
     `tests/unit/test_contract_covers.py` looks for a scheme that no subclass has.
