@@ -68,7 +68,7 @@ def _table(kind: str, found: dict[str, Any]) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     rows = rows_of(kind)
-    has_tokens = all(row.promise.tokens for row in rows[2:])
+    has_tokens = any(row.promise.tokens for row in rows[2:])
     for row in rows:
         if row.name in found:
             yield _line(row, found[row.name]["plays"], has_tokens)
