@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -24,6 +28,7 @@ from tests.services.fixtures import ProxyFactory, WatchedFactory
 from tests.services.ports import LOOPBACK
 from tests.services.redis_server import RedisServer
 from tests.services.sentinel_server import Watched
+from tests.unit.forking import holds_in_a_child
 
 pytestmark = pytest.mark.contract
 
@@ -456,3 +461,47 @@ def test_a_password_that_a_sentinel_does_not_ask_for_is_not_repeated(watched: Wa
         store.acquire(claim_of())
 
     assert "s3cret" not in str(raised.value)
+
+
+# -- one store used by many ------------------------------------------------------------------
+
+
+def test_greenlets_go_on_while_sentinels_are_asked(watched: Watched) -> None:
+    pytest.importorskip("gevent")
+    program = Path(__file__).parent / "programs" / "sentinel_greenlets.py"
+
+    done = subprocess.run(
+        [sys.executable, str(program), f"{LOOPBACK}:{watched.sentinels[0].port}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        timeout=100,
+        check=False,
+    )
+
+    assert done.stdout == "well\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_was_forked_in_the_midst_of_a_search_searches_itself(
+    watched: Watched,
+) -> None:
+    """The lock that its parent's thread holds is not the child's."""
+    with closing(SentinelStore(watched.url)) as store:
+        assert granted(store)
+        known = store._sentinels._own.value
+        with known.asking:
+            known.address = None
+
+            assert holds_in_a_child(lambda: granted(store))
+
+
+def test_stores_of_two_prefixes_and_databases_do_not_see_each_other(watched: Watched) -> None:
+    others = [(watched.url, "a:"), (watched.url, "b:"), (f"{watched.url}/3", "a:")]
+    with ExitStack() as stack:
+        stores = [
+            stack.enter_context(closing(SentinelStore(url, prefix=prefix)))
+            for url, prefix in others
+        ]
+
+        assert [isinstance(store.acquire(claim_of("k")), Lease) for store in stores] == [True] * 3
