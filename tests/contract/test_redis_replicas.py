@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from celery_lock.errors import LockConfigurationError, StoreError, StoreUnavailable
-from celery_lock.model import Completion, End, Lease, Outcome
+from celery_lock.model import Completion, End, Held, Lease, Outcome, Refused
 from celery_lock.stores import open_store
 from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.cluster import ClusterStore
@@ -69,6 +69,24 @@ def test_a_lease_that_too_few_replicas_have_is_taken_back_and_refused(
 
     assert careless.peek("k") is None
     assert careless.peek("l") is None
+
+
+def test_a_claim_that_is_refused_needs_no_replica(
+    pair: tuple[RedisServer, RedisServer], open_redis: OpenStore
+) -> None:
+    primary, replica = pair
+    store = open_redis(primary.url, options={"replicas": 1}, deadline=1.0)
+    lease = store.acquire(claim_of("k"))
+    assert isinstance(lease, Lease)
+    replica.kill()
+
+    met = store.acquire(claim_of("k", watching=True))
+    both = store.acquire_all([claim_of("j", holder="a#b#1#c"), claim_of("k", holder="a#b#1#c")])
+
+    assert isinstance(met, Held)
+    assert met.token == lease.token
+    assert isinstance(both, Refused)
+    assert both.held.key == "k"
 
 
 def test_a_renewal_that_too_few_replicas_have_is_neither_done_nor_lost(

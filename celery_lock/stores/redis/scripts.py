@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 
+from .link.resp import Reply
 from .link.script import Script
 
 __all__ = [
@@ -63,12 +65,22 @@ def _in_a_function(text: str) -> str:
     return text
 
 
-def _script(name: str, *, lasts: bool = False, grants: bool = False) -> Script:
-    return Script(name, composed(name), lasts=lasts, grants=grants)
+def _script(
+    name: str, *, lasts: bool = False, refused: Callable[[Reply], bool] | None = None
+) -> Script:
+    return Script(name, composed(name), lasts=lasts, refused=refused)
 
 
-ACQUIRE = _script("acquire", lasts=True, grants=True)
-ACQUIRE_ALL = _script("acquire_all", lasts=True, grants=True)
+def _says_whom_it_met(answer: Reply) -> bool:
+    return isinstance(answer, list) and isinstance(answer[0], bytes)
+
+
+def _says_which_was_refused(answer: Reply) -> bool:
+    return isinstance(answer, list) and isinstance(answer[-1], list)
+
+
+ACQUIRE = _script("acquire", lasts=True, refused=_says_whom_it_met)
+ACQUIRE_ALL = _script("acquire_all", lasts=True, refused=_says_which_was_refused)
 RELEASE = _script("release", lasts=True)
 RELEASE_ALL = _script("release_all", lasts=True)
 RENEW = _script("renew", lasts=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ....errors import StoreUnavailable
@@ -52,12 +52,16 @@ class Care:
     ) -> Reply:
         """Send a script with what is asked beside it, and return its reply."""
         commands = [_ASKING, packed] if asking else [packed]
-        outcomes = self.each(connection, commands, ends, lasts=script.lasts, claims=script.grants)
-        reply = outcomes[-1]
-        for outcome in (reply, *outcomes):  # what the script ended with says more
-            if isinstance(outcome, Exception):
-                raise outcome
-        assert not isinstance(reply, Exception)
+        *_, reply = self.each(
+            connection,
+            commands,
+            ends,
+            lasts=script.lasts,
+            claims=script.grants,
+            refused=script.refused,
+        )
+        if isinstance(reply, Exception):
+            raise reply
         return reply
 
     def each(
@@ -68,6 +72,7 @@ class Care:
         *,
         lasts: bool,
         claims: bool,
+        refused: Callable[[Reply], bool] | None = None,
     ) -> Sequence[Reply | Exception]:
         """Send commands in one piece; return for each its reply, or the error that it ended with.
 
@@ -85,7 +90,7 @@ class Care:
             except (ErrorReply, *UNANSWERED) as error:
                 failure = error
             if failure is None:
-                return self.acknowledged(outcomes, connection) if waits else outcomes
+                return self.acknowledged(outcomes, connection, refused) if waits else outcomes
             if not isinstance(failure, UNANSWERED[0]):
                 break
         return [failure] * len(commands)
@@ -98,9 +103,15 @@ class Care:
         return [command("WAIT", self.replicas, max(1, int(1000 * seconds)))]
 
     def acknowledged(
-        self, outcomes: Sequence[Reply | Exception], connection: Connection
+        self,
+        outcomes: Sequence[Reply | Exception],
+        connection: Connection,
+        refused: Callable[[Reply], bool] | None = None,
     ) -> list[Reply | Exception]:
-        """Return the replies of scripts with one to `waits` behind them: errors, if that is bad."""
+        """Return the replies of scripts with one to `waits` behind them: errors, if that is bad.
+
+        `refused`: which replies stand all the same, for they have nothing that is to last.
+        """
         *replies, last = outcomes
         if isinstance(last, int):
             if last >= self.replicas:
@@ -108,7 +119,12 @@ class Care:
             connection.suspect()  # the replicas may follow another primary by now
             last = TooFewReplicas(last, self.replicas)
         error = last if isinstance(last, Exception) else TooFewReplicas(0, self.replicas)
-        return [reply if isinstance(reply, Exception) else error for reply in replies]
+        return [
+            reply
+            if isinstance(reply, Exception) or (refused is not None and refused(reply))
+            else error
+            for reply in replies
+        ]
 
 
 NAIVE = Care()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from .resp import pack
+from .resp import Reply, pack
 
 __all__ = ["Script"]
 
@@ -13,15 +13,24 @@ __all__ = ["Script"]
 class Script:
     """One Lua script."""
 
-    __slots__ = ("_by_digest", "_by_text", "_heads", "grants", "lasts", "name")
+    __slots__ = ("_by_digest", "_by_text", "_heads", "grants", "lasts", "name", "refused")
 
-    def __init__(self, name: str, text: str, *, lasts: bool = False, grants: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        *,
+        lasts: bool = False,
+        refused: Callable[[Reply], bool] | None = None,
+    ) -> None:
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self.name = name
         self.lasts = lasts
         """What it writes must not be forgotten: where replicas are asked for, they have it."""
-        self.grants = grants
+        self.grants = refused is not None
         """It may give a key: not on a server that may have forgotten who has it."""
+        self.refused = refused
+        """Whether an answer is that it gave none: nothing was written then that has to last."""
         self._by_digest = pack("", ("EVALSHA", digest), ()).decode()
         self._by_text = pack("", ("EVAL", text), ()).decode()
         self._heads: dict[tuple[int, int], str] = {}
