@@ -175,8 +175,8 @@ ROWS = (
     Row(_KILLED, servers, _kill_primary, MEASURED),
     Row(_KILLED, servers, _kill_primary, options=ONE),
     Row(f"{_KILLED}, and comes back", servers, _kill_primary_and_bring_it_back, MEASURED),
-    Row(_FROZEN, servers, _freeze_primary, MEASURED),
-    Row(_FROZEN, servers, _freeze_primary, options=ONE),
+    Row(_FROZEN, servers, _freeze_primary, MEASURED, keys=30),
+    Row(_FROZEN, servers, _freeze_primary, options=ONE, keys=30),
     Row("one worker is cut off from the primary for 6 s", servers, _cut_off_from_primary),
     Row(
         "the primary is killed, one worker is cut off from two sentinels",
