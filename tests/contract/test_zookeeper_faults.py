@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,27 @@ def test_a_slow_server_is_waited_for(proxy: Proxy, opened: Open) -> None:
     proxy.delay = 0.1
 
     assert store.release(granted(store))
+
+
+def test_a_server_that_leaves_a_request_lying_is_nudged(proxy: Proxy, opened: Open) -> None:
+    store = opened(url_of(proxy), deadline=10.0)
+    store.peek("order:7")
+    client = store._own.value.registers.link._client
+    proxy.swallow()
+    asking = threading.Thread(target=lambda: suppressed(lambda: store.peek("order:7")))
+    asking.start()
+
+    wait_for(lambda: len(client._pending) > 4, "two requests more than the look")
+
+    proxy.forward()
+    proxy.cut()
+    asking.join(20)
+    assert not asking.is_alive()
+
+
+def suppressed(call: Callable[[], object]) -> None:
+    with suppress(StoreError):
+        call()
 
 
 def test_a_claim_that_was_given_up_and_undone_is_refused(proxy: Proxy, opened: Open) -> None:

@@ -16,6 +16,7 @@ from kazoo.exceptions import (
     ConnectionLoss,
     SessionExpiredError,
 )
+from kazoo.protocol.serialization import Exists
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 
@@ -28,6 +29,11 @@ from .refusals import denied, hopeless, unreachable
 __all__ = ["Broken", "Link"]
 
 _LOST = (ConnectionLoss, SessionExpiredError, ConnectionClosedError)
+NUDGE = 0.25
+"""Seconds after which a server that has not answered is asked something else. Those of ZooKeeper
+3.8.0 leave one request of ten thousands lying until the next one comes, which is kazoo's ping else,
+after some seconds."""
+
 _SILENT = logging.Logger("kazoo", logging.CRITICAL + 1)
 """What kazoo logs for itself at each try. That a store fails is logged by the engine, in bounds."""
 
@@ -52,7 +58,7 @@ class Link(Hears):
         self._rounds = 0
         self._failed: tuple[list[OSError], int] = ([], 0)
         self._denied = False
-        self._heard = monotonic()
+        self._heard = self._nudged = monotonic()
         self.sessions = 0
         """How often a connection has come about: what was known before may be of another leader."""
 
@@ -70,13 +76,8 @@ class Link(Hears):
             result = client.handler.async_result()
             client._call(request, result)  # kazoo has no public name for it
             awaited.append(result)
-        sent = monotonic()
         last = awaited[-1]
-        if len(self._address.hosts) > 1:
-            last.wait((ends - sent) / 2)
-            if not last.ready() and self._heard < sent:
-                self._leave(client)  # another server may be in better health
-        last.wait(max(ends - monotonic(), 0.0))
+        self._await(client, last, ends)
         if not last.ready():
             raise StoreUnavailable(
                 self._address.shown, f"it gave no answer within {self._deadline:.3g} s"
@@ -91,6 +92,24 @@ class Link(Hears):
                 raise denied(self._address) from answer
         self._heard = monotonic()
         return answers
+
+    def _await(self, client: Any, last: Any, ends: float) -> None:
+        """Wait for the last answer, and help a server that has forgotten it."""
+        sent = monotonic()
+        half, left = (ends - sent) / 2, ends - sent
+        while left > 0:
+            last.wait(min(left, NUDGE))
+            if last.ready():
+                return
+            now = monotonic()
+            # one for all that wait: many would keep a slow server from what it has to do
+            if now - max(sent, self._heard, self._nudged) > NUDGE - 0.01:
+                self._nudged = now
+                client._call(Exists("/", None), client.handler.async_result())
+            left = ends - now
+            if len(self._address.hosts) > 1 and left < half and self._heard < sent:
+                self._leave(client)  # another server may be in better health
+                half = 0.0
 
     def begin(self, request: Any, heard: Callable[[Any], object]) -> None:
         """Send a request that nobody waits for; `heard` is called in kazoo's thread, if ever."""
