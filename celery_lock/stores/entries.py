@@ -99,7 +99,7 @@ def change(
     lo, hi = clock
     record = None if standing is None else standing.record
     # for no time: over at once, also by a clock that is known roughly
-    until = hi + micro(change.ttl) if change.ttl else 0
+    until = hi + micro(change.ttl) if change.ttl else lo
     again = record is not None and (record.stamp, record.value) == (change.stamp, change.value)
     if standing is not None and again:  # asked again: its first answer was lost
         after = Standing(standing.record, max(standing.until, until))

@@ -82,7 +82,8 @@ def renew(state: KeyState, lease: Lease, ttl: float, clock: Interval) -> tuple[K
     permit = _proven(state, lease)
     if permit is None or permit.expiry <= lo:
         return state, False
-    return _with(state, replace(permit, expiry=hi + micro(ttl))), True
+    # for no time: over at once, also by a clock that is known roughly
+    return _with(state, replace(permit, expiry=hi + micro(ttl) if ttl else lo)), True
 
 
 def release(

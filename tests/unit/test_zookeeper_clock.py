@@ -104,3 +104,15 @@ def test_the_next_leader_is_asked_anew(clock: LeaderClock, mine: ManualClock) ->
     clock.forget()
 
     assert clock.interval() is None
+
+
+def test_what_was_past_is_not_named_again(clock: LeaderClock, mine: ManualClock) -> None:
+    """A wider note comes after a narrow one that is old."""
+    heard(clock, mine, 5_000, 0.001)
+    mine.move(0.6)
+    before = clock.interval()
+    assert before is not None
+
+    lo, _ = heard(clock, mine, 5_595, 0.3)
+
+    assert lo >= before[0]

@@ -43,9 +43,10 @@ class LeaderClock:
     def __init__(self, clock: Clock = steady) -> None:
         self._clock = clock
         self._note: _Note | None = None
-        self._latest = 0
-        """The latest moment that was named: none that is named after it is earlier, though a
-        narrower note would say so. Else a lease could seem to be taken in the future."""
+        self._earliest = self._latest = 0
+        """The two moments that were named last: none that is named after them is earlier. The
+        present is not before what was past; and a lease must not seem to be taken in the future,
+        though a narrower note would say so."""
 
     def now(self) -> float:
         """This machine's own clock."""
@@ -59,14 +60,14 @@ class LeaderClock:
             (lo, hi), (least, most) = new.interval(now), old.interval(now)
             # a narrower one is better, if both are of one clock that nobody has set meanwhile
             if lo > most or least > hi:
-                self._latest = 0
+                self._earliest = self._latest = 0
             elif most - least <= hi - lo:
                 return
         self._note = new
 
     def forget(self) -> None:
         """The next leader may have another clock."""
-        self._note, self._latest = None, 0
+        self._note, self._earliest, self._latest = None, 0, 0
 
     def age(self) -> float:
         """Seconds since the note."""
@@ -79,5 +80,6 @@ class LeaderClock:
         if note is None:
             return None
         lo, hi = note.interval(self._clock())
+        self._earliest = lo = max(lo, self._earliest)
         self._latest = hi = max(hi, self._latest)
         return lo, hi
