@@ -73,7 +73,7 @@ def _refuse(call: Call, asked: Sequence[Asked], refused: Refused, now: int) -> R
     left = call.lefts([*taken, *one.record.values()] if refused.held.met in OF_A_COPY else taken)
     _, answer = _judged(call.place, [one], now, left)
     held = answer.held if isinstance(answer, Refused) else refused.held
-    return replace(refused, held=replace(held, mark=str(one.view.revision)))
+    return replace(refused, held=replace(held, mark=one.view.mark))
 
 
 # -- granted ---------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def _home(call: Call, claim: Claim) -> Home:
     if claim.unconfirmed:
         home = Home(call.kept(claim.ttl, max(1.0, claim.ttl / 8)), None)
     elif claim.ttl > 0:
-        renewed = call.leases.renewed(claim.ttl, call.ask, call.left)
+        renewed = call.renewed(claim.ttl)
         home = Home(renewed.id, renewed)
     else:
         home = Home(0, None)

@@ -81,6 +81,7 @@ class Asked:
             place, entry = heir
             kept, _, shown = permit.took_over
             aside = {**entry.value, "h": kept, "p": shown, "u": False}
+            aside |= {"by": claim.holder, "slot": permit.slot, "s": now}
             writes += [
                 delete(entry.name),
                 delete(self.base + f"a-{place.partition('-')[2]}".encode()),
@@ -90,7 +91,7 @@ class Asked:
             self.name = self.base + f"l{proof.place}".encode()
             writes.append(put(self.name, value, home.id))
         if claim.at_least:
-            floor = {**{key: value[key] for key in "hsnp" if key in value}, "d": claim.at_least}
+            floor = {**{key: value[key] for key in "hsnpu" if key in value}, "d": claim.at_least}
             writes.append(put(self.base + f"f{proof.place}".encode(), floor, home.floor))
         return writes, proof, value
 

@@ -35,11 +35,10 @@ class Answer:
 
     def read(self) -> Any:
         """Return what it says, of a stream the first message; raises `NoEtcd` for another text."""
-        first = self.text.split(b"\n", 1)[0]
-        try:
-            return json.loads(first or b"{}")
-        except ValueError:
-            raise NoEtcd(self.text[:60].decode("ascii", "replace")) from None
+        for text in (self.text, self.text.split(b"\n", 1)[0]):
+            with suppress(ValueError):
+                return json.loads(text or b"{}")
+        raise NoEtcd(self.text[:60].decode("ascii", "replace"))
 
 
 class Connection:

@@ -82,6 +82,8 @@ def translated(error: Exception, address: Address, member: int, seconds: float) 
         if isinstance(error.__cause__, ssl.SSLError):
             return _unreachable(error.__cause__, asked, shown, seconds)
         cause = f"{asked} broke the connection, and the one after it as well ({error})"
+        if address.tls is None:
+            cause += "; is it an etcd, and does it want TLS (etcds://)?"
     else:
         cause = (
             f"no answer within {seconds:.3g} s; the last that was asked is {asked}."

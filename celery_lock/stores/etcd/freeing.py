@@ -35,7 +35,7 @@ def _seen(call: Call, view: View, key: str) -> Held | None:
 
 
 def _marked(held: Held, view: View) -> Held:
-    return replace(held, mark=str(view.revision))
+    return replace(held, mark=view.mark)
 
 
 def free(place: Place, key: str, holder: str, *, floor: bool = False) -> Held | None:
@@ -50,27 +50,33 @@ def free(place: Place, key: str, holder: str, *, floor: bool = False) -> Held | 
         left = call.lefts(entry for kind in "lf" for _, entry in view.of(kind))
         _, had = transitions.free(state_of(view, now, left), key, holder, (now, now), floor=floor)
         before = {permit.slot: permit for permit in state.permits}
-        compare, writes = [], list[Words]()
-        for permit in after.permits:
-            was = before[permit.slot]
-            if permit == was:
-                continue
-            for place_, entry in view.of("l"):
-                if entry.made == was.token and _slot(place_) == was.slot:
-                    compare.append(made_at(entry.name, entry.made))
-                    writes += _ended(call, base, place_, entry, "freed")
-            if floor:
-                writes += [
-                    delete(entry.name)
-                    for place_, entry in view.of("f")
-                    if _slot(place_) == was.slot
-                ]
+        slots = {permit.slot for permit in after.permits if permit != before[permit.slot]}
+        compare, writes = _freed(call, base, view, slots, floor=floor)
         try:
             compare.append(nothing_since(base + b"f", base + b"m", view.revision))
             if call.ask(TXN, txn(compare, writes)).get("succeeded"):
                 return None if had is None else _marked(had, view)
         except LeaseGone:
             call.leases.all_gone()
+
+
+def _freed(
+    call: Call, base: bytes, view: View, slots: set[int], *, floor: bool
+) -> tuple[list[Words], list[Words]]:
+    """Return what has to be so, and what ends the leases of these slots, and their floors."""
+    compare, writes = list[Words](), list[Words]()
+    ended = {name[1:] for name, _ in view.of("r")}
+    for kind in "lf" if floor else "l":
+        for place_, entry in view.of(kind):
+            name = _nonce(place_).rstrip("+")
+            if _slot(place_) not in slots:
+                continue
+            compare += [made_at(entry.name, entry.made)] if kind == "l" else []
+            writes.append(delete(entry.name))
+            if name not in ended:
+                ended.add(name)
+                writes += _marked_as(call, base, _slot(place_), name, "freed")
+    return compare, writes
 
 
 def undo(place: Place, claim: Claim) -> None:
@@ -82,43 +88,62 @@ def undo(place: Place, claim: Claim) -> None:
         try:
             refused = call.kept(max(2.0, place.cluster.deadline), 2.0)
             compare = [nothing_since(base + b"f", base + b"m", view.revision)]
-            writes = [put(mark, {"h": claim.holder}, refused)]
+            writes = [put(mark, {"h": claim.holder, "d": place.cluster.deadline}, refused)]
             for place_, entry in view.of("l"):
                 if entry.value["h"] == claim.holder:
                     compare.append(made_at(entry.name, entry.made))
-                    writes += _ended(call, base, place_, entry, "undone")
-                    writes += _given_back(base, view, place_)
-                    call.leases.forget(entry.name)
-            for place_, entry in view.of("f"):
-                if entry.value["h"] == claim.holder and _nonce(place_).rstrip("+") not in _ends(
-                    view
-                ):
                     writes.append(delete(entry.name))
+                    writes += _marked_as(call, base, _slot(place_), _nonce(place_), "undone")
+                    call.leases.forget(entry.name)
+            writes += _given_back(base, view, claim)
+            writes += [delete(name) for name in _floors_of(view, claim)]
             if call.ask(TXN, txn(compare, writes)).get("succeeded"):
                 return
         except LeaseGone:
             call.leases.all_gone()
 
 
-def _ended(call: Call, base: bytes, place_: str, entry: Entry, how: str) -> list[Words]:
-    """Delete a lease, and remember that its release is not to say it was in time."""
-    name, slot = _nonce(place_), _slot(place_)
-    mark = {"k": how, "n": slot}
-    aside = delete(base + f"a-{name}".encode())
+def _marked_as(call: Call, base: bytes, slot: int, name: str, how: str) -> list[Words]:
+    """Remember of a lease that its release is not to say that it was in time."""
     lease = call.kept(MARKED_FOR, MARKED_FOR)
-    return [delete(entry.name), aside, put(base + f"r-{name}".encode(), mark, lease)]
+    mark = put(base + f"r-{name}".encode(), {"k": how, "n": slot}, lease)
+    return [delete(base + f"a-{name}".encode()), mark]
 
 
-def _given_back(base: bytes, view: View, place_: str) -> list[Words]:
-    """Give a lease back to the heir that it was taken over from, for the rest of its time."""
-    aside = view.entries.get(f"a-{_nonce(place_)}")
-    if aside is None:
-        return []
-    return [put(base + f"l{_slot(place_)}-{nonce()}".encode(), aside.value, aside.lease)]
+def _given_back(base: bytes, view: View, claim: Claim) -> list[Words]:
+    """Give a lease back to the heir that it was taken over from, for the rest of its time.
+
+    Also where the claim has lapsed meanwhile, unless somebody else has come.
+    """
+    writes = []
+    for _, entry in view.of("a"):
+        slot = entry.value["slot"]
+        if entry.value["by"] == claim.holder and not _came_after(view, slot, entry):
+            heir = {key: value for key, value in entry.value.items() if key not in ("by", "slot")}
+            writes.append(delete(entry.name))
+            writes.append(put(base + f"l{slot}-{nonce()}".encode(), heir, entry.lease))
+    return writes
 
 
-def _ends(view: View) -> set[str]:
-    return {name[1:] for name, _ in view.of("r")}
+def _floors_of(view: View, claim: Claim) -> list[bytes]:
+    """Name the floors that a claim has set; those of an earlier claim stand as they did."""
+    ends = {name[1:] for name, _ in view.of("r")}
+    live = {_nonce(place_) for place_, one in view.of("l") if one.value["h"] == claim.holder}
+    floors = {
+        entry.name: (_nonce(place_).rstrip("+"), entry.made)
+        for place_, entry in view.of("f")
+        if entry.value["h"] == claim.holder
+    }
+    open_ = {name: made for name, made in floors.values() if name not in ends}
+    last = live or set(sorted(open_, key=lambda name: open_[name])[-1:])
+    return [name for name, (nonce_, _) in floors.items() if nonce_ in last]
+
+
+def _came_after(view: View, slot: int, aside: Entry) -> bool:
+    """Somebody has had this permit since the claim took it over."""
+    here = [entry for place_, entry in view.of("l") if _slot(place_) == slot]
+    gone = [entry for _, entry in view.of("r") if entry.value["n"] == slot]
+    return any(entry.made > aside.made for entry in here + gone)
 
 
 def _slot(place_: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from time import sleep
 from typing import Any
 
 from ...errors import StoreError
@@ -17,6 +19,8 @@ from .errors import FAILURES, Busy, Refusal, translated
 
 __all__ = ["Gateway"]
 
+_PAUSE = 0.05
+"""Seconds before all members are asked once more: they are choosing a leader, mostly."""
 _AUTHENTICATE = "/v3/auth/authenticate"
 
 
@@ -67,10 +71,10 @@ class Gateway:
         ends = monotonic() + seconds
         members = len(self.address.endpoints)
         with self._lent(ends, seconds) as own:
-            for tried in range(members):
+            for tried in count(1):
                 member = own.member
                 # a member that hangs must not spend the time of the next
-                share = monotonic() + (ends - monotonic()) / (members - tried)
+                share = monotonic() + (ends - monotonic()) / max(1, members + 1 - tried)
                 try:
                     answers = self._ask_member(own, member, requests, share)
                 except FAILURES as error:
@@ -81,8 +85,10 @@ class Gateway:
                         return answers
                     failure = lost[0]
                 own.doubt(member, members)
-                if isinstance(failure, NoEtcd) or monotonic() >= ends:
+                if monotonic() + _PAUSE >= ends or not _goes_on(failure, tried, members):
                     break
+                if tried >= members:
+                    sleep(_PAUSE)
             raise translated(failure, self.address, member, seconds) from failure
 
     def refused(self, refusal: Refusal) -> StoreError:
@@ -103,7 +109,7 @@ class Gateway:
             connection = self._connect(member, opened)
             try:
                 connection.begin([(path, asked)], self._token(own, connection, opened), ends)
-                yield self._pieces(connection)
+                yield self._pieces(own, connection)
             finally:
                 connection.close()
         except DeadlineExceeded:
@@ -192,12 +198,21 @@ class Gateway:
         return own.token
 
     @staticmethod
-    def _pieces(connection: Connection) -> Iterator[bytes]:
+    def _pieces(own: _Own, connection: Connection) -> Iterator[bytes]:
         status, _ = connection.head()
         if status != 200:
-            raise NoEtcd(f"HTTP status {status}")
-        while piece := connection.piece():
+            own.token = ""  # it has run out, mostly; the call that follows says what is wrong
+        while status == 200 and (piece := connection.piece()):
             yield piece
+
+
+def _goes_on(failure: Exception, tried: int, members: int) -> bool:
+    """Whether it is of use to ask once more."""
+    if tried < members:
+        return True
+    if isinstance(failure, Refusal):  # of all members, which may have a leader soon
+        return failure.is_passing
+    return tried == members and isinstance(failure, ConnectionLost)  # a new one may do
 
 
 def _read(answer: Answer) -> Any:

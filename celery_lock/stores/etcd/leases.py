@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import StoreError
 from ...model.clock import Clock
 from .names import encoded
 from .txn import TXN, delete, made_at, txn, within
@@ -73,6 +72,10 @@ class _Kept:
     ends: float
 
 
+class Waited(Exception):
+    """Another thread of this process has been asking for the same lease for too long."""
+
+
 Ask = Callable[[str, Any], Any]
 
 
@@ -84,7 +87,7 @@ class Leases:
         self._guard = threading.Lock()
         self._renewed: dict[float, Renewed] = {}
         self._kept: list[_Kept] = []
-        self._homes: dict[bytes, Renewed | None] = {}
+        self._homes: dict[bytes, Renewed] = {}
 
     # -- what is renewed ---------------------------------------------------------------------
 
@@ -98,7 +101,7 @@ class Leases:
         needed = self.clock() + ttl
         if not (lease.id and lease.ends >= needed):
             if not lease.asking.acquire(timeout=patience):
-                raise StoreError("another thread waits for the same lease of etcd")
+                raise Waited
             try:
                 if not (lease.id and lease.ends >= needed):  # another thread may have done it
                     self._prolong(lease, ask)
@@ -144,6 +147,11 @@ class Leases:
         with self._guard:
             self._renewed.clear()
             self._kept.clear()
+            now = self.clock()
+            for name, home in list(self._homes.items()):
+                held = home.entries.get(name)
+                if held is None or held.until <= now:
+                    del self._homes[name]
 
     # -- what lives on it --------------------------------------------------------------------
 
@@ -153,8 +161,10 @@ class Leases:
             before = self._homes.get(name)
             if before is not None and before is not lease:
                 before.entries.pop(name, None)
-            self._homes[name] = lease
-            if lease is not None:
+            if lease is None:
+                self._homes.pop(name, None)
+            else:
+                self._homes[name] = lease
                 lease.entries[name] = held
 
     def forget(self, name: bytes) -> None:

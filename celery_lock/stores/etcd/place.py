@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from ...errors import StoreError, StoreUnavailable
 from ...model.clock import Clock, steady
-from ...model.per_process import PerProcess
+from ...model.per_process import PerProcess, look_for_fork
 from .connection import Request
 from .errors import Refusal
-from .leases import TIME_TO_LIVE, Leases
+from .leases import TIME_TO_LIVE, Leases, Renewed, Waited
 from .names import Names, after, decoded, encoded
 from .txn import RANGE, TXN, read_range, txn
 from .view import Entry, Left, View, entries_of
@@ -68,6 +68,7 @@ class Place:
 
     def call(self, within: float | None = None) -> Call:
         """Begin a call."""
+        look_for_fork()
         seconds = self.cluster.deadline if within is None else within
         return Call(self, min(seconds, self.cluster.deadline))
 
@@ -139,6 +140,17 @@ class Call:
                 return found
             revision = page["header"]["revision"] if revision == "0" else revision
             start = encoded(decoded(names[-1]) + b"\0")
+
+    def renewed(self, ttl: float) -> Renewed:
+        """Return the lease for what this process renews for so long."""
+        try:
+            return self.leases.renewed(ttl, self.ask, self.left)
+        except Waited:
+            raise StoreUnavailable(
+                self.place.cluster.shown,
+                f"it did not keep a lease alive within {self._seconds:.3g} s, for which another"
+                " thread of this process waits, too",
+            ) from None
 
     def kept(self, life: float, slack: float) -> int:
         """Return a lease for what lives so long and is not renewed."""

@@ -87,6 +87,8 @@ class _Ending:
         self.base = place.names.key(lease.key)
         self.done = place.names.publication(lease.key, end.publication)
         self.proof = Proof.parse(lease.proof)
+        self.shown = end.publication
+        """What a floor shows as the publication of its holder."""
 
     def name(self, proof: Proof) -> bytes:
         return self.base + f"l{proof.place}".encode()
@@ -106,7 +108,10 @@ class _Ending:
             delete(self.base + f"a-{proof.nonce}".encode()),
             put(self.mark(proof), self._said(proof), self._marked(call)),
         ]
-        writes += self._floor(call, proof, self._publication(call, name))
+        found = call.leases.find(name)
+        if found is not None:
+            self.shown = str(found[1].value.get("p", ""))
+        writes += self._floor(call, proof)
         if end.heir and end.heir_ttl > 0:
             writes.append(self._heir(call, proof))
         if end.publication:
@@ -141,7 +146,7 @@ class _Ending:
                 if recorded:
                     writes.append(self._record(call, ENDED_FOR))
                 if proof is not None and mark is None and not _came(view, proof, self.lease):
-                    writes += self._floor(call, proof, end.publication)
+                    writes += self._floor(call, proof)
                 if not writes:
                     break
                 guard = [nothing_since(self.base + b"f", self.base + b"m", view.revision)]
@@ -162,16 +167,12 @@ class _Ending:
 
     # -- what is written ---------------------------------------------------------------------
 
-    def _publication(self, call: Call, name: bytes) -> str:
-        found = call.leases.find(name)
-        return str(found[1].value.get("p", "")) if found is not None else self.end.publication
-
-    def _floor(self, call: Call, proof: Proof, publication: str) -> list[Words]:
+    def _floor(self, call: Call, proof: Proof) -> list[Words]:
         left = proof.since / 1e6 + self.end.floor - self.place.now() / 1e6
         if not self.end.floor or left <= 0:
             return []
         value: Words = {"h": self.lease.holder, "s": proof.since, "n": proof.limit, "d": left}
-        value |= {"p": publication, "t": self.lease.known_token}
+        value |= {"p": self.shown, "t": self.lease.known_token}
         name = self.base + f"f{proof.place}+".encode()
         return [put(name, value, call.kept(left, 1.0))]
 

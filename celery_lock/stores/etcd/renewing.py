@@ -43,25 +43,33 @@ def renew(
 ) -> list[Outcome]:
     """Let each lease live for so many more seconds."""
     call = place.call(within)
-    asked = [_planned(call, lease, ttl) for lease, ttl in renewals]
+    rest = [_planned(place, lease, ttl) for lease, ttl in renewals]
+    asked = list(rest)
+    while rest:
+        # in one transaction nothing may be written twice
+        some = list({one.name: one for one in reversed(rest)}.values())[::-1]
+        rest = [one for one in rest if all(one is not other for other in some)]
+        _renew_some(call, some)
+    return [one.outcome or Outcome.UNKNOWN for one in asked]
+
+
+def _renew_some(call: Call, asked: Sequence[_Renewal]) -> None:
     while True:
+        for one in asked:
+            if one.outcome is None:
+                _plan(call, one)
         try:
             _renewed(call, [one for one in asked if one.outcome is None])
-            return [one.outcome or Outcome.UNKNOWN for one in asked]
+            return
         except LeaseGone:
             call.leases.all_gone()
-            for one in asked:
-                if one.outcome is None:
-                    _plan(call, one)
 
 
-def _planned(call: Call, lease: Lease, ttl: float) -> _Renewal:
+def _planned(place: Place, lease: Lease, ttl: float) -> _Renewal:
     proof = Proof.parse(lease.proof)
     if proof is None or lease.known_token is None:
         return _Renewal(lease, ttl, b"", Outcome.LOST)
-    one = _Renewal(lease, ttl, call.place.names.key(lease.key) + f"l{proof.place}".encode())
-    _plan(call, one)
-    return one
+    return _Renewal(lease, ttl, place.names.key(lease.key) + f"l{proof.place}".encode())
 
 
 def _plan(call: Call, one: _Renewal) -> None:
@@ -153,7 +161,7 @@ def _choose(call: Call, one: _Renewal) -> None:
     if one.ttl <= 0:
         return
     if one.ttl == one.known.ttl:
-        one.moved_home = call.leases.renewed(one.ttl, call.ask, call.left)
+        one.moved_home = call.renewed(one.ttl)
         one.moved_to = one.moved_home.id
     else:
         one.moved_to = call.kept(one.ttl, max(1.0, one.ttl / 8))

@@ -41,6 +41,11 @@ class View:
     revision: int
     entries: Mapping[str, Entry]
 
+    @property
+    def mark(self) -> str:
+        """The mark of this moment: the first revision after it."""
+        return str(self.revision + 1)
+
     def of(self, kind: str) -> Iterator[tuple[str, Entry]]:
         """Return the entries of one kind, with the rest of their names."""
         for name, entry in self.entries.items():
@@ -115,6 +120,7 @@ def state_of(view: View, now: int, left: Left) -> KeyState:
             0,
             publication=value.get("p", ""),
             limit=value.get("n", 1),
+            unconfirmed=value.get("u", False),
         )
         permit = permits.get(slot, dead)
         if permit.expiry == 0 and dead.token > permit.token:

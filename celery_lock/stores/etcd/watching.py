@@ -18,7 +18,7 @@ _WATCH = "/v3/watch"
 
 
 class _Refused(threading.local):
-    """At which revision this thread was refused a key that it is about to watch."""
+    """The mark at which this thread was refused a key that it is about to watch."""
 
     def __init__(self) -> None:
         self.at: dict[str, int] = {}
@@ -62,12 +62,12 @@ class Watching:
             view = self._place.call().view(base)
             if not (any(view.of("l")) or any(view.of("f"))):
                 return
-            revision = view.revision
+            revision = int(view.mark)
         asked = {
             "create_request": {
                 "key": encoded(base + b"f"),
                 "range_end": encoded(after(base + b"l")),
-                "start_revision": str(revision + 1),
+                "start_revision": str(revision),
                 "filters": ["NOPUT"],
             }
         }
