@@ -3961,6 +3961,111 @@ ZOOKEEPER = (
     ),
 )
 
+ETCD_LEASES = UNIT + "etcd_leases.py"
+ETCD_PLAYED = "tests/contract/test_etcd_played.py"
+ETCD_FAULTS = "tests/contract/test_etcd_faults.py"
+ETCD_MACHINE = "tests/property/test_etcd_machine.py"
+
+ETCD = (
+    Guard(
+        "a claim is granted in etcd only where nobody came since it was looked",
+        '            nothing_since(self.base + b"f", self.base + b"m", revision),\n',
+        "",
+        (ETCD_PLAYED,),
+    ),
+    Guard(
+        "a claim that etcd executes after its end is given nothing",
+        '            missing(self.base + f"r-{self.nonce}".encode()),\n',
+        "",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "an undone claim is refused in etcd though the key is free",
+        "            missing(self.base + undone_name(claim.holder).encode()),\n",
+        "",
+        (ETCD_PLAYED,),
+    ),
+    Guard(
+        "a copy is refused in etcd though the key is free",
+        "            compare.append(nothing_since(self.done, after(self.done), revision))\n",
+        "            pass\n",
+        (ETCD_PLAYED,),
+    ),
+    Guard(
+        "a lease of etcd is kept alive where less is left than a claim is for",
+        "if not (lease.id and lease.ends >= needed):\n            if not lease.asking",
+        "if not lease.id:\n            if not lease.asking",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "what is overdue in etcd is deleted before its neighbours are kept alive",
+        "for home in homes.values():\n        for sweep in call.leases.sweeps(home):",
+        "for home in homes.values():\n        for sweep in ():",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "what is overdue in etcd is no renewal",
+        "if one.known.until <= call.place.clock():",
+        "if False:",
+        (ETCD_MACHINE,),
+    ),
+    Guard(
+        "an end that is near is not kept alive with others in etcd",
+        "if one.ttl == one.known.ttl:\n        one.moved_home",
+        "if True:\n        one.moved_home",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "what nobody knows of is searched on a lease of etcd",
+        "if sent - home.searched > SEARCHED_EVERY:",
+        "if False:",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "a publisher's lease does not live on what its process keeps alive in etcd",
+        "if claim.unconfirmed:\n        home = Home",
+        "if False:\n        home = Home",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "an undone adoption that has lapsed gives the key back to its message in etcd",
+        'if entry.value["by"] == claim.holder and not _came_after(view, slot, entry):',
+        "if False:",
+        (ETCD_PLAYED, ETCD_MACHINE),
+    ),
+    Guard(
+        "a mark of etcd is of what comes after it",
+        "return str(self.revision + 1)",
+        "return str(self.revision)",
+        (ETCD_MACHINE,),
+    ),
+    Guard(
+        "a completion in etcd is known for as long as it was to be",
+        "life = max(life, whole(seen[0]))",
+        "pass",
+        (ETCD_LEASES,),
+    ),
+    Guard(
+        "a member of etcd that hangs does not spend the time of the next",
+        "share = monotonic() + (ends - monotonic()) / max(1, members + 1 - tried)",
+        "share = ends",
+        (ETCD_FAULTS,),
+    ),
+    Guard(
+        "a login at etcd that has run out is made once more",
+        "if token and any(isinstance(one, Refusal) and one.is_login for one in answers):",
+        "if False:",
+        (ETCD_FAULTS,),
+    ),
+    Guard(
+        "what etcd writes behind the text of an error is read",
+        "        while self._row():  # what follows the last piece: an error has such lines\n"
+        "            pass\n",
+        "",
+        (ETCD_FAULTS,),
+    ),
+)
+
 GUARDS: tuple[Guard, ...] = (
     *STORES,
     *UNDONE,
@@ -3985,4 +4090,5 @@ GUARDS: tuple[Guard, ...] = (
     *BEATS,
     *SCHEDULES,
     *ZOOKEEPER,
+    *ETCD,
 )

@@ -255,7 +255,7 @@ def test_a_login_that_nobody_asks_for_is_refused(etcd_server: EtcdServer, opened
 def test_a_full_database_takes_no_locks_and_check_warns_before(
     etcd_factory: EtcdFactory, opened: Open
 ) -> None:
-    server = etcd_factory(args=[f"--quota-backend-bytes={8 << 20}"])
+    server = etcd_factory(args=[f"--quota-backend-bytes={8 << 20}", "--backend-batch-limit=1"])
     store = opened(server.url)
     lease = granted(store)
     for number in range(60):

@@ -65,12 +65,22 @@ class EtcdServer(Service):
                 self.wait_ready()
                 return self
             except WaitedTooLong:
-                taken = "address already in use" in self.process.logs(since_start=True)
+                taken = self.lost_its_port()
                 self.process.kill()
                 if not taken or attempt == TRIES - 1:
                     raise
                 self.port = self.peer_port = self.tls_port = 0
         raise AssertionError("unreachable")
+
+    def lost_its_port(self) -> bool:
+        """Somebody else had taken it before it was bound."""
+        return "address already in use" in self.process.logs(since_start=True)
+
+    def forget(self) -> None:
+        """End it, and let it begin again at other ports, with nothing."""
+        self.process.kill()
+        shutil.rmtree(self.directory / "data", ignore_errors=True)
+        self.port = self.peer_port = self.tls_port = 0
 
     def ports(self) -> None:
         """Choose the ports, before a cluster is begun."""
@@ -183,6 +193,18 @@ class EtcdCluster:
         ]
 
     def __enter__(self) -> EtcdCluster:
+        for _ in range(TRIES):
+            try:
+                self._begin()
+                return self
+            except WaitedTooLong:
+                if not any(member.lost_its_port() for member in self.members):
+                    raise
+                for member in self.members:
+                    member.forget()
+        raise AssertionError("no ports")
+
+    def _begin(self) -> None:
         for member in self.members:
             member.ports()
         cluster = ",".join(f"{one.name}=http://{one.host}:{one.peer_port}" for one in self.members)
@@ -191,7 +213,6 @@ class EtcdCluster:
             member.begin()
         for member in self.members:
             member.wait_ready()
-        return self
 
     def __exit__(
         self,

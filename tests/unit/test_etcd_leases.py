@@ -235,13 +235,17 @@ def test_what_a_publisher_leaves_lives_on_without_it(
     claim = claim_of("queued", holder="job#web#1#01", unconfirmed=True)
     heir = str(Holder.for_retry("job", 0))
     store.release(granted(store, claim), End(heir=heir, heir_ttl=600.0))
+    granted(store, claim_of("sending", ttl=600.0, unconfirmed=True))
     store.release(granted(store, claim_of("floored", at_least=300.0)))
     store.complete([Completion("told", "p", 600.0)])
 
     fake.end_lease(lived_on(fake, mine.key))
+    for renewed in list(fake.leases):
+        if fake.leases[renewed][0] == 700:  # one for a ttl of 600, were there one
+            fake.end_lease(renewed)
 
     other = fake.store()
-    for key in ("queued", "floored"):
+    for key in ("queued", "sending", "floored"):
         assert other.peek(key) is not None, key
     copy = claim_of("told", publication="p", copy_since="")
     answer = other.acquire(copy)
@@ -279,6 +283,19 @@ def test_a_refused_claim_makes_no_lease_for_its_floor(fake: FakeEtcd, store: Loc
     store.acquire(claim_of("order:1", at_least=600.0))
 
     assert GRANT not in fake.asked
+
+
+def test_a_completion_is_known_for_as_long_as_it_was_to_be(
+    store: LockStore, clock: ManualClock
+) -> None:
+    store.complete([Completion("told", "p", 600.0)])
+
+    store.complete([Completion("told", "p", 5.0)])
+
+    clock.move(500.0)
+    answer = store.acquire(claim_of("told", publication="p", copy_since=""))
+    assert not isinstance(answer, Lease)
+    assert answer.met is Met.DONE
 
 
 def test_what_is_forgotten_is_nowhere(fake: FakeEtcd, store: LockStore, clock: ManualClock) -> None:

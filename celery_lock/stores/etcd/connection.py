@@ -13,8 +13,8 @@ from ...model.clock import monotonic
 from ...model.per_process import this_process
 from ..link.deadline_socket import DeadlineExceeded, DeadlineSocket
 from ..link.dialling import Unreachable, addresses_of, dialled
+from ..link.tls import context_of
 from .address import Endpoint
-from .tls_context import context_of
 
 __all__ = ["Answer", "Connection", "NoEtcd", "Request"]
 

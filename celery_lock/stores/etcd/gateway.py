@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from time import sleep
 from typing import Any
 
 from ...errors import StoreError
@@ -88,7 +87,7 @@ class Gateway:
                 if monotonic() + _PAUSE >= ends or not _goes_on(failure, tried, members):
                     break
                 if tried >= members:
-                    sleep(_PAUSE)
+                    threading.Event().wait(_PAUSE)
             raise translated(failure, self.address, member, seconds) from failure
 
     def refused(self, refusal: Refusal) -> StoreError:
