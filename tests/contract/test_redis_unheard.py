@@ -16,6 +16,7 @@ from celery_lock.stores.redis import RedisStore
 from tests.unit.forking import holds_in_a_child
 
 from .conftest import OpenStore, claim_of
+from .fake_server import FakeServer
 
 pytestmark = pytest.mark.contract
 
@@ -89,6 +90,25 @@ def test_the_next_claim_of_the_process_finds_it_done(publisher: Publisher) -> No
         assert isinstance(held, Held)
         assert (held.met, held.holder) == (Met.OTHER, queued(key))
     assert publisher.failures == []
+
+
+def test_the_next_claim_is_sent_before_its_answer_is_waited_for(open_redis: OpenStore) -> None:
+    answers = {1: b":1\r\n", 2: b":1\r\n", 3: b":2\r\n", 5: b":1\r\n:3\r\n"}
+
+    def talk(connection: socket.socket) -> None:
+        heard = b""
+        while data := connection.recv(65536):
+            heard += data
+            connection.sendall(answers.get(heard.count(b"EVALSHA"), b""))
+
+    with FakeServer(talk) as server:
+        publisher = Publisher(open_redis(server.url))
+        publisher.leave(publisher.take("first"))
+
+        publisher.leave(publisher.take("k"))
+
+        assert publisher.take("another").token == 3
+        assert publisher.failures == []
 
 
 def test_a_script_that_the_server_forgot_is_run_before_the_next_claim(

@@ -156,36 +156,47 @@ class Connection:
         self._owed = failed  # first: a stop that falls in between ends the connection
         self.unread = 0
 
-    def hear(self, ends: float) -> None:
+    def hear(self, ends: float, packed: bytes = b"") -> bool:
         """Read the reply that `send_unheard` has left, if any, before `ends`.
 
         What is wrong with it is not this caller's: nothing but a stop is raised.
+
+        `packed`: a command that is sent before, so that both replies are waited for at once.
+        `False`: it is still to be sent, or sent again: the connection has ended under it.
         """
         failed, self._owed = self._owed, None
         sock = self._socket
         if failed is None or sock is None or self._process is not this_process.value:
-            return  # in a child it is its parent's
+            return False  # in a child it is its parent's
         try:
             if self._doubts != self._directory.doubts:
                 self.close()
                 raise ConnectionLost("the server is another one by now")
-            sock.ends, self.unread = ends, 1
+            sock.ends, self.unread = ends, 2 if packed else 1
+            if packed:
+                sock.send(packed)
             self._next()
         except (ErrorReply, *UNANSWERED) as error:
+            if packed:  # its reply would be taken for one to what `failed` sends
+                self._give_up(error)
             failed(error, ends)
+            return False
         except BaseException:
             self.close()
             failed(DeadlineExceeded(), ends)  # whoever stops this has no time for more
             raise
+        return True
 
-    def exchange(self, packed: bytes, ends: float) -> Reply:
+    def exchange(self, packed: bytes, ends: float, *, behind: bool = False) -> Reply:
         """Send a command and return its reply, before `ends`.
 
         Where the connection has died the command is sent once more over a new one: it may have
-        been executed, so it has to be one that can be repeated.
+        been executed, so it has to be one that can be repeated. `behind`: it is sent before what
+        `send_unheard` has left is read, and the same holds where that is an error.
         """
         try:
-            self.begin(packed, ends)
+            if not (behind and self._owed is not None and self.hear(ends, packed)):
+                self.begin(packed, ends)
             return self._next()
         except ConnectionLost:
             self.begin(packed, ends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from .connection import Connection
 from .linking import Call
@@ -18,7 +19,7 @@ SayEach = Callable[[Sequence[bytes], Sequence[Call], float], Sequence[Reply | Ex
 
 _ASKING = command("ASKING")
 
-plainly: Say = Connection.exchange
+plainly: Say = partial(Connection.exchange, behind=True)
 
 
 def ask(connection: Connection, command: bytes, ends: float) -> Reply:
