@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..message import Header, headers_in, of_call, routed
+from ..message import NO_HEADER, Header, headers_in, of_call, routed
 from .bound import BoundLock
 
 __all__ = ["header_of_call", "outgoing"]
@@ -17,6 +17,8 @@ def header_of_call(options: Mapping[str, Any], task_id: str | None = None) -> He
 
     Raises `LockError` for one that is no header of ours.
     """
+    if not options:  # most calls have none
+        return NO_HEADER
     return Header.read(
         headers_in(options),
         id=task_id,

@@ -91,6 +91,8 @@ class PublishersLeases:
         except BaseException:  # it is sent all the same
             self._leave_soon(left)
             raise
+        if not answers:  # nobody waits for them
+            return
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, StoreError)]
         if unknown:
             self._leave_soon([left[at] for at in unknown])

@@ -10,7 +10,7 @@ from .delivery import (
     new_nonce,
     publication_of,
 )
-from .header import HEADER, Header
+from .header import HEADER, NO_HEADER, Header
 from .marks import is_mark_of, mark_in, mark_of, marked, shown_mark
 from .naming import handed_to, is_handed_to, named, new_publication, not_sent
 from .packing import pack, unpack
@@ -24,6 +24,7 @@ from .transports import NO_BROKER, Transport, transport_of
 __all__ = [
     "HEADER",
     "NO_BROKER",
+    "NO_HEADER",
     "Given",
     "Header",
     "Homeless",

@@ -34,7 +34,7 @@ from .carried import (
 )
 from .times import read_moment
 
-__all__ = ["HEADER", "VERSION", "Header"]
+__all__ = ["HEADER", "NO_HEADER", "VERSION", "Header"]
 
 VERSION = 1
 
@@ -145,7 +145,7 @@ class Header:
         is_one = inner is None or inner is outer or inner == outer
         if is_one and not (retries or nesting):
             if outer is None:
-                return _FIRST  # frozen
+                return NO_HEADER  # frozen
             if id is not None and type(outer) is dict and outer.keys() == _USUAL:
                 name, version = outer["publication"], outer["v"]
                 is_known = version == VERSION and version is not True
@@ -165,7 +165,7 @@ class Header:
         if header is not None:
             return header
         if not retries and not nesting:
-            return _FIRST  # frozen
+            return NO_HEADER  # frozen
         return _made({"retries": retries, "nesting": nesting})
 
     def through(self, act: Survives, *, retries: int = 0, nesting: int = 0) -> Header:
@@ -235,7 +235,7 @@ def _made(values: dict[str, Any]) -> Header:
     return header
 
 
-_FIRST = _made({"is_usual": True})
+NO_HEADER = _made({"is_usual": True})
 """Of a message that says nothing of its lock yet."""
 
 

@@ -34,7 +34,7 @@ def marked(nonce: str, mark: str) -> str:
     """Return the name of a publication with this mark; an empty one is none."""
     if not mark:
         return nonce
-    if mark_in(nonce):
+    if _DOT in nonce and mark_in(nonce):
         nonce = nonce[: -_LETTERS - 1]
     if len(nonce) > _LONGEST_NONCE or _DOT in nonce:
         nonce = _digest(nonce)[:_LONGEST_NONCE]

@@ -26,6 +26,7 @@ from ..events import Subject
 from ..keys import WrongArguments
 from ..message import mark_of, marked, named, new_publication
 from ..model import Claim, End, Holder
+from ..model.made import made
 from ..model.per_process import PerProcess
 from .call_options import ChecksCalls
 from .duplicates import Published, answer
@@ -121,13 +122,12 @@ def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, A
         return send(args, kwargs, **options)
     locks, published = task._app_locks, call.published
     wants = call.wants
-    subject = Subject(task.name, published.task_id, wants[0].bound.key.template)
+    subject = made(Subject, (task.name, published.task_id, wants[0].bound.key.template))
     holder = f"{published.task_id}{_here.value}{call.publication}.1"
-    claims = [
-        Claim(name, holder, bound.ttl, limit=bound.limit, unconfirmed=True)
-        for bound, _, name in wants
-    ]
-    raises = any(want.bound.on_store_error == "fail" for want in wants)
+    claims, raises = [], False
+    for bound, _, name in wants:
+        claims.append(Claim(name, holder, bound.ttl, limit=bound.limit, unconfirmed=True))
+        raises = raises or bound.on_store_error == "fail"
     leases = PublishersLeases(locks.locker, subject, claims)
     sends = partial(_send, send, args, kwargs, call)
     try:
@@ -161,8 +161,9 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
     header = header_of_call(options, task_id)
     header, options = outgoing(task, bounds, args, kwargs, options, header, task._app_locks.now)
     wants = wants_of(task.name, bounds, header, tuple(args or ()), dict(kwargs or {}))
-    keys = [want.key for want in wants]
-    fields: dict[str, Any] = {"key": keys[0]} if len(bounds) == 1 else {"keys": keys}
+    fields: dict[str, Any] = {"key": wants[0].key}
+    if len(bounds) > 1:
+        fields = {"keys": [want.key for want in wants]}
     if header.first_published is not None:
         fields["first_published"] = header.first_published
     ignored = options.get("ignore_result")
@@ -170,18 +171,14 @@ def _read(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> _Call:
     mark = mark_of(task.app.main or "", task.name, stored=not ignored)
     is_tick = header.beat is not None and header.id is None
     options["task_id"] = task_id
-    published = Published(
-        task,
-        task_id,
-        own_id="" if around is None else str(around.request.id),
-        in_canvas=waits or (preset is not None and not is_tick),
-        is_tick=is_tick,
-        may_read=not ignored,
-    )
+    own_id = "" if around is None else str(around.request.id)
+    in_canvas = waits or (preset is not None and not is_tick)
+    published = made(Published, (task, task_id, own_id, in_canvas, is_tick, not ignored))
     publication = (is_tick and header.publication) or new_publication()
     if len(wants) > 1:
         wants = each_name_once(want for want in wants if want.bound.scope.is_publishers)
-    return _Call(published, marked(publication, mark), mark, fields, wants, options)
+    publication = marked(publication, mark)
+    return made(_Call, (published, publication, mark, fields, wants, options))  # type: ignore[no-any-return]
 
 
 def _lease_of(call: _Call, leases: PublishersLeases) -> dict[str, Any]:
@@ -199,14 +196,10 @@ def _send_with(leases: PublishersLeases, sends: Any, call: _Call) -> Any:
     if not is_sent:  # a class behind ours keeps it, or it was sent before
         leases.undo()
         return result
-    ends = [
-        End(
-            heir=f"{task_id}/queued/0",
-            heir_ttl=queue_life(call.published.task, call.options, want.bound.queue_ttl),
-            heir_publication=f".{call.mark}",
-        )
-        for want in call.wants
-    ]
+    ends, heir, shown = [], f"{task_id}/queued/0", f".{call.mark}"
+    for want in call.wants:
+        life = queue_life(call.published.task, call.options, want.bound.queue_ttl)
+        ends.append(End(heir=heir, heir_ttl=life, heir_publication=shown))
     leases.leave(ends)
     return result
 
