@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .care import Care
-from .connection import Connection, filled
+from .connection import Connection
 from .linking import Call
 from .pool import Pool
-from .resp import Reply
+from .resp import Reply, filled
 from .scripting import claims, lasts, packed
 
 __all__ = ["Begun", "begin"]

@@ -13,9 +13,9 @@ from .connect import connect
 from .discovery import Directory
 from .guard import Guard, Guarded, Seen
 from .login import NoCredentials, greeting_of, login_of
-from .resp import ErrorReply, ProtocolError, Reader, Reply
+from .resp import ErrorReply, ProtocolError, Reader, Reply, filled
 
-__all__ = ["UNANSWERED", "Connection", "filled"]
+__all__ = ["UNANSWERED", "Connection"]
 
 
 UNANSWERED = (
@@ -292,14 +292,3 @@ class Connection:
                 # a server that knows no AUTH repeats what it was sent
                 raise ErrorReply(str(refusal).replace(secret, "***")) from None
         return sock
-
-
-def filled(
-    outcomes: list[Reply | Exception], failure: Exception | None, count: int
-) -> list[Reply | Exception]:
-    """Return so many outcomes: those that failed as one have the failure."""
-    if failure is not None:
-        if isinstance(failure, ProtocolError):  # the replies before may be out of step too
-            outcomes.clear()
-        outcomes += [failure] * (count - len(outcomes))
-    return outcomes

@@ -10,7 +10,16 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["ErrorReply", "ProtocolError", "Reader", "Reply", "Source", "command", "pack"]
+__all__ = [
+    "ErrorReply",
+    "ProtocolError",
+    "Reader",
+    "Reply",
+    "Source",
+    "command",
+    "filled",
+    "pack",
+]
 
 Reply = int | bytes | None | list["Reply"]
 
@@ -70,6 +79,17 @@ def pack(head: str, keys: Sequence[str], args: Sequence[str | int]) -> bytes:
         return packed.encode()
     encoded = [str(part).encode("utf-8", "surrogatepass") for part in (*keys, *args)]
     return head.encode() + b"".join([b"$%d\r\n%b\r\n" % (len(text), text) for text in encoded])
+
+
+def filled(
+    outcomes: list[Reply | Exception], failure: Exception | None, count: int
+) -> list[Reply | Exception]:
+    """Return so many outcomes: those that failed as one have the failure."""
+    if failure is not None:
+        if isinstance(failure, ProtocolError):  # the replies before may be out of step too
+            outcomes.clear()
+        outcomes += [failure] * (count - len(outcomes))
+    return outcomes
 
 
 _SIZES = [f"${size}" for size in range(256)]
