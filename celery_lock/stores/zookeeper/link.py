@@ -57,7 +57,7 @@ class Link(Hears):
         self._live: Any = None
         self._rounds = 0
         self._failed: tuple[list[OSError], int] = ([], 0)
-        self._denied = False
+        self._closed = self._denied = False
         self._heard = self._nudged = monotonic()
         self.sessions = 0
         """How often a connection has come about: what was known before may be of another leader."""
@@ -126,11 +126,12 @@ class Link(Hears):
         return said
 
     def close(self) -> None:
-        """End the session, if there is one. The next call makes another."""
+        """End the session, if there is one, and make no other."""
         with self._guard:
-            client = self._client
-        if client is not None:  # a server that hangs lets it wait
+            client, self._closed = self._client, True
+        if client is not None:
             self._drop(client).join(min(self._deadline, 1.0))
+            self._leave(client)  # a server that hangs would keep it, and whoever waits for it
 
     # -- connecting --------------------------------------------------------------------------
 
@@ -166,6 +167,8 @@ class Link(Hears):
         if client is not None:
             return client
         with self._guard:
+            if self._closed:  # the store has another link by now: nobody would close this one
+                raise StoreUnavailable(self._address.shown, "it was closed during the call")
             if self._client is None:
                 self._client = self._made()
             return self._client
