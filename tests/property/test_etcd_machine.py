@@ -15,11 +15,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from celery_lock.contract.fuzz import KEYS, PICK, TASKS, play
+from celery_lock.contract.fuzz import KEYS, PICK, TASKS, StoreMachine, play
 from celery_lock.model import Claim, Completion, End, Held, Holder, Lease, Refused
 from celery_lock.model.holder import task_id_of
 from celery_lock.stores.entries import read_state
 from celery_lock.stores.entry_names import EntryNames
+from celery_lock.stores.etcd import EtcdStore
 from celery_lock.stores.etcd.names import Names
 from celery_lock.stores.key_state import KeyState, Permit
 from celery_lock.stores.manual_clock import ManualClock
@@ -304,6 +305,37 @@ def _shown(held: Held) -> dict[str, Any]:
     if len(held.holders) == 1 and held.live:  # of several the one is named that comes free first
         shown |= {"holder": held.holder, "publication": held.publication, "since": held.since}
     return shown
+
+
+class OnEtcdPlayed(StoreMachine):
+    """A cluster that ends leases by its own time, and may forget all of them."""
+
+    unit = 1.0
+    forgets = True
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(1000.0)
+        self.fake = FakeEtcd(self.clock)
+        super().__init__()
+
+    def open_store(self) -> EtcdStore:
+        return self.fake.store(f"{self.number}:")
+
+    def now(self) -> float:
+        return self.clock()
+
+    def elapse(self, seconds: float) -> None:
+        self.clock.move(seconds)
+
+    @rule()
+    def end_all_leases(self) -> None:
+        for number in list(self.fake.leases):
+            self.fake.end_lease(number)
+        self.all_is_lost()
+
+
+def test_random_plays_on_etcd() -> None:
+    play(OnEtcdPlayed, examples=40, steps=40)
 
 
 def test_the_store_on_etcd_and_the_transitions_agree() -> None:
