@@ -12,7 +12,7 @@ from .errors import Refusal
 from .gateway import Gateway
 from .txn import RANGE
 
-__all__ = ["checkup"]
+__all__ = ["checkup", "version"]
 
 _STATUS = "/v3/maintenance/status"
 _ALARM = "/v3/maintenance/alarm"
@@ -40,6 +40,12 @@ def checkup(store: LockStore, gateway: Gateway) -> list[str]:
     return warnings
 
 
+def version(gateway: Gateway) -> str:
+    """Return what the member that is asked runs: `etcd 3.4.23`; empty: it does not tell."""
+    number = str(_told(gateway, _STATUS, {}).get("version", ""))
+    return f"etcd {number}" if number else ""
+
+
 def _play(store: LockStore) -> None:
     """Take, renew, see and give back a key of our own: what is forbidden shows now."""
     key = f"celery-lock check {uuid4().hex}"
@@ -65,12 +71,12 @@ def _told(gateway: Gateway, path: str, asked: Any) -> Any:
 
 
 def _of_version(gateway: Gateway, status: Any) -> list[str]:
-    version = str(status.get("version", ""))
-    numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    number = str(status.get("version", ""))
+    numbers = tuple(int(part) for part in number.split(".")[:3] if part.isdigit())
     if len(numbers) < 3 or numbers >= (3, 5, 13) or (3, 4, 31) <= numbers < (3, 5):
         return []
     return [
-        f"{gateway.shown} runs etcd {version}, which may take leases away that were renewed when"
+        f"{gateway.shown} runs etcd {number}, which may take leases away that were renewed when"
         " its leader was frozen and goes on: the task is then told that its lease is lost, later"
         " than it should be. Update it to 3.4.31, 3.5.13 or later"
     ]

@@ -25,7 +25,7 @@ from ...model.durations import checked
 from ..registry import promises
 from . import claiming, freeing, publications, records, releasing, renewing
 from .address import Address
-from .checkup import checkup
+from .checkup import checkup, version
 from .gateway import Gateway
 from .names import decoded
 from .place import Place
@@ -176,6 +176,10 @@ class EtcdStore:
     def check(self) -> list[str]:
         """Try the cluster once: warnings for the log."""
         return checkup(self, self._gateway)
+
+    def version(self) -> str:
+        """Say what the member runs that is asked now; empty: it does not tell."""
+        return version(self._gateway)
 
     def close(self) -> None:
         """Give up this process's connections. The store works again at the next call."""
