@@ -4010,12 +4010,6 @@ ETCD = (
         (ETCD_MACHINE,),
     ),
     Guard(
-        "an end that is near is not kept alive with others in etcd",
-        "if one.ttl == one.known.ttl:\n        one.moved_home",
-        "if True:\n        one.moved_home",
-        (ETCD_LEASES,),
-    ),
-    Guard(
         "what nobody knows of is searched on a lease of etcd",
         "if sent - home.searched > SEARCHED_EVERY:",
         "if False:",
