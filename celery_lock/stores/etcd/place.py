@@ -120,9 +120,12 @@ class Call:
         return view_of(answer, answer["responses"][0], base)
 
     def names(self, beginning: bytes) -> list[str]:
-        """Return the names of all entries that begin so, as the gateway writes them, in pages."""
+        """Return the names of all entries that begin so, as the gateway writes them, in pages.
+
+        Each page is of its own moment: an old one may be compacted before the last is read.
+        """
         found: list[str] = []
-        start, end, revision = encoded(beginning), encoded(after(beginning)), "0"
+        start, end = encoded(beginning), encoded(after(beginning))
         while True:
             page = self.ask(
                 RANGE,
@@ -131,14 +134,12 @@ class Call:
                     "range_end": end,
                     "keys_only": True,
                     "limit": str(PAGE),
-                    "revision": revision,
                 },
             )
             names = [kv["key"] for kv in page.get("kvs", ())]
             found += names
             if not page.get("more"):
                 return found
-            revision = page["header"]["revision"] if revision == "0" else revision
             start = encoded(decoded(names[-1]) + b"\0")
 
     def renewed(self, ttl: float) -> Renewed:
