@@ -1957,8 +1957,8 @@ SERVER = (
     ),
     Guard(
         "cluster: each node has a breaker of its own",
-        "        return link.place_of(self._state(key))",
-        "        return link.url",
+        "        return self._cluster.place_of(self._state(key))",
+        "        return self.url",
         ("tests/contract/test_cluster.py",),
     ),
     Guard(

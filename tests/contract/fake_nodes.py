@@ -63,7 +63,8 @@ class FakeNode:
                 if answer == DROPPED:
                     return
                 if answer is None:
-                    return connection.recv(1) and None  # until the other end gives up
+                    connection.recv(1)  # until the other end gives up
+                    return
                 connection.sendall(answer)
 
 

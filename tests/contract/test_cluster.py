@@ -586,6 +586,22 @@ def test_a_store_of_one_server_says_that_a_node_is_of_a_cluster(
     assert "set lock_store to redis+cluster://host:port" in warning
 
 
+def test_a_check_names_slots_that_nobody_serves_and_clocks_that_differ(
+    open_cluster: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("celery_lock.stores.redis.cluster.checkup", lambda *_, **__: [])
+    with FakeNodes(2) as nodes:
+        nodes.bounds[-1] -= 84
+        for node, seconds in zip(nodes.nodes, (b"1000", b"1005"), strict=True):
+            time = b"*2\r\n$4\r\n%b\r\n$1\r\n0\r\n" % seconds
+            node.answer = lambda _, time=time: time
+
+        slots, clocks = open_cluster(nodes.url).check()
+
+    assert "no node has 84 of its 16384 slots" in slots
+    assert "masters differ by 5." in clocks or "masters differ by 4." in clocks
+
+
 def test_a_check_names_no_fault_of_a_cluster_that_is_well(
     cluster_url: str, open_cluster: Open
 ) -> None:

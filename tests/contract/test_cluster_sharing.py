@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -126,11 +127,13 @@ def body() -> None: ...
 def test_a_list_that_a_policy_may_end_is_refused_and_another_one_is_not(
     cluster_url: str, refused: bool
 ) -> None:
-    app = Celery("shop", broker="memory://", set_as_current=False)
+    app: Any = Celery("shop", broker="memory://", set_as_current=False)
     app.conf.lock_store = cluster_url
     policy = skip() if refused else requeue()
     locks = [Lock("a", on_conflict=policy), Lock("b", on_conflict=policy)]
-    app.task(body, name="both", base=LockedTask, lock=locks, lazy=False)
+    options: Any = {"base": LockedTask, "lock": locks, "shared": False}
+    app.task(body, name="both", **options)
+    assert app.tasks  # which binds it
 
     if not refused:
         assert Feature.SEVERAL not in locks_of(app).locker.store.features
@@ -158,6 +161,7 @@ def test_the_least_permissions_are_enough(least: str) -> None:
     store = ClusterStore(least)
 
     assert store.check() == []
+    assert store.permissions == f"{PERMISSIONS} {CLUSTER_PERMISSIONS} ~celery-lock:*"
     assert store.keys("order:") == []
     store.close()
 

@@ -20,11 +20,18 @@ BUS = 10_000
 chosen."""
 
 
-def _port() -> int:
-    """Return a port that is free, and free with what the bus adds."""
-    while (port := free_port()) > 65_535 - BUS:
-        pass
-    return port
+FIRST, LAST = 51_000, 65_535 - BUS
+"""Of these ports the kernel gives none to a connection once the bus has been added."""
+
+
+class Node(RedisServer):
+    """A server whose bus has a port that is free as well."""
+
+    def new_port(self) -> int:
+        """Return a port that is free."""
+        while not FIRST <= (port := free_port()) <= LAST:
+            pass
+        return port
 
 
 class RedisCluster:
@@ -74,14 +81,13 @@ class RedisCluster:
                 options += ["--port", str(self._plain_port)]
             if tls is not None:
                 options += ["--tls-cluster", "yes", "--tls-replication", "yes"]
-            node = RedisServer(
+            node = Node(
                 binary,
                 directory / f"node-{number}",
                 args=[*options, *args],
                 password=password,
                 tls=tls,
             )
-            node.port = _port()
             self.nodes.append(node)
 
     # -- life ---------------------------------------------------------------------------------

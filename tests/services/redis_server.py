@@ -72,7 +72,7 @@ class RedisServer(Service):
     def start(self) -> RedisServer:
         """Start it and wait until it answers; on a further call at the port it had."""
         for attempt in range(TRIES):
-            port = self.port or free_port()
+            port = self.port or self.new_port()
             self.process.argv = [self.binary, *self._options(port)]
             self.process.start()
             try:
@@ -86,6 +86,10 @@ class RedisServer(Service):
                 if not taken or attempt == TRIES - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def new_port(self) -> int:
+        """Return a port that nobody listens on now."""
+        return free_port()
 
     def wait_ready(self, timeout: float = 15.0) -> None:
         """Wait until it has bound its port and answers a PING (an error reply is an answer too)."""

@@ -7,16 +7,22 @@ from typing import Any
 
 from ...errors import StoreError
 from ...model import Claim, Completion, End, Feature, Lease, Refused, Release
+from ...model.clock import monotonic
 from ..registry import promises
 from .asking import micro, record
 from .checkup import checkup
 from .link.cluster import Cluster, cluster
+from .link.errors import CLUSTER_PERMISSIONS, PERMISSIONS
+from .link.slots import SLOTS
 from .scripts import COMPLETE
 from .store import RedisStore
 
 __all__ = ["ClusterStore", "open_cluster"]
 
 _FEATURES = frozenset(Feature) - {Feature.SEVERAL}
+
+APART = 1.0
+"""Seconds by which the clocks of masters may differ before a worker warns as it starts."""
 
 
 class ClusterStore(RedisStore):
@@ -40,6 +46,8 @@ class ClusterStore(RedisStore):
         prefix: str = "celery-lock:",
     ) -> None:
         super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=cluster)
+        guard = "" if self.longest_ttl is None else " +cluster|nodes"
+        self.permissions = f"{PERMISSIONS} {CLUSTER_PERMISSIONS}{guard} ~{prefix}*"
 
     def __repr__(self) -> str:
         return f"<ClusterStore {self.url}>"
@@ -52,13 +60,32 @@ class ClusterStore(RedisStore):
     def part_of(self, key: str) -> str:
         """Name the node that keeps a key, as far as is known: who breaks off the calls to one that
         hangs goes on with the others."""
+        return self._cluster.place_of(self._state(key))
+
+    @property
+    def _cluster(self) -> Cluster:
         link = self._server
         assert isinstance(link, Cluster)
-        return link.place_of(self._state(key))
+        return link
 
     def check(self) -> list[str]:
         """Try each master once: warnings for the log."""
-        return checkup(self, self._server, as_cluster=True)
+        warnings = checkup(self, self._server, as_cluster=True)
+        servers = self._server.servers()
+        unserved = self._cluster.unserved()
+        if unserved:
+            warnings.append(
+                f"{self.url}: no node has {unserved} of its {SLOTS} slots, and no key of these"
+                " can be taken; redis-cli --cluster fix gives them to one"
+            )
+        apart = _apart([(server.say("TIME"), monotonic()) for server in servers])
+        if apart > APART:
+            warnings.append(
+                f"{self.url}: the clocks of its masters differ by {apart:.1f} s. A replica goes by"
+                " its own clock when it takes over, and then leases end early or late by as much:"
+                " set them by NTP"
+            )
+        return warnings
 
     def complete(self, completions: Sequence[Completion]) -> None:
         """Let these publications be completed from now on, in one round trip to each node."""
@@ -81,6 +108,12 @@ class ClusterStore(RedisStore):
     ) -> list[Release | StoreError]:
         """Not promised: see `features`."""
         raise NotImplementedError("the keys of a list may lie on several nodes of the cluster")
+
+
+def _apart(asked: Sequence[tuple[Any, float]]) -> float:
+    """Return how far apart clocks are that were asked one after another, in seconds."""
+    ahead = [int(said[0]) + int(said[1]) / 1e6 - now for said, now in asked]
+    return max(ahead, default=0.0) - min(ahead, default=0.0)
 
 
 @promises(*_FEATURES)

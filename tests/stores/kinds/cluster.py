@@ -54,6 +54,15 @@ def _kill_master(stage: Stage) -> None:
     cluster.wait_failed_over(cluster.nodes[0])
 
 
+def _kill_master_and_back(stage: Stage) -> None:
+    """It comes back as a replica of its heir, which without one gives no keys with `replicas`."""
+    cluster = _cluster(stage)
+    stage.group.kill(0)
+    cluster.wait_failed_over(cluster.nodes[0])
+    stage.group.start(0)
+    cluster.wait_ready()
+
+
 def _freeze_master(stage: Stage) -> None:
     """A frozen node answers nobody who asks what it knows: its replica is asked instead."""
     cluster = _cluster(stage)
@@ -135,6 +144,18 @@ ROWS = (
         servers,
         _freeze_master,
         FORGETS,
+    ),
+    Row(
+        "a master is killed, and back as a replica",
+        servers,
+        _kill_master_and_back,
+        options={"replicas": 1},
+    ),
+    Row(
+        "a master is frozen until its replica is master, and resumed",
+        servers,
+        _freeze_master,
+        options={"replicas": 1},
     ),
     # a node of a Cluster takes no writes in the two seconds after its start
     Row(

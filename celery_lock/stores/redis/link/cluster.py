@@ -216,6 +216,10 @@ class Cluster:
         node = self._nodes.keepers[slot_of(key)]
         return self.url if node is None else node.server.url
 
+    def unserved(self) -> int:
+        """Return how many slots no node keeps, by the map that was seen last."""
+        return self._nodes.keepers.count(None)
+
     def servers(self) -> Sequence[Server]:
         """Return all that keep keys, by the map of this moment."""
         self._nodes.draw(monotonic() + self.deadline)
