@@ -29,14 +29,14 @@ C = TypeVar("C", bound=type[StoreContract])
 PATIENCE = 300.0
 """Seconds, on this machine's clock, after which a point is taken for one that hangs."""
 
-Point = Callable[..., None]
+Point = Callable[..., Any]
 
 
 def side_by_side(contract: C) -> C:
     """Let a class of pytest play its points in threads, as its first test begins."""
     play = _Play()
     for name in dir(contract):
-        point = getattr(contract, name)
+        point: Any = getattr(contract, name)
         if name.startswith("test_") and callable(point):
             play.points[name] = point
             setattr(contract, name, _reporting(play, name, point))

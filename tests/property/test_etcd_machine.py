@@ -137,8 +137,8 @@ class Agreement(RuleBasedStateMachine):
             assert isinstance(theirs, Lease), theirs
             self._granted(ours, theirs)
         else:
+            assert isinstance(theirs, Held), theirs
             self._same(ours, theirs)
-            assert isinstance(theirs, Held)
             self.marks.append((ours.mark, theirs.mark))
 
     def _marked(self, claim: Claim, whose: int) -> Claim:

@@ -138,4 +138,4 @@ def test_a_certificate_that_nobody_verifies_is_named() -> None:
 def test_what_is_forbidden_is_unknown() -> None:
     nothing = {name: Refusal(7, "permission denied") for name in ("status", "alarm", "metrics")}
 
-    assert warnings_of(**nothing) == ""
+    assert warnings_of("etcd://h", **nothing) == ""

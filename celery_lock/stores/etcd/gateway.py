@@ -69,7 +69,9 @@ class Gateway:
         seconds = self.deadline if within is None else min(within, self.deadline)
         ends = monotonic() + seconds
         members = len(self.address.endpoints)
+        failure: Exception = Busy()
         with self._lent(ends, seconds) as own:
+            member = own.member
             for tried in count(1):
                 member = own.member
                 # a member that hangs must not spend the time of the next
@@ -77,7 +79,7 @@ class Gateway:
                 try:
                     answers = self._ask_member(own, member, requests, share)
                 except FAILURES as error:
-                    failure: Exception = error
+                    failure = error
                 else:
                     lost = [one for one in answers if isinstance(one, Refusal) and one.is_passing]
                     if not lost:
