@@ -4007,7 +4007,7 @@ ETCD = (
         "what is overdue in etcd is no renewal",
         "if one.known.until <= call.place.clock():",
         "if False:",
-        (ETCD_MACHINE,),
+        (ETCD_LEASES,),
     ),
     Guard(
         "what nobody knows of is searched on a lease of etcd",

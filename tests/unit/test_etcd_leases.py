@@ -137,6 +137,17 @@ def test_an_end_that_is_near_is_kept_though_the_neighbours_are_renewed(
     assert store.peek(neighbour.key) is not None
 
 
+@pytest.mark.parametrize("ttl", [30.0, 9.0])
+def test_a_lease_whose_time_is_over_is_not_revived_though_etcd_still_has_it(
+    store: LockStore, clock: ManualClock, ttl: float
+) -> None:
+    lease = granted(store, claim_of())
+    clock.move(30.1)
+    assert store.peek(lease.key) is not None
+
+    assert store.renew([(lease, ttl)]) == [Outcome.LOST]
+
+
 def test_a_lease_that_is_renewed_in_another_store_moves_there(
     fake: FakeEtcd, store: LockStore, clock: ManualClock
 ) -> None:
