@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stores.kinds import kinds, rows_of
+from celery_lock.stores.registry import factories
+from tests.stores.kinds import kinds, rows_of, scheme_of
 from tests.stores.page import PAGE, page
 from tests.stores.results import kept
 
@@ -36,3 +37,19 @@ def test_what_is_kept_was_played_five_times_at_least(kind: str) -> None:
 
     assert {name: times for name, times in found.items() if times < 5} == {}
     assert set(found) <= {row.name for row in rows_of(kind)}
+
+
+SAME = {
+    "rediss": "redis", "unix": "redis", "redis+socket": "redis",
+    "rediss+cluster": "redis+cluster", "etcds": "etcd",
+}  # fmt: skip
+"""Schemes of one store over another kind of connection."""
+
+
+def test_each_store_that_has_servers_has_rows() -> None:
+    own = {
+        name for name, entry in factories().items() if entry.value.startswith("celery_lock.stores.")
+    }
+    played = {scheme_of(kind) for kind in kinds()}
+
+    assert {SAME.get(name, name) for name in own - {"memory"}} == played
