@@ -72,7 +72,7 @@ def ours(place: Place) -> Client:
     """Return what makes clients of ours: the engine over the store, as a worker has it."""
 
     def made() -> Taker:
-        store = open_store(place.url, options=place.options)
+        store = open_store(place.url, options=place.options, deadline=WAIT)
         observers = Observers(log_lines, counters, signal_observer())
         locker, subject = Locker(store, observers=observers), Subject("bench", "id", "bench:{n}")
 

@@ -24,6 +24,9 @@ __all__ = ["TTL", "keeper_of", "measure"]
 
 TTL = 600.0
 
+_PATIENCE = 20.0
+"""Seconds for a call: a machine that is busy connects late, and nobody waits for it here."""
+
 _SLOW = "slowlog-log-slower-than"
 _FROM = 20
 """Microseconds from which on the server writes a command down: a batch takes longer than that."""
@@ -68,7 +71,7 @@ def keeper_of(
     def clock() -> float:
         return steady() + passed
 
-    store = open_store(url, options=options)
+    store = open_store(url, options=options, deadline=_PATIENCE)
     locker = Locker(store, clock=clock, threads=False)
     keeper = locker.keeper
     subject = Subject("bench", "id", "bench:{n}")

@@ -65,7 +65,7 @@ def play(row: Row, binary: str, folder: Path, number: int) -> Play:
         app: Any = app_module.make_app(setup, broker_url=broker.url)
         stack.callback(app.close)
         for worker in workers:
-            worker.wait_ready(60.0)
+            worker.wait_ready(180.0)
         return _played(row, stage, Load(app, row, book, number))
 
 

@@ -11,7 +11,11 @@ from typing import Any
 from tests.faults.history import Run, runs_of
 from tests.stores.rows import Promise
 
-__all__ = ["Moments", "Play", "judge", "overlaps_of"]
+__all__ = ["VOID", "Moments", "Play", "judge", "overlaps_of"]
+
+
+VOID = "nothing ran before the fault"
+"""What is wrong with a play that shows nothing: a busy machine had not come so far."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def judge(
     backward = _backward(runs)
     wrong: list[str] = []
     if not starts or starts[0] > moments.struck:
-        wrong.append("nothing ran before the fault")
+        wrong.append(VOID)
     if not locked and not overlaps:
         wrong.append("without a lock nothing overlapped: the load shows nothing")
     if locked and promise.overlap is not None and worst > promise.overlap:
