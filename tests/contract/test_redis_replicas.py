@@ -52,6 +52,7 @@ def test_a_lease_is_given_when_a_replica_has_it(
     assert store.renew([(lease, 30.0)]) == [Outcome.RENEWED]
     assert store.release(lease)
     assert store.check() == []
+    assert "+wait" in store.permissions
 
 
 def test_a_lease_that_too_few_replicas_have_is_taken_back_and_refused(

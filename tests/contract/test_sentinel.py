@@ -28,6 +28,7 @@ from tests.services.fixtures import ProxyFactory, WatchedFactory
 from tests.services.ports import LOOPBACK
 from tests.services.redis_server import RedisServer
 from tests.services.sentinel_server import Watched
+from tests.services.waiting import wait_for
 from tests.unit.forking import holds_in_a_child
 
 pytestmark = pytest.mark.contract
@@ -461,6 +462,26 @@ def test_a_password_that_a_sentinel_does_not_ask_for_is_not_repeated(watched: Wa
         store.acquire(claim_of())
 
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_user_with_the_least_permissions_can_lock(watched_factory: WatchedFactory) -> None:
+    options = {"username": "shop", "password": "pw", "replicas": 0, "restart_guard": True}
+    with closing(SentinelStore("sentinel://h/m", options=options)) as store:
+        rule = store.permissions
+    servers = watched_factory(server={"users": {"shop": f"on >pw {rule}"}})
+    options["longest_ttl"] = 0.1
+
+    with closing(SentinelStore(servers.url, options=options)) as store:
+        wait_for(lambda: is_granted(store), "the end of the guard")
+
+    assert "+role" in rule
+
+
+def is_granted(store: SentinelStore) -> bool:
+    try:
+        return isinstance(store.acquire(claim_of(ttl=0.1)), Lease)
+    except StoreUnavailable:
+        return False
 
 
 # -- one store used by many ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ..registry import promises
 from .asking import micro, record
 from .checkup import checkup
 from .link.cluster import Cluster, cluster
-from .link.errors import CLUSTER_PERMISSIONS, PERMISSIONS
+from .link.errors import CLUSTER_PERMISSIONS
 from .link.slots import SLOTS
 from .scripts import COMPLETE
 from .store import RedisStore
@@ -47,7 +47,8 @@ class ClusterStore(RedisStore):
     ) -> None:
         super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=cluster)
         guard = "" if self.longest_ttl is None else " +cluster|nodes"
-        self.permissions = f"{PERMISSIONS} {CLUSTER_PERMISSIONS}{guard} ~{prefix}*"
+        besides = f" {CLUSTER_PERMISSIONS}{guard} ~"
+        self.permissions = self.permissions.replace(" ~", besides, 1)
 
     def __repr__(self) -> str:
         return f"<ClusterStore {self.url}>"

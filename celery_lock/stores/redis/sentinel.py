@@ -38,6 +38,7 @@ class SentinelStore(RedisStore):
         prefix: str = "celery-lock:",
     ) -> None:
         super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=self._link)
+        self.permissions = f"+role {self.permissions}"
 
     def __repr__(self) -> str:
         return f"<SentinelStore {self.url}>"

@@ -94,10 +94,10 @@ class RedisStore:
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
                 " decides where a server keeps it, and that part is the lock's key"
             )
-        self.permissions = f"{PERMISSIONS} ~{prefix}*"
-        """What the user of the server needs at least, in the words of its ACL."""
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         care, rest = care_of(options or {}, self._prefix)
+        self.permissions = f"{PERMISSIONS}{care.permissions} ~{prefix}*"
+        """What the user of the server needs at least, in the words of its ACL."""
         self.longest_ttl = None if care.guard is None else care.guard.longest_ttl
         """The longest ttl that a claim may have; `None`: any."""
         self._server: Link = link(

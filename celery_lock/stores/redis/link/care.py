@@ -37,6 +37,11 @@ class Care:
     guard: Guard | None = None
     """Keeps claims from a server that may have forgotten leases."""
 
+    @property
+    def permissions(self) -> str:
+        """What a user must be permitted for it besides, as an ACL rule has it."""
+        return " +wait" if self.replicas else ""
+
     def wants(self, script: Script) -> bool:
         """Whether more is sent than the script."""
         return bool(self.replicas and script.lasts) or (self.guard is not None and script.grants)

@@ -154,7 +154,7 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
         return StoreError(
             f"{shown} does not permit user {address.user!r} what a lock needs ({text})."
             f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*; in a cluster also"
-            f" {CLUSTER_PERMISSIONS}"
+            f" {CLUSTER_PERMISSIONS}, with replicas +wait"
         )
     if "unknown command" in text and "EVAL" in text:
         return StoreError(
