@@ -158,7 +158,11 @@ class Breaker:
         self._probes += 1
         within = self._deadline / (1 if self._probes % _IN_FULL == 0 else 2)
         nobodys = Lease(shut.key, _PROBE, 1)
+        probe: Callable[[str, float], object] | None = getattr(self.behind, "probe", None)
         try:
+            if probe is not None:
+                probe(shut.key, within)
+                return True
             return self.behind.renew([(nobodys, 1.0)], within=within) != [Outcome.UNKNOWN]
         except StoreUnavailable:
             return False

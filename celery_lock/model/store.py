@@ -278,5 +278,6 @@ class LockStore(LeaseStore, RecordStore, SeveralStore, ListingStore, Protocol):
     Two more that a store may have are for `lock check`: `version()` says what its servers run, such
     as `Redis 7.0.15`, and `permissions` what its user needs at least. One more is for the engine:
     `part_of(key)` names the one of several servers that has a key, and asks nobody. Calls to a
-    server that hangs are broken off, and those to the others go on.
+    server that hangs are broken off, and those to the others go on. Where to renew a lease that
+    nobody has asks no server, `probe(key, within)` asks one: the engine waits for its answer then.
     """

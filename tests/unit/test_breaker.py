@@ -334,3 +334,24 @@ def test_a_server_that_hangs_keeps_nobody_from_another_one(engine: Engine) -> No
 
     locker.move_on()
     assert isinstance(locker.claim(Ask(engine.claim("a2"), SUBJECT)), Grant)
+
+
+def test_a_store_that_renews_without_asking_is_probed_by_its_own_call(engine: Engine) -> None:
+    class Probed(InParts):
+        def probe(self, key: str, within: float) -> None:
+            self.inner.peek(key)
+
+    locker = Locker(Probed(engine.store), clock=engine.clock, threads=False)
+    hang(engine, "acquire", "peek")
+    with pytest.raises(StoreUnavailable):
+        locker.claim(Ask(engine.claim("a"), SUBJECT))
+
+    engine.clock.move(1)
+    locker.move_on()
+
+    with pytest.raises(StoreUnavailable, match="it is not asked"):
+        locker.claim(Ask(engine.claim("a"), SUBJECT))
+    engine.store.heal()
+    engine.clock.move(1)
+    locker.move_on()
+    assert isinstance(locker.claim(Ask(engine.claim("a"), SUBJECT)), Grant)

@@ -29,6 +29,7 @@ from .checkup import checkup, version
 from .gateway import Gateway
 from .names import decoded
 from .place import Place
+from .txn import TXN, read, txn
 from .watching import Watching
 
 __all__ = ["EtcdStore", "open_etcd"]
@@ -114,6 +115,10 @@ class EtcdStore:
         for _, seconds in renewals:
             checked(seconds, "ttl")
         return renewing.renew(self._place, renewals, within) if renewals else []
+
+    def probe(self, key: str, within: float) -> None:
+        """Read a key as a claim does: without a majority there is no answer to that."""
+        self._place.call(within).ask(TXN, txn([], [read(self._place.names.key(key))]))
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
         """Give the key back, and record what is to be recorded."""
