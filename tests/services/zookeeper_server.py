@@ -169,8 +169,8 @@ class ZooKeeperServer(Service):
             "maxSessionTimeout=60000",
             "forceSync=no",
             "enforceQuota=true",
-            "initLimit=20",
-            "syncLimit=4",
+            "initLimit=40",
+            "syncLimit=8",
             *self._settings,
             *self.peers,
         ]

@@ -56,13 +56,12 @@ class LeaderClock:
         """Learn that the leader has noted `written` with a change that was asked for at `sent`."""
         now = self._clock()
         new, old = _Note(written, sent, now), self._note
-        if old is not None and now - old.sent < FRESH / 2:
+        if old is not None:
             (lo, hi), (least, most) = new.interval(now), old.interval(now)
-            # a narrower one is better, if both are of one clock that nobody has set meanwhile
-            if lo > most or least > hi:
+            if lo > most or least > hi:  # somebody has set the clock: what was named is void
                 self._earliest = self._latest = 0
-            elif most - least <= hi - lo:
-                return
+            elif now - old.sent < FRESH / 2 and most - least <= hi - lo:
+                return  # the old one says it better
         self._note = new
 
     def forget(self) -> None:

@@ -14,7 +14,7 @@ from tests.stores.stage import Stage
 __all__ = ["ROWS", "ZooKeeperGroup", "servers"]
 
 ELECTED = Promise(back_within=8.0)
-"""Followers notice a silent leader after two seconds here, elect another, and follow it."""
+"""Followers notice a silent leader after four seconds here, elect another, and follow it."""
 
 
 class ZooKeeperGroup(Group):
