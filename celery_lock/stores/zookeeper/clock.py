@@ -8,6 +8,7 @@ answer, and the present is as much later as this machine's steady clock says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 from ...model.clock import Clock, steady
 from ...model.lease import DRIFT
@@ -42,6 +43,7 @@ class LeaderClock:
 
     def __init__(self, clock: Clock = steady) -> None:
         self._clock = clock
+        self._guard = Lock()
         self._note: _Note | None = None
         self._earliest = self._latest = 0
         """The two moments that were named last: none that is named after them is earlier. The
@@ -54,19 +56,21 @@ class LeaderClock:
 
     def heard(self, written: int, sent: float) -> None:
         """Learn that the leader has noted `written` with a change that was asked for at `sent`."""
-        now = self._clock()
-        new, old = _Note(written, sent, now), self._note
-        if old is not None:
-            (lo, hi), (least, most) = new.interval(now), old.interval(now)
-            if lo > most or least > hi:  # somebody has set the clock: what was named is void
-                self._earliest = self._latest = 0
-            elif now - old.sent < FRESH / 2 and most - least <= hi - lo:
-                return  # the old one says it better
-        self._note = new
+        with self._guard:
+            now = self._clock()
+            new, old = _Note(written, sent, now), self._note
+            if old is not None:
+                (lo, hi), (least, most) = new.interval(now), old.interval(now)
+                if lo > most or least > hi:  # somebody has set the clock: what was named is void
+                    self._earliest = self._latest = 0
+                elif now - old.sent < FRESH / 2 and most - least <= hi - lo:
+                    return  # the old one says it better
+            self._note = new
 
     def forget(self) -> None:
         """The next leader may have another clock."""
-        self._note, self._earliest, self._latest = None, 0, 0
+        with self._guard:
+            self._note, self._earliest, self._latest = None, 0, 0
 
     def age(self) -> float:
         """Seconds since the note."""
@@ -75,10 +79,11 @@ class LeaderClock:
 
     def interval(self) -> Interval | None:
         """Between which two microseconds since 1970 the present lies; `None`: it is not known."""
-        note = self._note
-        if note is None:
-            return None
-        lo, hi = note.interval(self._clock())
-        self._earliest = lo = max(lo, self._earliest)
-        self._latest = hi = max(hi, self._latest)
-        return lo, hi
+        with self._guard:  # what is void must not be put back by who has just looked
+            note = self._note
+            if note is None:
+                return None
+            lo, hi = note.interval(self._clock())
+            self._earliest = lo = max(lo, self._earliest)
+            self._latest = hi = max(hi, self._latest)
+            return lo, hi
