@@ -22,7 +22,7 @@ from celery_lock.stores.redis.cluster import ClusterStore
 from celery_lock.stores.redis.hash_tag import hash_tag
 from celery_lock.stores.redis.link.slots import slot_of
 from tests.contract.conftest import claim_of
-from tests.services import RedisCluster, RedisServer, find_redis, wait_for
+from tests.services import Certificates, RedisCluster, RedisServer, find_redis, wait_for
 
 Open = Callable[..., ClusterStore]
 
@@ -331,6 +331,29 @@ def test_a_password_is_given_to_each_node_and_shown_by_none(
 
     assert "cret" not in f"{store!r}{store.url}{raised.value}"
     assert "wr0ng" not in str(raised.value)
+
+
+def test_nodes_that_speak_tls_are_renewed_beside_one_that_hangs(
+    tmp_path: Path, certificates: Certificates, open_store: Open
+) -> None:
+    args = ("--cluster-require-full-coverage", "no")
+    with RedisCluster(
+        _binary(), tmp_path / "tls", masters=3, args=args, tls=certificates
+    ) as cluster:
+        store = open_store(cluster.url, deadline=10.0)
+        leases = [
+            granted(store, claim_of(key))
+            for node in cluster.nodes
+            for key in keys_of(cluster, node, 30)
+        ]
+        assert set(store.renew([(lease, 30.0) for lease in leases])) == {Outcome.RENEWED}
+        assert len(store.keys("k")) == 90
+        cluster.nodes[0].pause()
+
+        outcomes = store.renew([(lease, 30.0) for lease in leases], within=2.0)
+
+        cluster.nodes[0].resume()
+    assert outcomes == [Outcome.UNKNOWN] * 30 + [Outcome.RENEWED] * 60
 
 
 # -- many ----------------------------------------------------------------------------------------
