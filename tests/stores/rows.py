@@ -27,7 +27,7 @@ class Promise:
     """The fencing tokens of a key grow; `False`: the store has none."""
     back_within: float = 2.0
     """Seconds from the end of `befall` to the next grant; a fail-over that begins then takes its
-    own time."""
+    own time. A busy machine may add what it stands still for."""
     failures: int = 0
     """Tasks that may end with an error."""
 

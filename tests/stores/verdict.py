@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.faults.history import Run, runs_of
+from tests.services.waiting import STALL
 from tests.stores.rows import Promise
 
 __all__ = ["VOID", "Moments", "Play", "judge", "overlaps_of"]
@@ -89,7 +90,7 @@ def judge(
         wrong.append(f"{backward} tokens did not grow")
     if back is None:
         wrong.append("there was no grant after it")
-    elif back > promise.back_within:
+    elif back > promise.back_within + STALL:
         wrong.append(f"the next grant came {back:.1f} s after it")
     if lost:
         wrong.append(f"{len(lost)} tasks did not come to their end")

@@ -78,7 +78,7 @@ def test_the_longest_time_without_a_grant_ends_with_the_load() -> None:
 
 
 def test_a_grant_has_to_come_soon_after_the_fault() -> None:
-    late = judged(lines((0.0, 0.5), (6.0, 6.5)), Promise(back_within=1.0))
+    late = judged(lines((0.0, 0.5), (6.0, 6.5)), Promise(back_within=0.4))
     never = judged(lines((0.0, 0.5), (1.0, 1.5)))
 
     assert late.wrong == ("the next grant came 2.0 s after it",)
