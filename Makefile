@@ -39,7 +39,7 @@ help:
 	@echo 'make test      run all tests on real servers'
 	@echo 'make pairs     the tests of the engine with the oldest and the newest Python and Celery'
 	@echo 'make lint      ruff, mypy, pyright'
-	@echo 'make bench     measure it beside other libraries (8 minutes; BENCH=quick: one)'
+	@echo 'make bench     measure it beside other libraries (13 minutes; BENCH=quick: two)'
 	@echo 'make docs      the documentation as a site, in build/site'
 	@echo 'make faults    play every ending and every fault, and write docs/fault-matrix.md'
 	@echo 'make stores    play faults of each store, trios and all, and write docs/store-faults.md'

@@ -69,22 +69,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plays(kind: str, row: Row, binary: str, times: int, keep: Path | None) -> list[Play]:
-    done = []
-    for number in range(1, 2 * times + 1):
-        if len(done) == times:
+    done: list[Play] = []
+    rounds = [[n] for n in range(1, 2 * times + 1)]
+    if row.heals:
+        rounds = [[*range(1, times + 1)], [*range(times + 1, 2 * times + 1)]]
+    for numbers in rounds:
+        if len(done) >= times:
             break
         with tempfile.TemporaryDirectory(prefix="stores-") as temporary:
             words = "-".join(row.name.replace(",", "").replace("/", "").split())
-            folder = (keep or Path(temporary)) / kind / words / str(number)
+            folder = (keep or Path(temporary)) / kind / words / str(numbers[0])
             try:
-                one = play(row, binary, folder, number)
+                for one in play(row, binary, folder, numbers):
+                    print(f"{kind}: {row.name:60} {_told(one)}", flush=True)
+                    if VOID not in one.wrong:  # it shows nothing, and another one is played
+                        done.append(one)
             except Exception as error:
                 where = "".join(traceback.format_tb(error.__traceback__)[-3:])
                 print(f"BROKEN {kind}: {row.name}\n{where}{error!r}"[-4000:], flush=True)
-                continue
-        print(f"{kind}: {row.name:60} {_told(one)}", flush=True)
-        if VOID not in one.wrong:  # such a play shows nothing, and another one is played
-            done.append(one)
     return done
 
 

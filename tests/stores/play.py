@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,9 @@ QUEUES = ("left", "right")
 """Each worker has its own, so that both have work at all times."""
 
 
-def play(row: Row, binary: str, folder: Path, number: int) -> Play:
-    """Play it once. `number` says which keys and bodies there are; one number, one load."""
+def play(row: Row, binary: str, folder: Path, numbers: Sequence[int]) -> Iterator[Play]:
+    """Play it once for each number, which says what keys and bodies there are, on one set of
+    servers and workers: more than one number is for a row that `heals`."""
     folder.mkdir(parents=True)
     book = folder / "book.jsonl"
     with ExitStack() as stack:
@@ -66,10 +68,12 @@ def play(row: Row, binary: str, folder: Path, number: int) -> Play:
         stack.callback(app.close)
         for worker in workers:
             worker.wait_ready(180.0)
-        return _played(row, stage, Load(app, row, book, number))
+        for number in numbers:
+            yield _played(row, stage, Load(app, row, book, number))
 
 
 def _played(row: Row, stage: Stage, load: Load) -> Play:
+    load.book.with_suffix(".over").unlink(missing_ok=True)
     begun = time.monotonic()
     load.start()
     time.sleep(row.before)
@@ -79,7 +83,7 @@ def _played(row: Row, stage: Stage, load: Load) -> Play:
     time.sleep(row.after)
     over = time.monotonic()
     load.stop()
-    lines = read(load.book)
+    lines = [line for line in read(load.book) if line["at"] >= begun]
     return judge(
         lines, load.sent, Moments(begun, struck, healed, over), row.promise, locked=row.locked
     )

@@ -54,6 +54,8 @@ class Row:
     before: float = 4.0
     after: float = 5.0
     """Seconds that the load goes on before and after."""
+    heals: bool = False
+    """All servers are as before when `befall` returns: the plays follow each other on them."""
     locked: bool = True
     """`False`: plain tasks, which nothing keeps apart."""
 

@@ -164,6 +164,11 @@ ROWS = (
         _restart_master_empty,
         replace(FORGETS, back_within=4.0),
     ),
-    Row("one worker is cut off from a master for 6 s", servers, _cut_off_from_master),
-    Row("one worker is cut off from two masters and their replicas", servers, _cut_off_from_most),
+    Row("one worker is cut off from a master for 6 s", servers, _cut_off_from_master, heals=True),
+    Row(
+        "one worker is cut off from two masters and their replicas",
+        servers,
+        _cut_off_from_most,
+        heals=True,
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from tests.services.etcd_server import EtcdCluster, EtcdServer
@@ -124,7 +125,7 @@ NEW = Promise(overlap=TTL / 3 + 0.5, tokens=False, back_within=4.0)
 """Another cluster in the place of the old one: holders learn of it with their next renewal, and the
 revisions, which are the tokens, begin at one."""
 
-ROWS = (
+FAULTS = (
     *control(servers),
     Row("leader killed, and back 3 s later", servers, _leader_killed),
     Row("leader frozen for 6 s, and resumed", servers, _leader_frozen, TAKEN_AWAY),
@@ -136,3 +137,5 @@ ROWS = (
     Row("one worker is cut off from two of three for 6 s", servers, _cut_off_from_most),
     Row("one worker is cut off from all for 6 s", servers, _cut_off),
 )
+
+ROWS = tuple(replace(row, heals=True) for row in FAULTS)
