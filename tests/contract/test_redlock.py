@@ -340,7 +340,7 @@ def test_a_renewal_brings_a_lease_to_the_nodes_that_lack_it(
 
     assert store.renew([(lease, 30.0)]) == [Outcome.RENEWED]
 
-    wait_for(lambda: None not in holders(opened, nodes, claim.key), "the lease at that node")
+    wait_everywhere(store, lease, opened, nodes)
     held = opened(at(nodes, 1)).peek(claim.key)
     assert held is not None
     assert held.publication == claim.publication
@@ -451,6 +451,35 @@ def test_a_node_that_hides_its_age_has_no_vote(nodes: RedlockNodes, opened: Open
 
     with pytest.raises(StoreError, match=r"\+info"):
         store.acquire(claim_of())
+
+
+def test_the_least_permissions_are_enough(nodes: RedlockNodes, opened: Opening) -> None:
+    words = opened().permissions.split()
+    for node in nodes.nodes:
+        with node.client() as client:
+            client.execute_command("ACL", "SETUSER", "least", "reset", "on", "nopass", *words)
+    store = opened(nodes.url.replace("//", "//least:x@"))
+
+    assert store.check() == []
+    assert store.version().startswith("Redis ")
+    lease = granted(store, claim_of(at_least=30.0, publication="p"))
+    assert store.release(lease, End(publication="p", remember=30.0))
+    store.complete([Completion(lease.key, "p", 30.0)])
+    assert store.free(lease.key, lease.holder, floor=True) is not None
+
+
+def test_a_check_warns_of_a_node_that_may_forget(nodes: RedlockNodes, opened: Opening) -> None:
+    with nodes.nodes[1].client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", "100mb")
+        try:
+            (said,) = opened().check()
+        finally:
+            client.config_set("maxmemory", 0)
+            client.config_set("maxmemory-policy", "noeviction")
+
+    assert "may evict a lock" in said
+    assert str(nodes.nodes[1].port) in said
 
 
 def test_a_node_whose_memory_is_full_is_left_out(nodes: RedlockNodes, opened: Opening) -> None:

@@ -11,7 +11,7 @@ from .link.address import Address
 from .link.linking import Link, OneServer
 from .link.resp import ErrorReply
 
-__all__ = ["checkup", "version", "version_in"]
+__all__ = ["checkup", "look_at", "version", "version_in"]
 
 OLDEST = (6, 2)
 """The oldest server that the tests run against."""
@@ -23,7 +23,7 @@ def checkup(store: LockStore, link: Link, *, as_cluster: bool = False) -> list[s
     What the server does not tell this user (INFO may be forbidden) is unknown, and no warning.
     `as_cluster`: the link finds the node that has a key.
     """
-    warnings = [w for server in link.servers() for w in _look_at(server, as_cluster)]
+    warnings = [w for server in link.servers() for w in look_at(server, as_cluster)]
     _play(store)
     return warnings
 
@@ -41,7 +41,7 @@ def version_in(facts: dict[str, str]) -> str:
     return ""
 
 
-def _look_at(server: OneServer, as_cluster: bool) -> list[str]:
+def look_at(server: OneServer, as_cluster: bool) -> list[str]:
     """Return warnings of one server; raise `StoreError` where it cannot be used."""
     server.say("PING")
     facts = _facts(server)

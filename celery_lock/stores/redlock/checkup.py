@@ -6,29 +6,36 @@ from uuid import uuid4
 
 from ...errors import StoreError
 from ...model import Claim, Lease, LockStore, Outcome
+from ..redis.checkup import look_at
+from ..redis.link.discovery import FixedAddress
+from ..redis.link.server import Server
 from ..redis.scripts import PEEK
-from .answers import SILENT
+from .answers import SILENT, is_failure
+from .node import Node
 from .nodes import Nodes
 
 __all__ = ["checkup"]
 
 
-def checkup(store: LockStore, nodes: Nodes) -> list[str]:
+def checkup(store: LockStore, nodes: Nodes, name: str) -> list[str]:
     """Return warnings; raise `StoreError` where no majority can be used."""
     key = f"celery-lock check {uuid4().hex}"
-    answers = nodes.ask((PEEK, [key], ()), nodes.is_hopeless, votes=True)
+    answers = nodes.ask((PEEK, [name], ()), nodes.is_hopeless, votes=True)
     if not nodes.enough(answers) or nodes.is_hopeless(answers):
         raise nodes.unavailable(answers)
     _play(store, key)
-    warnings = []
+    warnings, away = list[str](), 0
     for node, answer in zip(nodes.nodes, answers, strict=True):
         if answer is SILENT:
             warnings.append(f"{node.shown} gave no answer within {nodes.deadline:.3g} s")
         elif isinstance(answer, StoreError):
             warnings.append(str(answer))
-        elif node.facts.get("redis_mode") == "cluster":
-            warnings.append(f"{node.shown} is a node of a cluster, which refuses most keys")
-    away = len(warnings)
+        else:
+            continue
+        away += 1
+    for node, answer in zip(nodes.nodes, answers, strict=True):
+        if not is_failure(answer):
+            warnings += _look(node, nodes.deadline)
     if away:
         spare = nodes.count - away - nodes.majority
         warnings.append(
@@ -41,6 +48,17 @@ def checkup(store: LockStore, nodes: Nodes) -> list[str]:
             f" {max(nodes.count - 1, 3) | 1} or {(nodes.count + 1) | 1} would do better"
         )
     return warnings
+
+
+def _look(node: Node, deadline: float) -> list[str]:
+    """Return what a node that has answered says of itself."""
+    server = Server(FixedAddress(node.address), deadline=deadline, connections=1, watchers=0)
+    try:
+        return look_at(server, False)
+    except StoreError as error:
+        return [str(error)]
+    finally:
+        server.close()
 
 
 def _play(store: LockStore, key: str) -> None:

@@ -20,6 +20,7 @@ from ...model.clock import monotonic
 from ..redis.asking import micro, record
 from ..redis.checkup import version_in
 from ..redis.hash_tag import hash_tag
+from ..redis.link.errors import PERMISSIONS
 from ..redis.permits import released
 from ..redis.scripts import COMPLETE, FREE, PEEK, RELEASE, RENEW
 from ..registry import promises, stores_with
@@ -71,6 +72,8 @@ class RedlockStore(Unpromised):
                 f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces is"
                 " the lock's key"
             )
+        self.permissions = f"{PERMISSIONS} ~{prefix}*"
+        """What the user of each node needs at least, in the words of its ACL."""
         addresses = parse(url, options)
         self.longest_ttl = addresses.longest_ttl
         """Seconds: the longest ttl that a lock of this store may have."""
@@ -223,7 +226,7 @@ class RedlockStore(Unpromised):
 
     def check(self) -> list[str]:
         """Try the nodes once: warnings for the log."""
-        return checkup(self, self._nodes)
+        return checkup(self, self._nodes, self._state("celery-lock check"))
 
     def version(self) -> str:
         """Say what the nodes run that have answered so far."""
