@@ -43,6 +43,81 @@ class Guard:
     tests: tuple[str, ...]
 
 
+REDLOCK = (
+    Guard(
+        "redlock: a node that was just started has no vote",
+        "return self.votes_from > monotonic()",
+        "return False",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: a majority is more than half of all nodes",
+        "self.majority = self.count // 2 + 1",
+        "self.majority = max(self.count // 2, 1)",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: a grant that comes when the claim is over is taken back",
+        "if answers.undo is not None and isinstance(answer, (int, Exception)):",
+        "if False:",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: each try of a claim has a name of its own",
+        "self._numbers[known] = self._numbers.pop(known, 0) + 1",
+        "self._numbers[known] = 0",
+        (UNIT + "redlock_votes.py",),
+    ),
+    Guard(
+        "redlock: of split votes one claim leads",
+        "(self.grants, mine.name) > best and self.grants > 0",
+        "self.grants > 0",
+        (UNIT + "redlock_votes.py",),
+    ),
+    Guard(
+        "redlock: one node that knows of the completion refuses a copy",
+        "if one.met in (Met.UNDONE, Met.DONE, Met.ENDED):",
+        "if one.met is Met.UNDONE:",
+        (UNIT + "redlock_votes.py",),
+    ),
+    Guard(
+        "redlock: a connection that was lost is made again before its node counts as away",
+        "elif answers.is_over or not (isinstance(answer, ConnectionLost) and self._may_try_again):",
+        "else:",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: one server under two names has one vote",
+        "if other := same(self.run_id):",
+        'if other := "":',
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: a node that was away hears what it has missed",
+        "self._nodes[at].missed.append((call, again))",
+        "pass",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: a renewal asks for the votes of nodes that lack the lease",
+        "self._claims.spread(lease, ttl, [one is False for one in known])",
+        "pass",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: what a minority keeps of a lost lease is given up",
+        "self._let_go(lease, known)",
+        "pass",
+        ("tests/contract/test_redlock.py",),
+    ),
+    Guard(
+        "redlock: a node is found by a key that its user may see",
+        'return checkup(self, self._nodes, self._state("celery-lock check"))',
+        'return checkup(self, self._nodes, "celery-lock check")',
+        ("tests/contract/test_redlock.py",),
+    ),
+)
+
 STORES = (
     Guard(
         "a server that sentinels name is asked what it is",
@@ -4068,6 +4143,7 @@ ETCD = (
 
 GUARDS: tuple[Guard, ...] = (
     *STORES,
+    *REDLOCK,
     *UNDONE,
     *PERMITS,
     *LIFETIMES,

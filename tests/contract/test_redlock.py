@@ -22,6 +22,7 @@ from celery_lock.stores.redlock import RedlockStore
 from tests.contract.by_entry_point import ByEntryPoint
 from tests.contract.conftest import claim_of
 from tests.services.proxy import Proxy
+from tests.services.redis_server import RedisServer
 from tests.services.redlock_nodes import RedlockNodes
 from tests.services.waiting import wait_for
 
@@ -90,6 +91,11 @@ def wait_everywhere(store: LockStore, lease: Lease, opened: Opening, nodes: Redl
 
     wait_for(everywhere, "a lease at each node")
     assert holders(opened, nodes, lease.key) == [lease.holder] * 3
+
+
+def knows_a_completion(node: RedisServer) -> bool:
+    with node.client() as client:
+        return any(client.hexists(name, "c") for name in client.keys("*:d:*"))
 
 
 class TestRedlock(ByEntryPoint):
@@ -257,9 +263,10 @@ def test_a_stop_in_the_middle_of_a_call_leaves_no_answer_behind(
 
     assert store.peek(claim.key) is None
     assert store.release(granted(store, claim_of(claim.key)))
-    refused = store.acquire(claim)
-    assert isinstance(refused, Held)
-    assert refused.met is Met.UNDONE
+    for _ in range(3):
+        refused = store.acquire(claim)
+        assert isinstance(refused, Held)
+        assert refused.met is Met.UNDONE
 
 
 # -- votes -----------------------------------------------------------------------------------
@@ -371,6 +378,7 @@ def test_a_copy_of_what_was_completed_before_it_was_first_seen_is_no_copy(
     store, claim = opened(), claim_of("marks", publication="p")
     store.release(granted(store, claim), End(publication="p", remember=30.0))
     store.complete([Completion("marks", "p", 30.0)])
+    wait_for(lambda: all(map(knows_a_completion, nodes.nodes)), "a completion at each node")
     other = granted(store, claim_of("marks"))
     seen = store.acquire(claim_of("marks"))
     assert isinstance(seen, Held)
@@ -393,7 +401,7 @@ def test_nodes_that_were_just_started_do_not_vote(nodes: RedlockNodes, opened: O
     with pytest.raises(StoreUnavailable) as caught:
         store.acquire(claim_of("young"))
 
-    assert "was started a short time ago, and votes in 36" in str(caught.value)
+    assert "was started a short time ago, and votes in 3" in str(caught.value)
     assert "(longest_ttl is 3600 s)" in str(caught.value)
     assert holders(opened, nodes, "young") == [None, None, None]
     with pytest.raises(StoreUnavailable, match="longest_ttl"):

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, TypeGuard
 
 from ...errors import StoreError
+from ...model.clock import monotonic
 from ..redis.link.linking import Call
 
 __all__ = ["SILENT", "Answers", "Enough", "Missed", "Silent", "is_failure"]
@@ -39,6 +40,8 @@ class Answers(list[Any]):
         after this one at each node."""
         self.asked: set[int] = set()
         """Which nodes may have heard the call."""
+        self.began = monotonic()
+        self.is_vote = False
         self.is_over = False
         """Nobody waits for more of them."""
         self.undo: Missed | None = None

@@ -58,7 +58,7 @@ class Circle:
             again: until when a node that misses the call is to hear of it as it comes back.
         """
         answers = Answers(len(self._wires), self)
-        asked = answers.asked
+        asked, answers.is_vote = answers.asked, votes
         try:
             self._begin()
             places: Sequence[int] = range(len(self._wires))
@@ -168,15 +168,24 @@ class Circle:
             now = monotonic()
             until = ends
             if sum(not is_failure(answer) for answer in answers) >= self._majority:
-                patient = {
-                    at: self._wires[at].late_since + self._nodes[at].patience for at in waiting
-                }
+                patient = {at: self._patient_until(at, answers, ends) for at in waiting}
                 waiting = [at for at in waiting if patient[at] > now]
                 until = min(ends, max(patient.values(), default=now))
             if not waiting or until <= now:
                 break
             for at in self._ready(waiting, until - now):
                 self._exchange(at)
+
+    def _patient_until(self, at: int, answers: Answers, ends: float) -> float:
+        """Return until when a node is waited for, once a majority has answered.
+
+        A claim can be decided in another way; anything else waits for all but those that were late
+        before.
+        """
+        late_since = self._wires[at].late_since
+        if answers.is_vote or late_since < answers.began:
+            return late_since + self._nodes[at].patience
+        return ends
 
     def _ready(self, places: Sequence[int], seconds: float) -> list[int]:
         """Wait, for so long at most, until some of these connections can be used."""

@@ -20,8 +20,9 @@ from ..redis.link.resp import Reply, command
 
 __all__ = ["Node", "Opened"]
 
-CONNECT = 1.0
-"""Seconds that a connection may take. Longer finds out later that a node is there again."""
+CONNECT = 0.5
+"""Share of a call's deadline that a connection may take. More finds out later that a node is there
+again."""
 PAUSE = 0.25
 """Seconds after a failure before the node is tried again; a second after it came back it votes."""
 MISSED = 1000
@@ -89,7 +90,7 @@ class Node:
         """
         with self._guard:
             self._trying += 1
-        work = (min(seconds, CONNECT), done, same)
+        work = (seconds * CONNECT, done, same)
         thread = threading.Thread(
             target=self._connect, args=work, daemon=True, name="celery-lock redlock connection"
         )
