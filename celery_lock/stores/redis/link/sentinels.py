@@ -7,8 +7,9 @@ fail-over counts, and the server that it names is asked whether it is a primary.
 
 from __future__ import annotations
 
+import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,8 @@ class _Known:
         """The number of the fail-over that made it the primary."""
         self.fresh_until = 0.0
         self.doubts = 0
+        self.context: ssl.SSLContext | None = None
+        """Of TLS; each search for a new primary reads the files again, which may be others."""
 
 
 class Sentinels:
@@ -148,6 +151,7 @@ class Sentinels:
 
     def _search(self, ends: float) -> Address:
         heard = Hearsay(self._url)
+        self._own.value.context = None
         self._ask(self._about(), ends, heard.add, lambda: heard.agreed)
         named = heard.best()
         if named is None:
@@ -184,8 +188,15 @@ class Sentinels:
             login = login_of(sentinel)
             return [command("AUTH", *login), *commands] if login else commands
 
-        tls = None if sentinel.tls is None else partial(context_of, sentinel.tls)
+        tls = None if sentinel.tls is None else partial(self._context, sentinel.tls)
         return Question(sentinel.host, sentinel.port, all_of_them, tls)
+
+    def _context(self, tls: Mapping[str, Any]) -> ssl.SSLContext:
+        """Return the context of all sentinels: to read the authorities takes milliseconds."""
+        known = self._own.value
+        if known.context is None:
+            known.context = context_of(tls)
+        return known.context
 
     def _services(self, ends: float) -> list[str]:
         """Name the services that there are, for who has asked for one that there is not."""
