@@ -117,7 +117,7 @@ class Claims:
         """
         state = self._state(lease.key)
         call = (ACQUIRE, *claimed_again(state, lease, ttl, self._grace, self._settle))
-        calls = [call if one else None for one in lacking]
+        calls: list[Call | None] = [call if one else None for one in lacking]
         answers = self._nodes.ask(calls, lambda _: True, votes=True)
         if answers.unknown:
             _keep(self._own.value.unheard, (lease.key, lease.holder, number_of(lease)), answers)
@@ -140,7 +140,8 @@ class Claims:
         marks = claim.copy_since.split(".")
         if len(marks) != self._nodes.count:  # the mark of another set of nodes
             marks = [""] * self._nodes.count
-        return self._nodes.ask([call(mark) for mark in marks], enough, ends=ends, votes=True)
+        each: list[Call | None] = [call(mark) for mark in marks]
+        return self._nodes.ask(each, enough, ends=ends, votes=True)
 
     def _take_back(self, claim: Claim, number: int, answers: Answers) -> bool:
         """Undo a try, at the nodes that have granted it now, and at others as they do.
@@ -152,7 +153,7 @@ class Claims:
         if any(granted) or answers.unknown:
             self._nodes.undo_late(answers, undo, claim.ttl)
         if any(granted):
-            calls = [undo if one else None for one in granted]
+            calls: list[Call | None] = [undo if one else None for one in granted]
             self._nodes.ask(calls, lambda _: True, again=claim.ttl)
         return any(granted) or bool(answers.unknown)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, LifoQueue
 
@@ -55,7 +54,7 @@ class Nodes:
 
     def ask(
         self,
-        calls: Call | Sequence[Call | None],
+        calls: Call | list[Call | None],
         enough: Enough,
         *,
         ends: float | None = None,
@@ -69,7 +68,7 @@ class Nodes:
         now = monotonic()
         if ends is None:
             ends = now + self.deadline
-        each: Sequence[Call | None] = [calls] * self.count if isinstance(calls, tuple) else calls
+        each: list[Call | None] = calls if isinstance(calls, list) else [calls] * self.count
         own, circle = self._take(ends)
         try:
             until = now + again if again else 0.0

@@ -21,6 +21,7 @@ from ..redis.asking import micro, record
 from ..redis.checkup import version_in
 from ..redis.hash_tag import hash_tag
 from ..redis.link.errors import PERMISSIONS
+from ..redis.link.linking import Call
 from ..redis.permits import released
 from ..redis.scripts import COMPLETE, FREE, PEEK, RELEASE, RENEW
 from ..registry import promises, stores_with
@@ -162,7 +163,7 @@ class RedlockStore(Unpromised):
     def _let_go(self, lease: Lease, known: list[bool | None]) -> None:
         """Give up what a minority of the nodes still keeps for a lease that is lost."""
         call = (RELEASE, *given_back(self._state(lease.key), lease, None, self._grace))
-        calls = [call if one else None for one in known]
+        calls: list[Call | None] = [call if one else None for one in known]
         self._nodes.ask(calls, lambda _: True)
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
