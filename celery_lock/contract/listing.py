@@ -81,6 +81,6 @@ class Listing(StoreFixture):
         self.need(store, Feature.LISTING)
         names = [f"{key}:{number:04}" for number in range(1100)]
         for name in names:
-            self.granted(store, self.a_claim(name))
+            self.granted(store, self.a_claim(name, ttl=300))
 
         assert store.keys(f"{key}:") == names

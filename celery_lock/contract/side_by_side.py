@@ -46,8 +46,12 @@ def side_by_side(contract: C) -> C:
 class _Play:
     """All points of one class that pytest has collected, each in a thread of its own."""
 
+    AT_ONCE = 80
+    """Most points wait for nothing: more at once would only keep each other from the machine."""
+
     def __init__(self) -> None:
         self.points: dict[str, Point] = {}
+        self._free = threading.Semaphore(self.AT_ONCE)
         self.answers: dict[str, Future[None]] = {}
 
     def begin(self, fixture: StoreContract, request: pytest.FixtureRequest) -> None:
@@ -59,7 +63,7 @@ class _Play:
                 point = self.points[item.originalname]
                 threading.Thread(
                     target=_play,
-                    args=(copy.copy(fixture), point, params, answer),
+                    args=(self._free, copy.copy(fixture), point, params, answer),
                     daemon=True,
                 ).start()
 
@@ -88,8 +92,13 @@ _PROVIDED = ("store", "key", "space")
 
 
 def _play(
-    fixture: StoreContract, point: Point, params: Mapping[str, Any], answer: Future[None]
+    free: threading.Semaphore,
+    fixture: StoreContract,
+    point: Point,
+    params: Mapping[str, Any],
+    answer: Future[None],
 ) -> None:
+    free.acquire()
     try:
         store = fixture.a_store()
         try:
@@ -108,3 +117,5 @@ def _play(
         answer.set_exception(error)
     else:
         answer.set_result(None)
+    finally:
+        free.release()

@@ -335,8 +335,8 @@ class OnEtcdPlayed(StoreMachine):
 
 
 def test_random_plays_on_etcd() -> None:
-    play(OnEtcdPlayed, examples=40, steps=40)
+    play(OnEtcdPlayed, examples=25, steps=30)
 
 
 def test_the_store_on_etcd_and_the_transitions_agree() -> None:
-    play(Agreement, examples=60, steps=40)  # type: ignore[arg-type]  # any machine will do
+    play(Agreement, examples=40, steps=30)  # type: ignore[arg-type]  # any machine will do

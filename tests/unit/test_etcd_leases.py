@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from celery_lock.model import Claim, Completion, End, Holder, Lease, LockStore, Met, Outcome
+from celery_lock.errors import StoreError
+from celery_lock.model import Change, Claim, Completion, End, Holder, Lease, LockStore, Met, Outcome
+from celery_lock.stores.etcd.errors import Refusal
 from celery_lock.stores.manual_clock import ManualClock
 from tests.fake_etcd import FakeEtcd
 
@@ -135,6 +137,62 @@ def test_an_end_that_is_near_is_kept_though_the_neighbours_are_renewed(
 
     assert store.peek(last.key) is None
     assert store.peek(neighbour.key) is not None
+
+
+def test_a_keep_alive_that_is_refused_leaves_its_leases_unknown_and_no_others(
+    fake: FakeEtcd, store: LockStore
+) -> None:
+    mine, other = granted(store, claim_of(ttl=30.0)), granted(store, claim_of(ttl=60.0))
+    refused = str(lived_on(fake, mine.key))
+    answered = fake.ask_each
+
+    def refusing(requests: Any, within: float | None = None) -> list[Any]:
+        answers = answered(requests, within)
+        for at, (path, asked) in enumerate(requests):
+            if path == KEEP_ALIVE and asked["ID"] == refused:
+                answers[at] = Refusal(8, "etcdserver: too many requests")
+        return answers
+
+    fake.ask_each = refusing  # type: ignore[method-assign]  # of this one
+
+    outcomes = store.renew([(mine, 30.0), (other, 60.0)])
+
+    assert outcomes == [Outcome.UNKNOWN, Outcome.RENEWED]
+    with pytest.raises(StoreError, match="too many requests"):
+        store.renew([(mine, 30.0)])
+    fake.ask_each = answered  # type: ignore[method-assign]
+    assert store.renew([(mine, 30.0), (other, 60.0)]) == [Outcome.RENEWED] * 2
+
+
+def test_each_question_makes_another_lease_where_the_one_it_had_has_ended(
+    fake: FakeEtcd, store: LockStore
+) -> None:
+    def ask_all(number: int) -> None:
+        claim = claim_of(f"k{number}", at_least=5.0, publication="p")
+        store.undo(claim_of(f"k{number}"))
+        lease = granted(store, claim)
+        for number_ in list(fake.leases):
+            fake.end_lease(number_)
+        store.undo(claim_of(f"k{number}"))
+        store.complete([Completion(f"k{number}", "p", 30.0)])
+        store.free(f"k{number}", claim.holder)
+        store.release(lease, End(publication="p", remember=30.0, floor=3.0))
+        store.change(Change("s", f"k{number}", None, "one", "value", 30.0))
+        store.acquire_all([claim_of(f"{name}{number}") for name in "xy"])
+
+    for number in range(3):
+        ask_all(number)
+        for ended in list(fake.leases):
+            fake.end_lease(ended)
+
+
+def test_an_undo_that_nothing_came_of_is_one_request(fake: FakeEtcd, store: LockStore) -> None:
+    store.undo(claim_of("order:1"))
+    fake.asked.clear()
+
+    store.undo(claim_of("order:1"))
+
+    assert fake.asked == [TXN]
 
 
 @pytest.mark.parametrize("ttl", [30.0, 9.0])

@@ -8,9 +8,9 @@ from typing import Any
 from ...model import Claim, Held
 from .. import transitions
 from .names import nonce, undone_name
-from .place import Call, LeaseGone, Place, whole
+from .place import Call, LeaseGone, Place, view_of, whole
 from .releasing import MARKED_FOR
-from .txn import TXN, delete, made_at, nothing_since, put, txn
+from .txn import TXN, delete, made_at, nothing_since, put, read_range, txn
 from .view import Entry, View, state_of
 
 __all__ = ["free", "peek", "undo"]
@@ -53,7 +53,6 @@ def free(place: Place, key: str, holder: str, *, floor: bool = False) -> Held | 
         slots = {permit.slot for permit in after.permits if permit != before[permit.slot]}
         compare, writes = _freed(call, base, view, slots, floor=floor)
         try:
-            compare.append(nothing_since(base + b"f", base + b"m", view.revision))
             if call.ask(TXN, txn(compare, writes)).get("succeeded"):
                 return None if had is None else _marked(had, view)
         except LeaseGone:
@@ -80,27 +79,39 @@ def _freed(
 
 
 def undo(place: Place, claim: Claim) -> None:
-    """Take back a claim whose answer is not known, and refuse it should it still arrive."""
+    """Take back a claim whose answer is not known, and refuse it should it still arrive.
+
+    First it is refused from now on: what is seen then is all that it can ever have written.
+    """
     call, base = place.call(), place.names.key(claim.key)
     mark = base + undone_name(claim.holder).encode()
     while True:
-        view = call.view(base)
         try:
             refused = call.kept(max(2.0, place.cluster.deadline), 2.0)
-            compare = [nothing_since(base + b"f", base + b"m", view.revision)]
-            writes = [put(mark, {"h": claim.holder, "d": place.cluster.deadline}, refused)]
-            for place_, entry in view.of("l"):
-                if entry.value["h"] == claim.holder:
-                    compare.append(made_at(entry.name, entry.made))
-                    writes.append(delete(entry.name))
-                    writes += _marked_as(call, base, _slot(place_), _nonce(place_), "undone")
-                    call.leases.forget(entry.name)
-            writes += _given_back(base, view, claim)
-            writes += [delete(name) for name in _floors_of(view, claim)]
-            if call.ask(TXN, txn(compare, writes)).get("succeeded"):
+            words = [put(mark, {"h": claim.holder, "d": place.cluster.deadline}, refused)]
+            answer = call.ask(TXN, txn([], [*words, read_range(base)]))
+            view = view_of(answer, answer["responses"][1], base)
+            compare, writes = _undone(call, base, view, claim)
+            if not writes or call.ask(TXN, txn(compare, writes)).get("succeeded"):
                 return
         except LeaseGone:
             call.leases.all_gone()
+
+
+def _undone(call: Call, base: bytes, view: View, claim: Claim) -> tuple[list[Words], list[Words]]:
+    """Return what has to be so, and what takes back all that a claim has written."""
+    compare, writes = list[Words](), list[Words]()
+    for place_, entry in view.of("l"):
+        if entry.value["h"] == claim.holder:
+            compare.append(made_at(entry.name, entry.made))
+            writes.append(delete(entry.name))
+            writes += _marked_as(call, base, _slot(place_), _nonce(place_), "undone")
+            call.leases.forget(entry.name)
+    if not compare:  # it has lapsed: only where nobody else comes is its heir given the key back
+        compare.append(nothing_since(base + b"f", base + b"m", view.revision))
+    writes += _given_back(base, view, claim)
+    writes += [delete(name) for name in _floors_of(view, claim)]
+    return compare, writes
 
 
 def _marked_as(call: Call, base: bytes, slot: int, name: str, how: str) -> list[Words]:

@@ -124,7 +124,7 @@ class Leases:
 
     def kept_alive(self, lease: Renewed, answer: Any, sent: float) -> bool:
         """Read the answer to a keep-alive; `False`: the lease has ended, and all on it."""
-        life = int(answer.get("TTL", 0))
+        life = int(answer.get("TTL", 0)) if isinstance(answer, dict) else 0
         if life > 0:
             lease.ends = max(lease.ends, sent + life)
             return True

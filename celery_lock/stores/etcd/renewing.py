@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import StoreError
 from ...model import Lease, Outcome
 from .errors import Refusal
 from .leases import KEEP_ALIVE, SEARCHED_EVERY, TIME_TO_LIVE, Renewed
@@ -117,24 +119,31 @@ def _renewed(call: Call, asked: Sequence[_Renewal]) -> None:
         if not isinstance(next(answers), Refusal):
             call.leases.swept(home, sweep)
     gone: set[int] = set()
+    unsure: set[int] = set()
+    failures: list[Exception] = []
     for home in homes.values():
         answer = next(answers)
-        if isinstance(answer, Refusal) or not call.leases.kept_alive(home, answer, sent):
+        if isinstance(answer, Refusal) and not answer.is_lease_gone:
+            failures.append(call.failure(answer))
+            unsure.add(id(home))
+        elif not call.leases.kept_alive(home, answer, sent):
             gone.add(id(home))
-    failures: list[Exception] = []
     for batch in batches:
         answer = next(answers)
         if isinstance(answer, Refusal):
             failures.append(call.failure(answer))
             continue
         for one, each in zip(batch, answer["responses"], strict=True):
+            if id(one.home) in unsure:
+                continue
             _answered(call, one, each, int(answer["header"]["revision"]), sent, gone)
     for home in searched:
         answer = next(answers)
         if not isinstance(answer, Refusal):
-            _search(call, home, answer)
+            with suppress(StoreError, LeaseGone):  # the next renewal searches again
+                _search(call, home, answer)
     for failure in failures:
-        if isinstance(failure, LeaseGone) or len(failures) == len(batches):
+        if isinstance(failure, LeaseGone) or all(one.outcome is None for one in looked):
             raise failure
 
 
@@ -228,8 +237,8 @@ def _search(call: Call, home: Renewed, answer: Mapping[str, Any]) -> None:
 
     A claim that was given up may be executed at any time after, by a server that was frozen.
     """
-    home.searched = call.place.clock()
     names = [decoded(name) for name in answer.get("keys", ())]
     strangers = [name for name in names if name not in home.entries]
     for first in range(0, len(strangers), AT_ONCE):
         call.ask(TXN, txn([], [delete(name) for name in strangers[first : first + AT_ONCE]]))
+    home.searched = call.place.clock()
