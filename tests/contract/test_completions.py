@@ -21,13 +21,9 @@ from celery_lock.model import (
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.stores.redis import RedisStore
-from celery_lock.stores.redis import store as redis_verbs
-from celery_lock.stores.redis.scripts import composed
-from tests.property.test_store_machine import timed
+from tests.property.test_store_machine import time_scripts
 
 pytestmark = pytest.mark.contract
-
-SCRIPTS = ("acquire", "release", "complete", "renew", "undo", "free", "peek")
 
 
 class World:
@@ -76,8 +72,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if request.param == "memory":
         yield World(MemoryStore(MemoryServer(clock, epoch=0.0), grace=1e6), clock.move)
         return
-    for name in SCRIPTS:
-        monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
+    time_scripts(monkeypatch)
     store = RedisStore(request.getfixturevalue("redis_url"))
     store._server.say("FLUSHALL")
 

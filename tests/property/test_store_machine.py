@@ -383,14 +383,19 @@ def _shown(held: Held) -> dict[str, Any]:
     return fields
 
 
-def test_the_scripts_and_the_transitions_agree(
-    redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def time_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all scripts of leases run in the time that a test moves."""
     for name in ("acquire_all", "release_all"):
         monkeypatch.setattr(redis_several, name.upper(), timed(name, composed(name)))
     monkeypatch.setattr(redis_renewals, "RENEW", timed("renew", composed("renew")))
     for name in ("acquire", "release", "complete", "undo", "free", "peek"):
         monkeypatch.setattr(redis_verbs, name.upper(), timed(name, composed(name)))
+
+
+def test_the_scripts_and_the_transitions_agree(
+    redis_server: RedisServer, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_scripts(monkeypatch)
 
     play(lambda: Agreement(redis_server), examples=100, steps=60)
 
