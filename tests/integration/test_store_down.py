@@ -24,6 +24,7 @@ from celery.contrib.testing.worker import start_worker
 
 from celery_lock import Lock, LockedTask, LockError, StoreError
 from celery_lock.events import StoreFailed
+from celery_lock.model import OnStoreError
 from celery_lock.signals import lock_store_failed
 from tests.services import Certificates, Proxy, RedisServer, wait_for
 
@@ -158,7 +159,7 @@ def make_app(store: str) -> Celery:
         task_store_errors_even_if_ignored=True,
     )
 
-    def locked(name: str, answer: str) -> None:
+    def locked(name: str, answer: OnStoreError) -> None:
         @app.task(
             name=f"down.{name}",
             shared=False,
@@ -172,8 +173,9 @@ def make_app(store: str) -> Celery:
             except LockError as error:
                 return f"unlocked: {error}"
 
-    for name, answer in (("requeues", "requeue"), ("runs", "run"), ("fails", "fail")):
-        locked(name, answer)
+    locked("requeues", "requeue")
+    locked("runs", "run")
+    locked("fails", "fail")
 
     @app.task(name="down.plain", shared=False)
     def plain(job: int) -> str:

@@ -37,27 +37,33 @@ Frozen = tuple[str, Sequence[Any]]
 """A URL, and what is frozen of its servers."""
 
 
+def _binary() -> str:
+    binary = find_redis()
+    assert binary is not None
+    return binary
+
+
 @contextmanager
 def single(folder: Path) -> Iterator[Frozen]:
-    with RedisServer(find_redis(), folder) as server:
+    with RedisServer(_binary(), folder) as server:
         yield server.url, [server]
 
 
 @contextmanager
 def sentinel(folder: Path) -> Iterator[Frozen]:
-    with Watched(find_redis(), folder, replicas=1, sentinels=3) as watched:
+    with Watched(_binary(), folder, replicas=1, sentinels=3) as watched:
         yield watched.url, [*watched.servers, *watched.sentinels]
 
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Frozen]:
-    with RedisCluster(find_redis(), folder, masters=3) as servers:
+    with RedisCluster(_binary(), folder, masters=3) as servers:
         yield servers.url, servers.masters()
 
 
 @contextmanager
 def redlock(folder: Path) -> Iterator[Frozen]:
-    with RedlockNodes(find_redis(), folder) as five:
+    with RedlockNodes(_binary(), folder) as five:
         yield five.url, five.nodes[:3]
 
 

@@ -323,7 +323,8 @@ class InParts:
 
 
 def test_a_server_that_hangs_keeps_nobody_from_another_one(engine: Engine) -> None:
-    locker = Locker(InParts(engine.store), clock=engine.clock, threads=False)
+    parts: Any = InParts(engine.store)
+    locker = Locker(parts, clock=engine.clock, threads=False)
     hang(engine, times=1)
     with pytest.raises(StoreUnavailable):
         locker.claim(Ask(engine.claim("a1"), SUBJECT))
@@ -341,7 +342,8 @@ def test_a_store_that_renews_without_asking_is_probed_by_its_own_call(engine: En
         def probe(self, key: str, within: float) -> None:
             self.inner.peek(key)
 
-    locker = Locker(Probed(engine.store), clock=engine.clock, threads=False)
+    probed: Any = Probed(engine.store)
+    locker = Locker(probed, clock=engine.clock, threads=False)
     hang(engine, "acquire", "peek")
     with pytest.raises(StoreUnavailable):
         locker.claim(Ask(engine.claim("a"), SUBJECT))
