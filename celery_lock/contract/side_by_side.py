@@ -6,7 +6,8 @@
             return MyStore("my://localhost", prefix=prefix)
 
 What waits for the end of a lease would otherwise wait one after the other, for minutes. Each test
-reports its own point, as ever; the server has to be one that lives as long as the class.
+reports its own point, as ever; the server has to be one that lives as long as the class. A class
+whose points share something beside the store says `alone = True`: they are played as ever.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def side_by_side(contract: C) -> C:
     play = _Play()
     for name in dir(contract):
         point: Any = getattr(contract, name)
-        if name.startswith("test_") and callable(point):
+        owner = next((one for one in contract.__mro__ if name in vars(one)), contract)
+        if name.startswith("test_") and callable(point) and not vars(owner).get("alone"):
             play.points[name] = point
             setattr(contract, name, _reporting(play, name, point))
     return contract
@@ -57,10 +59,12 @@ class _Play:
     def begin(self, fixture: StoreContract, request: pytest.FixtureRequest) -> None:
         """Start the points of this class that were asked for."""
         for item in request.session.items:
-            if isinstance(item, pytest.Function) and item.cls is type(fixture):
+            if not isinstance(item, pytest.Function) or item.cls is not type(fixture):
+                continue
+            point = self.points.get(item.originalname)
+            if point is not None:
                 params = item.callspec.params if hasattr(item, "callspec") else {}
                 answer = self.answers[item.nodeid] = Future[None]()
-                point = self.points[item.originalname]
                 threading.Thread(
                     target=_play,
                     args=(self._free, copy.copy(fixture), point, params, answer),

@@ -35,6 +35,9 @@ PATIENCE = 30.0
 class WithCelery(StoreFixture):
     """Plays that are real but for the worker: its tracer runs what the broker in memory has."""
 
+    alone = True
+    """They share Celery's broker in memory, which is emptied before each test."""
+
     @contextmanager
     def app(self, store: LockStore) -> Iterator[Celery]:
         """An app whose locks live in the store."""
