@@ -131,21 +131,24 @@ def test_nobody_waits_for_a_node_that_hangs(nodes: RedlockNodes, opened: Opening
 def test_a_grant_that_comes_after_the_release_is_taken_back(
     nodes: RedlockNodes, opened: Opening
 ) -> None:
-    store, claim = opened(), claim_of()
-    store.peek("warm up")
-    nodes.nodes[0].pause()
-    lease = granted(store, claim)
-    with_others = store._nodes._own.value.idle.get()  # the release goes over other connections
-    assert store.release(lease)
-    store._nodes._own.value.idle.put(with_others)
+    with Proxy(nodes.nodes[0].port) as proxy:
+        ports = [proxy.port, nodes.nodes[1].port, nodes.nodes[2].port]
+        store, claim = opened(nodes.url_for(ports)), claim_of()
+        granted(store, claim_of())  # the scripts are known
+        proxy.delay = 0.5
+        lease = granted(store, claim)
+        proxy.delay = 0.0
+        with_others = store._nodes._own.value.idle.get()  # the release goes over other connections
+        assert store.release(lease)
+        store._nodes._own.value.idle.put(with_others)
 
-    nodes.nodes[0].resume()
+        wait_for(lambda: holders(opened, nodes, claim.key)[0], "the late grant")
 
-    def taken_back() -> bool:
-        store.peek("whatever is next")
-        return holders(opened, nodes, claim.key) == [None, None, None]
+        def taken_back() -> bool:
+            store.peek("whatever is next")
+            return holders(opened, nodes, claim.key) == [None, None, None]
 
-    wait_for(taken_back, "a grant that is taken back")
+        wait_for(taken_back, "a grant that is taken back")
 
 
 def test_a_node_hears_of_an_undo_as_it_comes_back(nodes: RedlockNodes, opened: Opening) -> None:
@@ -361,9 +364,14 @@ def test_a_lease_that_most_nodes_have_forgotten_is_lost_and_given_up_by_the_othe
     store, claim = opened(), claim_of()
     lease = granted(store, claim)
     wait_everywhere(store, lease, opened, nodes)
-    for node in nodes.nodes[1:]:
-        with node.client() as client:
-            client.flushall()
+
+    def forgotten() -> bool:
+        for node in nodes.nodes[1:]:
+            with node.client() as client:
+                client.flushall()
+        return holders(opened, nodes, claim.key) == [claim.holder, None, None]
+
+    wait_for(forgotten, "two nodes that have forgotten")
 
     assert store.renew([(lease, 30.0)]) == [Outcome.LOST]
 
