@@ -154,7 +154,7 @@ class RedlockStore(Unpromised):
             raise nodes.unavailable(answers)
         for at, (outcome, (lease, ttl)) in enumerate(zip(found, renewals, strict=True)):
             known = [None if is_failure(answer) else answer[at] == 1 for answer in answers]
-            if outcome is Outcome.LOST and True in known:
+            if outcome is Outcome.LOST and not all(one is False for one in known):
                 self._let_go(lease, known)
             elif outcome is Outcome.RENEWED and False in known:
                 self._claims.spread(lease, ttl, [one is False for one in known])
@@ -163,7 +163,7 @@ class RedlockStore(Unpromised):
     def _let_go(self, lease: Lease, known: list[bool | None]) -> None:
         """Give up what a minority of the nodes still keeps for a lease that is lost."""
         call = (RELEASE, *given_back(self._state(lease.key), lease, None, self._grace))
-        calls: list[Call | None] = [call if one else None for one in known]
+        calls: list[Call | None] = [None if one is False else call for one in known]
         self._nodes.ask(calls, lambda _: True)
 
     def release(self, lease: Lease, end: End | None = None) -> Release:
