@@ -100,7 +100,9 @@ def _unreachable(cause: BaseException | None, asked: str, shown: str, seconds: f
         return StoreUnavailable(shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(asked, cause)
-    if isinstance(cause, ssl.SSLEOFError):
+    # the end of a server that has read something else may overtake its last words
+    was_reset = isinstance(cause, (ConnectionResetError, BrokenPipeError))
+    if isinstance(cause, ssl.SSLEOFError) or (was_reset and asked.startswith("etcds:")):
         why = f"{asked} ended the TLS handshake; is that a TLS port?"
         return StoreUnavailable(shown, why)
     if isinstance(cause, ssl.SSLError):

@@ -106,7 +106,9 @@ def _unreachable(cause: BaseException | None, address: Address, seconds: float) 
         return StoreUnavailable(address.shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(address.shown, cause)
-    if isinstance(cause, ssl.SSLEOFError):
+    was_ended = isinstance(cause, (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError))
+    if was_ended and address.tls is not None:
+        # the end of a server that has read something else may overtake its last words
         why = f"it ended the TLS handshake; {_CLIENT_CERTIFICATE}"
         return StoreUnavailable(address.shown, why)
     if isinstance(cause, ssl.SSLError):
