@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 import redis
 import trustme
-from celery import Celery
+from celery import Celery, _state
+from celery.app import trace
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 
 from celery_lock import Lock, LockedTask, LockError, StoreError
 from celery_lock.events import StoreFailed
@@ -214,10 +216,32 @@ def place(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             place.facts.append(fact)
 
         lock_store_failed.connect(heard)
+        stack.enter_context(as_before(app))
         worker = start_worker(app, pool="threads", concurrency=4, perform_ping_check=False)
         stack.enter_context(worker)
         yield place
         lock_store_failed.disconnect(heard)
+
+
+@contextmanager
+def as_before(app: Celery) -> Iterator[None]:
+    """Leave nothing to other tests of a worker that ran in their process.
+
+    Celery's worker sets the level of the root logger, makes its app that of the process, and
+    changes how tasks are called.
+    """
+
+    def log_as_the_tests_do(**_: Any) -> None:
+        """Celery sets up no logs if somebody else does."""
+
+    default, current = _state.default_app, _state._tls.current_app
+    setup_logging.connect(log_as_the_tests_do)
+    try:
+        yield
+    finally:
+        setup_logging.disconnect(log_as_the_tests_do)
+        trace.reset_worker_optimizations(app)
+        _state.default_app, _state._tls.current_app = default, current
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +253,7 @@ LATE = "no answer within|no TLS handshake"
 """What may be said of each fault where the machine has much else to do."""
 
 FAULTS = {
-    "refuses": "connection refused|reset by peer|the connection broke",
+    "refuses": "connection refused|ended the TLS handshake|the connection broke",
     "hangs": LATE,
     "is_slow": LATE,
     "is_a_replica": "read-only replica|lost its primary",
