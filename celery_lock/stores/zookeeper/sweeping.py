@@ -8,7 +8,7 @@ before cannot write in its place what comes after.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import randrange, sample
+from random import SystemRandom
 from typing import Any, Protocol
 
 from . import paths
@@ -26,6 +26,9 @@ SAMPLE = 200
 GRACE = 60_000_000
 """Microseconds that an entry is kept after its time. So a leader whose clock is ahead by less than
 that loses nothing that another one would still count on."""
+
+_chance = SystemRandom()
+"""kazoo's thread draws from it: numbers that a user has seeded are not used up."""
 
 
 class Place(Protocol):
@@ -49,14 +52,14 @@ class Sweeper:
         self._writes += 1
         if self._writes % EVERY == 0:
             shards = self._place.paths.shards
-            self.sweep(shards[randrange(len(shards))])
+            self.sweep(shards[_chance.randrange(len(shards))])
 
     def sweep(self, shard: str) -> None:
         """Begin a sweep of one shard."""
 
         def listed(children: list[Any]) -> None:
             names = children[0] if isinstance(children[0], list) else []
-            some = [f"{shard}/{name}" for name in sample(names, min(SAMPLE, len(names)))]
+            some = [f"{shard}/{name}" for name in _chance.sample(names, min(SAMPLE, len(names)))]
             if some:
                 self._place.link.begin(Look([shard, *some]), lambda found: looked(some, found))
 
