@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ssl
 from typing import Any
-from uuid import uuid4
 
 from ...errors import StoreError
-from ...model import Claim, Lease, LockStore, Outcome
+from ...model import LockStore
+from ..own_key import try_own_key
 from .errors import Refusal
 from .gateway import Gateway
 from .txn import RANGE
@@ -27,7 +27,7 @@ def checkup(store: LockStore, gateway: Gateway) -> list[str]:
 
     What it does not tell this user is unknown, and no warning.
     """
-    _play(store)
+    try_own_key(store, "is it one cluster?")
     status = _told(gateway, _STATUS, {})
     alarms = _told(gateway, _ALARM, {"action": "GET"})
     warnings = [*_of_version(gateway, status), *_of_space(gateway, status, alarms)]
@@ -44,22 +44,6 @@ def version(gateway: Gateway) -> str:
     """Return what the member that is asked runs: `etcd 3.4.23`; empty: it does not tell."""
     number = str(_told(gateway, _STATUS, {}).get("version", ""))
     return f"etcd {number}" if number else ""
-
-
-def _play(store: LockStore) -> None:
-    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
-    key = f"celery-lock check {uuid4().hex}"
-    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0)
-    lease = store.acquire(first)
-    held = store.acquire(second)
-    if (
-        not isinstance(lease, Lease)
-        or isinstance(held, Lease)
-        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
-        or not store.release(lease)
-        or store.peek(key) is not None
-    ):
-        raise StoreError(f"{store.url} does not keep what is written to it: is it one cluster?")
 
 
 def _told(gateway: Gateway, path: str, asked: Any) -> Any:

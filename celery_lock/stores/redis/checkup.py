@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from uuid import uuid4
 
 from ...errors import StoreError, StoreUnavailable
-from ...model import Claim, Lease, LockStore, Outcome
+from ...model import LockStore
+from ..own_key import LIFE, try_own_key
 from .link.address import Address
 from .link.linking import Link, OneServer
 from .link.resp import ErrorReply
@@ -24,7 +24,10 @@ def checkup(store: LockStore, link: Link, *, as_cluster: bool = False) -> list[s
     `as_cluster`: the link finds the node that has a key.
     """
     warnings = [w for server in link.servers() for w in look_at(server, as_cluster)]
-    _play(store)
+    # a store that waits for its longest lease after a restart gives none that is longer
+    ttl = min(LIFE, getattr(store, "longest_ttl", None) or LIFE)
+    key = try_own_key(store, "is it one server?", ttl=ttl, watching=True)
+    store.watch(key, 0.05)  # the release has left word: this returns at once
     return warnings
 
 
@@ -64,26 +67,6 @@ def look_at(server: OneServer, as_cluster: bool) -> list[str]:
             " set lock_store to redis+cluster://host:port"
         )
     return warnings
-
-
-def _play(store: LockStore) -> None:
-    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
-    key = f"celery-lock check {uuid4().hex}"
-    # a store that waits for its longest lease after a restart gives none that is longer
-    ttl = min(5.0, getattr(store, "longest_ttl", None) or 5.0)
-    first, second = Claim(key, f"{key} 1", ttl), Claim(key, f"{key} 2", ttl, watching=True)
-    lease = store.acquire(first)
-    held = store.acquire(second)
-    store.undo(second)
-    if (
-        not isinstance(lease, Lease)
-        or isinstance(held, Lease)
-        or store.renew([(lease, ttl)]) != [Outcome.RENEWED]
-        or not store.release(lease)
-        or store.peek(key) is not None
-    ):
-        raise StoreError(f"{store.url} does not keep what is written to it: is it one server?")
-    store.watch(key, 0.05)  # the release has left word: this returns at once
 
 
 def _facts(server: OneServer) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from ...errors import StoreError
-from ...model import Claim, Lease, LockStore, Outcome
+from ...model import LockStore
+from ..own_key import try_own_key
 from ..redis.checkup import look_at
 from ..redis.link.discovery import FixedAddress
 from ..redis.link.server import Server
@@ -19,11 +18,10 @@ __all__ = ["checkup"]
 
 def checkup(store: LockStore, nodes: Nodes, name: str) -> list[str]:
     """Return warnings; raise `StoreError` where no majority can be used."""
-    key = f"celery-lock check {uuid4().hex}"
     answers = nodes.ask((PEEK, [name], ()), nodes.is_hopeless, votes=True)
     if not nodes.enough(answers) or nodes.is_hopeless(answers):
         raise nodes.unavailable(answers)
-    _play(store, key)
+    try_own_key(store, "are they real servers?")
     warnings, away = list[str](), 0
     for node, answer in zip(nodes.nodes, answers, strict=True):
         if answer is SILENT:
@@ -59,19 +57,3 @@ def _look(node: Node, deadline: float) -> list[str]:
         return [str(error)]
     finally:
         server.close()
-
-
-def _play(store: LockStore, key: str) -> None:
-    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
-    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0)
-    lease = store.acquire(first)
-    held = store.acquire(second)
-    store.undo(second)
-    if (
-        not isinstance(lease, Lease)
-        or isinstance(held, Lease)
-        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
-        or not store.release(lease)
-        or store.peek(key) is not None
-    ):
-        raise StoreError(f"{store.url} does not keep what is written to it: are they real servers?")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
-from uuid import uuid4
 
-from ...errors import StoreError
-from ...model import Claim, Lease, LockStore, Outcome
+from ...model import LockStore
+from ..own_key import try_own_key
 from .registers import Registers
 
 __all__ = ["checkup", "version"]
@@ -20,7 +19,7 @@ leader's clock is another one, and what differs for us differs for it."""
 
 def checkup(store: LockStore, registers: Registers) -> list[str]:
     """Return warnings; raise `StoreError` where the ensemble cannot be used."""
-    _play(store)
+    try_own_key(store, "is it one ensemble?")
     warnings = []
     clock = registers.clock.interval()
     if clock is not None:
@@ -45,20 +44,3 @@ def version(registers: Registers, ends: float) -> str:
         found = re.search(r"version: (\d[\d.]*)", registers.link.say(b"srvr", ends))
         return f"ZooKeeper {found[1]}" if found else ""
     return ""
-
-
-def _play(store: LockStore) -> None:
-    """Take, renew, see and give back a key of our own: what is forbidden shows now."""
-    key = f"celery-lock check {uuid4().hex}"
-    first, second = Claim(key, f"{key} 1", 5.0), Claim(key, f"{key} 2", 5.0)
-    lease = store.acquire(first)
-    held = store.acquire(second)
-    store.undo(second)
-    if (
-        not isinstance(lease, Lease)
-        or isinstance(held, Lease)
-        or store.renew([(lease, 5.0)]) != [Outcome.RENEWED]
-        or not store.release(lease)
-        or store.peek(key) is not None
-    ):
-        raise StoreError(f"{store.url} does not keep what is written to it: is it one ensemble?")
