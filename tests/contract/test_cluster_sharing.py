@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +19,7 @@ from celery_lock.model import Claim, Feature, Lease, Refused
 from celery_lock.stores.redis.cluster import ClusterStore
 from celery_lock.stores.redis.link.errors import CLUSTER_PERMISSIONS, PERMISSIONS
 from tests.contract.conftest import claim_of
+from tests.contract.programs.running import run
 from tests.services import RedisCluster
 from tests.unit.forking import holds_in_a_child
 
@@ -58,18 +56,8 @@ def test_a_forked_child_has_connections_of_its_own(store: ClusterStore) -> None:
 
 def test_greenlets_share_a_store_on_a_cluster(cluster_url: str) -> None:
     pytest.importorskip("gevent")
-    program = Path(__file__).parent / "programs" / "cluster_greenlets.py"
-    root = str(Path(__file__).parents[2])
 
-    done = subprocess.run(
-        [sys.executable, str(program), cluster_url],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": root},
-        timeout=100,
-    )
-
-    assert done.stdout == "well\n", done.stderr
+    assert run("cluster_greenlets", cluster_url) == "well\n"
 
 
 # -- lists of keys ---------------------------------------------------------------------------

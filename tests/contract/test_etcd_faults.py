@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,7 +16,7 @@ from celery_lock.model import Lease, Outcome
 from celery_lock.stores.etcd import EtcdStore
 from tests.contract.conftest import claim_of
 from tests.contract.fake_server import FakeServer
-from tests.house import ROOT
+from tests.contract.programs.running import run
 from tests.services import EtcdServer, Proxy, free_port, make_certificates
 from tests.services.fixtures import EtcdFactory
 
@@ -297,16 +295,7 @@ def test_a_server_that_compacts_is_not_warned_of(etcd_factory: EtcdFactory, open
 
 @pytest.mark.parametrize("program", ["etcd_forks", "etcd_greenlets"])
 def test_a_store_is_used_by_many(etcd_server: EtcdServer, program: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", f"tests.contract.programs.{program}", etcd_server.url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-    assert (run.returncode, run.stdout[-5:]) == (0, "well\n"), run.stderr
+    assert run(program, etcd_server.url) == "well\n"
 
 
 # -- the URL ---------------------------------------------------------------------------------

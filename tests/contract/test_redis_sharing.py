@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,26 +12,11 @@ from celery_lock.errors import StoreUnavailable
 from celery_lock.model import Lease
 from celery_lock.stores.redis import RedisStore
 from tests.contract.conftest import OpenStore, claim_of
+from tests.contract.programs.running import run
 from tests.services.redis_server import RedisServer
 from tests.services.waiting import wait_for
 
 pytestmark = pytest.mark.contract
-
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(__file__).parent / "programs"
-
-
-def run(program: str, url: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(PROGRAMS / program), url],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def started(*targets: object) -> list[threading.Thread]:
@@ -133,10 +115,10 @@ def test_the_watchers_of_one_key_block_one_connection(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_uses_nothing_of_its_parents(redis_url: str) -> None:
-    assert len(run("forks.py", redis_url).splitlines()) == 5
+    assert len(run("forks", redis_url).splitlines()) == 5
 
 
 def test_two_hundred_greenlets_share_ten_connections(redis_url: str) -> None:
     pytest.importorskip("gevent")
 
-    assert run("greenlets.py", redis_url) == "well\n"
+    assert run("greenlets", redis_url) == "well\n"

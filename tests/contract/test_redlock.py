@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +18,7 @@ from celery_lock.stores import open_store
 from celery_lock.stores.redlock import RedlockStore
 from tests.contract.by_entry_point import ByEntryPoint
 from tests.contract.conftest import claim_of
+from tests.contract.programs.running import run
 from tests.services.proxy import Proxy
 from tests.services.redis_server import RedisServer
 from tests.services.redlock_nodes import RedlockNodes
@@ -28,7 +26,6 @@ from tests.services.waiting import wait_for
 
 pytestmark = pytest.mark.contract
 
-PROGRAMS = Path(__file__).parent / "programs"
 GROWN = {"longest_ttl": 0.05}
 """The nodes are seconds old, and nobody loses a lease that they have forgotten."""
 LONG = 20.0
@@ -523,14 +520,6 @@ def test_no_thread_stays_however_many_keys_there_are(nodes: RedlockNodes, opened
     assert all(store.release(lease) for lease in leases)
 
 
-@pytest.mark.parametrize("program", ["redlock_forks.py", "redlock_greenlets.py"])
+@pytest.mark.parametrize("program", ["redlock_forks", "redlock_greenlets"])
 def test_processes_and_greenlets_share_a_store(nodes: RedlockNodes, program: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(PROGRAMS / program), nodes.url],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-
-    assert (done.stdout, done.returncode) == ("well\n", 0), done.stderr
+    assert run(program, nodes.url) == "well\n"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,6 +20,7 @@ from celery_lock.stores.redis.sentinel import SentinelStore, open_sentinel
 from celery_lock.stores.redis.store import RedisStore
 from tests.contract.conftest import claim_of
 from tests.contract.fake_server import FakeServer
+from tests.contract.programs.running import run
 from tests.services.certificates import Certificates
 from tests.services.fixtures import ProxyFactory, WatchedFactory
 from tests.services.ports import LOOPBACK
@@ -489,18 +487,10 @@ def is_granted(store: SentinelStore) -> bool:
 
 def test_greenlets_go_on_while_sentinels_are_asked(watched: Watched) -> None:
     pytest.importorskip("gevent")
-    program = Path(__file__).parent / "programs" / "sentinel_greenlets.py"
 
-    done = subprocess.run(
-        [sys.executable, str(program), f"{LOOPBACK}:{watched.sentinels[0].port}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        timeout=100,
-        check=False,
-    )
+    said = run("sentinel_greenlets", f"{LOOPBACK}:{watched.sentinels[0].port}")
 
-    assert done.stdout == "well\n", done.stderr
+    assert said == "well\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

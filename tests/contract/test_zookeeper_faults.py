@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,13 +20,12 @@ from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Held, Lease, Outcome
 from celery_lock.stores.zookeeper import ZooKeeperStore
 from tests.contract.conftest import claim_of
-from tests.services import STALL, Certificates, Process, Proxy, ZooKeeperServer, wait_for
+from tests.contract.programs.running import run
+from tests.services import STALL, Certificates, Proxy, ZooKeeperServer, wait_for
 from tests.services.ports import free_port
 
 pytestmark = pytest.mark.contract
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(__file__).parent / "programs"
 DEADLINE = 0.5
 
 Open = Callable[..., ZooKeeperStore]
@@ -448,21 +445,11 @@ class Listening:
 # -- forks and greenlets ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", ["zookeeper_forks.py", "zookeeper_greenlets.py"])
+@pytest.mark.parametrize("program", ["zookeeper_forks", "zookeeper_greenlets"])
 def test_children_and_greenlets_share_no_connection_wrongly(
-    program: str, zookeeper_server: ZooKeeperServer, tmp_path: Path
+    program: str, zookeeper_server: ZooKeeperServer
 ) -> None:
-    process = Process(
-        [sys.executable, "-W", "ignore", str(PROGRAMS / program), zookeeper_server.url_for("/f")],
-        cwd=ROOT,
-        log=tmp_path / "program.log",
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    process.start()
-    try:
-        assert process.wait(90) == 0, process.logs()
-    finally:
-        process.kill()
+    run(program, zookeeper_server.url_for("/f"))
 
 
 def test_forty_threads_share_one_connection(

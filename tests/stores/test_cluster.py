@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -22,6 +19,7 @@ from celery_lock.stores.redis.cluster import ClusterStore
 from celery_lock.stores.redis.hash_tag import hash_tag
 from celery_lock.stores.redis.link.slots import slot_of
 from tests.contract.conftest import claim_of
+from tests.contract.programs.running import run
 from tests.services import Certificates, RedisCluster, RedisServer, find_redis, wait_for
 
 Open = Callable[..., ClusterStore]
@@ -371,15 +369,4 @@ def test_ten_thousand_keys_are_held_listed_and_renewed(
 
 
 def test_greenlets_renew_leases_of_several_nodes(trio: RedisCluster) -> None:
-    program = Path(__file__).parents[1] / "contract" / "programs" / "cluster_greenlets.py"
-    root = str(Path(__file__).parents[2])
-
-    done = subprocess.run(
-        [sys.executable, str(program), trio.url],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": root},
-        timeout=100,
-    )
-
-    assert done.stdout == "well\n", done.stderr
+    assert run("cluster_greenlets", trio.url) == "well\n"

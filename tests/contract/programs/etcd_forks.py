@@ -1,28 +1,13 @@
 """A store on etcd is used before and after a fork: `etcd_forks.py URL`; status 0 if all is well."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
 
 from celery_lock.model import Lease, Outcome
 from celery_lock.stores.etcd import EtcdStore
 from tests.contract.conftest import claim_of
+from tests.unit.forking import holds_in_a_child
 
 store = EtcdStore(sys.argv[1], deadline=10.0)
-
-
-def in_a_child(check: Callable[[], object]) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(20)  # a child that hangs is ended
-            assert check()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0, check.__name__
 
 
 def granted(key: str) -> Lease:
@@ -49,8 +34,8 @@ def the_child_takes_nothing_from_its_parent() -> bool:
     return store.peek("fork:mine") is not None
 
 
-in_a_child(the_child_has_connections_and_leases_of_its_own)
-in_a_child(the_child_takes_nothing_from_its_parent)
+assert holds_in_a_child(the_child_has_connections_and_leases_of_its_own)
+assert holds_in_a_child(the_child_takes_nothing_from_its_parent)
 assert store._gateway._own.value.idle == idle
 assert store.renew([(mine, 30.0)]) == [Outcome.RENEWED]
 assert store.release(mine)

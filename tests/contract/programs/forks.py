@@ -1,11 +1,7 @@
 """A store is used before and after a fork: `forks.py URL`; exit status 0 if all is well."""
 
-import os
-import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from ctypes import PyDLL
 from time import monotonic
 
@@ -17,21 +13,9 @@ from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link.connection import Connection
 from celery_lock.stores.redis.link.resp import command
 from tests.contract.conftest import claim_of
+from tests.unit.forking import holds_in_a_child
 
 url = sys.argv[1]
-
-
-def in_a_child(check: Callable[[], object]) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(10)  # a child that hangs is ended
-            assert check()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0, check.__name__
 
 
 def identity(store: RedisStore) -> object:
@@ -44,7 +28,7 @@ def the_child_has_connections_of_its_own() -> None:
     assert isinstance(lease, Lease)
     mine = identity(store)
 
-    in_a_child(lambda: identity(store) != mine and store.peek("fork:own") is not None)
+    assert holds_in_a_child(lambda: identity(store) != mine and store.peek("fork:own") is not None)
 
     assert identity(store) == mine, "the child has closed its parent's connection"
     assert store.release(lease)
@@ -66,7 +50,9 @@ def a_pool_that_was_locked_at_the_fork_hangs_no_child() -> None:
     thread.start()
     hold.wait(5)
 
-    in_a_child(lambda: store.release(lease) and store.watch("fork:locked", 0.05) is None)
+    assert holds_in_a_child(
+        lambda: store.release(lease) and store.watch("fork:locked", 0.05) is None
+    )
 
     stop.set()
     thread.join()
@@ -81,10 +67,12 @@ def a_reply_that_is_due_to_the_parent_is_not_read_by_the_child() -> None:
     connection = pool.take(0)
     connection.begin(command("ECHO", "parent"), monotonic() + 10)
 
-    in_a_child(lambda: no_reply_is_due(connection))
+    assert holds_in_a_child(lambda: no_reply_is_due(connection))
 
     assert connection.finish() == b"parent"
-    in_a_child(lambda: connection.exchange(command("ECHO", "child"), monotonic() + 10) == b"child")
+    assert holds_in_a_child(
+        lambda: connection.exchange(command("ECHO", "child"), monotonic() + 10) == b"child"
+    )
     assert connection.exchange(command("ECHO", "again"), monotonic() + 10) == b"again"
     pool.give(connection)
 
@@ -113,7 +101,7 @@ def a_memory_store_that_was_locked_at_the_fork_hangs_no_child() -> None:
     thread.start()
     hold.wait(5)
 
-    in_a_child(lambda: isinstance(store.acquire(claim_of("fork:memory")), Lease))
+    assert holds_in_a_child(lambda: isinstance(store.acquire(claim_of("fork:memory")), Lease))
 
     stop.set()
     thread.join()
@@ -135,23 +123,12 @@ def a_child_that_was_forked_in_c_begins_anew() -> None:
     mine = identity(store)
     locker.completions.add(Completion("fork:c", "p1", 30.0), SUBJECT)
 
-    def child() -> None:
+    def begins_anew() -> bool:
         assert isinstance(locker.claim(ask()), Grant)
         assert identity(store) != mine
-        assert (len(locker.keeper), len(locker.completions)) == (1, 0)
+        return (len(locker.keeper), len(locker.completions)) == (1, 0)
 
-    number = PyDLL(None).fork()
-    if number == 0:
-        status = 1
-        try:
-            signal.alarm(10)
-            child()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitpid(number, 0)[1] == 0
+    assert holds_in_a_child(begins_anew, PyDLL(None).fork)
 
     assert identity(store) == mine
     locker.release(grant)

@@ -1,31 +1,17 @@
 """A Redlock is used before and after a fork: `redlock_forks.py URL`; it prints `well`."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable
 
 from celery_lock.model import Claim, Lease, Outcome
 from celery_lock.stores.redlock import RedlockStore
+from tests.unit.forking import holds_in_a_child
 
 store = RedlockStore(sys.argv[1], options={"longest_ttl": 0.05}, deadline=20.0)
 
 
 def claim(key: str, nonce: str) -> Claim:
     return Claim(key, f"task#node#{os.getpid()}#{nonce}", 30.0)
-
-
-def in_a_child(check: Callable[[], object]) -> None:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(20)  # a child that hangs is ended
-            assert check()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def cycles(name: str) -> bool:
@@ -39,7 +25,9 @@ def cycles(name: str) -> bool:
 mine = store.acquire(claim("parents", "0a"))
 assert isinstance(mine, Lease)
 for number in range(3):
-    in_a_child(lambda number=number: store.peek("parents") is not None and cycles(f"c{number}"))
+    assert holds_in_a_child(
+        lambda number=number: store.peek("parents") is not None and cycles(f"c{number}")
+    )
 assert cycles("parent")
 assert store.renew([(mine, 30.0)]) == [Outcome.RENEWED]
 assert store.release(mine)

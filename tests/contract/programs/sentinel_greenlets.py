@@ -14,9 +14,9 @@ from celery_lock.errors import StoreUnavailable  # noqa: E402
 from celery_lock.model import Lease  # noqa: E402
 from celery_lock.stores.redis.sentinel import SentinelStore  # noqa: E402
 from tests.contract.conftest import claim_of  # noqa: E402
+from tests.contract.programs.contending import others_run  # noqa: E402
 
 done: list[Lease] = []
-beats: list[int] = []
 silent = socket.create_server(("127.0.0.1", 0))  # connects, and never answers
 hung = f"127.0.0.1:{silent.getsockname()[1]}"
 # the second by a name, which is looked up beside
@@ -37,17 +37,7 @@ def fail() -> None:
         nobody.acquire(claim_of())
 
 
-def beat() -> None:
-    """Others run while somebody waits for sentinels."""
-    while True:
-        beats.append(1)
-        gevent.sleep(0.01)
-
-
-with gevent.Timeout(60):
-    pulse = gevent.spawn(beat)
+with gevent.Timeout(60), others_run(10, every=0.01):
     gevent.joinall([gevent.spawn(fail), *(gevent.spawn(work) for _ in range(40))], raise_error=True)
-    pulse.kill()
 assert len(done) == 40
-assert len(beats) > 10, beats
 print("well")

@@ -4,30 +4,14 @@ import os
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable
 from ctypes import PyDLL
 
 from celery_lock.model import Lease, Outcome
 from celery_lock.stores.zookeeper import ZooKeeperStore
 from tests.contract.conftest import claim_of
+from tests.unit.forking import holds_in_a_child
 
 url = sys.argv[1]
-
-
-def in_a_child(check: Callable[[], object], fork: Callable[[], int] = os.fork) -> None:
-    child = fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(20)  # a child that hangs is ended
-            assert check()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0, check.__name__
 
 
 def session(store: ZooKeeperStore) -> object:
@@ -41,7 +25,7 @@ def the_child_has_a_session_of_its_own() -> None:
     assert isinstance(lease, Lease)
     mine = session(store)
 
-    in_a_child(lambda: session(store) != mine and store.peek("fork:own") is not None)
+    assert holds_in_a_child(lambda: session(store) != mine and store.peek("fork:own") is not None)
 
     assert session(store) == mine
     assert store.renew([(lease, 30.0)]) == [Outcome.RENEWED]
@@ -78,7 +62,9 @@ def locks_that_were_held_at_the_fork_hang_no_child() -> None:
     thread.start()
     hold.wait(5)
 
-    in_a_child(lambda: store.release(lease) and store.watch("fork:locked", 0.05) is None)
+    assert holds_in_a_child(
+        lambda: store.release(lease) and store.watch("fork:locked", 0.05) is None
+    )
 
     stop.set()
     thread.join()
@@ -92,7 +78,7 @@ def a_child_that_was_forked_in_c_begins_anew() -> None:
     store = ZooKeeperStore(url, deadline=10.0)
     mine = session(store)
 
-    in_a_child(lambda: session(store) != mine, PyDLL(None).fork)
+    assert holds_in_a_child(lambda: session(store) != mine, PyDLL(None).fork)
 
     assert session(store) == mine
 
