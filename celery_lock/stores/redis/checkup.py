@@ -8,6 +8,7 @@ from ...errors import StoreError, StoreUnavailable
 from ...model import LockStore
 from ..own_key import LIFE, try_own_key
 from .link.address import Address
+from .link.info import facts_in
 from .link.linking import Link, OneServer
 from .link.resp import ErrorReply
 
@@ -77,8 +78,7 @@ def _facts(server: OneServer) -> dict[str, str]:
         if isinstance(cause, ErrorReply) and cause.code in ("NOPERM", "ERR"):
             return {}
         raise
-    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return facts_in(reply)
 
 
 def _warnings(facts: dict[str, str], address: Address) -> list[str]:

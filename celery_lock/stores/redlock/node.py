@@ -15,6 +15,7 @@ from ..redis.link.address import Address
 from ..redis.link.connection import Connection
 from ..redis.link.discovery import FixedAddress
 from ..redis.link.errors import FAILURES, translated
+from ..redis.link.info import facts_in
 from ..redis.link.linking import Call
 from ..redis.link.resp import Reply, command
 
@@ -134,8 +135,7 @@ class Node:
 
     def _votes_from(self, reply: Reply) -> float:
         """Return when it may vote: it is older then than any lease that it may have forgotten."""
-        text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
-        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        facts = facts_in(reply)
         uptime = facts.get("uptime_in_seconds", "")
         if not uptime.isdecimal():
             raise StoreError(

@@ -19,6 +19,7 @@ from itertools import count
 from typing import NamedTuple
 
 from ....model.clock import monotonic
+from .info import facts_in
 from .resp import ErrorReply, Reply, command
 from .script import Script
 
@@ -81,7 +82,7 @@ class Guard:
             return seen
         send(command("INFO", "server") + command("INFO", "replication"))
         said = [_heard(read), _heard(read)]
-        facts = {**_facts(said[0]), **_facts(said[1])}
+        facts = {**facts_in(said[0]), **facts_in(said[1])}
         if "run_id" not in facts or "role" not in facts:
             raise next((one for one in said if isinstance(one, ErrorReply)), _UNKNOWN)
         if facts["role"] != "master":
@@ -136,8 +137,3 @@ def _heard(read: Callable[[], Reply]) -> Reply | ErrorReply:
         return read()
     except ErrorReply as refusal:
         return refusal
-
-
-def _facts(said: Reply | ErrorReply) -> dict[str, str]:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else ""
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
