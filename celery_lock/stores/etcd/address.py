@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import LockConfigurationError, did_you_mean
 from ..link.tls import TLS_OPTIONS, tls_options
+from ..link.urls import refuse_unknown, unreadable, written
 
 __all__ = ["OPTIONS", "Address", "Endpoint"]
 
@@ -16,6 +17,7 @@ OPTIONS = ("username", "password", "ssl")
 """What `lock_store_options` may say; a URL's own user, password and query say it louder."""
 
 PORT = 2379
+_FORM = "write etcd://host:2379, or several as etcd://host1:2379,host2:2379,host3:2379"
 _TLS = tuple(name for name in TLS_OPTIONS if "ocsp" not in name)
 
 
@@ -27,8 +29,7 @@ class Endpoint:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return written(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,14 @@ class Address:
 
         Raises `LockConfigurationError`, and says what is wrong without repeating the URL.
         """
-        given = _checked(options or {})
+        given = options or {}
+        refuse_unknown(given, OPTIONS, "etcd")
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise _odd() from None  # its text has a piece of the password
+            raise unreadable(_FORM) from None  # its text has a piece of the password
         if "#" in url:
-            raise _odd()
+            raise unreadable(_FORM)
         userinfo, _, servers = parts.netloc.rpartition("@")
         user, password = _login(userinfo, given)
         if parts.path.strip("/"):
@@ -76,24 +78,6 @@ class Address:
         return cls(f"{scheme}://{','.join(map(str, endpoints))}", endpoints, user, password, tls)
 
 
-def _checked(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in options:
-        if name not in OPTIONS:
-            raise LockConfigurationError(
-                f"lock_store_options has no {name!r} for etcd{did_you_mean(name, OPTIONS)};"
-                f" it has {', '.join(OPTIONS)}"
-            )
-    return options
-
-
-def _odd() -> LockConfigurationError:
-    return LockConfigurationError(
-        "the URL of the lock store cannot be read: write etcd://host:2379, or several as"
-        " etcd://host1:2379,host2:2379,host3:2379. Percent-encode the odd characters of its"
-        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, '?' %3F, '%' %25"
-    )
-
-
 def _login(userinfo: str, given: Mapping[str, Any]) -> tuple[str, str]:
     user, colon, secret = userinfo.partition(":")
     name = unquote(user) or given.get("username") or ""
@@ -111,7 +95,7 @@ def _endpoint(text: str) -> Endpoint:
         parts = urlsplit(f"//{text.strip()}")
         host, port = parts.hostname, parts.port or PORT
     except ValueError:
-        raise _odd() from None
+        raise unreadable(_FORM) from None
     if host is None:
-        raise _odd()
+        raise unreadable(_FORM)
     return Endpoint(unquote(host), port)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from ...errors import LockConfigurationError, did_you_mean
+from ...errors import LockConfigurationError
+from ..link.urls import refuse_unknown
 from ..redis.link.address import OPTIONS, Address
 
 __all__ = ["LONGEST_TTL", "Addresses", "parse"]
@@ -65,17 +66,12 @@ def parse(url: str, options: Mapping[str, Any] | None = None) -> Addresses:
 
 def _own_options(given: dict[str, Any]) -> float:
     """Take out the options that only Redlock has; return the longest ttl."""
-    for name in given:
-        if name == "replicas":
-            raise LockConfigurationError(
-                "lock_store_options has no 'replicas' for redlock://: its nodes are independent"
-                " servers, and a majority of them is what keeps a lease; leave the option out"
-            )
-        if name not in _KNOWN:
-            raise LockConfigurationError(
-                f"lock_store_options has no {name!r} for redlock://{did_you_mean(name, _KNOWN)};"
-                f" it has {', '.join(_KNOWN)}"
-            )
+    if "replicas" in given:
+        raise LockConfigurationError(
+            "lock_store_options has no 'replicas' for redlock://: its nodes are independent"
+            " servers, and a majority of them is what keeps a lease; leave the option out"
+        )
+    refuse_unknown(given, _KNOWN, "redlock://")
     if given.pop("restart_guard", True) is not True:
         raise LockConfigurationError(
             "restart_guard cannot be switched off for redlock://: a node that came back empty would"

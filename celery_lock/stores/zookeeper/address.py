@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from ...errors import LockConfigurationError, did_you_mean
+from ..link.urls import refuse_unknown, unreadable
 from ..redacted import redacted
 
 __all__ = ["OPTIONS", "Address"]
@@ -17,6 +18,9 @@ OPTIONS = ("username", "password", "ssl")
 """What `lock_store_options` may say; a URL's own user, password and query say it louder."""
 
 PORT = 2181
+_FORM = (
+    "write zookeeper://host:2181,host:2181/path, with a login zookeeper://user:password@host:2181"
+)
 _TLS = {
     "ssl_ca_certs": "ca",
     "ssl_certfile": "certfile",
@@ -52,18 +56,13 @@ class Address:
         Raises `LockConfigurationError`, and says what is wrong without repeating the URL.
         """
         given = dict(options or {})
-        for name in given:
-            if name not in OPTIONS:
-                raise LockConfigurationError(
-                    f"lock_store_options has no {name!r} for ZooKeeper"
-                    f"{did_you_mean(name, OPTIONS)}; it has {', '.join(OPTIONS)}"
-                )
+        refuse_unknown(given, OPTIONS, "ZooKeeper")
         rest, _, query = url.partition("://")[2].partition("?")
         if "#" in url or "@" in query:
-            raise _odd()
+            raise unreadable(_FORM)
         place, slash, path = rest.partition("/")
         if "@" in path:
-            raise _odd()
+            raise unreadable(_FORM)
         userinfo, _, servers = place.rpartition("@")
         user, colon, password = userinfo.partition(":")
         name = unquote(user) or given.get("username") or ""
@@ -93,7 +92,7 @@ class Address:
 def _server(written: str) -> tuple[str, int]:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^:\[\]/\s]*)(?::(\d{1,5}))?", written.strip())
     if found is None or int(found[2] or PORT) not in range(1, 65536):
-        raise _odd()
+        raise unreadable(_FORM)
     return unquote(found[1]).strip("[]") or "localhost", int(found[2] or PORT)
 
 
@@ -144,11 +143,3 @@ def _boolean(name: str, value: Any) -> bool:
     if word not in _YES | _NO:
         raise LockConfigurationError(f"{name}={value!r} is not known; write true or false")
     return word in _YES
-
-
-def _odd() -> LockConfigurationError:
-    return LockConfigurationError(
-        "the URL of the lock store cannot be read: write zookeeper://host:2181,host:2181/path,"
-        " with a login zookeeper://user:password@host:2181. Percent-encode the odd characters of"
-        " a password: ':' is %3A, '/' %2F, '@' %40, '#' %23, '?' %3F, '%' %25"
-    )

@@ -22,6 +22,7 @@ from kazoo.retry import KazooRetry
 
 from ...errors import StoreError, StoreUnavailable
 from ...model.clock import monotonic
+from ..link.urls import written
 from .address import Address
 from .hearing import Hearing, Hears, handler
 from .refusals import denied, hopeless, unreachable
@@ -178,10 +179,7 @@ class Link(Hears):
         patience = max(self._deadline / (len(hosts) + 1), 0.1)
         kind = handler(self, patience)
         client = KazooClient(
-            ",".join(
-                f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                for host, port in address.hosts
-            ),
+            ",".join(written(*host) for host in hosts),
             # the servers make it two of their ticks at least; no entry of ours depends on it
             timeout=min(max(self._deadline, 1.0), 10.0),
             handler=kind,

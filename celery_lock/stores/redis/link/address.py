@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS, tls_options
+from ...link.urls import refuse_unknown, unreadable, written
 
 __all__ = ["CARE_OPTIONS", "OPTIONS", "WITHOUT_EFFECT", "Address"]
 
@@ -69,14 +70,15 @@ class Address:
 
         Raises `LockConfigurationError`, and says what is wrong without repeating the URL.
         """
-        given = _checked(options or {})
+        given = dict(options or {})
+        refuse_unknown(given, OPTIONS, "Redis", besides=CARE_OPTIONS)
         try:
             parts = urlsplit(url)
             host, port = unquote(parts.hostname or "localhost"), parts.port or 6379
         except ValueError:
-            raise _odd() from None  # its text has a piece of the password
+            raise unreadable() from None  # its text has a piece of the password
         if "#" in url:
-            raise _odd()
+            raise unreadable()
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         tls = tls_options(parts.scheme, query, given.get("ssl"))
         path = unquote(parts.path) if parts.scheme in ("unix", "redis+socket") else None
@@ -95,7 +97,7 @@ class Address:
                 )
         if path is None:
             scheme = "redis" if tls is None else "rediss"
-            shown = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{db}"
+            shown = f"{scheme}://{written(host, port)}/{db}"
         elif not hasattr(socket, "AF_UNIX"):
             raise LockConfigurationError("this system has no socket files: use redis://")
         elif not path:
@@ -118,24 +120,6 @@ class Address:
             credential_provider=_imported(given.get("credential_provider")),
             tls=tls,
         )
-
-
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    known = (*OPTIONS, *CARE_OPTIONS)
-    for name in options:
-        if name not in OPTIONS:
-            raise LockConfigurationError(
-                f"lock_store_options has no {name!r} for Redis{did_you_mean(name, known)};"
-                f" it has {', '.join(known)}"
-            )
-    return dict(options)
-
-
-def _odd() -> LockConfigurationError:
-    return LockConfigurationError(
-        "the URL of the lock store cannot be read. Percent-encode the odd characters of its"
-        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, '?' %3F, '%' %25"
-    )
 
 
 def _login(userinfo: str, given: Mapping[str, Any]) -> tuple[str, ...]:

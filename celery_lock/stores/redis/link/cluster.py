@@ -9,6 +9,7 @@ from typing import Any
 from ....errors import LockConfigurationError, StoreError, StoreUnavailable
 from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
+from ...link.urls import written
 from ...link.watchers import Watchers
 from .address import Address
 from .care import NAIVE, Care
@@ -18,7 +19,7 @@ from .nodes import Node, Nodes
 from .redirection import Why, redirection_of
 from .script import Script
 from .server import Server
-from .several_hosts import SeveralHosts, written
+from .several_hosts import SeveralHosts
 from .slots import slot_of
 from .together import run_together
 from .travel import LOOK, travel

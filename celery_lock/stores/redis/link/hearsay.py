@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from ....errors import StoreError, StoreUnavailable, did_you_mean
 from ...link.deadline_socket import ConnectionLost
 from ...link.dialling import Unreachable
+from ...link.urls import written
 from .address import Address
 from .at_once import Answer
 from .errors import FAILURES, translated
 from .resp import ErrorReply, Reply
 from .sentinel_url import SentinelUrl
-from .several_hosts import written
 
 __all__ = ["Hearsay", "Named"]
 

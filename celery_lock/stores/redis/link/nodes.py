@@ -8,10 +8,10 @@ from random import SystemRandom
 
 from ....errors import StoreError, StoreUnavailable
 from ....model.clock import monotonic
+from ...link.urls import written
 from .address import Address
 from .resp import ErrorReply
 from .server import Server
-from .several_hosts import written
 from .slots import SLOTS, Place, shards_of
 
 __all__ = ["Node", "Nodes"]

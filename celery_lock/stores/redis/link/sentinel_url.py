@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS
+from ...link.urls import refuse_unknown
 from .address import CARE_OPTIONS, OPTIONS, WITHOUT_EFFECT, Address
 from .several_hosts import SeveralHosts
 
@@ -56,7 +57,7 @@ class SentinelUrl:
         query = dict(parse_qsl(said.query, keep_blank_values=True))
         given = {name: value for name, value in options.items() if name in SENTINEL_OPTIONS}
         rest = {name: value for name, value in options.items() if name not in given}
-        _refuse_unknown(rest)
+        refuse_unknown(rest, OPTIONS, "Sentinel", besides=(*SENTINEL_OPTIONS, *CARE_OPTIONS))
         service, db = _service(said.path, query.pop("master_name", given.get("master_name")))
         others = _number(query.pop("min_other_sentinels", given.get("min_other_sentinels") or 0))
         asked = _kwargs(given.get("sentinel_kwargs"))
@@ -70,16 +71,6 @@ class SentinelUrl:
             for one in said.shown.split(",")
         )
         return cls(shown, service, sentinels, server, others)
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    known = (*SENTINEL_OPTIONS, *OPTIONS, *CARE_OPTIONS)
-    for name in options:
-        if name not in OPTIONS:
-            raise LockConfigurationError(
-                f"lock_store_options has no {name!r} for Sentinel{did_you_mean(name, known)};"
-                f" it has {', '.join(known)}"
-            )
 
 
 def _service(path: str, named: Any) -> tuple[str, str]:

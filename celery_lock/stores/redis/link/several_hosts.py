@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from ....errors import LockConfigurationError
+from ...link.urls import unreadable, written
 
-__all__ = ["SeveralHosts", "written"]
+__all__ = ["SeveralHosts"]
+
+_FORM = "write scheme://host:port,host:port"
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ class SeveralHosts:
         login, path, query = "", "", ""
         for part in filter(None, url.split(";")):
             if "#" in part:
-                raise _odd()
+                raise unreadable(_FORM)
             try:
                 parts = urlsplit(part if "://" in part else f"//{part}")
             except ValueError:
-                raise _odd() from None  # its text has a piece of the password
+                raise unreadable(_FORM) from None  # its text has a piece of the password
             userinfo, _, listed = parts.netloc.rpartition("@")
             for host in listed.split(","):
                 hosts[_host(host, port)] = None
@@ -49,25 +51,12 @@ class SeveralHosts:
         return ",".join(written(host, port) for host, port in self.hosts)
 
 
-def written(host: str, port: int) -> str:
-    """Return a host and its port as a URL has them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _host(text: str, port: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text.strip()}")
         host, number = unquote(parts.hostname or ""), parts.port or port
     except ValueError:
-        raise _odd() from None
+        raise unreadable(_FORM) from None
     if parts.path or parts.query:
-        raise _odd()
+        raise unreadable(_FORM)
     return host or "localhost", number
-
-
-def _odd() -> LockConfigurationError:
-    return LockConfigurationError(
-        "the URL of the lock store cannot be read: write scheme://host:port,host:port. Percent-"
-        "encode the odd characters of its password: ':' is %3A, '/' %2F, '@' %40, '#' %23,"
-        " ',' %2C, ';' %3B, '?' %3F, '%' %25"
-    )
