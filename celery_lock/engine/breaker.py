@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..errors import StoreError, StoreUnavailable
 from ..model import (
@@ -32,6 +32,7 @@ from ..model import (
 )
 from ..model.clock import Clock
 from ..model.per_process import this_process
+from .probe import NO_KEY, Shut, probed
 
 __all__ = ["PAUSE", "Breaker"]
 
@@ -42,27 +43,10 @@ Shorter: more calls to a store that has much to do as it begins."""
 _HUNG = 0.25
 """The part of the deadline from which on a call that failed has cost its caller too much."""
 
-_IN_FULL = 4
-"""One probe of so many has the whole deadline, and the others half of it: they find out sooner
-that a store is back, and that one lets a store be used that needs so long for each answer."""
-
-_PROBE = "celery-lock#breaker#0#probe"
-"""The holder of a lease that nobody has. To renew it changes nothing, and takes a claim's way."""
-
 _OPTIONAL = ("hear", "longest_ttl", "release_unheard")
 """What a store may have, and need not."""
 
 T = TypeVar("T")
-
-
-class _Shut(NamedTuple):
-    """What is known of a store, or of a part of it, that has hung."""
-
-    key: str
-    """That the call was about: a probe asks for the same."""
-    cause: str
-    process: object
-    """Who has found out; a child that was forked finds out by itself."""
 
 
 class _Acquire(Protocol):
@@ -94,9 +78,9 @@ class Breaker:
         self._deadline = deadline
         self._clock = clock
         self._part_of: Callable[[str], object] = getattr(store, "part_of", lambda key: None)
-        self._shut: dict[object, _Shut] = {}
-        self._due = math.inf
-        self._probes = 0
+        self._shut: dict[object, Shut] = {}
+        self._due = 0.0
+        """When the next probe is, while something is shut."""
         self._let_all_through()
         for name in _OPTIONAL:
             if hasattr(store, name):
@@ -119,10 +103,11 @@ class Breaker:
         if not isinstance(error, StoreUnavailable) or not error.asked:
             return
         part = None if key is None else self._part_of(key)
-        self._shut[part] = _Shut(key or _PROBE, error.cause, this_process.value)
+        known, process = self._shut.get(part), this_process.value
+        if known is None or known.process is not process:
+            self._due, self._shut[part] = now, Shut(key or NO_KEY, error.cause, process)
         self.acquire, self.release = self._acquire, self._release
-        self._due, self._probes = now, 0
-        self.wake(now)
+        self.wake(self._due)
 
     def _refuse(self, key: str | None) -> None:
         """Raise if the store, or its part that has this key, is known not to answer."""
@@ -133,6 +118,7 @@ class Breaker:
             self._shut.clear()
             self._let_all_through()
             return
+        self.wake(self._due)  # a stop may have fallen between the finding out and that
         cause = f"{shut.cause}, so it is not asked until it answers again"
         error = StoreUnavailable(self.url, cause)
         error.asked = False
@@ -141,33 +127,19 @@ class Breaker:
     def probe_due(self) -> float:
         """Ask the store whether it answers again, if the time for that has come; return when it
         will have."""
-        if not self._shut:
-            return math.inf
-        if self._clock() >= self._due:
+        if self._shut and self._clock() >= self._due:
             self.probe()
-        return self._due
+        return self._due if self._shut else math.inf
 
     def probe(self) -> None:
         """Ask the store whether it answers again, if it has hung."""
-        for part, shut in list(self._shut.items()):
-            if self._has_answered(shut):
-                self._open(part)
-        self._due = self._clock() + PAUSE if self._shut else math.inf
-
-    def _has_answered(self, shut: _Shut) -> bool:
-        self._probes += 1
-        within = self._deadline / (1 if self._probes % _IN_FULL == 0 else 2)
-        nobodys = Lease(shut.key, _PROBE, 1)
-        probe: Callable[[str, float], object] | None = getattr(self.behind, "probe", None)
-        try:
-            if probe is not None:
-                probe(shut.key, within)
-                return True
-            return self.behind.renew([(nobodys, 1.0)], within=within) != [Outcome.UNKNOWN]
-        except StoreUnavailable:
-            return False
-        except StoreError:  # it refuses, and that at least is an answer
-            return True
+        asked = dict(self._shut)
+        if asked:
+            answers = probed(self.behind, list(asked.values()), self._deadline)
+            for part, answers_again in zip(asked, answers, strict=True):
+                if answers_again:
+                    self._open(part)
+        self._due = self._clock() + PAUSE
 
     def _open(self, part: object) -> None:
         if self._shut.pop(part, None) is None:
@@ -178,6 +150,8 @@ class Breaker:
 
     def _let_all_through(self) -> None:
         self.acquire, self.release = self.behind.acquire, self.behind.release
+        if self._shut:  # another thread has found out in this moment
+            self.acquire, self.release = self._acquire, self._release
 
     def _ask(self, key: str | None, call: Callable[..., T], *args: Any, **options: Any) -> T:
         if self._shut:
