@@ -61,8 +61,8 @@ def _of_version(gateway: Gateway, status: Any) -> list[str]:
         return []
     return [
         f"{gateway.shown} runs etcd {number}, which may take leases away that were renewed when"
-        " its leader was frozen and goes on: the task learns of it later, as a lost lease"
-        " than it should be. Update it to 3.4.31, 3.5.13 or later"
+        " its leader was frozen and goes on: the task learns later than it should that its lease"
+        " is lost. Update it to 3.4.31, 3.5.13 or later"
     ]
 
 
