@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import StoreError
 from ...model import LockStore
+from ..link.tls import unverified
 from ..own_key import try_own_key
 from .errors import Refusal
 from .gateway import Gateway
@@ -33,10 +34,7 @@ def checkup(store: LockStore, gateway: Gateway) -> list[str]:
     warnings = [*_of_version(gateway, status), *_of_space(gateway, status, alarms)]
     tls = gateway.address.tls
     if tls is not None and tls["ssl_cert_reqs"] != ssl.CERT_REQUIRED:
-        warnings.append(
-            f"the certificate of {gateway.shown} is not verified (ssl_cert_reqs): anybody in"
-            " between can read the password"
-        )
+        warnings.append(unverified(gateway.shown))
     return warnings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import LockConfigurationError, StoreError, did_you_mean
 
-__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "untrusted"]
+__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "untrusted", "unverified"]
 
 _EXPIRED = 10
 """What OpenSSL calls X509_V_ERR_CERT_HAS_EXPIRED."""
@@ -132,4 +132,12 @@ def untrusted(shown: str, error: ssl.SSLCertVerificationError) -> StoreError:
         advice = "It has to be renewed on the server"
     return StoreError(
         f"the certificate of {shown} was not accepted ({error.verify_message}). {advice}"
+    )
+
+
+def unverified(shown: str) -> str:
+    """Return the warning of a server whose certificate nobody looks at."""
+    return (
+        f"the certificate of {shown} is not verified (ssl_cert_reqs): anybody in between can read"
+        " the password"
     )

@@ -6,6 +6,7 @@ import ssl
 
 from ...errors import StoreError, StoreUnavailable
 from ...model import LockStore
+from ..link.tls import unverified
 from ..own_key import LIFE, try_own_key
 from .link.address import Address
 from .link.info import facts_in
@@ -92,8 +93,5 @@ def _warnings(facts: dict[str, str], address: Address) -> list[str]:
         )
     tls = address.tls
     if tls is not None and tls["ssl_cert_reqs"] != ssl.CERT_REQUIRED:
-        warnings.append(
-            f"the certificate of {shown} is not verified (ssl_cert_reqs): anybody in between"
-            " can read the password"
-        )
+        warnings.append(unverified(shown))
     return warnings

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from ...model import LockStore
+from ..link.tls import unverified
 from ..own_key import try_own_key
 from .registers import Registers
 
@@ -31,10 +32,7 @@ def checkup(store: LockStore, registers: Registers) -> list[str]:
                 " much as the two leaders' clocks differ: keep all of them together (NTP)"
             )
     if not registers.verified:
-        warnings.append(
-            f"the certificate of {store.url} is not verified (ssl_cert_reqs): anybody in between"
-            " can read the password"
-        )
+        warnings.append(unverified(store.url))
     return warnings
 
 
