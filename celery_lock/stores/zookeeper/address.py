@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from ...errors import LockConfigurationError, did_you_mean
+from ..link.tls import tls_options
 from ..link.urls import refuse_unknown, unreadable
 from ..redacted import redacted
 
@@ -30,7 +32,6 @@ _TLS = {
     "ssl_check_hostname": "check_hostname",
 }
 """The TLS options in the words of Celery's `broker_use_ssl`, and in those of kazoo."""
-_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
 @dataclass(frozen=True)
@@ -109,37 +110,18 @@ def _chroot(path: str) -> str:
 
 
 def _tls(query: dict[str, str], asked: Any) -> dict[str, Any] | None:
-    options: dict[str, Any] = dict(query)
-    if isinstance(asked, Mapping):
-        options = {**asked, **options}
-    for name in options:
+    for name in (*query, *(asked if isinstance(asked, Mapping) else ())):
         if name not in _TLS:
             raise LockConfigurationError(
                 f"the lock store has no option {name!r} for ZooKeeper{did_you_mean(name, _TLS)};"
                 f" its URL and its ssl dictionary may have {', '.join(_TLS)}"
             )
-    if not options and not asked:
+    options = tls_options("", query, asked)
+    if options is None:
         return None
-    verified = _verified(options.get("ssl_cert_reqs", "required"))
-    named = {_TLS[name]: value for name, value in options.items()}
-    named["verify_certs"] = verified
-    named["check_hostname"] = verified and _boolean(
-        "ssl_check_hostname", options.get("ssl_check_hostname", True)
-    )
-    return named
-
-
-def _verified(value: Any) -> bool:
-    word = str(getattr(value, "name", value)).lower().removeprefix("cert_")
-    if word not in ("required", "none"):
+    if options["ssl_cert_reqs"] == ssl.CERT_OPTIONAL:
         raise LockConfigurationError(
-            f"ssl_cert_reqs={value!r} is not known for ZooKeeper; write required or none"
+            "ssl_cert_reqs=optional is not known for ZooKeeper; write required or none"
         )
-    return word == "required"
-
-
-def _boolean(name: str, value: Any) -> bool:
-    word = str(value).lower()
-    if word not in _YES | _NO:
-        raise LockConfigurationError(f"{name}={value!r} is not known; write true or false")
-    return word in _YES
+    named = {_TLS[name]: value for name, value in options.items()}
+    return {**named, "verify_certs": options["ssl_cert_reqs"] == ssl.CERT_REQUIRED}
