@@ -11,7 +11,7 @@ from .names import nonce, undone_name
 from .place import Call, LeaseGone, Place, view_of, whole
 from .releasing import MARKED_FOR
 from .txn import TXN, delete, made_at, nothing_since, put, read_range, txn
-from .view import Entry, View, state_of
+from .view import Entry, View, nonce_of, slot_of, state_of
 
 __all__ = ["free", "peek", "undo"]
 
@@ -67,14 +67,14 @@ def _freed(
     ended = {name[1:] for name, _ in view.of("r")}
     for kind in "lf" if floor else "l":
         for place_, entry in view.of(kind):
-            name = _nonce(place_).rstrip("+")
-            if _slot(place_) not in slots:
+            name = nonce_of(place_).rstrip("+")
+            if slot_of(place_) not in slots:
                 continue
             compare += [made_at(entry.name, entry.made)] if kind == "l" else []
             writes.append(delete(entry.name))
             if name not in ended:
                 ended.add(name)
-                writes += _marked_as(call, base, _slot(place_), name, "freed")
+                writes += _marked_as(call, base, slot_of(place_), name, "freed")
     return compare, writes
 
 
@@ -105,7 +105,7 @@ def _undone(call: Call, base: bytes, view: View, claim: Claim) -> tuple[list[Wor
         if entry.value["h"] == claim.holder:
             compare.append(made_at(entry.name, entry.made))
             writes.append(delete(entry.name))
-            writes += _marked_as(call, base, _slot(place_), _nonce(place_), "undone")
+            writes += _marked_as(call, base, slot_of(place_), nonce_of(place_), "undone")
             call.leases.forget(entry.name)
     if not compare:  # it has lapsed: only where nobody else comes is its heir given the key back
         compare.append(nothing_since(base + b"f", base + b"m", view.revision))
@@ -139,9 +139,9 @@ def _given_back(base: bytes, view: View, claim: Claim) -> list[Words]:
 def _floors_of(view: View, claim: Claim) -> list[bytes]:
     """Name the floors that a claim has set; those of an earlier claim stand as they did."""
     ends = {name[1:] for name, _ in view.of("r")}
-    live = {_nonce(place_) for place_, one in view.of("l") if one.value["h"] == claim.holder}
+    live = {nonce_of(place_) for place_, one in view.of("l") if one.value["h"] == claim.holder}
     floors = {
-        entry.name: (_nonce(place_).rstrip("+"), entry.made)
+        entry.name: (nonce_of(place_).rstrip("+"), entry.made)
         for place_, entry in view.of("f")
         if entry.value["h"] == claim.holder
     }
@@ -152,14 +152,6 @@ def _floors_of(view: View, claim: Claim) -> list[bytes]:
 
 def _came_after(view: View, slot: int, aside: Entry) -> bool:
     """Somebody has had this permit since the claim took it over."""
-    here = [entry for place_, entry in view.of("l") if _slot(place_) == slot]
+    here = [entry for place_, entry in view.of("l") if slot_of(place_) == slot]
     gone = [entry for _, entry in view.of("r") if entry.value["n"] == slot]
     return any(entry.made > aside.made for entry in here + gone)
-
-
-def _slot(place_: str) -> int:
-    return int(place_.partition("-")[0])
-
-
-def _nonce(place_: str) -> str:
-    return place_.partition("-")[2]

@@ -20,7 +20,7 @@ from .txn import (
     txn,
     within,
 )
-from .view import View
+from .view import View, slot_of
 
 __all__ = ["MARKED_FOR", "release_all"]
 
@@ -206,10 +206,8 @@ class _Ending:
 def _came(view: View, proof: Proof, lease: Lease) -> bool:
     """Somebody else has had the permit since."""
     token = lease.known_token or 0
-    here = [entry for kind in "lf" for place, entry in view.of(kind) if _slot(place) == proof.slot]
+    here = [
+        entry for kind in "lf" for place, entry in view.of(kind) if slot_of(place) == proof.slot
+    ]
     gone = [entry for _, entry in view.of("r") if entry.value.get("n") == proof.slot]
     return any(entry.made > token and entry.value.get("h") != lease.holder for entry in here + gone)
-
-
-def _slot(place: str) -> int:
-    return int(place.partition("-")[0])

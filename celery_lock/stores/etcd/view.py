@@ -13,7 +13,17 @@ from ..key_state import KeyState, Permit, micro
 from ..tombstones import Tombstone, since
 from .names import decoded
 
-__all__ = ["NOTHING", "Entry", "Left", "View", "entries_of", "state_of", "tombstone_of"]
+__all__ = [
+    "NOTHING",
+    "Entry",
+    "Left",
+    "View",
+    "entries_of",
+    "nonce_of",
+    "slot_of",
+    "state_of",
+    "tombstone_of",
+]
 
 
 @dataclass(frozen=True)
@@ -93,12 +103,17 @@ def slot_of(place: str) -> int:
     return int(place.partition("-")[0])
 
 
+def nonce_of(place: str) -> str:
+    """Return the nonce of `{slot}-{nonce}`."""
+    return place.partition("-")[2]
+
+
 def state_of(view: View, now: int, left: Left) -> KeyState:
     """Return the state of the key: what is there lives, and for as long as `left` says."""
     permits: dict[int, Permit] = {}
     for place, entry in view.of("l"):
         slot, value = slot_of(place), entry.value
-        aside = view.entries.get(f"a-{place.partition('-')[2]}")
+        aside = view.entries.get(f"a-{nonce_of(place)}")
         permits[slot] = Permit(
             slot,
             value["h"],
