@@ -50,9 +50,6 @@ class ClusterStore(RedisStore):
         besides = f" {CLUSTER_PERMISSIONS}{guard} ~"
         self.permissions = self.permissions.replace(" ~", besides, 1)
 
-    def __repr__(self) -> str:
-        return f"<ClusterStore {self.url}>"
-
     @property
     def features(self) -> frozenset[Feature]:
         """What it promises. Two keys lie in two slots, so several are claimed one by one."""

@@ -40,9 +40,6 @@ class SentinelStore(RedisStore):
         super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=self._link)
         self.permissions = f"+role {self.permissions}"
 
-    def __repr__(self) -> str:
-        return f"<SentinelStore {self.url}>"
-
     def check(self) -> list[str]:
         """Try the primary once, and ask each sentinel: warnings for the log."""
         warnings = super().check()

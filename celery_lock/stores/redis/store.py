@@ -115,7 +115,7 @@ class RedisStore:
         self._settle = micro(deadline)
 
     def __repr__(self) -> str:
-        return f"<RedisStore {self.url}>"
+        return f"<{type(self).__name__} {self.url}>"
 
     @property
     def url(self) -> str:
