@@ -38,7 +38,7 @@ class PublishersLeases:
         `on_error`: what is done where the store gives no answer, for those who are told. Raises
         `StoreError` then; what may have been granted is given back.
         """
-        is_asked, began = False, self._locker.store.now()
+        is_asked = False
         try:
             self.store = self._locker.store_id.get()
             is_asked = True
@@ -47,7 +47,6 @@ class PublishersLeases:
                 return self._claim()
             return met
         except StoreError as error:
-            self._locker.store.failed(error, self._claims[0].key, began)
             if is_asked and error.asked:
                 self._undo_soon()
             self._failed("acquire", error, on_error)
@@ -57,16 +56,9 @@ class PublishersLeases:
             raise
 
     def _claim(self) -> tuple[Claim, Held] | None:
-        claims = self._claims
-        if len(claims) == 1:
-            got = self._locker.store.acquire(claims[0])
-            if isinstance(got, Held):
-                return claims[0], got
-            self._leases = (got,)
-            return None
-        answer = self._locker.acquire_all(claims)
+        answer = self._locker.acquire_all(self._claims)
         if isinstance(answer, Refused):
-            return claims[answer.index], answer.held
+            return self._claims[answer.index], answer.held
         self._leases = answer
         return None
 
@@ -101,17 +93,15 @@ class PublishersLeases:
             self._failed("confirm", error, "retry")
 
     def _release(self, left: Sequence[tuple[Lease, End | None]]) -> Sequence[Release | StoreError]:
-        if len(left) > 1:
+        store = self._locker.store
+        unheard = getattr(store, "release_unheard", None) if len(left) == 1 else None
+        if unheard is None:
             return self._locker.give_back_all(left)
-        unheard = getattr(self._locker.store, "release_unheard", None)
-        began = self._locker.store.now()
+        [(lease, end)], began = left, store.now()
         try:
-            if unheard is None:
-                return [self._locker.store.release(*each) for each in left]
-            for lease, end in left:
-                unheard(lease, end, partial(self._heard, left))
+            unheard(lease, end, partial(self._heard, left))
         except StoreError as error:
-            self._locker.store.failed(error, self._claims[0].key, began)
+            store.failed(error, lease.key, began)
             return [error]
         return ()
 

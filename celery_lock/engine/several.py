@@ -86,7 +86,7 @@ class Several(ABC):
 
     def acquire_all(self, claims: Sequence[Claim]) -> list[Lease] | Refused:
         """Make these claims, all or none, without anything around it. Raises `StoreError`."""
-        if Feature.SEVERAL in self.store.features:
+        if len(claims) > 1 and Feature.SEVERAL in self.store.features:
             return self.store.acquire_all(claims)
         leases: list[Lease] = []
         for at, claim in enumerate(claims):
@@ -189,8 +189,8 @@ class Several(ABC):
     def give_back_all(
         self, releases: Sequence[tuple[Lease, End | None]]
     ) -> list[Release | StoreError]:
-        if Feature.SEVERAL in self.store.features:
-            return self.store.release_all(releases) if releases else []
+        if len(releases) > 1 and Feature.SEVERAL in self.store.features:
+            return self.store.release_all(releases)
         answers: list[Release | StoreError] = []
         for lease, end in releases:
             began = self._clock()

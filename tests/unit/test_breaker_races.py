@@ -13,12 +13,14 @@ import pytest
 
 from celery_lock.engine import breaker as breaker_module
 from celery_lock.engine.breaker import PAUSE, Breaker
+from celery_lock.engine.locker import Locker
+from celery_lock.engine.publishing import PublishersLeases
 from celery_lock.errors import StoreUnavailable
-from celery_lock.model import Lease, Outcome
+from celery_lock.model import Feature, Lease, Outcome
 from celery_lock.testing.faults import StoreCall
 
-from .engine import Engine
-from .test_breaker import DEADLINE, InParts
+from .engine import SUBJECT, Engine
+from .test_breaker import DEADLINE, InParts, hang
 from .test_interrupted import stopped
 
 pytestmark = pytest.mark.unit
@@ -222,3 +224,38 @@ def test_calls_that_were_under_way_do_not_put_off_the_long_probe(engine: Engine)
             return
         woken.fail("a")
     pytest.fail("it is still shut")
+
+
+def test_a_publish_says_which_server_has_hung(engine: Engine) -> None:
+    """Its keys are claimed one by one, and the server of the second one hangs."""
+    parts: Any = InParts(engine.store)
+    engine.store.lacks = {Feature.SEVERAL}
+    locker = Locker(parts, clock=engine.clock, threads=False)
+    claims = [engine.claim(key, unconfirmed=True) for key in ("a", "b")]
+    PublishersLeases(locker, SUBJECT, [engine.claim("a0", unconfirmed=True)]).take("send")
+
+    def hung(call: StoreCall) -> Any:
+        if call.arguments["claim"].key != "b":
+            return call()
+        engine.clock.move(DEADLINE)
+        raise StoreUnavailable("two://", "no answer")
+
+    engine.store.instead("acquire", do=hung)
+
+    with pytest.raises(StoreUnavailable):
+        PublishersLeases(locker, SUBJECT, claims).take("send")
+
+    assert isinstance(locker.store.acquire(engine.claim("a1")), Lease)
+    with pytest.raises(StoreUnavailable, match="it is not asked"):
+        locker.store.acquire(engine.claim("b1"))
+
+
+def test_a_publish_that_could_not_ask_which_store_it_is_shuts_no_server(engine: Engine) -> None:
+    parts: Any = InParts(engine.store)
+    locker = Locker(parts, clock=engine.clock, threads=False)
+    hang(engine, "change")
+
+    with pytest.raises(StoreUnavailable):
+        PublishersLeases(locker, SUBJECT, [engine.claim("a", unconfirmed=True)]).take("send")
+
+    assert isinstance(locker.store.acquire(engine.claim("a1")), Lease)
