@@ -25,6 +25,7 @@ from tests.integration.keys import Keys, keys_at
 from tests.services import STALL, RedisServer, Worker, free_port, sending, wait_for
 from tests.services.fixtures import RedisFactory, WorkerFactory
 from tests.services.process import Process
+from tests.services.terminal import at_a_terminal
 
 APP = "tests.integration.apps.pool_app"
 PAGE = ROOT / "docs" / "how-to" / "free-a-stuck-key.md"
@@ -80,26 +81,8 @@ class Desk:
 
     def answer(self, word: str, *words: str, app: str = APP) -> tuple[int, str]:
         """Type at a terminal, and answer the question there."""
-        import pty  # not on Windows
-
-        ours, theirs = pty.openpty()
-        try:
-            process = subprocess.Popen(
-                self.argv(*words, app=app),
-                cwd=self.folder,
-                env=self.env(),
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
-                text=True,
-            )
-            os.write(ours, f"{word}\n".encode())  # a terminal keeps it until it is asked for
-            status = process.wait(60)
-            said = os.read(ours, 65536).decode()
-        finally:
-            os.close(ours)
-            os.close(theirs)
-        return status, said
+        typed = f"{word}\n".encode()
+        return at_a_terminal(self.argv(*words, app=app), typed, env=self.env(), cwd=self.folder)
 
 
 @pytest.fixture(scope="module")

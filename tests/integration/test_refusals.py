@@ -52,6 +52,13 @@ def ready_in(app: celery.Celery, queue: str) -> int | None:
             return None
 
 
+def readers_of(app: celery.Celery, queue: str) -> int:
+    with app.connection_for_read() as connection:
+        found = connection.default_channel.queue_declare(queue, passive=True)
+        readers: int = found.consumer_count
+        return readers
+
+
 def test_a_queue_that_deleted_itself_has_its_messages_when_it_is_read_again(
     app: celery.Celery, keys: Keys, worker: Worker
 ) -> None:
@@ -71,10 +78,11 @@ def test_what_a_full_queue_refuses_runs_from_where_it_is(
     app: celery.Celery, keys: Keys, worker: Worker
 ) -> None:
     with keys.held("full"):
-        sent = app.tasks["refusing.body"].apply_async(["full"], queue="full")
+        sent = app.tasks["refusing.patient"].apply_async(["full"], queue="full")
         worker.wait_for_log(rf"{sent.id}\]: sent again")
-        app.control.cancel_consumer("full")
         wait_for(lambda: ready_in(app, "full") == 0, "the message in its worker's hands")
+        app.control.cancel_consumer("full")
+        wait_for(lambda: readers_of(app, "full") == 0, "the worker reads the queue no more")
         with app.connection_for_write() as connection:
             kombu.Producer(connection).publish("in the way", routing_key="full")
         worker.wait_for_log(rf"{sent.id}\]: the broker did not take the message")

@@ -11,6 +11,7 @@ from celery.app.trace import build_tracer
 
 from celery_lock import LockedTask
 from celery_lock.app.locks import locks_of
+from celery_lock.app.worker import connection_epoch
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.message import Given, Parts, Sender
@@ -155,7 +156,8 @@ def arrived(
     came = None if ago is None else steady() - ago
     nonce = f"m{next(_deliveries):x}"
     body = (b"[]", "application/json", "utf-8", dict(headers or {}), queue)
-    return Parts(*body, nonce=nonce, came=came, epoch=era)
+    # other tests of this process may have run workers, which connect
+    return Parts(*body, nonce=nonce, came=came, epoch=connection_epoch() - era)
 
 
 _deliveries = itertools.count()
@@ -177,7 +179,7 @@ def deliver(
 ) -> Ended:
     """Run one message through Celery's own tracer, as a pool child does.
 
-    `ago`: seconds since it came into the worker, which had connected `era` times then.
+    `ago`: seconds since it came into the worker, which has connected `era` times since then.
     """
     properties: dict[str, Any] = {"delivery_tag": tag, "correlation_id": id}
     if raw:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.house import ROOT
+from tests.services.terminal import at_a_terminal
 
 SCRIPT = ROOT / "tools" / "may_install.sh"
 
@@ -24,22 +24,15 @@ def debian(tmp_path: Path) -> dict[str, str]:
     return {**env, "PATH": f"{tmp_path}:{env['PATH']}"}
 
 
-def at_a_terminal(env: dict[str, str], answer: bytes) -> tuple[int, str]:
-    ours, theirs = pty.openpty()
-    os.write(ours, answer)
-    done = subprocess.Popen(["sh", SCRIPT, "redis-server"], stdin=theirs, stderr=theirs, env=env)
-    status = done.wait(20)
-    said = os.read(ours, 1000).decode()
-    os.close(theirs)
-    os.close(ours)
-    return status, said
+def asked(env: dict[str, str], answer: bytes) -> tuple[int, str]:
+    return at_a_terminal(["sh", SCRIPT, "redis-server"], answer, env=env, timeout=20)
 
 
 def test_ci_is_never_asked(debian: dict[str, str]) -> None:
     env = {**debian, "CI": "true"}
 
     assert subprocess.run(["sh", SCRIPT, "x"], stdin=subprocess.DEVNULL, env=env).returncode == 0
-    assert at_a_terminal(env, b"\n") == (0, "\r\n")  # the answer that nobody has read
+    assert asked(env, b"\n") == (0, "\r\n")  # the answer that nobody has read
 
 
 def test_without_a_terminal_nothing_is_installed_and_nothing_hangs(debian: dict[str, str]) -> None:
@@ -50,7 +43,7 @@ def test_without_a_terminal_nothing_is_installed_and_nothing_hangs(debian: dict[
 
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\4", 1)])
 def test_at_a_terminal_it_asks(debian: dict[str, str], answer: bytes, status: int) -> None:
-    ended, said = at_a_terminal(debian, answer)
+    ended, said = asked(debian, answer)
 
     assert ended == status
     assert "Missing: redis-server. Install them with apt-get now? [y/N]" in said
@@ -59,7 +52,7 @@ def test_at_a_terminal_it_asks(debian: dict[str, str], answer: bytes, status: in
 def test_who_is_not_root_is_not_asked(debian: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
 
-    assert at_a_terminal(debian, b"y\n")[0] == 1
+    assert asked(debian, b"y\n")[0] == 1
 
 
 def test_no_other_script_installs_packages_by_itself() -> None:

@@ -51,7 +51,7 @@ def make_app(**conf: Any) -> Celery:
         time.sleep(0.1)
         return key
 
-    # long enough for a busy machine to take a queue away while its messages wait in the worker
+    # long enough for a busy machine to change a queue while its messages wait in the worker
     patient = Lock("{key}", ttl=2.0, on_conflict=requeue(constant(2.5)))
 
     @app.task(base=LockedTask, name="refusing.patient", lock=patient, shared=False)
