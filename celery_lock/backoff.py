@@ -6,11 +6,11 @@ Source of the jitter: Marc Brooker, "Exponential Backoff And Jitter" (AWS Archit
 from __future__ import annotations
 
 import math
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from random import SystemRandom
 from typing import Literal
 
 from .declaring import answers_wrong_calls
@@ -69,6 +69,10 @@ def _bound(longest: float) -> str:
     return f"{longest:.0f} s" + (" (ten years)" if longest == LONGEST else "")
 
 
+_chance = SystemRandom()
+"""Not the numbers of the process, which a user may have seeded: alike in each child of a pool."""
+
+
 class Backoff(ABC):
     """The pause before attempt number `attempt`, counted from 1."""
 
@@ -78,7 +82,7 @@ class Backoff(ABC):
 
     def __call__(self, attempt: int) -> float:
         """Return the pause before `attempt`, with real chance."""
-        return self.pause(attempt, random.uniform)
+        return self.pause(attempt, _chance.uniform)
 
 
 @answers_wrong_calls("constant(5)", elsewhere=_ELSEWHERE)

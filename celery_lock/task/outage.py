@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
+from random import SystemRandom
 
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
@@ -18,6 +18,10 @@ LONGEST = 15.0
 """Seconds after which each of them comes again, however many there are."""
 
 
+_chance = SystemRandom()
+"""Not the numbers of the process, which a user may have seeded: alike in each child of a pool."""
+
+
 class _Turns:
     """The messages of one process that are to come again."""
 
@@ -30,7 +34,7 @@ _turns = PerProcess(_Turns)
 
 
 def outage_pause(
-    clock: Clock = steady, uniform: Callable[[float, float], float] = random.uniform
+    clock: Clock = steady, uniform: Callable[[float, float], float] = _chance.uniform
 ) -> float:
     """Return the seconds until a message comes again: one, and more where there are many.
 

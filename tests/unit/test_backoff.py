@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -91,6 +92,14 @@ def test_no_attempt_is_too_late_for_a_pause(factor: float, attempt: int) -> None
 @pytest.mark.parametrize("attempt", [0, -3])
 def test_an_attempt_that_makes_no_sense_pauses_as_the_first(attempt: int) -> None:
     assert exponential(jitter=None)(attempt) == 1
+
+
+def test_a_pause_draws_no_numbers_that_a_user_has_seeded() -> None:
+    before = random.getstate()
+
+    exponential()(3)
+
+    assert random.getstate() == before
 
 
 # -- bad input -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -48,6 +49,14 @@ def test_none_stays_away_longer_than_the_longest_pause() -> None:
     assert max(times) <= LONGEST + 1
     clock.move(LONGEST)
     assert outage_pause(clock) < 2
+
+
+def test_it_draws_no_numbers_that_a_user_has_seeded() -> None:
+    before = random.getstate()
+
+    outage_pause(ManualClock(1000.0))
+
+    assert random.getstate() == before
 
 
 def test_a_child_that_was_forked_has_turns_of_its_own() -> None:
