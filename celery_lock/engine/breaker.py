@@ -217,7 +217,18 @@ class Breaker:
         return answers
 
     def complete(self, completions: Sequence[Completion]) -> None:
-        self._ask(None, self.behind.complete, completions)
+        """Each part is told of its own, so that one which hangs is known, and waited for once."""
+        parts: dict[object, list[Completion]] = {}
+        for one in completions:
+            parts.setdefault(self._part_of(one.key), []).append(one)
+        errors = []
+        for ones in parts.values():
+            try:
+                self._ask(ones[0].key, self.behind.complete, ones)
+            except StoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def free(self, key: str, holder: str, *, floor: bool = False) -> Held | None:
         return self._ask(key, self.behind.free, key, holder, floor=floor)

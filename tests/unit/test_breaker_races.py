@@ -16,7 +16,7 @@ from celery_lock.engine.breaker import PAUSE, Breaker
 from celery_lock.engine.locker import Locker
 from celery_lock.engine.publishing import PublishersLeases
 from celery_lock.errors import StoreUnavailable
-from celery_lock.model import Feature, Lease, Outcome
+from celery_lock.model import Completion, Feature, Lease, Outcome
 from celery_lock.testing.faults import StoreCall
 
 from .engine import SUBJECT, Engine
@@ -259,3 +259,30 @@ def test_a_publish_that_could_not_ask_which_store_it_is_shuts_no_server(engine: 
         PublishersLeases(locker, SUBJECT, [engine.claim("a", unconfirmed=True)]).take("send")
 
     assert isinstance(locker.store.acquire(engine.claim("a1")), Lease)
+
+
+def test_completions_are_told_to_all_servers_but_the_one_that_hangs(engine: Engine) -> None:
+    woken = Woken(engine)
+    Servers(engine).needs = {"b": 99.0}
+    told = []
+
+    def complete(call: StoreCall) -> None:
+        keys = [one.key for one in call.arguments["completions"]]
+        if "b" in keys:
+            engine.clock.move(DEADLINE)
+            raise StoreUnavailable("two://", "no answer")
+        told.extend(keys)
+
+    engine.store.instead("complete", do=complete)
+    waited = 0.0
+
+    for _ in range(4):
+        began = engine.clock()
+        with pytest.raises(StoreUnavailable):
+            woken.breaker.complete([Completion(key, "p", 60.0) for key in ("a", "b")])
+        waited += engine.clock() - began
+        woken.move(1)
+
+    assert waited == DEADLINE
+    assert told == ["a"] * 4
+    assert woken.claim("a")
