@@ -11,8 +11,11 @@ from ...model.clock import monotonic
 from ..registry import promises
 from .asking import micro, record
 from .checkup import checkup
-from .link.cluster import Cluster, cluster
+from .link.care import Care
+from .link.cluster import Cluster
+from .link.cluster_url import ClusterUrl
 from .link.errors import CLUSTER_PERMISSIONS
+from .link.linking import Link
 from .link.slots import SLOTS
 from .scripts import COMPLETE
 from .store import RedisStore
@@ -37,18 +40,18 @@ class ClusterStore(RedisStore):
 
     BATCH = 1  # two keys are in two slots
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        options: Mapping[str, Any] | None = None,
-        deadline: float = 2.0,
-        prefix: str = "celery-lock:",
-    ) -> None:
-        super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=cluster)
-        guard = "" if self.longest_ttl is None else " +cluster|nodes"
-        besides = f" {CLUSTER_PERMISSIONS}{guard} ~"
-        self.permissions = self.permissions.replace(" ~", besides, 1)
+    def _commands(self, care: Care) -> str:
+        guard = "" if care.guard is None else " +cluster|nodes"
+        return f"{super()._commands(care)} {CLUSTER_PERMISSIONS}{guard}"
+
+    def _linked(self, url: str, options: Mapping[str, Any], deadline: float, care: Care) -> Link:
+        return Cluster(
+            ClusterUrl.parse(url, options),
+            deadline=deadline,
+            connections=self.CONNECTIONS,
+            watchers=self.WATCHERS,
+            care=care,
+        )
 
     @property
     def features(self) -> frozenset[Feature]:

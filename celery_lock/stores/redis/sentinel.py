@@ -9,6 +9,7 @@ from ...model import Feature
 from ...model.clock import monotonic
 from ..registry import promises
 from .link.care import Care
+from .link.linking import Link
 from .link.sentinel_url import SentinelUrl
 from .link.sentinels import Sentinels
 from .link.server import Server
@@ -29,41 +30,23 @@ class SentinelStore(RedisStore):
         prefix: as for `RedisStore`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        options: Mapping[str, Any] | None = None,
-        deadline: float = 2.0,
-        prefix: str = "celery-lock:",
-    ) -> None:
-        super().__init__(url, options=options, deadline=deadline, prefix=prefix, link=self._link)
-        self.permissions = f"+role {self.permissions}"
+    def _commands(self, care: Care) -> str:
+        return f"+role {super()._commands(care)}"
+
+    def _linked(self, url: str, options: Mapping[str, Any], deadline: float, care: Care) -> Link:
+        self._sentinels = Sentinels(SentinelUrl.parse(url, options))
+        return Server(
+            self._sentinels,
+            deadline=deadline,
+            connections=self.CONNECTIONS,
+            watchers=self.WATCHERS,
+            care=care,
+        )
 
     def check(self) -> list[str]:
         """Try the primary once, and ask each sentinel: warnings for the log."""
         warnings = super().check()
         return warnings + self._sentinels.warnings(monotonic() + self._server.deadline)
-
-    def _link(
-        self,
-        url: str,
-        options: Mapping[str, Any],
-        *,
-        deadline: float,
-        connections: int,
-        watchers: int,
-        care: Care,
-    ) -> Server:
-        """Return the link to the server that the sentinels of a URL name."""
-        self._sentinels = Sentinels(SentinelUrl.parse(url, options))
-        return Server(
-            self._sentinels,
-            deadline=deadline,
-            connections=connections,
-            watchers=watchers,
-            care=care,
-        )
 
 
 @promises(*Feature)

@@ -30,10 +30,12 @@ from . import listing, several
 from .asking import claiming, micro, record, releasing
 from .checkup import checkup, version
 from .hash_tag import hash_tag
-from .link.care import SHARE, Unacknowledged
+from .link.address import Address
+from .link.care import SHARE, Care, Unacknowledged
+from .link.discovery import FixedAddress
 from .link.errors import PERMISSIONS
-from .link.linking import Link, Linking
-from .link.one_server import one_server
+from .link.linking import Link
+from .link.server import Server
 from .options import care_of, refuse_long
 from .permits import held, named, parts, released
 from .records import Records
@@ -58,7 +60,6 @@ class RedisStore:
             shorter requeues sooner when it does not answer.
         prefix: what the name of every key on the server begins with. Another prefix is another
             world of locks.
-        link: how the servers are reached that the URL names; by itself it names one.
 
     Raises `LockConfigurationError` for a URL or an option that makes no sense. Connects at the
     first call, not before.
@@ -87,7 +88,6 @@ class RedisStore:
         options: Mapping[str, Any] | None = None,
         deadline: float = 2.0,
         prefix: str = "celery-lock:",
-        link: Linking = one_server,
     ) -> None:
         if "{" in prefix or "}" in prefix:
             raise LockConfigurationError(
@@ -96,23 +96,26 @@ class RedisStore:
             )
         self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         care, rest = care_of(options or {}, self._prefix)
-        self.permissions = f"{PERMISSIONS}{care.permissions} ~{prefix}*"
+        self.permissions = f"{self._commands(care)} ~{prefix}*"
         """What the user of the server needs at least, in the words of its ACL."""
         self.longest_ttl = None if care.guard is None else care.guard.longest_ttl
         """The longest ttl that a claim may have; `None`: any."""
-        self._server: Link = link(
-            url,
-            rest,
-            deadline=deadline,
-            connections=self.CONNECTIONS,
-            watchers=self.WATCHERS,
-            care=care,
-        )
+        self._server = self._linked(url, rest, deadline, care)
         self._state = partial(hash_tag, before=self._prefix)
         """Names the state of a key so that the whole key is its hash tag."""
         self._records = Records(self._server, self._prefix)
         self._grace = micro(self.GRACE)
         self._settle = micro(deadline)
+
+    def _commands(self, care: Care) -> str:
+        """Return the commands that the user needs."""
+        return f"{PERMISSIONS}{care.permissions}"
+
+    def _linked(self, url: str, options: Mapping[str, Any], deadline: float, care: Care) -> Link:
+        """Return the way to the servers that the URL names, on which nothing is opened yet."""
+        where = FixedAddress(Address.parse(url, options))
+        size, watchers = self.CONNECTIONS, self.WATCHERS
+        return Server(where, deadline=deadline, connections=size, watchers=watchers, care=care)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"

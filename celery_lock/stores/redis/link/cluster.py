@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ....errors import LockConfigurationError, StoreError, StoreUnavailable
+from ....errors import StoreError, StoreUnavailable
 from ....model.clock import monotonic
 from ....model.per_process import PerProcess, look_for_fork
-from ...link.urls import written
 from ...link.watchers import Watchers
 from .address import Address
 from .care import NAIVE, Care
+from .cluster_url import ClusterUrl
 from .discovery import FixedAddress
 from .linking import Call, seconds_of
 from .nodes import Node, Nodes
 from .redirection import Why, redirection_of
 from .script import Script
 from .server import Server
-from .several_hosts import SeveralHosts
 from .slots import slot_of
 from .together import run_together
 from .travel import LOOK, travel
 
-__all__ = ["Cluster", "cluster"]
+__all__ = ["Cluster"]
 
 ROUNDS = 3
 """Times that a batch is sent at most: once, and twice more for what was redirected."""
@@ -41,23 +40,22 @@ class Cluster:
 
     def __init__(
         self,
-        seeds: Sequence[Address],
+        named: ClusterUrl,
         *,
-        shown: str,
         deadline: float,
         connections: int,
         watchers: int,
         care: Care = NAIVE,
     ) -> None:
         self.deadline = deadline
-        self.url = shown
+        self.url = named.shown
         """Where it is, without user, password and query."""
 
         def server_at(address: Address) -> Server:
             where = FixedAddress(address)
             return Server(where, deadline=deadline, connections=connections, watchers=0, care=care)
 
-        self._nodes = Nodes(seeds, shown, server_at)
+        self._nodes = Nodes(named.seeds, named.shown, server_at)
         self._own = PerProcess(lambda: _Own(watchers))
 
     def run(
@@ -253,34 +251,3 @@ class _Own:
         self.watchers = Watchers(watchers)
         self.unheard: set[Node] = set()
         """The nodes that owe it answers that nobody waits for."""
-
-
-def cluster(
-    url: str,
-    options: Mapping[str, Any],
-    *,
-    deadline: float,
-    connections: int,
-    watchers: int,
-    care: Care,
-) -> Cluster:
-    """Return the link to the cluster of which a URL names some nodes."""
-    said = SeveralHosts.parse(url, 6379)
-    plain = url.partition("+")[0]
-    login = f"{said.login}@" if said.login else ""
-    seeds = [
-        Address.parse(f"{plain}://{login}{written(*host)}{said.path}?{said.query}", options)
-        for host in said.hosts
-    ]
-    if seeds[0].db:
-        raise LockConfigurationError(
-            "a Redis Cluster has database 0 alone: leave the number out of the URL of lock_store"
-        )
-    return Cluster(
-        seeds,
-        shown=f"{'redis' if seeds[0].tls is None else 'rediss'}+cluster://{said.shown}",
-        deadline=deadline,
-        connections=connections,
-        watchers=watchers,
-        care=care,
-    )

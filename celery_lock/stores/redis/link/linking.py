@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ....errors import StoreError
 from ...link.watchers import Watchers
 from .address import Address
-from .care import Care
 from .resp import Reply
 from .script import Script
 
-__all__ = ["Call", "Elsewhere", "Link", "Linking", "OneServer", "seconds_of"]
+__all__ = ["Call", "Elsewhere", "Link", "OneServer", "seconds_of"]
 
 Call = tuple[Script, Sequence[str], Sequence[str | int]]
 """A script, its keys and its other arguments."""
@@ -82,21 +81,4 @@ class Link(Protocol):
 
     def close(self) -> None:
         """End this process's connections. The next call opens one again."""
-        ...
-
-
-class Linking(Protocol):
-    """How the servers are reached that a URL names. It opens no connection yet."""
-
-    def __call__(
-        self,
-        url: str,
-        options: Mapping[str, Any],
-        *,
-        deadline: float,
-        connections: int,
-        watchers: int,
-        care: Care,
-    ) -> Link:
-        """Return the link; raise `LockConfigurationError` where the URL or an option is wrong."""
         ...
