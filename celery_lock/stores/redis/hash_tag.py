@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["hash_tag", "tagged"]
+from ...errors import LockConfigurationError
+
+__all__ = ["before_tags", "hash_tag", "tagged"]
 
 _ESCAPES = str.maketrans({"%": "%25", "{": "%7B", "}": "%7D"})
+
+
+def before_tags(prefix: str) -> str:
+    """Return what the names of all keys of a store begin with, before their hash tags.
+
+    Raises `LockConfigurationError` for a prefix that a server would take for one.
+    """
+    if "{" in prefix or "}" in prefix:
+        raise LockConfigurationError(
+            f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
+            " decides where a server keeps it, and that part is the lock's key"
+        )
+    return f"{prefix}2:"  # 2 is the layout of what follows
 
 
 def hash_tag(text: str, before: str = "") -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ...errors import LockConfigurationError, StoreError
+from ...errors import StoreError
 from ...model import (
     Change,
     Changed,
@@ -29,7 +29,7 @@ from ..registry import promises
 from . import listing, several
 from .asking import claiming, micro, record, releasing
 from .checkup import checkup, version
-from .hash_tag import hash_tag
+from .hash_tag import before_tags, hash_tag
 from .link.address import Address
 from .link.care import SHARE, Care, Unacknowledged
 from .link.discovery import FixedAddress
@@ -89,12 +89,7 @@ class RedisStore:
         deadline: float = 2.0,
         prefix: str = "celery-lock:",
     ) -> None:
-        if "{" in prefix or "}" in prefix:
-            raise LockConfigurationError(
-                f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces"
-                " decides where a server keeps it, and that part is the lock's key"
-            )
-        self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
+        self._prefix = before_tags(prefix)
         care, rest = care_of(options or {}, self._prefix)
         self.permissions = f"{self._commands(care)} ~{prefix}*"
         """What the user of the server needs at least, in the words of its ACL."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ...errors import LockConfigurationError, UnsupportedFeature
+from ...errors import UnsupportedFeature
 from ...model import (
     Claim,
     Completion,
@@ -19,7 +20,7 @@ from ...model import (
 from ...model.clock import monotonic
 from ..redis.asking import micro, record
 from ..redis.checkup import version_in
-from ..redis.hash_tag import hash_tag
+from ..redis.hash_tag import before_tags, hash_tag
 from ..redis.link.errors import PERMISSIONS
 from ..redis.link.linking import Call
 from ..redis.permits import released
@@ -68,18 +69,14 @@ class RedlockStore(Unpromised):
         deadline: float = 2.0,
         prefix: str = "celery-lock:",
     ) -> None:
-        if "{" in prefix or "}" in prefix:
-            raise LockConfigurationError(
-                f"lock_key_prefix={prefix!r} must have no braces: the part of a name in braces is"
-                " the lock's key"
-            )
+        self._state = partial(hash_tag, before=before_tags(prefix))
+        """Names the state of a key, on each node alike."""
         self.permissions = f"{PERMISSIONS} ~{prefix}*"
         """What the user of each node needs at least, in the words of its ACL."""
         addresses = parse(url, options)
         self.longest_ttl = addresses.longest_ttl
         """Seconds: the longest ttl that a lock of this store may have."""
         self._nodes = Nodes(addresses, deadline=deadline, connections=self.CONNECTIONS)
-        self._prefix = f"{prefix}2:"  # 2 is the layout of what follows
         self._grace = micro(self.GRACE)
         self._remembered = max(self.longest_ttl, self.GRACE)
         """Seconds for which a node that is away is to hear of a release: its lease may live on."""
@@ -250,9 +247,6 @@ class RedlockStore(Unpromised):
     @staticmethod
     def _silent(answers: Answers) -> int:
         return sum(map(is_failure, answers))
-
-    def _state(self, key: str) -> str:
-        return self._prefix + hash_tag(key)
 
 
 @promises(*_FEATURES)
