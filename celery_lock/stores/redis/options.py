@@ -13,7 +13,7 @@ from .link.care import NAIVE, Care
 from .link.guard import Guard
 from .scripts import GUARD
 
-__all__ = ["LONGEST_TTL", "care_of", "refuse_long"]
+__all__ = ["LONGEST_TTL", "care_of", "longest_of", "refuse_long"]
 
 LONGEST_TTL = 60.0
 """Seconds that a lease lives at most without a renewal, where a guard waits for its end. Longer
@@ -45,17 +45,21 @@ def care_of(options: Mapping[str, Any], prefix: str) -> tuple[Care, dict[str, An
         )
     if not (replicas or guarded):
         return NAIVE, rest
-    guard = Guard(_longest(longest), GUARD, prefix) if guarded else None
+    guard = None
+    if guarded:
+        longest_ttl = LONGEST_TTL if longest is None else longest_of(longest)
+        guard = Guard(longest_ttl, GUARD, prefix)
     return Care(replicas=replicas, guard=guard), rest
 
 
-def _longest(longest: Any) -> float:
-    if longest is None:
-        return LONGEST_TTL
+def longest_of(longest: Any) -> float:
+    """Return the seconds of a `longest_ttl`; raise `LockConfigurationError` for what is no time."""
     try:
         return seconds(longest, "longest_ttl")
     except LockConfigurationError as error:
-        raise LockConfigurationError(f"lock_store_options: {error}") from None
+        raise LockConfigurationError(
+            f"lock_store_options: {error}; it is the longest ttl of all locks"
+        ) from None
 
 
 def refuse_long(claim: Claim, longest: float) -> None:

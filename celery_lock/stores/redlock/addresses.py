@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from ...errors import LockConfigurationError
 from ..link.urls import refuse_unknown
 from ..redis.link.address import OPTIONS, Address
+from ..redis.options import LONGEST_TTL, longest_of
 
-__all__ = ["LONGEST_TTL", "Addresses", "parse"]
-
-LONGEST_TTL = 60.0
-"""Seconds: see `longest_ttl`, whose default it is."""
+__all__ = ["Addresses", "parse"]
 
 _OWN = ("longest_ttl", "restart_guard")
 _KNOWN = (*OPTIONS, *_OWN)
@@ -78,17 +74,4 @@ def _own_options(given: dict[str, Any]) -> float:
             " vote a second time. Leave the option out; longest_ttl says for how long a node stays"
             " out after a restart"
         )
-    longest = given.pop("longest_ttl", LONGEST_TTL)
-    if isinstance(longest, timedelta):
-        longest = longest.total_seconds()
-    if isinstance(longest, bool) or not isinstance(longest, (int, float)):
-        raise LockConfigurationError(
-            f"longest_ttl of lock_store_options is {type(longest).__name__}: write the seconds of"
-            " the longest ttl of all locks"
-        )
-    if not (0 < longest < math.inf):
-        raise LockConfigurationError(
-            f"longest_ttl={longest!r} of lock_store_options is no time: write the seconds of the"
-            " longest ttl of all locks, more than 0"
-        )
-    return float(longest)
+    return longest_of(given.pop("longest_ttl", LONGEST_TTL))
