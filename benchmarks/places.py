@@ -160,7 +160,7 @@ def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
     if find_etcd() is None:
         return []
     servers = stack.enter_context(EtcdCluster(directory))
-    first = servers.members[0]
+    first = servers.servers[0]
 
     def made() -> Taker:
         mine = etcd3gw.client(host=first.host, port=first.port)
@@ -172,7 +172,7 @@ def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
 
         return take
 
-    ports = tuple(one.port for one in servers.members)
+    ports = tuple(one.port for one in servers.servers)
     return [Place("etcd://", servers.url, ports, {names.ETCD3GW: made})]
 
 

@@ -202,7 +202,7 @@ def test_a_server_with_a_taken_port_takes_another(
 ) -> None:
     taken = redis_factory().port
     ports = iter([taken, taken, 0])
-    free_port = "tests.services.redis_server.free_port"
+    free_port = "tests.services.server.free_port"
     real = sys.modules["tests.services.ports"].free_port
     monkeypatch.setattr(free_port, lambda: next(ports) or real())
 
@@ -221,9 +221,10 @@ def test_a_broker_with_taken_ports_takes_others(
     taken, free = redis_factory().port, sys.modules["tests.services.ports"].free_port
     # its own port, its port mapper's (until one is free), that of Erlang's distribution
     given = iter([free(), taken, free(), taken])
-    monkeypatch.setattr(
-        "tests.services.rabbit_server.free_port", lambda: next(given, None) or free()
-    )
+    for module in ("server", "rabbit_server"):
+        monkeypatch.setattr(
+            f"tests.services.{module}.free_port", lambda: next(given, None) or free()
+        )
 
     with RabbitServer(find_rabbit() or missing("RabbitMQ", GET_RABBIT), tmp_path / "late") as late:
         assert late.port != taken

@@ -8,17 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.services.certificates import Certificates
-from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.ensemble import Ensemble, Member
+from tests.services.ports import LOOPBACK, free_port
 from tests.services.process import Process
-from tests.services.service import Service
-from tests.services.waiting import WaitedTooLong, wait_for
-
-STARTED = 30.0
-"""Seconds that a member may take to start, on a busy machine."""
 
 
 def find_etcd() -> str | None:
@@ -26,7 +21,7 @@ def find_etcd() -> str | None:
     return shutil.which("etcd")
 
 
-class EtcdServer(Service):
+class EtcdServer(Member):
     """One member. Ports, data folder and options stay the same over `stop` and `start`.
 
     Args:
@@ -57,41 +52,21 @@ class EtcdServer(Service):
         program = find_etcd() or "etcd"
         super().__init__(Process([program], cwd=directory, log=directory / "server.log"))
 
-    def start(self) -> EtcdServer:
-        """Start it and wait until it takes writes; on a further call at the ports it had."""
-        for attempt in range(TRIES):
-            self.begin()
-            try:
-                self.wait_ready()
-                return self
-            except WaitedTooLong:
-                taken = self.lost_its_port()
-                self.process.kill()
-                if not taken or attempt == TRIES - 1:
-                    raise
-                self.port = self.peer_port = self.tls_port = 0
-        raise AssertionError("unreachable")
+    @property
+    def kept(self) -> Path:
+        return self.directory / "data"
 
-    def lost_its_port(self) -> bool:
-        """Somebody else had taken it before it was bound."""
-        return "address already in use" in self.process.logs(since_start=True)
-
-    def forget(self) -> None:
-        """End it, and let it begin again at other ports, with nothing."""
-        self.process.kill()
-        shutil.rmtree(self.directory / "data", ignore_errors=True)
-        self.port = self.peer_port = self.tls_port = 0
-
-    def ports(self) -> None:
-        """Choose the ports, before a cluster is begun."""
-        self.port = self.port or free_port()
+    def choose_ports(self) -> None:
+        super().choose_ports()
         self.peer_port = self.peer_port or free_port()
         if self.tls is not None:
             self.tls_port = self.tls_port or free_port()
 
+    def leave_ports(self) -> None:
+        self.port = self.peer_port = self.tls_port = 0
+
     def begin(self) -> None:
-        """Start it without waiting: a cluster takes writes once most of it have started."""
-        self.ports()
+        self.choose_ports()
         peer = f"http://{self.host}:{self.peer_port}"
         clients = f"http://{self.host}:{self.port}"
         listened = [clients]
@@ -101,7 +76,7 @@ class EtcdServer(Service):
         self.process.argv = [
             self.process.argv[0],
             f"--name={self.name}",
-            f"--data-dir={self.directory / 'data'}",
+            f"--data-dir={self.kept}",
             f"--listen-client-urls={','.join(listened)}",
             f"--advertise-client-urls={clients}",
             f"--listen-peer-urls={peer}",
@@ -113,15 +88,15 @@ class EtcdServer(Service):
         ]
         self.process.start()
 
-    def wait_ready(self) -> None:
-        """Wait until it takes writes: it has a leader."""
+    def answers(self) -> bool:
+        """Whether it takes writes: it knows a leader."""
+        return self.leads() is not None
 
-        def look() -> bool:
-            if not self.alive():
-                raise WaitedTooLong(f"etcd died\n{self.process.tail()}")
-            return self.leader() != 0
-
-        wait_for(look, "etcd", timeout=STARTED, explain=self.process.tail)
+    def leads(self) -> bool | None:
+        status = self.ask("/v3/maintenance/status")
+        if not int(status.get("leader", 0)):
+            return None
+        return bool(status["leader"] == status["header"]["member_id"])
 
     def ask(self, path: str, asked: Any = None, *, token: str = "") -> Any:
         """Ask the gateway one thing; nothing where there is no answer."""
@@ -137,16 +112,6 @@ class EtcdServer(Service):
             return json.loads(error.read().splitlines()[0])
         except (OSError, ValueError, IndexError):
             return {}
-
-    def leader(self) -> int:
-        """The number of the member that leads, as this one says; 0: it knows none."""
-        return int(self.ask("/v3/maintenance/status").get("leader", 0))
-
-    def is_leader(self) -> bool:
-        """This member leads."""
-        status = self.ask("/v3/maintenance/status")
-        member = status.get("header", {}).get("member_id", "")
-        return bool(status) and status.get("leader") == member
 
     @property
     def url(self) -> str:
@@ -183,58 +148,19 @@ class EtcdServer(Service):
         return [f"--cert-file={tls.cert}", f"--key-file={tls.key}"]
 
 
-class EtcdCluster:
+class EtcdCluster(Ensemble[EtcdServer]):
     """Three members, or another number of them. Use it in a `with`."""
 
     def __init__(self, directory: Path, size: int = 3, *, args: Sequence[str] = ()) -> None:
-        self.members = [
-            EtcdServer(directory / f"n{number}", name=f"n{number}", args=args)
-            for number in range(1, size + 1)
-        ]
+        names = [f"n{number}" for number in range(1, size + 1)]
+        super().__init__([EtcdServer(directory / name, name=name, args=args) for name in names])
 
-    def __enter__(self) -> EtcdCluster:
-        for _ in range(TRIES):
-            try:
-                self._begin()
-                return self
-            except WaitedTooLong:
-                if not any(member.lost_its_port() for member in self.members):
-                    raise
-                for member in self.members:
-                    member.forget()
-        raise AssertionError("no ports")
-
-    def _begin(self) -> None:
-        for member in self.members:
-            member.ports()
-        cluster = ",".join(f"{one.name}=http://{one.host}:{one.peer_port}" for one in self.members)
-        for member in self.members:
-            member.cluster = cluster
-            member.begin()
-        for member in self.members:
-            member.wait_ready()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for member in self.members:
-            member.kill()
-
-    def leader(self) -> EtcdServer:
-        """The member that leads now."""
-        return wait_for(lambda: self._of(leads=True), "a leader", timeout=STARTED)[0]
-
-    def followers(self) -> list[EtcdServer]:
-        """Those that follow."""
-        return wait_for(lambda: self._of(leads=False), "a follower", timeout=STARTED)
-
-    def _of(self, *, leads: bool) -> list[EtcdServer]:
-        return [one for one in self.members if one.alive() and one.is_leader() is leads]
+    def introduce(self) -> None:
+        peers = ",".join(f"{one.name}=http://{one.host}:{one.peer_port}" for one in self.servers)
+        for server in self.servers:
+            server.cluster = peers
 
     @property
     def url(self) -> str:
         """The URL of a lock store on all of them."""
-        return f"etcd://{','.join(f'{one.host}:{one.port}' for one in self.members)}"
+        return f"etcd://{','.join(f'{one.host}:{one.port}' for one in self.servers)}"

@@ -16,20 +16,22 @@ from urllib.parse import quote
 import psutil
 
 from tests.services.binaries import find_postgres
-from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.ports import LOOPBACK
 from tests.services.process import SETPRIV, Process
-from tests.services.service import Service
-from tests.services.waiting import WaitedTooLong, wait_for
+from tests.services.server import Server
+from tests.services.waiting import WaitedTooLong
 
 TRUSTED = "test"
 """The owner of all, who needs no password; everybody else needs one."""
 
 
-class PostgresServer(Service):
+class PostgresServer(Server):
     """One server whose data need not outlive a crash of the machine.
 
     As root it runs as another user, since PostgreSQL refuses to be root.
     """
+
+    SAYS = "ready to accept connections"
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -42,27 +44,16 @@ class PostgresServer(Service):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def start(self) -> PostgresServer:
-        """Start it and wait until it answers; on a further call at the port it had."""
+    def begin(self) -> None:
         if not (self._data / "PG_VERSION").exists():
             self._make()
-        for attempt in range(TRIES):
-            port = self.port or free_port()
-            options = ["-D", str(self._data), "-h", LOOPBACK, "-p", str(port), "-F", "-k", ""]
-            self.process.argv = [*self._as_user(), str(find_postgres("postgres")), *options]
-            self.process.start()
-            try:
-                self.port, known = port, self.port
-                self.process.wait_for_log("ready to accept connections", 30, since_start=True)
-                wait_for(self._answers, "PostgreSQL", timeout=30, explain=self.process.tail)
-                return self
-            except WaitedTooLong:
-                taken = "ddress already in use" in self.process.logs(since_start=True)
-                self.kill()
-                self.port = known
-                if not taken or attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
+        self.choose_ports()
+        options = ["-D", str(self._data), "-h", LOOPBACK, "-p", str(self.port), "-F", "-k", ""]
+        self.process.argv = [*self._as_user(), str(find_postgres("postgres")), *options]
+        self.process.start()
+
+    def answers(self) -> bool:
+        return self.run("SELECT 1;").returncode == 0
 
     def kill(self) -> None:
         """End it at once as a crash would: nothing is written, and transactions are lost.
@@ -132,9 +123,6 @@ class PostgresServer(Service):
             f"host all all {LOOPBACK}/32 scram-sha-256",
         ]
         (self._data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
-
-    def _answers(self) -> bool:
-        return self.run("SELECT 1;").returncode == 0
 
     def _signal_all(self, number: int) -> None:
         if not self.alive():

@@ -17,7 +17,7 @@ from tests.services.binaries import GET_RABBIT, find_erlang
 from tests.services.ports import LOOPBACK, TRIES, free_port
 from tests.services.process import Process
 from tests.services.rabbit_home import slim_home
-from tests.services.service import Service
+from tests.services.server import Server
 from tests.services.waiting import WaitedTooLong, wait_for
 
 _vhosts = itertools.count(1)
@@ -27,17 +27,18 @@ ERLANG_FLAGS = "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 """Two schedulers that do not spin while idle: the tests need the processors themselves."""
 
 
-TAKEN = re.compile("eaddrinuse|dist_port_already_used")
-"""What RabbitMQ says if somebody else has its port, or that of Erlang's distribution."""
-
-
-class RabbitServer(Service):
+class RabbitServer(Server):
     """One broker, which needs 5 to 16 s to start: share it, and take a virtual host for each test.
 
     Args:
         binary: `find_rabbit()`.
         directory: its folder: database, cookie, configuration, log.
     """
+
+    STARTED = 90.0
+    SAYS = "Server startup complete"
+    TAKEN = re.compile("eaddrinuse|dist_port_already_used")
+    """Its own port, or that of Erlang's distribution."""
 
     def __init__(self, binary: str, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,25 +60,12 @@ class RabbitServer(Service):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def start(self) -> RabbitServer:
-        """Start it and wait until it takes connections; on a further call at the port it had."""
-        for attempt in range(TRIES):
-            port, known = self.port or free_port(), self.port
-            try:
-                epmd_port = self._start_epmd()
-                self._distribution_port = free_port()
-                self.process.env = self._environment(port, epmd_port)
-                self.process.start()
-                self.port = port
-                self.wait_ready()
-                return self
-            except WaitedTooLong:
-                said = self.process.logs(since_start=True)
-                self.kill()
-                self.port = known
-                if not TAKEN.search(said) or attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
+    def begin(self) -> None:
+        self.choose_ports()
+        epmd_port = self._start_epmd()
+        self._distribution_port = free_port()
+        self.process.env = self._environment(self.port, epmd_port)
+        self.process.start()
 
     def stop(self, timeout: float = 20.0) -> int | None:
         """End it politely (SIGTERM), its port mapper after it. Durable things stay on disk."""
@@ -94,10 +82,14 @@ class RabbitServer(Service):
         """Delete what one that does not run has on its disk: its next start is as its first."""
         shutil.rmtree(self._database, ignore_errors=True)
 
-    def wait_ready(self, timeout: float = 90.0) -> None:
-        """Wait until it says that it is up and greets a client."""
-        self.process.wait_for_log("Server startup complete", timeout, since_start=True)
-        wait_for(self._greets, "RabbitMQ's greeting", explain=self.process.tail)
+    def answers(self) -> bool:
+        """Whether it greets a client."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2.0) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(connection.recv(1))
+        except OSError:
+            return False
 
     # -- addresses ----------------------------------------------------------------------------
 
@@ -187,14 +179,6 @@ class RabbitServer(Service):
             with socket.create_connection((self.host, port), timeout=2.0) as connection:
                 connection.sendall(b"\x00\x01n")  # which names it knows
                 return connection.recv(4, socket.MSG_WAITALL) == struct.pack(">I", port)
-        except OSError:
-            return False
-
-    def _greets(self) -> bool:
-        try:
-            with socket.create_connection((self.host, self.port), timeout=2.0) as connection:
-                connection.sendall(b"AMQP\x00\x00\x09\x01")
-                return bool(connection.recv(1))
         except OSError:
             return False
 

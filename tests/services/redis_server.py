@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from tests.services.certificates import Certificates
-from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.ports import LOOPBACK
 from tests.services.process import Process
-from tests.services.service import Service
-from tests.services.waiting import WaitedTooLong, wait_for
+from tests.services.server import Server
 
 if TYPE_CHECKING:
     import redis
 
 
-class RedisServer(Service):
+class RedisServer(Server):
     """One server. Port, data folder and options stay the same over `stop` and `start`.
 
     Args:
@@ -37,6 +36,8 @@ class RedisServer(Service):
         appendonly: keeps its data on disk with fsync at each write, so a kill -9 loses nothing;
             without it a restart comes back empty.
     """
+
+    SAYS = "Ready to accept connections"
 
     def __init__(
         self,
@@ -69,32 +70,21 @@ class RedisServer(Service):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def start(self) -> RedisServer:
-        """Start it and wait until it answers; on a further call at the port it had."""
-        for attempt in range(TRIES):
-            port = self.port or self.new_port()
-            self.process.argv = [self.binary, *self._options(port)]
-            self.process.start()
-            try:
-                self.port, known = port, self.port
-                self.wait_ready()
-                return self
-            except WaitedTooLong:
-                taken = "ddress already in use" in self.process.logs(since_start=True)
-                self.process.kill()
-                self.port = known
-                if not taken or attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
+    def begin(self) -> None:
+        self.choose_ports()
+        self.process.argv = [self.binary, *self._options(self.port)]
+        self.process.start()
 
-    def new_port(self) -> int:
-        """Return a port that nobody listens on now."""
-        return free_port()
-
-    def wait_ready(self, timeout: float = 15.0) -> None:
-        """Wait until it has bound its port and answers a PING (an error reply is an answer too)."""
-        self.process.wait_for_log("Ready to accept connections", timeout, since_start=True)
-        wait_for(self._answers, f"an answer of {self.binary}", explain=self.process.tail)
+    def answers(self) -> bool:
+        """Whether it answers a PING; an error reply is an answer too."""
+        try:
+            with self._connect() as connection:
+                connection.settimeout(2.0)
+                connection.sendall(b"PING\r\n")
+                reply = connection.recv(64)
+        except OSError:
+            return False
+        return reply[:1] in (b"+", b"-") and not reply.startswith(b"-LOADING")
 
     # -- addresses ----------------------------------------------------------------------------
 
@@ -164,16 +154,6 @@ class RedisServer(Service):
         path = self.directory / "users.acl"
         path.write_text("\n".join(lines) + "\n")
         return path
-
-    def _answers(self) -> bool:
-        try:
-            with self._connect() as connection:
-                connection.settimeout(2.0)
-                connection.sendall(b"PING\r\n")
-                reply = connection.recv(64)
-        except OSError:
-            return False
-        return reply[:1] in (b"+", b"-") and not reply.startswith(b"-LOADING")
 
     def _connect(self) -> socket.socket:
         raw = socket.create_connection((self.host, self.port), timeout=2.0)

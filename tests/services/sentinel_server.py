@@ -27,6 +27,8 @@ class SentinelServer(RedisServer):
     What else a `RedisServer` takes, a sentinel takes too: a password, users, TLS.
     """
 
+    SAYS = ""
+
     def __init__(
         self,
         binary: str,
@@ -47,10 +49,6 @@ class SentinelServer(RedisServer):
             *config,
         ]
         self._config.write_text("\n".join(lines) + "\n")
-
-    def wait_ready(self, timeout: float = 15.0) -> None:
-        """Wait until it answers; it has no words of its own for that."""
-        wait_for(self._answers, f"an answer of {self.binary}", explain=self.process.tail)
 
     def ask(self, *words: str) -> Any:
         """Say `SENTINEL ...` to it."""

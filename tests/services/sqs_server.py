@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.ports import LOOPBACK
 from tests.services.process import Process
-from tests.services.service import Service
-from tests.services.waiting import WaitedTooLong, wait_for
+from tests.services.server import Server
 
 REGION = "us-east-1"
 KEY, SECRET = "key", "secret"
 
 
-class SqsServer(Service):
+class SqsServer(Server):
     """One server. It keeps nothing over `stop` and `start`; its port stays the same."""
+
+    STARTED = 60.0
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -30,24 +31,10 @@ class SqsServer(Service):
 
     # -- life ---------------------------------------------------------------------------------
 
-    def start(self) -> SqsServer:
-        """Start it and wait until it answers; on a further call at the port it had."""
-        for attempt in range(TRIES):
-            port = self.port or free_port()
-            program = [sys.executable, "-m", "tests.services.sqs_program", str(port)]
-            self.process.argv = program
-            self.process.start()
-            try:
-                self.port, known = port, self.port
-                wait_for(self._answers, "moto's SQS", timeout=60, explain=self.process.tail)
-                return self
-            except WaitedTooLong:
-                taken = "ddress already in use" in self.process.logs(since_start=True)
-                self.process.kill()
-                self.port = known
-                if not taken or attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
+    def begin(self) -> None:
+        self.choose_ports()
+        self.process.argv = [sys.executable, "-m", "tests.services.sqs_program", str(self.port)]
+        self.process.start()
 
     def empty(self) -> None:
         """Forget all queues and requests, and refuse nothing."""
@@ -108,7 +95,7 @@ class SqsServer(Service):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             self._ask("/_tests")
         except OSError:

@@ -8,23 +8,19 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.services.binaries import find_java
 from tests.services.certificates import Certificates
-from tests.services.ports import LOOPBACK, TRIES, free_port
+from tests.services.ensemble import Ensemble, Member
+from tests.services.ports import LOOPBACK, free_port
 from tests.services.process import Process
-from tests.services.service import Service
-from tests.services.waiting import WaitedTooLong, wait_for
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 """Debian's; its manifest names the other jars."""
 SAYS = Path("/usr/share/java/slf4j-simple.jar")
 """Lets it write its log."""
 SMALL_JVM = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-STARTED = 60.0
-"""Seconds that a server may take to start: a JVM on a busy machine needs long."""
 
 
 def can_run_zookeeper() -> bool:
@@ -32,24 +28,24 @@ def can_run_zookeeper() -> bool:
     return find_java() is not None and JAR.exists()
 
 
-class ZooKeeperServer(Service):
+class ZooKeeperServer(Member):
     """One server. Port, data folder and options stay the same over `stop` and `start`.
 
     Args:
         directory: its folder: data, configuration, log. One folder, one server.
         number: its id in an ensemble.
-        peers: what the configuration says of all servers of the ensemble; none: it stands alone.
         tls: listens with TLS *instead of* plain TCP.
         tick: milliseconds; the shortest session is two of them.
         settings: further lines of the configuration.
     """
+
+    STARTED = 60.0  # a JVM on a busy machine needs long
 
     def __init__(
         self,
         directory: Path,
         *,
         number: int = 1,
-        peers: Sequence[str] = (),
         tls: Certificates | None = None,
         tick: int = 500,
         settings: Sequence[str] = (),
@@ -58,7 +54,10 @@ class ZooKeeperServer(Service):
         self.data.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.host = LOOPBACK
-        self.peers = list(peers)
+        self.number = number
+        self.peer_ports: tuple[int, ...] = ()
+        self.peers: list[str] = []
+        """What the configuration says of all servers of an ensemble; empty: it stands alone."""
         self.tls = tls
         self._tick = tick
         self._settings = list(settings)
@@ -71,36 +70,28 @@ class ZooKeeperServer(Service):
         argv += [main, str(directory / "zoo.cfg")]
         super().__init__(Process(argv, cwd=directory, log=directory / "server.log"))
 
-    def start(self) -> ZooKeeperServer:
-        """Start it and wait until it serves; on a further call at the port it had."""
-        for attempt in range(TRIES):
-            self.begin()
-            try:
-                self.wait_ready()
-                return self
-            except WaitedTooLong:
-                taken = "Address already in use" in self.process.logs(since_start=True)
-                self.process.kill()
-                if not taken or attempt == TRIES - 1:
-                    raise
-                self.port = 0
-        raise AssertionError("unreachable")
+    @property
+    def kept(self) -> Path:
+        return self.data / "version-2"
+
+    def choose_ports(self) -> None:
+        super().choose_ports()
+        self.peer_ports = self.peer_ports or (free_port(), free_port())
+
+    def leave_ports(self) -> None:
+        super().leave_ports()
+        self.peer_ports = ()
 
     def begin(self) -> None:
-        """Start it without waiting: an ensemble serves once most of it have started."""
-        self.port = self.port or free_port()
+        self.choose_ports()
         (self.directory / "zoo.cfg").write_text("\n".join(self._configuration()) + "\n")
         self.process.start()
 
-    def wait_ready(self) -> None:
-        """Wait until it serves, alone or in an ensemble."""
+    def answers(self) -> bool:
+        return bool(self.role())
 
-        def look() -> bool:
-            if not self.alive():
-                raise WaitedTooLong(f"ZooKeeper died\n{self.process.tail()}")
-            return bool(self.role())
-
-        wait_for(look, "ZooKeeper", timeout=STARTED, explain=self.process.tail)
+    def leads(self) -> bool | None:
+        return {"leader": True, "follower": False}.get(self.role())
 
     def say(self, word: str) -> str:
         """Return the answer to one of its four-letter words; nothing where it gives none."""
@@ -152,7 +143,7 @@ class ZooKeeperServer(Service):
         from kazoo.client import KazooClient
 
         client = KazooClient(f"{self.host}:{self.port}")
-        client.start(STARTED)
+        client.start(self.STARTED)
         try:
             yield client
         finally:
@@ -199,52 +190,24 @@ def _pkcs8(key: Path) -> bytes:
     return read.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
 
 
-class ZooKeeperEnsemble:
+class ZooKeeperEnsemble(Ensemble[ZooKeeperServer]):
     """Three servers, or another number of them. Use it in a `with`."""
 
     def __init__(self, directory: Path, size: int = 3, *, tick: int = 500) -> None:
+        super().__init__(
+            [
+                ZooKeeperServer(directory / str(number), number=number, tick=tick)
+                for number in range(1, size + 1)
+            ]
+        )
+
+    def introduce(self) -> None:
         peers = [
-            f"server.{number}={LOOPBACK}:{free_port()}:{free_port()}"
-            for number in range(1, size + 1)
+            f"server.{one.number}={one.host}:{':'.join(map(str, one.peer_ports))}"
+            for one in self.servers
         ]
-        self.servers = [
-            ZooKeeperServer(directory / str(number), number=number, peers=peers, tick=tick)
-            for number in range(1, size + 1)
-        ]
-
-    def __enter__(self) -> ZooKeeperEnsemble:
         for server in self.servers:
-            server.begin()
-        for server in self.servers:
-            server.wait_ready()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for server in self.servers:
-            server.kill()
-
-    def leader(self) -> ZooKeeperServer:
-        """The server that leads now."""
-        found = wait_for(
-            lambda: [one for one in self.servers if one.alive() and one.role() == "leader"],
-            "a leader",
-            timeout=STARTED,
-        )
-        return found[0]
-
-    def follower(self) -> ZooKeeperServer:
-        """One that follows."""
-        found = wait_for(
-            lambda: [one for one in self.servers if one.alive() and one.role() == "follower"],
-            "a follower",
-            timeout=STARTED,
-        )
-        return found[0]
+            server.peers = peers
 
     def url_for(self, path: str = "") -> str:
         """The URL of a lock store on all of them."""

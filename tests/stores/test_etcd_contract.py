@@ -54,17 +54,14 @@ def test_a_call_goes_on_through_an_election(three: EtcdCluster) -> None:
 def test_without_a_majority_nothing_is_given_and_nothing_is_forgotten(three: EtcdCluster) -> None:
     with closing(EtcdStore(three.url, deadline=2.0)) as store:
         lease = granted(store, claim_of("majority", ttl=60.0))
-        gone = three.members[:2]
+        gone = three.servers[:2]
         for member in gone:
             member.kill()
 
         with pytest.raises(StoreUnavailable, match="majority"):
             store.acquire(claim_of())
 
-        for member in gone:
-            member.begin()
-        for member in gone:
-            member.wait_ready()
+        three.start(gone)
         patient = EtcdStore(three.url, deadline=20.0)
         assert patient.renew([(lease, 60.0)]) == [Outcome.RENEWED]
         assert patient.release(lease)

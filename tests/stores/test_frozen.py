@@ -70,7 +70,7 @@ def redlock(folder: Path) -> Iterator[Frozen]:
 @contextmanager
 def etcd(folder: Path) -> Iterator[Frozen]:
     with EtcdCluster(folder) as trio:
-        yield trio.url, trio.members[:2]
+        yield trio.url, trio.servers[:2]
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def granted(store: ZooKeeperStore, key: str, ttl: float = 30.0) -> Lease:
 
 def test_a_look_through_another_server_is_never_behind(trio: ZooKeeperEnsemble) -> None:
     writer = ZooKeeperStore(trio.leader().url_for("/behind"), deadline=10.0)
-    reader = ZooKeeperStore(trio.follower().url_for("/behind"), deadline=10.0)
+    reader = ZooKeeperStore(trio.followers()[0].url_for("/behind"), deadline=10.0)
     stale = 0
     for _ in range(500):
         lease = granted(writer, "order:7")
@@ -65,7 +65,7 @@ def test_a_look_through_another_server_is_never_behind(trio: ZooKeeperEnsemble) 
 def test_no_request_is_left_lying_for_seconds(trio: ZooKeeperEnsemble) -> None:
     """Of some ten thousand one is, by the servers: what comes next wakes them."""
     writer = ZooKeeperStore(trio.leader().url_for("/lying"), deadline=10.0)
-    reader = ZooKeeperStore(trio.follower().url_for("/lying"), deadline=10.0)
+    reader = ZooKeeperStore(trio.followers()[0].url_for("/lying"), deadline=10.0)
     lease = granted(writer, "order:7")
     longest, until = 0.0, monotonic() + 20.0
     while monotonic() < until:
@@ -170,7 +170,7 @@ def test_two_of_three_that_are_gone_stop_all_grants_until_one_is_back(
     lease = granted(patient, "order:7", ttl=60.0)
     patient.close()
     store = ZooKeeperStore(fresh.url_for("/quorum"), deadline=2.0)
-    gone = [fresh.leader(), fresh.follower()]
+    gone = [fresh.leader(), fresh.followers()[0]]
     for server in gone:
         server.kill()
 
@@ -200,7 +200,7 @@ def test_a_server_that_hangs_costs_no_call_its_whole_deadline(fresh: ZooKeeperEn
             stack.callback(store.close)
             granted(store, claim_of().key)
             stores.append(store)
-        follower = fresh.follower()
+        follower = fresh.followers()[0]
         follower.pause()
         stack.callback(follower.resume)
 
