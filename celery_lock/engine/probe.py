@@ -26,6 +26,7 @@ class Shut:
     key: str
     """That the call was about: a probe asks for the same."""
     cause: str
+    """Why the last call to it got no answer."""
     process: object
     """Who has found out; a child that was forked finds out by itself."""
     probes: int = 0
@@ -46,7 +47,9 @@ def probed(store: LockStore, shut: Sequence[Shut], deadline: float) -> list[bool
         nobodys = [(Lease(one.key, NO_KEY, 1), 1.0) for one in shut]
         outcomes = store.renew(nobodys, within=within)
         return [outcome is not Outcome.UNKNOWN for outcome in outcomes]
-    except StoreUnavailable:
+    except StoreUnavailable as error:
+        if len(shut) == 1:  # of several it does not say whose cause it is
+            shut[0].cause = error.cause
         return [False] * len(shut)
     except StoreError:  # it refuses, and that at least is an answer
         return [True] * len(shut)

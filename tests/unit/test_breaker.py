@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,6 +35,12 @@ def hang(engine: Engine, *names: Any, seconds: float = DEADLINE, times: int | No
     engine.store.instead(*names, do=hung, times=times)
 
 
+def hung_because(engine: Engine, why: str, call: StoreCall) -> Any:
+    """Be a call that ends without an answer when its deadline has passed."""
+    engine.clock.move(DEADLINE)
+    raise StoreUnavailable(engine.store.url, why)
+
+
 def claims(engine: Engine, count: int) -> float:
     """Claim so many keys; return the seconds for which somebody had to wait."""
     began = engine.clock()
@@ -60,6 +67,19 @@ def test_who_is_refused_hears_why(engine: Engine) -> None:
     assert "it gave no answer within 2 s, so it is not asked until" in str(refused.value)
     assert not refused.value.asked
     assert [fact.call for fact in engine.told(StoreFailed)] == ["acquire", "acquire"]
+
+
+def test_who_is_refused_later_hears_what_the_last_probe_found(engine: Engine) -> None:
+    hang(engine)
+    claims(engine, 1)
+    engine.store.heal()
+    why = "none of its replicas has acknowledged"
+    engine.store.refuse("renew", error=StoreUnavailable(engine.store.url, why))
+
+    engine.move(PAUSE)
+
+    with pytest.raises(StoreUnavailable, match=f"{why}, so it is not asked"):
+        engine.take()
 
 
 def test_in_ten_seconds_of_outage_all_callers_together_wait_once(engine: Engine) -> None:
@@ -335,6 +355,22 @@ def test_a_server_that_hangs_keeps_nobody_from_another_one(engine: Engine) -> No
 
     locker.move_on()
     assert isinstance(locker.claim(Ask(engine.claim("a2"), SUBJECT)), Grant)
+
+
+def test_the_cause_of_one_server_is_not_said_of_another_one(engine: Engine) -> None:
+    parts: Any = InParts(engine.store)
+    locker = Locker(parts, clock=engine.clock, threads=False)
+    for key, why in (("a", "the first hung"), ("b", "the second hung")):
+        engine.store.instead("acquire", do=partial(hung_because, engine, why), times=1)
+        with pytest.raises(StoreUnavailable, match=why):
+            locker.claim(Ask(engine.claim(key), SUBJECT))
+    engine.store.refuse("renew", error=StoreUnavailable(engine.store.url, "one of them is loading"))
+
+    locker.move_on()
+
+    for key, why in (("a", "the first hung"), ("b", "the second hung")):
+        with pytest.raises(StoreUnavailable, match=f"{why}, so it is not asked"):
+            locker.claim(Ask(engine.claim(key), SUBJECT))
 
 
 def test_a_store_that_renews_without_asking_is_probed_by_its_own_call(engine: Engine) -> None:
