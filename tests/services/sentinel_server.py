@@ -125,6 +125,12 @@ class Watched:
         port = int(sentinel.ask("get-master-addr-by-name", SERVICE)[1])
         return next(one for one in self.servers if one.port == port)
 
+    @property
+    def epoch(self) -> int:
+        """The number of the last fail-over that a living sentinel knows of."""
+        known = [one.ask("MASTER", SERVICE) for one in self.sentinels if one.alive()]
+        return max(int(_facts(said)["config-epoch"]) for said in known)
+
     def wait_failed_over(self, before: RedisServer, timeout: float = 30.0) -> RedisServer:
         """Wait until most sentinels name another primary than `before`, which takes writes."""
 
@@ -172,15 +178,17 @@ class Watched:
     def _all_known(self) -> bool:
         replicas, sentinels = self._counts
         for one in self.sentinels:
-            said = one.ask("MASTER", SERVICE)
-            facts = (
-                dict(zip(said[::2], said[1::2], strict=True)) if isinstance(said, list) else said
-            )
+            facts = _facts(one.ask("MASTER", SERVICE))
             if int(facts["num-other-sentinels"]) < sentinels - 1:
                 return False
             if int(facts["num-slaves"]) < replicas or "down" in facts["flags"]:
                 return False
         return True
+
+
+def _facts(said: Any) -> dict[str, str]:
+    """Read the words of a sentinel, which some releases of redis-py have read by then."""
+    return dict(zip(said[::2], said[1::2], strict=True)) if isinstance(said, list) else said
 
 
 def _linked(info: Any) -> int:

@@ -24,7 +24,7 @@ from tests.stores import page, results
 from tests.stores.kinds import kinds, rows_of
 from tests.stores.play import play
 from tests.stores.rows import Row
-from tests.stores.verdict import VOID, Play
+from tests.stores.verdict import Play
 
 ENOUGH = 5
 """Plays of a row that make a result."""
@@ -82,7 +82,7 @@ def _plays(kind: str, row: Row, binary: str, times: int, keep: Path | None) -> l
             try:
                 for one in play(row, binary, folder, numbers):
                     print(f"{kind}: {row.name:60} {_told(one)}", flush=True)
-                    if VOID not in one.wrong:  # it shows nothing, and another one is played
+                    if not one.is_void:  # else another one is played
                         done.append(one)
             except Exception as error:
                 where = "".join(traceback.format_tb(error.__traceback__)[-3:])

@@ -43,6 +43,11 @@ class Group:
     def ready(self) -> None:
         """Wait until the servers, which all run, are one store."""
 
+    def by_itself(self) -> str:
+        """Say what has happened to the servers since the start, or since this was asked last, that
+        no row does; empty: nothing."""
+        return ""
+
     def wipe(self, server: Service) -> None:
         """Delete what a server that does not run has on disk."""
 

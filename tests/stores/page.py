@@ -42,6 +42,8 @@ TAIL = """## Limits
 
 - All servers and workers ran on one machine with two processors, over the loopback address.
 - A rare race does not show in so few plays.
+- A play that shows nothing of its row is played again. The load has not begun before the fault
+  then, or a busy machine had sentinels replace a primary that the row leaves alone.
 - The clocks of the servers did not differ, and no network was slow.
 """
 

@@ -85,7 +85,12 @@ def _played(row: Row, stage: Stage, load: Load) -> Play:
     load.stop()
     lines = [line for line in read(load.book) if line["at"] >= begun]
     return judge(
-        lines, load.sent, Moments(begun, struck, healed, over), row.promise, locked=row.locked
+        lines,
+        load.sent,
+        Moments(begun, struck, healed, over),
+        row.promise,
+        locked=row.locked,
+        by_itself=stage.group.by_itself(),
     )
 
 

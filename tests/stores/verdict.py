@@ -15,8 +15,9 @@ from tests.stores.rows import Promise
 __all__ = ["VOID", "Moments", "Play", "judge", "overlaps_of"]
 
 
-VOID = "nothing ran before the fault"
-"""What is wrong with a play that shows nothing: a busy machine had not come so far."""
+VOID = "it shows nothing: "
+"""What is wrong with a play begins so if it was another one than its row says: a busy machine had
+not come so far when the fault came, or had servers stand still that the row leaves alone."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Play:
     wrong: tuple[str, ...]
     """Where it is not as promised; nothing is best."""
 
+    @property
+    def is_void(self) -> bool:
+        """It shows nothing of its row, neither good nor bad."""
+        return any(why.startswith(VOID) for why in self.wrong)
+
 
 def judge(
     lines: Sequence[dict[str, Any]],
@@ -67,8 +73,9 @@ def judge(
     promise: Promise,
     *,
     locked: bool = True,
+    by_itself: str = "",
 ) -> Play:
-    """Sum up a play."""
+    """Sum up a play; `by_itself` is what happened to the servers that its row does not do."""
     runs = sorted(runs_of(lines), key=lambda run: run.start)
     # work was there from the first message to the end of sending; what came later is the rest
     starts = [run.start for run in runs if run.start <= moments.over]
@@ -81,7 +88,9 @@ def judge(
     backward = _backward(runs)
     wrong: list[str] = []
     if not starts or starts[0] > moments.struck:
-        wrong.append(VOID)
+        wrong.append(f"{VOID}nothing ran before the fault")
+    if by_itself:
+        wrong.append(f"{VOID}{by_itself}")
     if not locked and not overlaps:
         wrong.append("without a lock nothing overlapped: the load shows nothing")
     if locked and promise.overlap is not None and worst > promise.overlap:

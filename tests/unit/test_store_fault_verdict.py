@@ -105,4 +105,13 @@ def test_errors_of_the_store_are_counted_and_those_of_tasks_are_wrong() -> None:
 def test_a_fault_that_comes_before_the_load_shows_nothing() -> None:
     play = judged(lines(*REGULAR[3:]))
 
-    assert play.wrong == ("nothing ran before the fault",)
+    assert play.wrong == ("it shows nothing: nothing ran before the fault",)
+    assert play.is_void
+
+
+def test_a_play_in_which_more_happened_than_its_row_says_shows_nothing() -> None:
+    late = judged(lines((0.0, 0.5)), by_itself="the sentinels replaced a primary that was well")
+
+    assert late.wrong[0] == "it shows nothing: the sentinels replaced a primary that was well"
+    assert late.is_void
+    assert not judged(lines((0.0, 0.5))).is_void

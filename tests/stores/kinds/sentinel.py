@@ -23,6 +23,8 @@ class SentinelGroup(Group):
     def __init__(self, watched: Watched) -> None:
         super().__init__(whole=watched)
         self.watched = watched
+        self._epoch = 0
+        """Of the last fail-over that a row has waited for."""
 
     @property
     def url(self) -> str:
@@ -30,6 +32,7 @@ class SentinelGroup(Group):
 
     def ready(self) -> None:
         self.servers = [*self.watched.servers, *self.watched.sentinels]
+        self.expect_fail_over()
 
     @property
     def primary(self) -> int:
@@ -39,6 +42,18 @@ class SentinelGroup(Group):
     def wait_failed_over(self, before: int) -> None:
         """Wait until the sentinels name another one than that."""
         self.watched.wait_failed_over(self.watched.servers[before])
+        self.expect_fail_over()
+
+    def expect_fail_over(self) -> None:
+        """Note that the last fail-over belongs to the row."""
+        self._epoch = self.watched.epoch
+
+    def by_itself(self) -> str:
+        """A primary that stands still for a second is replaced. It comes back as a replica after
+        eight more, and where the row has killed another one there is none until then."""
+        before, self._epoch = self._epoch, self.watched.epoch
+        replaced = self._epoch > before
+        return "the sentinels replaced a primary that the row leaves alone" if replaced else ""
 
 
 def servers(folder: Path) -> Group:
@@ -143,6 +158,7 @@ def _freeze_a_sentinel(stage: Stage) -> None:
         timeout=30.0,
     )
     last.resume()
+    group.expect_fail_over()
 
 
 def _guarded(fault: str, befall: Callable[[Stage], None]) -> Row:
