@@ -34,7 +34,9 @@ Redis of its own. Most bodies take half a second; three of ten take up to twice 
   longest time that they did. A body counts as gone from the moment at which `lease.lost` is true.
 - **Tokens**: how many grants of a key had a fencing token that was not greater than the one before.
 - **Quiet**: the longest time in which nobody got any key; the median of the plays, and the longest.
-- **Back**: from the end of the fault to the next grant; the longest of the plays.
+- **Back**: from the end of the fault to the next grant; the longest of the plays. The long bodies
+  leave such gaps without a fault, too. For the verdict only the time counts in which the load had
+  processes for further bodies.
 - **Errors**: how many calls to the store failed in a play; the median.
 """
 
@@ -42,8 +44,8 @@ TAIL = """## Limits
 
 - All servers and workers ran on one machine with two processors, over the loopback address.
 - A rare race does not show in so few plays.
-- A play that shows nothing of its row is played again. The load has not begun before the fault
-  then, or a busy machine had sentinels replace a primary that the row leaves alone.
+- A play that shows nothing of its row is played again. Its load had not begun before the fault, or
+  had no process after it, or a busy machine had a primary replaced that the row leaves alone.
 - The clocks of the servers did not differ, and no network was slow.
 """
 

@@ -80,7 +80,7 @@ def _played(row: Row, stage: Stage, load: Load) -> Play:
     struck = time.monotonic()
     row.befall(stage)
     healed = time.monotonic()
-    time.sleep(row.after)
+    time.sleep(row.goes_on)
     over = time.monotonic()
     load.stop()
     lines = [line for line in read(load.book) if line["at"] >= begun]

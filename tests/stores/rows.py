@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.services.waiting import STALL
 from tests.stores.group import Group
 from tests.stores.stage import Stage
 
@@ -53,11 +54,17 @@ class Row:
     half a second at most."""
     before: float = 4.0
     after: float = 5.0
-    """Seconds that the load goes on before and after."""
+    """Seconds that the load goes on before and after; see `goes_on`."""
     heals: bool = False
     """All servers are as before when `befall` returns: the plays follow each other on them."""
     locked: bool = True
     """`False`: plain tasks, which nothing keeps apart."""
+
+    @property
+    def goes_on(self) -> float:
+        """Seconds that the load goes on after it: a grant that is late, and still in time, has to
+        be seen."""
+        return max(self.after, self.promise.back_within + STALL + 1.0)
 
     @property
     def said(self) -> str:

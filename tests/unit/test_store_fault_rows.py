@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_lock.stores.registry import factories
+from tests.services.waiting import STALL
 from tests.stores.kinds import kinds, rows_of, scheme_of
 from tests.stores.page import PAGE, page
 from tests.stores.results import kept
@@ -17,6 +18,13 @@ def test_each_kind_has_the_same_load_without_a_lock_and_without_a_fault(kind: st
     assert (plain.locked, plain.befall) == (False, calm.befall)
     assert all(row.locked for row in (calm, *faults))
     assert faults
+
+
+def test_the_load_goes_on_for_as_long_as_a_grant_may_take() -> None:
+    slow = [row for kind in kinds() for row in rows_of(kind) if row.promise.back_within > 5]
+
+    assert slow
+    assert [row.name for row in slow if row.goes_on <= row.promise.back_within + STALL] == []
 
 
 @pytest.mark.parametrize("kind", kinds())

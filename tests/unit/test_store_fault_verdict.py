@@ -9,6 +9,8 @@ from tests.stores.verdict import Moments, Play, judge
 
 MOMENTS = Moments(begun=0.0, struck=2.0, healed=4.0, over=8.0)
 AS_USUAL = Promise()
+NEVER_MIND = Promise(overlap=None, back_within=0.4)
+"""Whoever is inside at once: it is about the next grant."""
 REGULAR = [(float(second), second + 0.5) for second in range(8)]
 """One body a second."""
 
@@ -85,6 +87,22 @@ def test_a_grant_has_to_come_soon_after_the_fault() -> None:
     assert never.wrong == ("there was no grant after it",)
 
 
+def test_a_grant_is_not_late_for_which_the_load_had_no_process() -> None:
+    inside = [(1.0 + number / 10, 7.0) for number in range(6)]
+    few = judged(lines(*inside[1:], (7.5, 8.0)), NEVER_MIND)
+    many = judged(lines(*inside, (7.5, 8.0)), NEVER_MIND)
+
+    assert few.wrong == ("the next grant came 3.5 s after it",)
+    assert many.wrong == ()
+    assert (few.back, many.back) == (3.5, 3.5)
+
+
+def test_a_load_that_never_had_a_process_for_a_grant_shows_nothing() -> None:
+    play = judged(lines(*[(1.0 + number / 10, 7.0) for number in range(6)]), NEVER_MIND)
+
+    assert play.wrong == ("it shows nothing: the load had no process for a grant after it",)
+
+
 def test_each_task_has_to_come_to_its_end() -> None:
     play = judge(lines(*REGULAR), {"t0", "another"}, MOMENTS, Promise())
 
@@ -114,4 +132,5 @@ def test_a_play_in_which_more_happened_than_its_row_says_shows_nothing() -> None
 
     assert late.wrong[0] == "it shows nothing: the sentinels replaced a primary that was well"
     assert late.is_void
+    assert not judge(lines((0.0, 0.5)), {"t0", "t1"}, MOMENTS, AS_USUAL, by_itself="more").is_void
     assert not judged(lines((0.0, 0.5))).is_void

@@ -17,6 +17,8 @@ __all__ = ["ROWS", "SCHEME", "ClusterGroup", "servers"]
 
 SCHEME = "redis+cluster"
 
+PLAYED_WITH = {0, 3}
+"""The master that the rows do something to, and its replica."""
 FAIL_OVER = 6.0
 """Seconds until a replica has taken the place of its master, and keys of it can be given again."""
 
@@ -27,6 +29,8 @@ class ClusterGroup(Group):
     def __init__(self, cluster: RedisCluster) -> None:
         super().__init__(whole=cluster)
         self.cluster = cluster
+        self._masters: set[int] = set()
+        """Their numbers, when that was looked at last."""
 
     @property
     def url(self) -> str:
@@ -34,6 +38,14 @@ class ClusterGroup(Group):
 
     def ready(self) -> None:
         self.servers = list(self.cluster.nodes)
+        self.by_itself()
+
+    def by_itself(self) -> str:
+        """A master that stands still for seconds is replaced, also one that no row touches."""
+        before = self._masters
+        self._masters = {self.servers.index(node) for node in self.cluster.masters()}
+        replaced = before and self._masters - before - PLAYED_WITH
+        return "a replica replaced a master that the row leaves alone" if replaced else ""
 
 
 def servers(folder: Path) -> Group:
