@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from time import monotonic
@@ -122,6 +123,16 @@ def unavailable(store: RedisStore) -> str:
     return said
 
 
+def slowly(talk: Talk, seconds: float) -> Talk:
+    """A sentinel that needs so long for its answers."""
+
+    def late(connection: socket.socket) -> None:
+        time.sleep(seconds)
+        talk(connection)
+
+    return late
+
+
 # -- whom to believe -------------------------------------------------------------------------
 
 
@@ -144,6 +155,16 @@ def test_one_that_hangs_costs_the_others_none_of_their_time(fakes: Fakes, port: 
 
 def test_one_that_answers_is_enough(fakes: Fakes, port: int) -> None:
     store = fakes.store(hanging, naming(port), closed(), deadline=1.0)
+
+    assert granted(store)
+
+
+def test_sentinels_that_are_slow_are_waited_for_while_nobody_has_named_a_primary(
+    fakes: Fakes, port: int
+) -> None:
+    """More than the share of those that are late: without a name the rest is of no use."""
+    slow = slowly(naming(port), 1.0)
+    store = fakes.store(slow, slow, hanging, deadline=3.0)
 
     assert granted(store)
 

@@ -33,13 +33,14 @@ from .talk import Question
 __all__ = ["Sentinels"]
 
 SHARE = 0.25
-"""The part of a call's time that the sentinels have which are late, before the call goes on without
-them. More leaves less for the server itself; less may miss the only one that knows."""
+"""The part of a call's time that the sentinels have which are late, once one has named a primary.
+More leaves less for the server itself; less may miss the only one that knows."""
+NOBODY = 0.75
+"""The part that they have while nobody has named one: without a name the rest is of no use. More
+leaves too little for the server; less gives up on sentinels far away, and on a busy machine."""
 GRACE = 0.02
 """Seconds in which the others are still heard when most sentinels agree: one of them may know of a
 later fail-over. More is lost at each search while one of them hangs."""
-
-
 FRESH = 2.0
 """Seconds after which the sentinels are asked again, though nothing is wrong. A primary that was
 replaced while it was well, or frozen, goes on for eight seconds more, since a sentinel waits for so
@@ -152,7 +153,9 @@ class Sentinels:
     def _search(self, ends: float) -> Address:
         heard = Hearsay(self._url)
         self._own.value.context = None
-        self._ask(self._about(), ends, heard.add, lambda: heard.agreed)
+        self._ask(
+            self._about(), ends, heard.add, lambda: heard.agreed, lambda: heard.best() is not None
+        )
         named = heard.best()
         if named is None:
             raise heard.failure(self._services(ends) if heard.nobody_knows else [])
@@ -171,15 +174,22 @@ class Sentinels:
         ends: float,
         hear: Callable[[int, Answer, float], None],
         enough: Callable[[], bool],
+        of_use: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Ask all sentinels at once, until it is enough, or all have answered, or time is short."""
+        """Ask all sentinels at once, until it is enough, or all have answered, or time is short.
+
+        Those that are late have longer as long as nothing is `of_use` that was heard.
+        """
         begun = monotonic()
+        needed = not of_use()
         until = begun + SHARE * (ends - begun)
-        seconds = until - begun
+        latest = begun + (NOBODY if needed else SHARE) * (ends - begun)
         questions = [self._question(sentinel, commands) for sentinel in self._url.sentinels]
-        with closing(ask_at_once(questions, lambda: until)) as answers:
+        with closing(ask_at_once(questions, lambda: latest if needed else until)) as answers:
             for number, answer in answers:
-                hear(number, answer, seconds)
+                hear(number, answer, latest - begun)
+                if needed and of_use():  # others who needed as long are about to answer too
+                    needed, until = False, max(until, monotonic() + GRACE)
                 if enough():
                     until = min(until, monotonic() + GRACE)
 
