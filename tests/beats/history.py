@@ -32,6 +32,8 @@ class Publishing:
     pid: int
     at: float
     """When it had the claim."""
+    after: float | None = None
+    """The moment from which the entry counted to this due time, by the record in the store."""
     begun: bool = False
     """It set out to publish it."""
     published: float | None = None
@@ -116,7 +118,8 @@ def _publishings(lines: Sequence[dict[str, Any]]) -> list[Publishing]:
         if what == "claimed" or (what == "publishing" and (known is None or known.begun)):
             if known is not None:
                 done.append(known)
-            known = Publishing(line["entry"], line["due"], line["pid"], line["at"])
+            after = line.get("after")
+            known = Publishing(line["entry"], line["due"], line["pid"], line["at"], after)
         if known is None:
             continue
         if what == "publishing":

@@ -141,10 +141,12 @@ def watch_store(book: str) -> None:
 
     def change(store: RedisStore, change: Change) -> Changed:
         answer = ask(store, change)
-        claim = json.loads(change.value).get("claim")
+        record = json.loads(change.value)
+        claim = record.get("claim")
         if answer.done and (claim is None or claim["by"]):  # by nobody: it is given up
             what, due = ("confirmed", None) if claim is None else ("claimed", claim["due"])
-            note(book, what, entry=change.name, due=due, pid=os.getpid())
+            after = record["last"]
+            note(book, what, entry=change.name, due=due, after=after, pid=os.getpid())
         return answer
 
     RedisStore.change = change  # type: ignore[assignment, method-assign]  # in this process alone

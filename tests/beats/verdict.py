@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tests.beats.entries import ENTRIES, Entry
-from tests.beats.history import History, Run
+from tests.beats.history import History, Publishing, Run
 from tests.beats.losses import LATE, TakeOver, in_outage, lost, merged, take_overs
 
 __all__ = ["Duplicate", "OfEntry", "Verdict", "judge"]
@@ -154,25 +153,30 @@ class _Grid:
         zero = 0.0 if entry.by_the_clock else first
         self._parts = [_Part(zero, math.inf)]
         if not entry.by_the_clock:
-            self._begin_anew(runs)
+            self._begin_anew(history.publishings)
         self._from = history.began if entry.by_the_clock else max(zero, history.began)
         # what was due last may be anybody's claim still
         self._until = history.ended - entry.claim_life - LATE
 
-    def _begin_anew(self, runs: Sequence[Run]) -> None:
-        every = self.entry.every
-        ordered = sorted(runs, key=lambda run: (run.due, run.sent))
-        for before, run in pairwise(ordered):
-            if before.sent - before.due <= LATEST:
+    def _begin_anew(self, publishings: Sequence[Publishing]) -> None:
+        """Begin a grid where a record says that the entry counts from a tick that was late.
+
+        The runs do not say so: a beat that died may have sent a tick in time, and the one that took
+        it over late has confirmed it.
+        """
+        ours = [one for one in publishings if one.entry == self.entry.name and one.due is not None]
+        for one in ours:
+            after = one.after
+            if after is None:
                 continue
-            # a grid begins when the late tick was claimed, and a busy machine sends it later
-            earliest, latest = before.due + LATEST, before.sent + DRIFT
-            intervals = math.ceil((run.due - latest) / every - 1e-9)
-            is_new = intervals >= 1 and run.due - intervals * every >= earliest
+            last = max((p.due for p in ours if p.due and p.due < after + SAME), default=after)
+            senders = (p for p in ours if p.due == last)
+            if after - last <= LATEST or not any(_may_have_sent(p, after) for p in senders):
+                continue
             # one that was late by about an interval begins a grid close to the old one
-            if is_new and abs(run.due - self.nearest(run.due)) > SAME:
-                self._parts[-1].last = before.due
-                self._parts.append(_Part(run.due, math.inf))
+            if abs(after - self.nearest(after)) > SAME:
+                self._parts[-1].last = last
+                self._parts.append(_Part(after + self.entry.every, math.inf))
 
     def nearest(self, due: float) -> float:
         """The due time that is nearest."""
@@ -206,6 +210,11 @@ class _Part:
 
     zero: float
     last: float
+
+
+def _may_have_sent(one: Publishing, at: float) -> bool:
+    """Whether a beat may have sent a tick at that moment: between its claim and the publish."""
+    return one.at - DRIFT <= at <= (math.inf if one.published is None else one.published) + DRIFT
 
 
 def _duplicate(entry: Entry, runs: Sequence[Run], history: History) -> Duplicate:

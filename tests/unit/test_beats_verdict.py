@@ -43,9 +43,11 @@ class Book:
             if due not in but:
                 self.ran(due)
 
-    def took(self, pid: int, due: float, at: float, *steps: str) -> None:
-        """What a beat did at a tick."""
-        self.note("claimed", at, entry="e1", due=due, pid=pid)
+    def took(
+        self, pid: int, due: float, at: float, *steps: str, after: float | None = None
+    ) -> None:
+        """What a beat did at a tick, to which its entry had counted from `after`."""
+        self.note("claimed", at, entry="e1", due=due, after=after, pid=pid)
         for number, step in enumerate(steps, 1):
             self.note(step, at + number / 1000, entry="e1", due=due, pid=pid)
 
@@ -266,40 +268,41 @@ def test_due_times_that_leave_their_grid_are_wrong(book: Book) -> None:
     assert "spread over 0.087 s" in " ".join(verdict.wrong)
 
 
+def after_a_tick_that_was_late(base: float, *, sent: float, by: float) -> Book:
+    """Ticks from 1000.0 on; that for 1005.0 was sent late, and the entry counts on from `base`.
+
+    `sent`: when the message was sent that ran. `by`: when the beat published that has confirmed it.
+    """
+    book = Book(seconds=20)
+    for second in range(5):
+        book.ran(1000.0 + second)
+    book.ran(1005.0, sent=sent)
+    book.took(A, 1005.0, by - 0.01, "publishing", "published", "confirmed", after=1004.0)
+    for second in range(1, 13):
+        book.ran(base + second)
+        book.took(A, base + second, base + second, "confirmed", after=base + second - 1)
+    return book
+
+
 @pytest.mark.parametrize("late", [0.4, 1.03, 2.04])
 def test_an_interval_begins_a_grid_with_a_run_that_was_late(late: float) -> None:
-    book = Book(seconds=20)
-    for second in range(5):
-        book.ran(1000.0 + second)
-    book.ran(1005.0, sent=1005.0 + late)
-    for second in range(1, 13):
-        book.ran(1005.0 + late + second)
+    at = 1005.0 + late
 
-    found = book.of()
+    found = after_a_tick_that_was_late(at, sent=at, by=at).of()
 
     assert (found.missed, found.drift) == ((), pytest.approx(0.0))
 
 
-def test_a_grid_begins_when_the_late_tick_was_claimed_however_late_it_was_sent() -> None:
-    book = Book(seconds=20)
-    for second in range(5):
-        book.ran(1000.0 + second)
-    book.ran(1005.0, sent=1006.5)
-    for second in range(1, 13):
-        book.ran(1006.1 + second)
-
-    found = book.of()
+def test_a_grid_begins_with_the_tick_that_was_confirmed_whichever_has_run() -> None:
+    """A beat that died has sent it in time, and another one has taken it over late."""
+    found = after_a_tick_that_was_late(1006.4, sent=1005.01, by=1006.4).of()
 
     assert (found.missed, found.drift) == ((), pytest.approx(0.0))
 
 
-def test_no_grid_begins_after_the_late_tick_was_sent() -> None:
-    book = Book(seconds=20)
-    for second in range(5):
-        book.ran(1000.0 + second)
-    book.ran(1005.0, sent=1005.4)
-    for second in range(1, 13):
-        book.ran(1005.6 + second)
+@pytest.mark.parametrize("base", [1005.2, 1005.6])
+def test_no_grid_begins_in_time_or_after_the_late_tick_was_sent(base: float) -> None:
+    book = after_a_tick_that_was_late(base, sent=1005.4, by=1005.4)
 
     assert "spread over" in " ".join(book.judge().wrong)
 
