@@ -3752,8 +3752,14 @@ OUTSIDE = (
     ),
     Guard(
         "a store that fails fast is asked each time",
-        "        if now - began < _HUNG * self._deadline:\n            return\n",
-        "",
+        "        if not error.asked or now - began < COSTLY * self._deadline:",
+        "        if not error.asked:",
+        (UNIT + "breaker.py",),
+    ),
+    Guard(
+        "a store that needs long to refuse is not asked for each task",
+        "        soon = clock() - began < COSTLY * deadline\n",
+        "        soon = True\n",
         (UNIT + "breaker.py",),
     ),
     Guard(

@@ -4,8 +4,9 @@ A call to a store that hangs costs its caller the whole deadline. One call has t
 From then on the others are refused at once, and the thread of the pending calls asks in their
 place, until it gets an answer. Renewals are never refused: a lease lives on them.
 
-A store that fails fast is asked each time, since that costs nobody anything. And while all is
-well nothing stands between a run and its store: the claim and the release are the store's own.
+A store that fails fast is asked each time, since that costs nobody anything. One that needs long
+to refuse, such as etcd with a wrong password, is like one that hangs. And while all is well nothing
+stands between a run and its store: the claim and the release are the store's own.
 """
 
 from __future__ import annotations
@@ -32,16 +33,13 @@ from ..model import (
 )
 from ..model.clock import Clock
 from ..model.per_process import this_process
-from .probe import NO_KEY, Shut, probed
+from .probe import COSTLY, NO_KEY, Shut, cause_of, probed
 
 __all__ = ["PAUSE", "Breaker"]
 
 PAUSE = 0.25
 """Seconds between two probes. Longer: claims are refused for longer after the store has come back.
 Shorter: more calls to a store that has much to do as it begins."""
-
-_HUNG = 0.25
-"""The part of the deadline from which on a call that failed has cost its caller too much."""
 
 _OPTIONAL = ("hear", "longest_ttl", "release_unheard")
 """What a store may have, and need not."""
@@ -98,14 +96,12 @@ class Breaker:
     def failed(self, error: StoreError, key: str | None, began: float) -> None:
         """Note how a call about a key failed; its caller has waited since `began`."""
         now = self._clock()
-        if now - began < _HUNG * self._deadline:
-            return
-        if not isinstance(error, StoreUnavailable) or not error.asked:
+        if not error.asked or now - began < COSTLY * self._deadline:
             return
         part = None if key is None else self._part_of(key)
         known, process = self._shut.get(part), this_process.value
         if known is None or known.process is not process:
-            self._due, self._shut[part] = now, Shut(key or NO_KEY, error.cause, process)
+            self._due, self._shut[part] = now, Shut(key or NO_KEY, cause_of(error), process)
         self.acquire, self.release = self._acquire, self._release
         self.wake(self._due)
 
@@ -135,7 +131,7 @@ class Breaker:
         """Ask the store whether it answers again, if it has hung."""
         asked = dict(self._shut)
         if asked:
-            answers = probed(self.behind, list(asked.values()), self._deadline)
+            answers = probed(self.behind, list(asked.values()), self._deadline, self._clock)
             for part, answers_again in zip(asked, answers, strict=True):
                 if answers_again:
                     self._open(part)

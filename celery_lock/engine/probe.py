@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 from ..errors import StoreError, StoreUnavailable
 from ..model import Lease, LockStore, Outcome
+from ..model.clock import Clock
 
-__all__ = ["NO_KEY", "Shut", "probed"]
+__all__ = ["COSTLY", "NO_KEY", "Shut", "cause_of", "probed"]
+
+COSTLY = 0.1
+"""The part of the deadline from which on a call that failed has cost its caller too much: a hundred
+cheaper ones cost ten deadlines. More: a store that is slow to refuse holds up each task. Less: one
+that refuses is probed for nothing, where the machine is slow."""
 
 _IN_FULL = 4
 """One probe of so many has the whole deadline, and the others half of it: they find out sooner
@@ -33,12 +39,21 @@ class Shut:
     """How many there were: each part has its own long ones, however many others are shut."""
 
 
-def probed(store: LockStore, shut: Sequence[Shut], deadline: float) -> list[bool]:
-    """Ask all at once, so that one that hangs holds up no other; say of each whether it answers."""
+def cause_of(error: StoreError) -> str:
+    """Return what a message says of why the store is not asked."""
+    return error.cause if isinstance(error, StoreUnavailable) else str(error)
+
+
+def probed(store: LockStore, shut: Sequence[Shut], deadline: float, clock: Clock) -> list[bool]:
+    """Ask all at once, so that one that hangs holds up no other; say of each whether it answers.
+
+    A store that refuses has answered, unless it needs long for that.
+    """
     for one in shut:
         one.probes += 1
     within = deadline / (1 if any(one.probes % _IN_FULL == 0 for one in shut) else 2)
     probe: Callable[[str, float], object] | None = getattr(store, "probe", None)
+    began = clock()
     try:
         if probe is not None:
             for one in shut:
@@ -47,9 +62,10 @@ def probed(store: LockStore, shut: Sequence[Shut], deadline: float) -> list[bool
         nobodys = [(Lease(one.key, NO_KEY, 1), 1.0) for one in shut]
         outcomes = store.renew(nobodys, within=within)
         return [outcome is not Outcome.UNKNOWN for outcome in outcomes]
-    except StoreUnavailable as error:
+    except StoreError as error:
+        soon = clock() - began < COSTLY * deadline
+        if soon and not isinstance(error, StoreUnavailable):
+            return [True] * len(shut)
         if len(shut) == 1:  # of several it does not say whose cause it is
-            shut[0].cause = error.cause
+            shut[0].cause = cause_of(error)
         return [False] * len(shut)
-    except StoreError:  # it refuses, and that at least is an answer
-        return [True] * len(shut)

@@ -148,6 +148,49 @@ def test_a_store_that_fails_fast_is_asked_each_time(
     assert engine.store.calls.count("acquire") == 10
 
 
+def test_a_store_that_needs_long_to_refuse_is_not_asked_for_each_task(engine: Engine) -> None:
+    """Such as etcd, which computes the digest of a wrong password for each login."""
+    wrong = StoreError("it does not know this password")
+
+    def refuse(call: StoreCall) -> Any:
+        engine.clock.move(DEADLINE / 5)
+        raise wrong
+
+    engine.store.instead("acquire", "renew", do=refuse)
+    waited = 0.0
+
+    for _ in range(10):
+        began = engine.clock()
+        for number in range(10):
+            with pytest.raises(StoreError, match="it does not know this password"):
+                engine.take(f"k{number}")
+        waited += engine.clock() - began
+        engine.move(1)
+
+    assert waited == pytest.approx(DEADLINE / 5)
+    engine.store.heal()
+    engine.move(PAUSE)
+    assert isinstance(engine.take(), Grant)
+
+
+def test_a_store_that_refuses_soon_again_is_asked_each_time_again(engine: Engine) -> None:
+    def refuse(call: StoreCall) -> Any:
+        engine.clock.move(DEADLINE / 5)
+        raise StoreError("a wrong password")
+
+    engine.store.instead("acquire", do=refuse, times=1)
+    with pytest.raises(StoreError):
+        engine.take()
+    engine.store.refuse("acquire", "renew", error=StoreError("a wrong password"))
+    engine.move(PAUSE)
+
+    for _ in range(10):
+        with pytest.raises(StoreError):
+            engine.take()
+
+    assert engine.store.calls.count("acquire") == 11
+
+
 def test_a_claim_that_was_not_made_is_not_undone(engine: Engine) -> None:
     hang(engine)
     claims(engine, 3)
