@@ -273,6 +273,19 @@ def of_many_tasks_few_wait_and_who_runs_is_told(place: Place, fault: str) -> str
     return f"{waited} of {MANY} waited. Told {late:.2f} s after the deadline"
 
 
+def a_hundred_spend_few_deadlines(place: Place, fault: str) -> str:
+    with place.fault(fault):
+        for one in [place.send("fails") for _ in range(MANY)]:
+            with pytest.raises(StoreError):
+                one.get(timeout=PATIENCE)
+        requeued = place.send("requeues")
+        spent = sum(line["seconds"] for line in place.lines("claim")) / DEADLINE
+
+    assert spent <= AT_MOST
+    assert requeued.get(timeout=PATIENCE) == "locked"
+    return f"{MANY} spent {spent:.1f} deadlines"
+
+
 # one test for all: the rows of one kind follow each other on the same servers and worker
 PLAYS: list[tuple[str, str, Played]] = [
     (kind, fault, play)
@@ -280,9 +293,10 @@ PLAYS: list[tuple[str, str, Played]] = [
     for fault in faults
     for play in (
         what_a_lock_says_is_done_and_no_task_is_lost,
-        of_many_tasks_few_wait_and_who_runs_is_told,
+        of_many_tasks_few_wait_and_who_runs_is_told
+        if fault in LONG
+        else a_hundred_spend_few_deadlines,
     )
-    if play is what_a_lock_says_is_done_and_no_task_is_lost or fault in LONG
 ]
 
 
