@@ -75,6 +75,7 @@ def open_store(
     Raises `LockConfigurationError` for an unknown scheme, a wrong option or a missing driver, and
     for a store that was written for another release.
     """
+    url = url.strip()  # a secret that was read from a file ends in a line break
     entry = _entered(_scheme(url))
     store = _load(entry)(url, options=options or {}, deadline=deadline, prefix=prefix)
     lacks = [name for name in _ASKED if not hasattr(store, name)]

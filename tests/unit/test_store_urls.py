@@ -234,10 +234,58 @@ def test_an_address_of_ipv6() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    [f"redis://:{SECRET}/x@h", f"redis://:{SECRET}#x@h", f"redis://:{SECRET}[@h", "redis://h:x"],
+    [
+        f"redis://:{SECRET}/x@h",
+        f"redis://:{SECRET}#x@h",
+        f"redis://:{SECRET}[@h",
+        f"redis://:?{SECRET}@h",
+        f"redis://al:12?{SECRET}=x@h",
+        "redis://h:x",
+        "redis://h1;h2",
+    ],
 )
 def test_a_url_that_cannot_be_read_says_how_to_write_it(url: str) -> None:
     assert "Percent-encode the odd characters" in refusal(Address.parse, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redlock://:12?{SECRET}@a,b,c",
+        f"redis+cluster://:12?{SECRET}@a,b",
+        f"sentinel://:12/{SECRET}@a",
+        f"etcd://al:12?{SECRET}@a,b",
+        f"etcd://al:12/{SECRET}@a,b",
+        f"zookeeper://al:12?{SECRET}@a,b",
+    ],
+)
+def test_a_password_that_is_taken_for_something_else_is_not_repeated(url: str) -> None:
+    assert "Percent-encode the odd characters" in refusal(open_store, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sentinel://{login}a,{login}b:7/main", "sentinel://a:26379,b:7/main"),
+        ("redis+cluster://{login}a,{login}b:7", "redis+cluster://a:6379,b:7"),
+        ("redlock://{login}a,{login}b:7", "redlock://a:6379,b:7/0"),
+        ("etcd://{login}a,{login}b:7", "etcd://a:2379,b:7"),
+        ("zookeeper://{login}a,{login}b:7/x/", "zookeeper://a,b:7/x"),
+    ],
+)
+def test_no_server_is_forgotten_where_each_has_the_login(url: str, shown: str) -> None:
+    assert open_store(url.format(login=f"al:{SECRET}@")).url == shown
+
+
+@pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])
+def test_servers_with_different_logins_are_refused(scheme: str) -> None:
+    said = refusal(open_store, f"{scheme}://al:{SECRET}@a,bo:{SECRET}@b/main")
+
+    assert "with one login for all" in said
+
+
+def test_a_url_from_a_file_may_end_in_a_line_break() -> None:
+    assert open_store(" redis://:pw@h/3 \n").url == "redis://h:6379/3"
 
 
 def test_a_password_in_the_place_of_the_user_is_not_repeated() -> None:

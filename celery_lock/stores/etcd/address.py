@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import LockConfigurationError, did_you_mean
 from ..link.tls import TLS_OPTIONS, tls_options
-from ..link.urls import refuse_unknown, unreadable, written
+from ..link.urls import one_login, refuse_unknown, unreadable, written
 
 __all__ = ["OPTIONS", "Address", "Endpoint"]
 
@@ -58,7 +58,9 @@ class Address:
             raise unreadable(_FORM) from None  # its text has a piece of the password
         if "#" in url:
             raise unreadable(_FORM)
-        userinfo, _, servers = parts.netloc.rpartition("@")
+        if "@" in unquote(parts.path + parts.query):  # it begins in a password
+            raise unreadable(_FORM)
+        userinfo, servers = one_login(parts.netloc, _FORM)
         user, password = _login(userinfo, given)
         if parts.path.strip("/"):
             raise LockConfigurationError(

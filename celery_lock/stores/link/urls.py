@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ...errors import LockConfigurationError, did_you_mean
 
-__all__ = ["refuse_unknown", "unreadable", "written"]
+__all__ = ["one_login", "refuse_unknown", "unreadable", "written"]
 
 
 def written(host: str, port: int) -> str:
@@ -22,8 +22,24 @@ def unreadable(advice: str = "") -> LockConfigurationError:
     form = f": {advice}" if advice else ""
     return LockConfigurationError(
         f"the URL of the lock store cannot be read{form}. Percent-encode the odd characters of its"
-        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, ',' %2C, ';' %3B, '?' %3F, '%' %25"
+        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, ',' %2C, ';' %3B, '?' %3F, '%' %25."
+        " A port is a number, and an address of IPv6 stands in brackets: [::1]:6379"
     )
+
+
+def one_login(netloc: str, form: str) -> tuple[str, str]:
+    """Return the login and the servers of a URL whose servers have one login: `u:p@a:1,b:2`.
+
+    It may stand before each of them. Raises `LockConfigurationError` where two of them differ.
+    """
+    parts = [part.rpartition("@") for part in netloc.split(",")]
+    if sum(bool(at) for _, at, _ in parts) < 2:
+        login, _, servers = netloc.rpartition("@")  # a comma before it is one of the password
+        return login, servers
+    logins = {login.strip() for login, at, _ in parts if at}
+    if len(logins) > 1:
+        raise unreadable(f"{form}, with one login for all, before the first of them")
+    return logins.pop(), ",".join(server for _, _, server in parts)
 
 
 def refuse_unknown(

@@ -11,8 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from ...errors import LockConfigurationError, did_you_mean
 from ..link.tls import tls_options
-from ..link.urls import refuse_unknown, unreadable
-from ..redacted import redacted
+from ..link.urls import one_login, refuse_unknown, unreadable
 
 __all__ = ["OPTIONS", "Address"]
 
@@ -64,7 +63,7 @@ class Address:
         place, slash, path = rest.partition("/")
         if "@" in path:
             raise unreadable(_FORM)
-        userinfo, _, servers = place.rpartition("@")
+        userinfo, servers = one_login(place, _FORM)
         user, colon, password = userinfo.partition(":")
         name = unquote(user) or given.get("username") or ""
         secret = unquote(password) if colon else given.get("password")
@@ -80,10 +79,11 @@ class Address:
             )
         if ":" in name:
             raise LockConfigurationError("a user of ZooKeeper can have no ':' in its name")
+        chroot = _chroot(unquote(path)) if slash else ""
         return cls(
-            shown=redacted(url),
+            shown=f"zookeeper://{servers}{chroot}",
             hosts=tuple(_server(server) for server in servers.split(",")),
-            chroot=_chroot(unquote(path)) if slash else "",
+            chroot=chroot,
             login=f"{name}:{secret}" if name else "",
             user=name,
             tls=_tls(dict(parse_qsl(query, keep_blank_values=True)), given.get("ssl")),

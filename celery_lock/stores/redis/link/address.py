@@ -41,6 +41,9 @@ WITHOUT_EFFECT = (
 """What a URL may say that is shared with Celery, and that does nothing here: each call has its
 own deadline (`lock_store_deadline`), ten connections are the most, and a dead one is replaced."""
 
+_NO_HOST = frozenset(" ,;")
+"""What stands between the servers of a list, where one is meant."""
+
 
 @dataclass(frozen=True)
 class Address:
@@ -77,7 +80,7 @@ class Address:
             host, port = unquote(parts.hostname or "localhost"), parts.port or 6379
         except ValueError:
             raise unreadable() from None  # its text has a piece of the password
-        if "#" in url:
+        if "#" in url or set(host) & _NO_HOST:
             raise unreadable()
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         tls = tls_options(parts.scheme, query, given.get("ssl"))
@@ -90,6 +93,8 @@ class Address:
         db = _database(number or (parts.path if path is None else ""))
         for name in query:
             if name not in WITHOUT_EFFECT:
+                if "@" in unquote(parts.query):  # it begins in a password
+                    raise unreadable()
                 known = (*OPTIONS[:-1], "db", "virtual_host", *TLS_OPTIONS)
                 raise LockConfigurationError(
                     f"the URL of the lock store has an unknown option"

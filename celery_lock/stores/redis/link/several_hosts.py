@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from ...link.urls import unreadable, written
+from ...link.urls import one_login, unreadable, written
 
 __all__ = ["SeveralHosts"]
 
@@ -39,7 +39,9 @@ class SeveralHosts:
                 parts = urlsplit(part if "://" in part else f"//{part}")
             except ValueError:
                 raise unreadable(_FORM) from None  # its text has a piece of the password
-            userinfo, _, listed = parts.netloc.rpartition("@")
+            if "@" in unquote(parts.path):  # it begins in a password
+                raise unreadable(_FORM)
+            userinfo, listed = one_login(parts.netloc, _FORM)
             for host in listed.split(","):
                 hosts[_host(host, port)] = None
             login, path, query = login or userinfo, path or parts.path, query or parts.query
