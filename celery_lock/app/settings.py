@@ -74,7 +74,7 @@ class Settings:
         ):
             raise LockConfigurationError(
                 f"lock_store_options is {_kind(self.store_options)} (not shown: it may hold a"
-                " password); write a dict with names as keys, such as {'socket_keepalive': True}"
+                " password); write a dict with names as keys, such as {'client_name': 'locks'}"
             )
         put(self, "store_options", MappingProxyType(dict(self.store_options)))
         deadline = seconds(self.store_deadline, "lock_store_deadline", longest=_LONGEST_DEADLINE)

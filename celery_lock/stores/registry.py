@@ -11,6 +11,7 @@ The built-in ones are entered there too, so that whoever wants all of them finds
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, TypeVar
@@ -132,14 +133,17 @@ def _scheme(url: str) -> str:
             "lock_store is no URL (not shown: it may hold a password); write one such as"
             " 'redis://localhost:6379/0'"
         )
-    others = {part.partition("://")[0] for part in rest.split(";")[1:] if "://" in part}
+    scheme, listed = scheme.lower(), rest.partition("?")[0]
+    others = {one.lower() for one in re.findall(r"(?:^|[;,])\s*([A-Za-z][\w+.-]*)://", listed)}
     if others - {"sentinel"} or (others and scheme != "sentinel"):
         raise LockConfigurationError(
-            "a lock has to be kept by one server, and lock_store lists several: set it to the URL"
-            " of a single Redis, such as 'redis://localhost:6379/0'; sentinels are listed as in"
-            " 'sentinel://host:26379,host:26379/mymaster'"
+            "lock_store has to be one URL, with one '://', and there are several in it: write that"
+            " of a single Redis, such as 'redis://localhost:6379/0', or list the servers of one"
+            " store with commas, as in 'sentinel://host:26379,host:26379/mymaster',"
+            " 'redis+cluster://host:6379,host:6379', 'redlock://a:6379,b:6379,c:6379/0',"
+            " 'etcd://host:2379,host:2379' or 'zookeeper://host:2181,host:2181'"
         )
-    return scheme.lower()
+    return scheme
 
 
 def _entered(scheme: str) -> EntryPoint:

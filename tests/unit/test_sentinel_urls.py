@@ -237,5 +237,5 @@ def test_lock_store_may_be_written_in_celerys_form() -> None:
 
 
 def test_sentinels_of_two_kinds_of_url_are_no_store() -> None:
-    with pytest.raises(LockConfigurationError, match="lists several"):
+    with pytest.raises(LockConfigurationError, match="has to be one URL"):
         open_store("sentinel://a;redis://b", options={"master_name": "m"})

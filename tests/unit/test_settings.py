@@ -141,7 +141,7 @@ def test_values_of_other_settings_are_not_evaluated() -> None:
 def test_good_values_are_kept() -> None:
     given = {
         "lock_store": "redis://localhost:6379/1",
-        "lock_store_options": {"socket_keepalive": True},
+        "lock_store_options": {"client_name": "locks"},
         "lock_store_deadline": timedelta(milliseconds=500),
         "lock_key_prefix": "shop/",
         "lock_ttl": timedelta(minutes=1),
@@ -156,7 +156,7 @@ def test_good_values_are_kept() -> None:
     assert sorted(given) == sorted(NAMES)
     assert settings == Settings(
         store="redis://localhost:6379/1",
-        store_options={"socket_keepalive": True},
+        store_options={"client_name": "locks"},
         store_deadline=0.5,
         key_prefix="shop/",
         ttl=60.0,

@@ -76,11 +76,58 @@ def test_what_is_no_url_is_not_repeated() -> None:
     assert "lock_store is no URL" in refusal(open_store, SECRET)
 
 
-def test_several_servers_are_no_store() -> None:
-    said = refusal(open_store, f"redis://:{SECRET}@a;redis://:{SECRET}@b")
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}@a;redis://:{SECRET}@b",
+        f"redis://:{SECRET}@a,redis://:{SECRET}@b",
+        f"redis://:{SECRET}@a, REDIS://:{SECRET}@b",
+        f"redlock://:{SECRET}@a;redlock://b;redlock://c",
+        "redlock://redis://a,redis://b,redis://c",
+        "etcd://http://a:2379",
+        "zookeeper://zookeeper://a:2181",
+        "sentinel://redis://a:26379/mymaster",
+    ],
+)
+def test_several_urls_are_no_store(url: str) -> None:
+    said = refusal(open_store, url)
 
-    assert "lists several" in said
+    assert "has to be one URL" in said
     assert "single Redis" in said
+    assert "redlock://a:6379,b:6379,c:6379/0" in said
+
+
+def test_the_query_of_a_url_may_name_another_url() -> None:
+    assert "unknown option 'see'" in refusal(open_store, "redis://h?see=x,http://y")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://:{SECRET}@a:6379,b:6379/0",
+        f"rediss://:{SECRET}@a,b",
+    ],
+)
+def test_several_servers_of_one_redis_are_refused_with_the_stores_that_have_several(
+    url: str,
+) -> None:
+    said = refusal(open_store, url)
+
+    assert "names several servers" in said
+    assert "redis+cluster://host:6379,host:6379" in said
+    assert "sentinel://host:26379,host:26379/mymaster" in said
+
+
+@pytest.mark.parametrize("url", [f"redis://:{SECRET},x/y@h", f"redis://:{SECRET},x?y@h"])
+def test_a_comma_in_a_password_that_cannot_be_read_is_no_list_of_servers(url: str) -> None:
+    assert "Percent-encode the odd characters" in refusal(Address.parse, url)
+
+
+def test_nodes_of_redlock_are_listed_with_commas() -> None:
+    said = refusal(open_store, f"redlock://:{SECRET}@a:6379;b:6379;c:6379/0")
+
+    assert "has a semicolon" in said
+    assert "redlock://a:6379,b:6379,c:6379/0" in said
 
 
 def test_listing_the_schemes_imports_no_driver() -> None:

@@ -37,6 +37,11 @@ def parse(url: str, options: Mapping[str, Any] | None = None) -> Addresses:
     rest, mark, query = url.partition("://")[2].partition("?")
     netlocs, slash, path = rest.partition("/")
     names = [name.strip() for name in netlocs.split(",")]
+    if ";" in netlocs:
+        raise LockConfigurationError(
+            "the URL of the lock store has a semicolon, and its nodes are listed with commas: write"
+            " redlock://a:6379,b:6379,c:6379/0, and a semicolon in a password as %3B"
+        )
     if not all(name.rpartition("@")[2] for name in names):
         raise LockConfigurationError(
             "the URL of the lock store has a node without a name: write"

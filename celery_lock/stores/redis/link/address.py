@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS, tls_options
@@ -44,6 +44,8 @@ own deadline (`lock_store_deadline`), ten connections are the most, and a dead o
 _NO_HOST = frozenset(" ,;")
 """What stands between the servers of a list, where one is meant."""
 
+_FORM = "write redis://:password@host:6379/0"
+
 
 @dataclass(frozen=True)
 class Address:
@@ -77,11 +79,12 @@ class Address:
         refuse_unknown(given, OPTIONS, "Redis", besides=CARE_OPTIONS)
         try:
             parts = urlsplit(url)
+            _refuse_several(parts)
             host, port = unquote(parts.hostname or "localhost"), parts.port or 6379
         except ValueError:
-            raise unreadable() from None  # its text has a piece of the password
+            raise unreadable(_FORM) from None  # its text has a piece of the password
         if "#" in url or set(host) & _NO_HOST:
-            raise unreadable()
+            raise unreadable(_FORM)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         tls = tls_options(parts.scheme, query, given.get("ssl"))
         path = unquote(parts.path) if parts.scheme in ("unix", "redis+socket") else None
@@ -94,7 +97,7 @@ class Address:
         for name in query:
             if name not in WITHOUT_EFFECT:
                 if "@" in unquote(parts.query):  # it begins in a password
-                    raise unreadable()
+                    raise unreadable(_FORM)
                 known = (*OPTIONS[:-1], "db", "virtual_host", *TLS_OPTIONS)
                 raise LockConfigurationError(
                     f"the URL of the lock store has an unknown option"
@@ -124,6 +127,17 @@ class Address:
             login=login,
             credential_provider=_imported(given.get("credential_provider")),
             tls=tls,
+        )
+
+
+def _refuse_several(parts: SplitResult) -> None:
+    # an '@' further on: the comma may stand in a password that has a '/' or a '?' as well
+    if "," in parts.netloc.rpartition("@")[2] and "@" not in f"{parts.path}{parts.query}":
+        raise LockConfigurationError(
+            f"the URL of the lock store names several servers, and {parts.scheme}:// is one: the"
+            " servers of a Redis Cluster are listed as redis+cluster://host:6379,host:6379,"
+            " sentinels as sentinel://host:26379,host:26379/mymaster, and servers that know"
+            " nothing of each other as redlock://a:6379,b:6379,c:6379/0"
         )
 
 
