@@ -2099,6 +2099,12 @@ COMMANDS = (
         "return text",
         (UNIT + "cli.py",),
     ),
+    Guard(
+        "a command knows the tasks of an app that is the default one of its process",
+        'named = ctx.find_root().params.get("app") is not None',
+        "named = False",
+        (UNIT + "cli_key.py",),
+    ),
 )
 
 ENDINGS = (

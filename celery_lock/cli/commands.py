@@ -134,8 +134,12 @@ def said(ctx: click.Context, store: LockStore, key: str, held: Held | None) -> s
 
 
 def app_given(ctx: click.Context) -> bool:
-    """Whether an app was named, by -A or otherwise: Celery makes one of its own if none was."""
-    return ctx.obj.app is not celery._state.default_app  # type: ignore[attr-defined]
+    """Whether an app was named, by -A or otherwise: Celery makes one of its own if none was.
+
+    An app of a user may be the default one of its process too: that of Django and of Flask is.
+    """
+    named = ctx.find_root().params.get("app") is not None
+    return named or ctx.obj.app is not celery._state.default_app  # type: ignore[attr-defined]
 
 
 def _say_what_was_meant(ctx: click.Context, typed: str, held: Held | None) -> None:

@@ -90,3 +90,22 @@ def test_a_setting_that_is_nothing_like_ours_is_named_in_a_warning(
     )
 
     assert "celery_lock has no setting CELERY_LOCK_WEIRD_NAME" in worker.logs()
+
+
+def test_the_commands_know_the_tasks_of_the_project(env: dict[str, str]) -> None:
+    def type_in(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "celery", "-A", f"{PROJECT}.celery", "lock", *words],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    found = json.loads(type_in("check", "--json"))
+
+    assert f"{PROJECT}.shop.tasks.charge" in found["tasks"]
+    assert "no app was given" not in type_in("show", f"{PROJECT}.shop.tasks.charge")

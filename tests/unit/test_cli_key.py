@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import pytest
 from celery import Celery
 from celery.bin.base import CLIContext
@@ -171,3 +172,23 @@ def test_the_key_is_written_though_the_store_gives_no_answer(desk: Desk) -> None
     assert result.exit_code == 1
     assert result.stdout.splitlines()[0] == "user:7"
     assert "redis://shop" in result.stderr
+
+
+@pytest.mark.parametrize(("named", "status"), [(True, 0), (False, 2)])
+def test_an_app_that_was_named_is_known_although_it_is_the_default_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, named: bool, status: int
+) -> None:
+    monkeypatch.setattr("celery._state.default_app", desk.app)  # as `set_default()` does
+    words = ["-A", "shop"] if named else []
+
+    @click.group()
+    @click.option("-A", "--app")
+    @click.pass_context
+    def celery(ctx: click.Context, app: str | None) -> None:
+        ctx.obj = CLIContext(app=desk.app, no_color=True, workdir=None)
+
+    celery.add_command(cli.lock)
+    result = CliRunner().invoke(celery, [*words, "lock", "key", "shop.charge", "-a", "[7]"])
+
+    assert result.exit_code == status, result.output
+    assert ("no app was given" in result.output) is not named
