@@ -120,6 +120,18 @@ def test_a_missing_file_of_tls_is_said_so(secure: RedisServer, open_redis: OpenS
         store.check()
 
 
+def test_a_certificate_of_another_name_is_said_to_be_one(
+    redis_factory: RedisFactory, tmp_path: Path, open_redis: OpenStore
+) -> None:
+    server = redis_factory(tls=make_certificates(tmp_path, "127.0.0.1"))
+
+    with pytest.raises(StoreError, match="has to name the host that is connected to") as raised:
+        open_redis(server.url.replace("127.0.0.1", "localhost", 1)).check()
+
+    assert not isinstance(raised.value, StoreUnavailable)
+    assert "ssl_ca_certs" not in str(raised.value)
+
+
 def test_tls_to_a_plain_port_is_said_so(redis_server: RedisServer, open_redis: OpenStore) -> None:
     store = open_redis(redis_server.url.replace("redis://", "rediss://"), deadline=0.5)
 

@@ -8,7 +8,7 @@ import ssl
 from ...errors import StoreError, StoreUnavailable
 from ..link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ..link.dialling import Unreachable
-from ..link.tls import untrusted
+from ..link.tls import unreadable_file, untrusted
 from .address import Address
 from .connection import NoEtcd
 
@@ -110,8 +110,8 @@ def _unreachable(cause: BaseException | None, asked: str, shown: str, seconds: f
             f"no TLS with {asked} ({cause.reason or cause}). Is that a TLS port, and does it ask"
             " for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
         )
-    if isinstance(cause, FileNotFoundError):
-        return StoreError(f"a file that the ssl options name is not there ({shown})")
+    if asked.startswith("etcds:") and (unread := unreadable_file(shown, cause)):
+        return unread
     if isinstance(cause, (socket.gaierror, UnicodeError)):
         why = f"the name of {asked} cannot be looked up ({_reason(cause)})"
     elif isinstance(cause, ConnectionRefusedError):

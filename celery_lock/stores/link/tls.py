@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from errno import EACCES
 from typing import Any
 
 from ...errors import LockConfigurationError, StoreError, did_you_mean
 
-__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "untrusted", "unverified"]
+__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "unreadable_file", "untrusted", "unverified"]
 
 _EXPIRED = 10
 """What OpenSSL calls X509_V_ERR_CERT_HAS_EXPIRED."""
+_OF_OTHERS = (62, 64)
+"""What it calls X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 TLS_OPTIONS = (
     "ssl_ca_certs",
@@ -130,9 +133,22 @@ def untrusted(shown: str, error: ssl.SSLCertVerificationError) -> StoreError:
     advice += " ?ssl_ca_certs=/path/ca.pem"
     if error.verify_code == _EXPIRED:
         advice = "It has to be renewed on the server"
+    if error.verify_code in _OF_OTHERS:
+        advice = "It has to name the host that is connected to, as the URL or the servers name it"
     return StoreError(
         f"the certificate of {shown} was not accepted ({error.verify_message}). {advice}"
     )
+
+
+def unreadable_file(shown: str, cause: BaseException | None) -> StoreError | None:
+    """Say that a file of the ssl options cannot be read; `None`: that is not what went wrong."""
+    if isinstance(cause, FileNotFoundError):
+        return StoreError(f"a file that the ssl options name is not there ({shown})")
+    if isinstance(cause, PermissionError) and cause.errno == EACCES:
+        return StoreError(
+            f"a file that the ssl options name may not be read by this process's user ({shown})"
+        )
+    return None
 
 
 def unverified(shown: str) -> str:

@@ -14,7 +14,7 @@ from kazoo.exceptions import (
 )
 
 from ...errors import StoreError, StoreUnavailable
-from ..link.tls import untrusted
+from ..link.tls import unreadable_file, untrusted
 from .address import Address
 
 __all__ = ["denied", "hopeless", "refused", "unreachable"]
@@ -41,8 +41,8 @@ def unreachable(
     for error in errors:
         if isinstance(error, ssl.SSLCertVerificationError):
             return untrusted(shown, error)
-        if isinstance(error, FileNotFoundError):
-            return StoreError(f"a file that the ssl options name is not there ({shown})")
+        if address.tls is not None and (unread := unreadable_file(shown, error)):
+            return unread
         if isinstance(error, ssl.SSLError):
             return StoreError(
                 f"no TLS with {shown} ({error.reason or error}). Is that a TLS port, and does it"

@@ -12,7 +12,7 @@ import ssl
 from ....errors import StoreError, StoreUnavailable
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.dialling import Unreachable
-from ...link.tls import untrusted
+from ...link.tls import unreadable_file, untrusted
 from .address import Address
 from .care import TooFewReplicas, Unacknowledged
 from .guard import Guarded
@@ -116,9 +116,9 @@ def _unreachable(cause: BaseException | None, address: Address, seconds: float) 
             f"no TLS with {address.shown} ({cause.reason or cause}). Is that a TLS port, and"
             f" {_CLIENT_CERTIFICATE}"
         )
+    if address.tls is not None and (unread := unreadable_file(address.shown, cause)):
+        return unread
     if isinstance(cause, FileNotFoundError):
-        if address.path is None:
-            return StoreError(f"a file that the ssl options name is not there ({address.shown})")
         why = "there is no such socket file"
     elif isinstance(cause, (socket.gaierror, UnicodeError)):
         why = f"the name {address.host!r} cannot be looked up ({_reason(cause)})"
