@@ -247,6 +247,18 @@ def test_an_address_that_only_the_nodes_know_is_said_to_be_theirs(
         store.acquire(claim_of(key_of(three, 0)))
 
 
+def test_the_check_says_too_whose_address_it_cannot_reach(
+    three: FakeNodes, open_cluster: Open
+) -> None:
+    first, _, third = three.nodes
+    third.gone()
+
+    with pytest.raises(StoreUnavailable, match="its nodes announce this address") as raised:
+        open_cluster(f"redis+cluster://{first.place}", deadline=0.3).check()
+
+    assert raised.value.url == f"redis://{third.place}"
+
+
 def test_a_node_that_hangs_costs_the_keys_of_others_nothing(
     three: FakeNodes, open_cluster: Open
 ) -> None:

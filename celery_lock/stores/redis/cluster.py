@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import StoreError
+from ...errors import StoreError, StoreUnavailable
 from ...model import Claim, Completion, End, Feature, Lease, Refused, Release
 from ...model.clock import monotonic
 from ..registry import promises
@@ -71,7 +71,10 @@ class ClusterStore(RedisStore):
 
     def check(self) -> list[str]:
         """Try each master once: warnings for the log."""
-        warnings = checkup(self, self._server, as_cluster=True)
+        try:
+            warnings = checkup(self, self._server, as_cluster=True)
+        except StoreUnavailable as error:
+            raise self._cluster.named(error) from error
         servers = self._server.servers()
         unserved = self._cluster.unserved()
         if unserved:

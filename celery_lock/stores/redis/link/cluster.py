@@ -21,7 +21,7 @@ from .script import Script
 from .server import Server
 from .slots import slot_of
 from .together import run_together
-from .travel import LOOK, travel
+from .travel import LOOK, named, travel
 
 __all__ = ["Cluster"]
 
@@ -218,6 +218,10 @@ class Cluster:
     def unserved(self) -> int:
         """Return how many slots no node keeps, by the map that was seen last."""
         return self._nodes.keepers.count(None)
+
+    def named(self, error: StoreUnavailable) -> StoreUnavailable:
+        """Return the error of a node, and say so where its address is one that nodes announce."""
+        return named(self._nodes, error)
 
     def servers(self) -> Sequence[Server]:
         """Return all that keep keys, by the map of this moment."""

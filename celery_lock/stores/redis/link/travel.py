@@ -14,7 +14,7 @@ from .nodes import Node, Nodes
 from .redirection import Why, redirection_of
 from .server import Server
 
-__all__ = ["LOOK", "Ask", "travel"]
+__all__ = ["LOOK", "Ask", "named", "travel"]
 
 T = TypeVar("T")
 
@@ -95,10 +95,22 @@ def _said(nodes: Nodes, reason: StoreError, node: Node) -> StoreError:
         )
     if not isinstance(reason, StoreUnavailable):
         return reason
-    cause = reason.cause
+    return _of_whom(nodes, reason, node)
+
+
+def _of_whom(nodes: Nodes, error: StoreUnavailable, node: Node) -> StoreUnavailable:
+    to, cause = redirection_of(error, ""), error.cause
     if to is not None and to.why is Why.GONE and not nodes.is_seed(node):
         cause += f"; {nodes.shown} is a cluster, and its nodes announce this address"
-    return StoreUnavailable(reason.url, cause)
+    return StoreUnavailable(error.url, cause)
+
+
+def named(nodes: Nodes, error: StoreUnavailable) -> StoreUnavailable:
+    """Return the error of one node that was asked, and say it where only the others know it."""
+    for node in nodes.all():
+        if node.server.url == error.url:
+            return _of_whom(nodes, error, node)
+    return error
 
 
 def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
