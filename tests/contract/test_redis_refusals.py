@@ -63,6 +63,28 @@ class TestTheLeastPermissions(StoreContract):
         return RedisStore(self.url, prefix=prefix)
 
 
+@pytest.mark.parametrize("where", ["url", "options"])
+def test_a_client_name_is_among_the_rights(
+    guarded: RedisServer, open_redis: OpenStore, where: str
+) -> None:
+    url = guarded.url_for(user="least", password="p")
+    name = {"client_name": "shop"}
+    store = (
+        open_redis(f"{url}?client_name=shop", prefix="contract:")
+        if where == "url"
+        else open_redis(url, prefix="contract:", options=name)
+    )
+    words = store.permissions.split()
+    with guarded.client() as client:
+        client.execute_command("ACL", "SETUSER", "named", "on", ">p", "-@all", *words)
+
+    with pytest.raises(StoreError, match=r"with a client_name \+client\|setname"):
+        store.check()
+
+    named = guarded.url_for(user="named", password="p")
+    assert open_redis(named, prefix="contract:", options=name).check() == []
+
+
 def test_what_the_server_does_not_tell_is_unknown_and_no_warning(
     guarded: RedisServer, open_redis: OpenStore
 ) -> None:

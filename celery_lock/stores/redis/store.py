@@ -33,7 +33,7 @@ from .hash_tag import before_tags, hash_tag
 from .link.address import Address
 from .link.care import SHARE, Care, Unacknowledged
 from .link.discovery import FixedAddress
-from .link.errors import PERMISSIONS
+from .link.errors import PERMISSIONS, besides
 from .link.linking import Link
 from .link.server import Server
 from .options import care_of, refuse_long
@@ -91,7 +91,7 @@ class RedisStore:
     ) -> None:
         self._prefix = before_tags(prefix)
         care, rest = care_of(options or {}, self._prefix)
-        self.permissions = f"{self._commands(care)} ~{prefix}*"
+        self.permissions = f"{self._commands(care)}{besides(url, rest)} ~{prefix}*"
         """What the user of the server needs at least, in the words of its ACL."""
         self.longest_ttl = None if care.guard is None else care.guard.longest_ttl
         """The longest ttl that a claim may have; `None`: any."""

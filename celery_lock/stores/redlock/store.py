@@ -21,7 +21,7 @@ from ...model.clock import monotonic
 from ..redis.asking import micro, record
 from ..redis.checkup import version_in
 from ..redis.hash_tag import before_tags, hash_tag
-from ..redis.link.errors import PERMISSIONS
+from ..redis.link.errors import PERMISSIONS, besides
 from ..redis.link.linking import Call
 from ..redis.permits import released
 from ..redis.scripts import COMPLETE, FREE, PEEK, RELEASE, RENEW
@@ -71,7 +71,7 @@ class RedlockStore(Unpromised):
     ) -> None:
         self._state = partial(hash_tag, before=before_tags(prefix))
         """Names the state of a key, on each node alike."""
-        self.permissions = f"{PERMISSIONS} ~{prefix}*"
+        self.permissions = f"{PERMISSIONS}{besides(url, options or {})} ~{prefix}*"
         """What the user of each node needs at least, in the words of its ACL."""
         addresses = parse(url, options)
         self.longest_ttl = addresses.longest_ttl

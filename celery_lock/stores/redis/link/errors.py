@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from ....errors import StoreError, StoreUnavailable
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
@@ -20,7 +22,7 @@ from .login import NoCredentials
 from .pool import PoolExhausted
 from .resp import ErrorReply, ProtocolError
 
-__all__ = ["CLUSTER_PERMISSIONS", "FAILURES", "PERMISSIONS", "translated"]
+__all__ = ["CLUSTER_PERMISSIONS", "FAILURES", "PERMISSIONS", "besides", "translated"]
 
 FAILURES = (
     ConnectionLost,
@@ -46,6 +48,16 @@ and `+role` where sentinels name the server."""
 
 CLUSTER_PERMISSIONS = "+cluster|slots +asking"
 """What a cluster needs besides: to see who keeps which slot, and to follow a slot on its way."""
+
+_NAMING = "+client|setname"
+"""What a `client_name` needs besides."""
+
+
+def besides(url: str, options: Mapping[str, Any]) -> str:
+    """Return what a URL and its options need beside `PERMISSIONS`, as an ACL rule goes on."""
+    named = options.get("client_name") or "client_name=" in url.partition("?")[2]
+    return f" {_NAMING}" if named else ""
+
 
 _PASSING = {
     "BUSY": "a script blocks it; SCRIPT KILL ends that one",
@@ -156,7 +168,7 @@ def _refused(refused: ErrorReply, address: Address) -> StoreError:
         return StoreError(
             f"{shown} does not permit user {address.user!r} what a lock needs ({text})."
             f" Give it: {PERMISSIONS}, and the keys ~<lock_key_prefix>*; in a cluster also"
-            f" {CLUSTER_PERMISSIONS}, with replicas +wait"
+            f" {CLUSTER_PERMISSIONS}, with replicas +wait, with a client_name {_NAMING}"
         )
     if "unknown command" in text and "EVAL" in text:
         return StoreError(
