@@ -119,7 +119,8 @@ def warn_of_limits(
         logger.warning(
             "this worker runs 1 task at a time, so two messages that come to it run one after the"
             " other, and skip() skips neither; only what other workers run is skipped. These skip:"
-            " %s. With a concurrency of 2 the second is skipped while the first one runs",
+            " %s. With a concurrency of 2, in another pool than solo, the second is skipped while"
+            " the first one runs",
             skipped,
         )
 

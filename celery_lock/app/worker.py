@@ -174,7 +174,8 @@ class WorkerStep(bootsteps.StartStopStep):
         warn_of_limits(
             worker.app,
             locks.bound,
-            processes=_most_processes(options.get("autoscale"), worker),
+            # the solo pool has the concurrency of other pools, and runs one all the same
+            processes=1 if "solo" in pool else _most_processes(options.get("autoscale"), worker),
             time_limit=min((float(limit) for limit in limits if limit), default=None),
         )
 

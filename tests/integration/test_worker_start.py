@@ -189,6 +189,14 @@ def test_a_wait_in_the_solo_pool_is_warned_of(start: Start) -> None:
     assert "requeue() leaves it free" in line
 
 
+def test_a_skip_in_the_solo_pool_is_warned_of_whatever_its_concurrency(start: Start) -> None:
+    worker = start(pool="solo")  # its command line says two, which this pool does not read
+
+    (line,) = re.findall(ONE_LINE + "skip.. skips neither.*", worker.logs(), re.MULTILINE)
+    assert "this worker runs 1 task at a time" in line
+    assert f"These skip: {APP}.once." in line
+
+
 def test_a_scheduled_job_whose_runs_would_pile_up_is_warned_of_once(start: Start) -> None:
     entries = {
         name: {"task": f"{APP}.{task}", "schedule": 60.0}

@@ -1,4 +1,4 @@
-"""Two locked tasks, and settings that come from the environment as JSON."""
+"""Three locked tasks, and settings that come from the environment as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from celery import Celery
 
-from celery_lock import Lock, LockedTask, wait
+from celery_lock import Lock, LockedTask, skip, wait
 
 for package in os.environ.get("TEST_WITHOUT", "").split():
     # as if it were not installed, though some plugin of Celery's may have it already
@@ -32,3 +32,8 @@ def work(n: int) -> int:
 @app.task(base=LockedTask)
 def later() -> None:
     """Something that a schedule fires."""
+
+
+@app.task(base=LockedTask, lock=Lock("once", on_conflict=skip()))
+def once() -> None:
+    """Something that need not be done twice."""
