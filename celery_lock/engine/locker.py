@@ -46,7 +46,7 @@ class Locker(Several):
         whose clock is their own.
         """
         self.store = breaker = Breaker(store, deadline=deadline, clock=clock)
-        self.store_id = StoreId(breaker)
+        self.store_id = StoreId(breaker, clock)
         self.observers = Observers() if observers is None else observers
         self._reports = Reports(self.observers, store.url)
         self.keeper = Keeper(breaker, clock=clock, threads=threads, forsaken=self._forsaken)

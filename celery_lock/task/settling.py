@@ -186,15 +186,16 @@ def left(subject: Subject, error: Exception) -> None:
 
 def _say_if_elsewhere(queued: Queued, subject: Subject, locks: AppLocks) -> None:
     """Say that a lease lies in another store, at most once a minute. Never raises."""
+    if not queued.store or steady() < _next_complaint[0]:
+        return
     try:
         locker = locks.locker
-        own = locker.store_id.get() if queued.store else ""
+        if not locker.store_id.is_of_another(queued.store):
+            return
     except StoreError:  # no answer: the next message will tell
         return
     except LockError as error:
         left(subject, error)
-        return
-    if own in ("", queued.store) or steady() < _next_complaint[0]:
         return
     _next_complaint[0] = steady() + _EVERY
     logger.error(

@@ -50,6 +50,40 @@ def test_it_is_asked_for_once() -> None:
     assert again == first
 
 
+def test_a_process_learns_within_a_minute_that_the_store_was_emptied() -> None:
+    engine, fresh = Engine(), MemoryServer()
+    first = engine.locker.store_id.get()
+    engine.store.inner._server = fresh
+    other = StoreId(a_store(fresh)).get()
+
+    before = engine.locker.store_id.get()
+    engine.clock.move(60.0)
+
+    assert (before, engine.locker.store_id.get()) == (first, other)
+    assert not engine.locker.store_id.is_of_another(first)
+
+
+def test_an_id_that_is_not_known_is_looked_for_before_it_is_called_another() -> None:
+    engine, fresh = Engine(), MemoryServer()
+    engine.locker.store_id.get()
+    engine.store.inner._server = fresh
+    other = StoreId(a_store(fresh)).get()
+
+    assert not engine.locker.store_id.is_of_another(other)
+    assert engine.locker.store_id.is_of_another("one more")
+
+
+def test_the_known_id_stays_where_the_store_is_down_a_minute_later() -> None:
+    engine = Engine()
+    first = engine.locker.store_id.get()
+    engine.clock.move(60.0)
+
+    with engine.store.down():
+        again = engine.locker.store_id.get()
+
+    assert again == first
+
+
 def test_a_store_that_gives_no_answer_is_asked_again() -> None:
     engine = Engine()
 
