@@ -3553,6 +3553,12 @@ SETTLED = (
         (UNIT + "settling.py",),
     ),
     Guard(
+        "a watch that breaks ends no wait",
+        "        except StoreUnavailable:\n            return False\n        return True",
+        "        except StoreUnavailable:\n            raise\n        return True",
+        (UNIT + "locker.py",),
+    ),
+    Guard(
         "a lease of another store is told of once a minute",
         "_next_complaint[0] = steady() + _EVERY",
         "_next_complaint[0] = 0.0",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreUnavailable
 from ..events import Acquired, Observers, Subject
 from ..model import Claim, End, Feature, Held, Lease, Met, Refused, Release
 from ..model.clock import Clock
@@ -135,7 +135,7 @@ class Several(ABC):
         `but_for`: tells of a holder for whom the caller does not wait here.
 
         Woken by the store where it has a watch. Claims again when the holder's lease would run
-        out, and once a second: a wake-up is a hint that may be lost.
+        out, and once a second: a wake-up is a hint that may be lost, and so is a watch.
         """
         began = self._clock()
         watches = Feature.WATCH in self.store.features
@@ -150,11 +150,17 @@ class Several(ABC):
             if held.done or left <= 0 or but_for(held):
                 return got
             nap = min(left, max(held.expires_in, 0.001), LOOK_AGAIN)
-            if watches:
-                self.store.watch(held.key, nap)
-            else:
+            if not (watches and self._is_watched(held.key, nap)):
                 self._pause(min(nap, _POLLS[min(number, len(_POLLS)) - 1]))
         raise AssertionError("count() does not end")
+
+    def _is_watched(self, key: str, seconds: float) -> bool:
+        """Watch a key; `False`: its connection broke, and the next claim says what is wrong."""
+        try:
+            self.store.watch(key, seconds)
+        except StoreUnavailable:
+            return False
+        return True
 
     # -- giving back -------------------------------------------------------------------------
 

@@ -394,6 +394,31 @@ def test_without_a_watch_it_polls_ever_more_slowly(engine: Engine) -> None:
     assert sum(naps) == pytest.approx(5)
 
 
+def test_a_watch_that_breaks_ends_no_wait(engine: Engine) -> None:
+    """A proxy or a fail-over closes the one connection; the next claim has another."""
+    other = engine.hold(ttl=60)
+
+    def breaks(call: StoreCall) -> None:
+        engine.clock.move(0.25)
+        if engine.store.calls.count("watch") == 3:
+            engine.free(other)
+        raise DOWN
+
+    engine.store.instead("watch", do=breaks)
+
+    assert isinstance(engine.locker.wait(Ask(engine.claim(), SUBJECT), 60), Grant)
+    assert engine.store.calls.count("acquire") == 4
+    assert 1000.75 < engine.clock() < 1002
+
+
+def test_a_watch_that_is_forbidden_ends_a_wait(engine: Engine) -> None:
+    engine.hold(ttl=60)
+    engine.store.refuse("watch", error=StoreError("no permission"))
+
+    with pytest.raises(StoreError, match="no permission"):
+        engine.locker.wait(Ask(engine.claim(), SUBJECT), 60)
+
+
 def test_a_store_error_ends_a_wait(engine: Engine) -> None:
     engine.hold(ttl=60)
 
