@@ -441,6 +441,25 @@ def test_a_node_with_another_password_is_left_out_and_named(
     assert "s3cret" not in said
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "has 1 node and can do without 0 of them: 3 would do better"),
+        (2, "has 2 nodes and can do without 0 of them: 3 would do better"),
+        (3, None),
+    ],
+)
+def test_a_number_of_nodes_that_helps_nobody_is_warned_of(
+    nodes: RedlockNodes, opened: Opening, count: int, words: str | None
+) -> None:
+    few = ",".join(f"127.0.0.1:{node.port}" for node in nodes.nodes[:count])
+
+    said = "\n".join(opened(f"redlock://{few}").check())
+
+    assert ("would do better" in said) is (words is not None)
+    assert words is None or words in said
+
+
 def test_a_password_that_most_nodes_refuse_is_an_error_that_lasts(
     nodes: RedlockNodes, opened: Opening
 ) -> None:

@@ -41,9 +41,10 @@ def checkup(store: LockStore, nodes: Nodes, name: str) -> list[str]:
         )
     if nodes.count < 3 or nodes.count % 2 == 0:
         spare = nodes.count - nodes.majority
+        better = sorted({max(nodes.count - 1, 3), (nodes.count + 1) | 1})
         warnings.append(
-            f"{nodes.url} has {nodes.count} nodes and can do without {spare} of them:"
-            f" {max(nodes.count - 1, 3) | 1} or {(nodes.count + 1) | 1} would do better"
+            f"{nodes.url} has {nodes.count} node{'s' if nodes.count > 1 else ''} and can do"
+            f" without {spare} of them: {' or '.join(map(str, better))} would do better"
         )
     return warnings
 
