@@ -1941,6 +1941,12 @@ SERVER = (
         ("tests/contract/test_redis_sharing.py",),
     ),
     Guard(
+        "a refused write replaces all connections to one address",
+        "            self._refused = now\n            self.doubts += 1",
+        "            self._refused = now",
+        ("tests/contract/test_redis_discovery.py",),
+    ),
+    Guard(
         "a doubt replaces the connections that are older",
         "                or self._doubts != self._directory.doubts\n",
         "",

@@ -9,11 +9,13 @@ from time import monotonic
 import pytest
 
 from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.stores.redis.link import discovery
 from celery_lock.stores.redis.link.address import Address
 from celery_lock.stores.redis.link.discovery import FixedAddress
 from celery_lock.stores.redis.link.script import Script
 from celery_lock.stores.redis.link.server import Server
 from tests.contract.fake_server import FakeServer, always
+from tests.services.proxy import Proxy
 from tests.services.redis_server import RedisServer
 
 pytestmark = pytest.mark.contract
@@ -43,7 +45,7 @@ class TwoServers:
 
     def suspect(self) -> None: ...
 
-    def doubt(self, address: Address) -> None:
+    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
         self.doubted.append(address.shown)
         if address is self._addresses[0]:
             self.doubts = 1
@@ -186,6 +188,42 @@ def test_one_server_stays_where_it_is_whatever_is_said_of_it(fresh_redis: RedisS
     assert lent[0].connected, "an idle connection that works is not given up"
     assert server.say("PING") == b"PONG"
     server.close()
+
+
+def test_a_fail_over_behind_one_address_leaves_no_connection_with_the_old_server(
+    fresh_redis: RedisServer,
+) -> None:
+    """A name or a proxy leads to the new primary; the old one keeps the connections it has."""
+    with FakeServer(always(READONLY)) as old, Proxy(old.port) as proxy:
+        server = server_of(FixedAddress(Address.parse(fresh_redis.url_for(port=proxy.port))))
+        pool, _ = server._own.value
+        lent = [pool.take(0) for _ in range(3)]
+        for connection in lent:
+            connection.begin(b"PING\r\n", monotonic() + 5)
+        for connection in lent:
+            with pytest.raises(Exception, match="READONLY"):
+                connection.finish()
+            pool.give(connection)
+        proxy.target = (fresh_redis.host, fresh_redis.port)
+
+        assert [server.say("SET", "k", "v") for _ in range(4)] == [b"OK"] * 4
+
+        server.close()
+
+
+def test_where_a_replica_is_named_connections_are_not_made_anew_at_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "AGAIN", 1000.0)
+    with FakeServer(always(READONLY)) as replica:
+        server = server_of(FixedAddress(Address.parse(replica.url)))
+
+        for _ in range(5):
+            with pytest.raises(StoreUnavailable, match="read-only replica"):
+                server.say("SET", "k", "v")
+
+        assert replica.connections == 2
+        server.close()
 
 
 class Nowhere(FixedAddress):

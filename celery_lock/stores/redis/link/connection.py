@@ -139,7 +139,7 @@ class Connection:
         except ErrorReply as refusal:
             self.unread -= 1
             if self.address is not None and refusal.code in _TAKES_NO_WRITES:
-                self._directory.doubt(self.address)
+                self._directory.doubt(self.address, takes_no_writes=True)
             raise
         except BaseException as error:
             self._give_up(error)

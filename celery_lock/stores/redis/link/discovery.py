@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ....model.clock import monotonic
 from .address import Address
 
 __all__ = ["Directory", "FixedAddress"]
+
+AGAIN = 1.0
+"""Seconds between two times that all connections to one address are made anew."""
 
 
 class Directory(Protocol):
@@ -39,20 +43,25 @@ class Directory(Protocol):
         """Say where the server is now, before `ends`; or raise `StoreError`."""
         ...
 
-    def doubt(self, address: Address) -> None:
-        """Hear that the server at `address` hung, broke a connection or takes no writes."""
+    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
+        """Hear that the server at `address` hung, broke a connection, or takes no writes."""
         ...
 
 
 class FixedAddress:
-    """The directory of one server, which is where its URL says, whatever happens."""
+    """The directory of one server, which is where its URL says, whatever happens.
 
-    doubts = 0
+    Another server may be there by now: a name or a proxy that fails over leaves older connections
+    with the server that takes no writes any more.
+    """
+
     changes = False
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._refused = -AGAIN
         self.shown = address.shown
+        self.doubts = 0
 
     def look(self, ends: float) -> None:
         """Learn nothing."""
@@ -64,5 +73,9 @@ class FixedAddress:
         """Return the one address."""
         return self._address
 
-    def doubt(self, address: Address) -> None:
-        """Change nothing: there is nobody else to ask."""
+    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
+        """Let all connections be made anew after a refused write, once a second at most."""
+        now = monotonic()
+        if takes_no_writes and now >= self._refused + AGAIN:
+            self._refused = now
+            self.doubts += 1

@@ -93,7 +93,7 @@ class Sentinels:
         finally:
             known.asking.release()
 
-    def doubt(self, address: Address) -> None:
+    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
         """Ask again before the next connection, unless that was done since."""
         known = self._own.value
         if address is known.address:
