@@ -49,6 +49,8 @@ class FakeEtcd:
         self.leases: dict[int, tuple[int, float]] = {}
         self.asked: list[str] = []
         self.trips = 0
+        self.times: tuple[float | None, float | None] = None, None
+        """Of the last trip: the seconds it had, and those of its call."""
         self.hears: Callable[[str, Any], None] | None = None
         """Is told of each request before it is answered."""
         self.lives_longer = 0.0
@@ -60,10 +62,17 @@ class FakeEtcd:
         """Return a new store on it."""
         return _Store(self, prefix)
 
-    def ask_each(self, requests: Sequence[Request], within: float | None = None) -> list[Any]:
+    def ask_each(
+        self,
+        requests: Sequence[Request],
+        within: float | None = None,
+        *,
+        call: float | None = None,
+    ) -> list[Any]:
         """Answer in order, as over one connection."""
         with self._guard:
             self.trips += 1
+            self.times = within, call
             return [self._answer(path, asked) for path, asked in requests]
 
     def refused(self, refusal: Refusal) -> StoreError:

@@ -36,7 +36,7 @@ class Said(Gateway):
         super().__init__(Address.parse(url), deadline=1.0, connections=1)
         self.said = {**SAYS, **said}
 
-    def ask_each(self, requests: Any, within: float | None = None) -> list[Any]:
+    def ask_each(self, requests: Any, within: float | None = None, **_: Any) -> list[Any]:
         asked: list[Request] = list(requests)
         return [self.said.get(path, Refusal(12, "unknown")) for path, _ in asked]
 

@@ -64,10 +64,19 @@ class Gateway:
             raise answer
         return answer
 
-    def ask_each(self, requests: Sequence[Request], within: float | None = None) -> list[Any]:
-        """Ask several things in one round trip, in this order; a `Refusal` may be among them."""
-        seconds = self.deadline if within is None else min(within, self.deadline)
-        ends = monotonic() + seconds
+    def ask_each(
+        self,
+        requests: Sequence[Request],
+        within: float | None = None,
+        *,
+        call: float | None = None,
+    ) -> list[Any]:
+        """Ask several things in one round trip, in this order; a `Refusal` may be among them.
+
+        `call`: the seconds of the call that they are a part of. An error names these.
+        """
+        left = self.deadline if within is None else min(within, self.deadline)
+        ends, seconds = monotonic() + left, call or left
         members = len(self.address.endpoints)
         failure: Exception = Busy()
         with self._lent(ends, seconds) as own:

@@ -36,8 +36,14 @@ class Cluster(Protocol):
         """Seconds that one call may take."""
         ...
 
-    def ask_each(self, requests: Sequence[Request], within: float | None = None) -> list[Any]:
-        """Ask several things in one round trip."""
+    def ask_each(
+        self,
+        requests: Sequence[Request],
+        within: float | None = None,
+        *,
+        call: float | None = None,
+    ) -> list[Any]:
+        """Ask several things in one round trip, for a call that has so many seconds in all."""
         ...
 
     def refused(self, refusal: Refusal) -> StoreError:
@@ -100,7 +106,7 @@ class Call:
 
     def asked(self, requests: Sequence[Request]) -> list[Any]:
         """Ask several things; raises for the first that is refused."""
-        answers = self.place.cluster.ask_each(requests, self.left)
+        answers = self.place.cluster.ask_each(requests, self.left, call=self._seconds)
         for answer in answers:
             if isinstance(answer, Refusal):
                 raise self.failure(answer)
