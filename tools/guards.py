@@ -181,6 +181,12 @@ STORES = (
         ("tests/contract/test_redis_guard.py",),
     ),
     Guard(
+        "a scheduler that a worker takes for its state file is refused",
+        'if "celery_lock.beat:" in state:',
+        "if False:",
+        (UNIT + "refusing.py",),
+    ),
+    Guard(
         "a ttl that a guarded store does not wait for is refused at the start",
         'refuse_long(store, lock.ttl, f"the lock of task {task}")',
         "pass",

@@ -136,6 +136,12 @@ class WorkerStep(bootsteps.StartStopStep):
                 "celery_lock does not support the eventlet pool;"
                 " use prefork, threads, gevent or solo"
             )
+        state = str(getattr(worker, "statedb", None) or "")
+        if "celery_lock.beat:" in state:  # `worker -B` would run Celery's own scheduler beside it
+            raise LockConfigurationError(
+                f"-S is the state file of a worker (--statedb), and {state!r} is no file but a"
+                " scheduler: write --scheduler, or set beat_scheduler"
+            )
         _shared[_STOPPING] = 0
         _forking.discard(worker.app)
         _solo.discard(worker.app)

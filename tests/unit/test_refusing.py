@@ -41,6 +41,7 @@ class Worker:
     pool_cls = Celery
     task_events = time_limit = hostname = None
     concurrency = 1
+    statedb: str | None = None
 
     def __init__(self, app: Celery) -> None:
         self.app = app
@@ -75,6 +76,19 @@ def test_a_program_gets_the_error(app: Celery, caplog: pytest.LogCaptureFixture)
 
     LockedScheduler(app, lazy=True)  # its banner, or its first tick, raises
     assert caplog.records == []
+
+
+def test_a_scheduler_as_the_state_file_of_a_worker_is_refused(
+    app: Celery, command: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(app)
+    worker.statedb = "/srv/shop/celery_lock.beat:LockedScheduler"
+
+    with pytest.raises(SystemExit):
+        WorkerStep(worker)
+
+    (line,) = caplog.records
+    assert "write --scheduler" in line.getMessage()
 
 
 def test_another_error_is_left_alone(command: None) -> None:
