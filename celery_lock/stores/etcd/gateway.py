@@ -184,7 +184,9 @@ class Gateway:
         except BaseException:
             connection.close()
             raise
-        if connection.used:
+        if any(isinstance(one, Refusal) and one.is_passing for one in answers):
+            connection.close()  # behind one address a new one may lead to another
+        elif connection.used:
             own.idle.append(connection)
         return answers
 
