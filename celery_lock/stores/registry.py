@@ -64,11 +64,11 @@ def open_store(
     Args:
         url: `memory://`, `redis://host:6379/0`, `rediss://`, `unix:///run/redis.sock`,
             `sentinel://host:26379,host:26379/service`, `redis+cluster://host:6379,host:6379`,
-            `etcd://host:2379,host:2379`, `etcds://` over TLS,
+            `redlock://a:6379,b:6379,c:6379/0`, `etcd://host:2379,host:2379`, `etcds://` over TLS,
             `zookeeper://host:2181,host:2181/path`, or a scheme that another package has added.
         options: for the store's driver; which ones, the store says. For Redis: `username`,
-            `password`, `credential_provider`, `client_name`, and `ssl`, a dictionary such as
-            Celery's `broker_use_ssl`; for Sentinel also `master_name` and `sentinel_kwargs`.
+            `password`, `credential_provider`, `client_name`, and `ssl`, `True` or a dictionary
+            such as Celery's `broker_use_ssl`; for Sentinel `master_name` and `sentinel_kwargs` too.
         deadline: seconds that one call may take. Longer blocks a worker for longer when the store
             hangs; shorter gives up on a slow one.
         prefix: what all keys begin with. Stores with different prefixes do not see each other.
