@@ -9,12 +9,16 @@ from time import monotonic
 import pytest
 
 from celery_lock.errors import StoreError, StoreUnavailable
+from celery_lock.stores.redis import RedisStore
 from celery_lock.stores.redis.link import discovery
 from celery_lock.stores.redis.link.address import Address
 from celery_lock.stores.redis.link.discovery import FixedAddress
+from celery_lock.stores.redis.link.resp import ErrorReply
 from celery_lock.stores.redis.link.script import Script
 from celery_lock.stores.redis.link.server import Server
+from tests.contract.conftest import claim_of
 from tests.contract.fake_server import FakeServer, always
+from tests.services.fixtures import RedisFactory
 from tests.services.proxy import Proxy
 from tests.services.redis_server import RedisServer
 
@@ -190,18 +194,19 @@ def test_one_server_stays_where_it_is_whatever_is_said_of_it(fresh_redis: RedisS
     server.close()
 
 
+@pytest.mark.parametrize("said", [READONLY, b"-NOREPLICAS Not enough good replicas to write.\r\n"])
 def test_a_fail_over_behind_one_address_leaves_no_connection_with_the_old_server(
-    fresh_redis: RedisServer,
+    fresh_redis: RedisServer, said: bytes
 ) -> None:
     """A name or a proxy leads to the new primary; the old one keeps the connections it has."""
-    with FakeServer(always(READONLY)) as old, Proxy(old.port) as proxy:
+    with FakeServer(always(said)) as old, Proxy(old.port) as proxy:
         server = server_of(FixedAddress(Address.parse(fresh_redis.url_for(port=proxy.port))))
         pool, _ = server._own.value
         lent = [pool.take(0) for _ in range(3)]
         for connection in lent:
             connection.begin(b"PING\r\n", monotonic() + 5)
         for connection in lent:
-            with pytest.raises(Exception, match="READONLY"):
+            with pytest.raises(ErrorReply, match=r"READONLY|NOREPLICAS"):
                 connection.finish()
             pool.give(connection)
         proxy.target = (fresh_redis.host, fresh_redis.port)
@@ -224,6 +229,25 @@ def test_where_a_replica_is_named_connections_are_not_made_anew_at_each_call(
 
         assert replica.connections == 2
         server.close()
+
+
+def test_a_server_that_is_cut_off_from_its_replicas_is_left_behind_one_address(
+    fresh_redis: RedisServer, redis_factory: RedisFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives no lease with `replicas`; who has taken over behind the address may."""
+    monkeypatch.setattr(discovery, "AGAIN", 0.0)
+    with Proxy(fresh_redis.port) as proxy:
+        url, options = fresh_redis.url_for(port=proxy.port), {"replicas": 1}
+        store = RedisStore(url, options=options, deadline=1.0)
+        with pytest.raises(StoreUnavailable, match="none of its replicas"):
+            store.acquire(claim_of())
+        connections, proxy.target = proxy.connections, (fresh_redis.host, redis_factory().port)
+
+        with pytest.raises(StoreUnavailable, match="none of its replicas"):
+            store.acquire(claim_of())
+
+        assert proxy.connections > connections
+        store.close()
 
 
 class Nowhere(FixedAddress):

@@ -140,6 +140,8 @@ class Connection:
             self.unread -= 1
             if self.address is not None and refusal.code in _TAKES_NO_WRITES:
                 self._directory.doubt(self.address, takes_no_writes=True)
+            elif refusal.code == "NOREPLICAS":  # it may be one that is cut off from the others
+                self._directory.suspect()
             raise
         except BaseException as error:
             self._give_up(error)

@@ -67,15 +67,17 @@ class FixedAddress:
         """Learn nothing."""
 
     def suspect(self) -> None:
-        """Change nothing."""
+        """Let all connections be made anew, once a second at most."""
+        now = monotonic()
+        if now >= self._refused + AGAIN:
+            self._refused = now
+            self.doubts += 1
 
     def find(self, ends: float) -> Address:
         """Return the one address."""
         return self._address
 
     def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
-        """Let all connections be made anew after a refused write, once a second at most."""
-        now = monotonic()
-        if takes_no_writes and now >= self._refused + AGAIN:
-            self._refused = now
-            self.doubts += 1
+        """Do the same after a refused write; what hangs, or breaks, does so alone."""
+        if takes_no_writes:
+            self.suspect()
