@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.by_entry_point import ByEntryPoint
+from tests.contract.on_zookeeper import OnZooKeeper
 from tests.services import ZooKeeperServer
 
 pytestmark = pytest.mark.contract
 
 
-class TestZooKeeper(ByEntryPoint):
-    schemes = ("zookeeper",)
-
+class TestZooKeeper(OnZooKeeper):
     @pytest.fixture(autouse=True)
     def _server(self, zookeeper_server: ZooKeeperServer) -> None:
         self.urls = [zookeeper_server.url_for("/contract")]

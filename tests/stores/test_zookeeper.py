@@ -14,8 +14,8 @@ from celery_lock.errors import StoreError
 from celery_lock.model import Claim, Lease, Outcome
 from celery_lock.model.clock import monotonic
 from celery_lock.stores.zookeeper import ZooKeeperStore
-from tests.contract.by_entry_point import ByEntryPoint
 from tests.contract.conftest import claim_of
+from tests.contract.on_zookeeper import OnZooKeeper
 from tests.services import STALL, ZooKeeperEnsemble, wait_for
 
 
@@ -33,9 +33,7 @@ def fresh(tmp_path: Path) -> Iterator[ZooKeeperEnsemble]:
         yield ensemble
 
 
-class TestZooKeeperOnThree(ByEntryPoint):
-    schemes = ("zookeeper",)
-
+class TestZooKeeperOnThree(OnZooKeeper):
     @pytest.fixture(autouse=True)
     def _server(self, trio: ZooKeeperEnsemble) -> None:
         self.urls = [trio.url_for("/contract")]
