@@ -27,7 +27,7 @@ def renew_many() -> None:
         assert store.renew(asked) == [Outcome.RENEWED] * 100
 
 
-with others_run(10):
+with others_run(10, every=0.0):
     renewing = gevent.spawn(renew_many)
     contend(store, 60, keys=10, inside=renew_one)
 with gevent.Timeout(60):

@@ -52,7 +52,10 @@ def watching(store: LockStore) -> Callable[[str], Lease]:
 
 @contextmanager
 def others_run(more_than: int, *, every: float = 0.001) -> Iterator[None]:
-    """Another greenlet goes on meanwhile, more than so many times: nobody blocks the loop."""
+    """Another greenlet goes on meanwhile, more than so many times: nobody blocks the loop.
+
+    `every`: seconds between two times. 0: with each turn of the loop, however quick all else is.
+    """
     beats: list[int] = []
 
     def beat() -> None:
