@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
 from secrets import token_hex
 
@@ -16,9 +15,10 @@ __all__ = ["StoreId"]
 
 _SPACE, _NAME = "store", "id"
 
-
 AGAIN = 60.0
 """Seconds after which the id is asked for anew: who was emptied has another one."""
+_MOST = 8
+"""How many ids of one store a process knows."""
 
 
 class StoreId:
@@ -56,8 +56,8 @@ class StoreId:
 
     def _look(self, own: _Own) -> None:
         found = self._ask()
-        if found not in own.seen:
-            own.seen.append(found)
+        before = [one for one in own.seen if one != found]
+        own.seen = (*before[1 - _MOST :], found)
         own.again = self._clock() + AGAIN
 
     def _ask(self) -> str:
@@ -72,7 +72,7 @@ class _Own:
     """What one process knows."""
 
     def __init__(self) -> None:
-        self.seen: deque[str] = deque(maxlen=8)
+        self.seen: tuple[str, ...] = ()
         """The ids that the store has had, the last one last."""
         self.again = 0.0
         """When it is asked for anew."""

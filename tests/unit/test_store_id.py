@@ -63,6 +63,20 @@ def test_a_process_learns_within_a_minute_that_the_store_was_emptied() -> None:
     assert not engine.locker.store_id.is_of_another(first)
 
 
+def test_a_store_that_is_as_it_was_before_has_the_id_that_it_had() -> None:
+    engine = Engine()
+    first, server = engine.locker.store_id.get(), engine.store.inner._server
+    engine.store.inner._server = MemoryServer()
+    engine.clock.move(60.0)
+    between = engine.locker.store_id.get()
+    engine.store.inner._server = server
+    engine.clock.move(60.0)
+
+    assert between != first
+    assert engine.locker.store_id.get() == first
+    assert not engine.locker.store_id.is_of_another(between)
+
+
 def test_an_id_that_is_not_known_is_looked_for_before_it_is_called_another() -> None:
     engine, fresh = Engine(), MemoryServer()
     engine.locker.store_id.get()
