@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -24,21 +23,21 @@ pytestmark = pytest.mark.unit
 DEADLINE = 2.0
 
 
-def hang(engine: Engine, *names: Any, seconds: float = DEADLINE, times: int | None = None) -> None:
+def hang(
+    engine: Engine,
+    *names: Any,
+    seconds: float = DEADLINE,
+    times: int | None = None,
+    why: str = "it gave no answer within 2 s",
+) -> None:
     """Let calls end without an answer when their deadline has passed."""
 
     def hung(call: StoreCall) -> Any:
         within = call.arguments.get("within")
         engine.clock.move(seconds if within is None else min(within, seconds))
-        raise StoreUnavailable(engine.store.url, "it gave no answer within 2 s")
+        raise StoreUnavailable(engine.store.url, why)
 
     engine.store.instead(*names, do=hung, times=times)
-
-
-def hung_because(engine: Engine, why: str, call: StoreCall) -> Any:
-    """Be a call that ends without an answer when its deadline has passed."""
-    engine.clock.move(DEADLINE)
-    raise StoreUnavailable(engine.store.url, why)
 
 
 def claims(engine: Engine, count: int) -> float:
@@ -404,7 +403,7 @@ def test_the_cause_of_one_server_is_not_said_of_another_one(engine: Engine) -> N
     parts: Any = InParts(engine.store)
     locker = Locker(parts, clock=engine.clock, threads=False)
     for key, why in (("a", "the first hung"), ("b", "the second hung")):
-        engine.store.instead("acquire", do=partial(hung_because, engine, why), times=1)
+        hang(engine, "acquire", why=why, times=1)
         with pytest.raises(StoreUnavailable, match=why):
             locker.claim(Ask(engine.claim(key), SUBJECT))
     engine.store.refuse("renew", error=StoreUnavailable(engine.store.url, "one of them is loading"))
