@@ -303,6 +303,7 @@ def test_a_url_that_cannot_be_read_says_how_to_write_it(url: str) -> None:
         f"sentinel://:12/{SECRET}@a",
         f"etcd://al:12?{SECRET}@a,b",
         f"etcd://al:12/{SECRET}@a,b",
+        f"etcd://al:12?{SECRET}%40a,b",
         f"zookeeper://al:12?{SECRET}@a,b",
     ],
 )
@@ -322,6 +323,13 @@ def test_a_password_that_is_taken_for_something_else_is_not_repeated(url: str) -
 )
 def test_no_server_is_forgotten_where_each_has_the_login(url: str, shown: str) -> None:
     assert open_store(url.format(login=f"al:{SECRET}@")).url == shown
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "etcds", "zookeeper"])
+def test_an_encoded_at_sign_in_an_option_is_no_end_of_a_password(scheme: str) -> None:
+    url = f"{scheme}://a?ssl_keyfile=/run/key.pem&ssl_password=s%40cret"
+
+    assert open_store(url).url.startswith(f"{scheme}://a")
 
 
 @pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])

@@ -56,9 +56,7 @@ class Address:
             parts = urlsplit(url)
         except ValueError:
             raise unreadable(_FORM) from None  # its text has a piece of the password
-        if "#" in url:
-            raise unreadable(_FORM)
-        if "@" in unquote(parts.path + parts.query):  # it begins in a password
+        if "#" in url or "@" in unquote(parts.path) + parts.query:  # it begins in a password
             raise unreadable(_FORM)
         userinfo, servers = one_login(parts.netloc, _FORM)
         user, password = _login(userinfo, given)
@@ -71,6 +69,8 @@ class Address:
         tls = tls_options("rediss" if parts.scheme == "etcds" else "", query, given.get("ssl"))
         for name in (*query, *(tls or {})):
             if name in query or name not in _TLS:
+                if "@" in unquote(parts.query):  # it, too, begins in one
+                    raise unreadable(_FORM)
                 raise LockConfigurationError(
                     f"the URL of the lock store has an unknown option {name!r}"
                     f"{did_you_mean(name, _TLS)}; for etcd it may have {', '.join(_TLS)}"
