@@ -25,13 +25,19 @@ def at_a_terminal(
     try:
         os.write(ours, typed)  # a terminal keeps it until somebody reads it
         try:
-            command = subprocess.Popen(
-                argv, stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=cwd
+            done = subprocess.run(
+                argv,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                env=env,
+                cwd=cwd,
+                timeout=timeout,
+                check=False,
             )
-            status = command.wait(timeout)
         finally:
             os.close(theirs)
-        return status, _all_of(ours).decode()
+        return done.returncode, _all_of(ours).decode()
     finally:
         os.close(ours)
 
