@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 
 from celery_lock.model import LockStore
 from celery_lock.stores.zookeeper import ZooKeeperStore
 from celery_lock.stores.zookeeper.clock import LeaderClock
 from tests.contract.by_entry_point import ByEntryPoint
+from tests.services.waiting import wait_for
 
 __all__ = ["OnZooKeeper"]
 
@@ -16,21 +17,25 @@ class OnZooKeeper(ByEntryPoint):
     """The interval is as wide as the answer was slow that it is known by, and so a lease lives."""
 
     schemes = ("zookeeper",)
+    stores: Sequence[ZooKeeperStore] = ()
+    """Those of this test."""
 
     def open_store(self, prefix: str) -> LockStore:
         store = super().open_store(prefix)
         assert isinstance(store, ZooKeeperStore)
-        self.stores = [*vars(self).get("stores", ()), store]
+        self.stores = [*self.stores, store]
         return store
 
     def outlast(self, seconds: float) -> None:
-        """Let so much time pass that each store of this test knows it."""
+        """Let so much time pass that each store knows it."""
         clocks = [store._own.value.registers.clock for store in self.stores]
         ends = [at_latest(clock) + seconds for clock in clocks]
         self.elapse(seconds)
-        for clock, end in zip(clocks, ends, strict=True):
-            while at_least(clock) < end:
-                time.sleep(0.005)
+        wait_for(
+            lambda: all(at_least(clock) >= end for clock, end in zip(clocks, ends, strict=True)),
+            f"{seconds} s by the clock of each store",
+            poll=0.005,
+        )
 
 
 def at_latest(clock: LeaderClock) -> float:
