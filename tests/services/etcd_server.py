@@ -15,6 +15,8 @@ from tests.services.ensemble import Ensemble, Member
 from tests.services.ports import LOOPBACK, free_port
 from tests.services.process import Process
 
+ROOT_PASSWORD = "of root"
+
 
 def find_etcd() -> str | None:
     """Return the program, where it is installed."""
@@ -135,13 +137,19 @@ class EtcdServer(Member):
             "/v3/auth/role/grant",
             {"name": "locks", "perm": {"permType": "READWRITE", **everything}},
         )
-        for name, password in {"root": "of root", **passwords}.items():
+        for name, password in {"root": ROOT_PASSWORD, **passwords}.items():
             self.ask("/v3/auth/user/add", {"name": name, "password": password})
             self.ask(
                 "/v3/auth/user/grant",
                 {"user": name, "role": "root" if name == "root" else "locks"},
             )
         self.ask("/v3/auth/enable")
+
+    def ask_as_root(self, path: str, asked: Any = None) -> Any:
+        """The same as `ask`, by the root of `with_users`."""
+        login = {"name": "root", "password": ROOT_PASSWORD}
+        token = self.ask("/v3/auth/authenticate", login).get("token", "")
+        return self.ask(path, asked, token=token)
 
     @staticmethod
     def _secure(tls: Certificates) -> list[str]:

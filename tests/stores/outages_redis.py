@@ -47,13 +47,8 @@ class OfRedis(Outages):
         return False
 
     def _said(self, server: RedisServer, *words: Any) -> Any:
-        client: Any = redis.Redis(
-            port=server.port,
-            password=self._secret,
-            ssl=True,
-            ssl_ca_certs=str(self.tls.ca),
-            socket_timeout=30.0,
-        )
+        url = server.url_for(password=self._secret)
+        client: Any = redis.Redis.from_url(url, socket_timeout=30.0)
         with client:
             return client.execute_command(*words)
 

@@ -162,13 +162,12 @@ class Places:
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders = folders
         self._stack = ExitStack()
-        self._kind = ""
         self._place: Place | None = None
 
     def of(self, kind: str) -> Place:
-        if self._place is None or kind != self._kind:
+        if self._place is None or kind != self._place.kind:
             self.close()
-            self._kind, self._place = kind, self._begin(kind)
+            self._place = self._begin(kind)
         return self._place
 
     def close(self) -> None:
