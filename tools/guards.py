@@ -1954,8 +1954,8 @@ SERVER = (
     ),
     Guard(
         "a refused write replaces all connections to one address",
-        "            self._refused = now\n            self.doubts += 1",
-        "            self._refused = now",
+        "            self._suspected = now\n            self.doubts += 1",
+        "            self._suspected = now",
         ("tests/contract/test_redis_discovery.py",),
     ),
     Guard(

@@ -49,10 +49,13 @@ class TwoServers:
 
     def suspect(self) -> None: ...
 
-    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
+    def doubt(self, address: Address) -> None:
         self.doubted.append(address.shown)
         if address is self._addresses[0]:
             self.doubts = 1
+
+    def demote(self, address: Address) -> None:
+        self.doubt(address)
 
 
 def server_of(directory: TwoServers | FixedAddress, deadline: float = 5.0) -> Server:

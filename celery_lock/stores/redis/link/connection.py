@@ -139,7 +139,7 @@ class Connection:
         except ErrorReply as refusal:
             self.unread -= 1
             if self.address is not None and refusal.code in _TAKES_NO_WRITES:
-                self._directory.doubt(self.address, takes_no_writes=True)
+                self._directory.demote(self.address)
             elif refusal.code == "NOREPLICAS":  # it may be one that is cut off from the others
                 self._directory.suspect()
             raise

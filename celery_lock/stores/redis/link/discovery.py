@@ -43,8 +43,12 @@ class Directory(Protocol):
         """Say where the server is now, before `ends`; or raise `StoreError`."""
         ...
 
-    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
-        """Hear that the server at `address` hung, broke a connection, or takes no writes."""
+    def doubt(self, address: Address) -> None:
+        """Hear that the server at `address` hung, or broke a connection."""
+        ...
+
+    def demote(self, address: Address) -> None:
+        """Hear that the server at `address` takes no writes."""
         ...
 
 
@@ -59,7 +63,7 @@ class FixedAddress:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._refused = -AGAIN
+        self._suspected = -AGAIN
         self.shown = address.shown
         self.doubts = 0
 
@@ -69,15 +73,17 @@ class FixedAddress:
     def suspect(self) -> None:
         """Let all connections be made anew, once a second at most."""
         now = monotonic()
-        if now >= self._refused + AGAIN:
-            self._refused = now
+        if now >= self._suspected + AGAIN:
+            self._suspected = now
             self.doubts += 1
 
     def find(self, ends: float) -> Address:
         """Return the one address."""
         return self._address
 
-    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
-        """Do the same after a refused write; what hangs, or breaks, does so alone."""
-        if takes_no_writes:
-            self.suspect()
+    def doubt(self, address: Address) -> None:
+        """Change nothing: what hangs, or breaks, does so alone."""
+
+    def demote(self, address: Address) -> None:
+        """Suspect it: there is no other address to ask."""
+        self.suspect()

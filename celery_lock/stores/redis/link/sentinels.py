@@ -93,12 +93,16 @@ class Sentinels:
         finally:
             known.asking.release()
 
-    def doubt(self, address: Address, *, takes_no_writes: bool = False) -> None:
+    def doubt(self, address: Address) -> None:
         """Ask again before the next connection, unless that was done since."""
         known = self._own.value
         if address is known.address:
             known.doubts += 1
             known.address = None
+
+    def demote(self, address: Address) -> None:
+        """Doubt it: another one is the primary."""
+        self.doubt(address)
 
     def warnings(self, ends: float) -> list[str]:
         """Ask each sentinel, and say what is wrong with those that would be missed one day."""
