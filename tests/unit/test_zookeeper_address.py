@@ -35,6 +35,13 @@ def test_what_is_left_out_is_as_usual(url: str) -> None:
     assert address.tls is None
 
 
+@pytest.mark.parametrize("path", ["/a%40b", "/a%3Fb/c", "/%23"])
+def test_an_odd_path_is_shown_as_it_is_written(path: str) -> None:
+    assert (
+        open_store(f"zookeeper://u:pw@h{path}/?ssl_ca_certs=/ca.pem").url == f"zookeeper://h{path}"
+    )
+
+
 def test_a_login_is_read_from_the_url_or_the_options() -> None:
     by_url = Address.parse("zookeeper://alice:p%40ss%2F@h/x")
     by_options = Address.parse("zookeeper://h/x", {"username": "alice", "password": "p@ss/"})

@@ -79,11 +79,10 @@ class Address:
             )
         if ":" in name:
             raise LockConfigurationError("a user of ZooKeeper can have no ':' in its name")
-        chroot = _chroot(unquote(path)) if slash else ""
         return cls(
-            shown=f"zookeeper://{servers}{chroot}",
+            shown=f"zookeeper://{servers}" + f"{slash}{path}".rstrip("/"),
             hosts=tuple(_server(server) for server in servers.split(",")),
-            chroot=chroot,
+            chroot=_chroot(unquote(path)) if slash else "",
             login=f"{name}:{secret}" if name else "",
             user=name,
             tls=_tls(dict(parse_qsl(query, keep_blank_values=True)), given.get("ssl")),
