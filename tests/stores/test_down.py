@@ -35,7 +35,7 @@ KINDS: dict[str, Callable[[Path], Outages]] = {
 
 LATE = (
     "no answer within|no answer in time|no TLS handshake|no connection came about"
-    "|not asked until it answers"
+    "|no final answer within|did not keep a lease alive within|not asked until it answers"
 )
 """What may be said of each fault where the machine has much else to do."""
 REDIS = {
