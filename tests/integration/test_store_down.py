@@ -11,14 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-import trustme
 from celery import Celery, _state
 from celery.app import trace
 from celery.contrib.testing.worker import start_worker
@@ -28,7 +26,7 @@ from celery_lock import Lock, LockedTask, LockError, StoreError
 from celery_lock.events import StoreFailed
 from celery_lock.model import OnStoreError
 from celery_lock.signals import lock_store_failed
-from tests.services import Certificates, Proxy, RedisServer, wait_for
+from tests.services import Proxy, RedisServer, make_certificates, wait_for
 
 DEADLINE = 1.0
 PATIENCE = 30.0
@@ -47,7 +45,6 @@ class Place:
     server: RedisServer
     wire: Proxy
     app: Celery
-    expired: tuple[Path, Path]
     facts: list[StoreFailed] = field(default_factory=list)
 
     def send(self, name: str) -> Any:
@@ -139,7 +136,7 @@ class Place:
 
             return change
 
-        return having(*self.expired), having(tls.cert, tls.key)
+        return having(tls.expired_cert, tls.expired_key), having(tls.cert, tls.key)
 
     def _say(self, *words: str) -> Callable[[], Any]:
         def say() -> None:
@@ -189,20 +186,7 @@ def make_app(store: str) -> Celery:
 @pytest.fixture(scope="module")
 def place(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("down")
-    authority, names = trustme.CA(), ("localhost", "127.0.0.1")
-    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
-    pairs = {
-        "server": authority.issue_cert(*names),
-        "expired": authority.issue_cert(
-            *names, not_before=yesterday - timedelta(days=9), not_after=yesterday
-        ),
-    }
-    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    for name, pair in pairs.items():
-        pair.private_key_pem.write_to_path(str(folder / f"{name}.key"))
-        pair.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
-    server_pair = folder / "server.pem", folder / "server.key"
-    tls = Certificates(folder / "ca.pem", *server_pair, *server_pair)
+    tls = make_certificates(folder)
     args = ("--enable-debug-command", "yes", "--loading-process-events-interval-bytes", "1024")
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -210,7 +194,7 @@ def place(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
         wire = stack.enter_context(Proxy(server.port))
         app = make_app(server.url_for(port=wire.port))
-        place = Place(server, wire, app, (folder / "expired.pem", folder / "expired.key"))
+        place = Place(server, wire, app)
 
         def heard(sender: Any, fact: StoreFailed, **_: Any) -> None:
             place.facts.append(fact)

@@ -8,16 +8,10 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import trustme
-
-from tests.services import (
-    Certificates,
-    Proxy,
-)
+from tests.services import Proxy, make_certificates
 from tests.services.ports import LOOPBACK
 from tests.stores.down_app import DEADLINE
 
@@ -27,29 +21,12 @@ PATIENCE = 60.0
 LOGIN = "down:s3cret@"
 
 
-class Trust:
-    """An authority, the certificate of all servers, and one that has expired."""
-
-    def __init__(self, folder: Path) -> None:
-        authority, names = trustme.CA(), ("localhost", LOOPBACK)
-        yesterday = datetime.now(timezone.utc) - timedelta(days=1)
-        pair = authority.issue_cert(*names)
-        ca, cert, key = (folder / name for name in ("ca.pem", "server.pem", "server.key"))
-        authority.cert_pem.write_to_path(str(ca))
-        pair.private_key_pem.write_to_path(str(key))
-        pair.cert_chain_pems[0].write_to_path(str(cert))
-        self.tls = Certificates(ca, cert, key, cert, key)
-        self.expired = authority.issue_cert(
-            *names, not_before=yesterday - timedelta(days=9), not_after=yesterday
-        )
-
-
 class Shaking:
     """A port that shakes hands for TLS with one certificate, and does no more."""
 
-    def __init__(self, issued: trustme.LeafCert) -> None:
+    def __init__(self, cert: Path, key: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        issued.configure_cert(self._context)
+        self._context.load_cert_chain(cert, key)
         self._listener = socket.create_server((LOOPBACK, 0), backlog=100)
         self.port: int = self._listener.getsockname()[1]
 
@@ -85,10 +62,8 @@ class Outages:
     scheme = ""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.trust = Trust(folder)
-        self.tls = self.trust.tls
+        self.tls = make_certificates(folder)
         self.options: dict[str, Any] = {}
         self.servers: list[Any] = []
         """All processes."""
@@ -134,7 +109,8 @@ class Outages:
 
     @contextmanager
     def has_an_expired_certificate(self) -> Iterator[None]:
-        with Shaking(self.trust.expired) as shaking, self._led_to(shaking.port):
+        expired = Shaking(self.tls.expired_cert, self.tls.expired_key)
+        with expired as shaking, self._led_to(shaking.port):
             yield
 
     @contextmanager
