@@ -40,7 +40,7 @@ class Cluster:
 
     def __init__(
         self,
-        named: ClusterUrl,
+        url: ClusterUrl,
         *,
         deadline: float,
         connections: int,
@@ -48,14 +48,14 @@ class Cluster:
         care: Care = NAIVE,
     ) -> None:
         self.deadline = deadline
-        self.url = named.shown
+        self.url = url.shown
         """Where it is, without user, password and query."""
 
         def server_at(address: Address) -> Server:
             where = FixedAddress(address)
             return Server(where, deadline=deadline, connections=connections, watchers=0, care=care)
 
-        self._nodes = Nodes(named.seeds, named.shown, server_at)
+        self._nodes = Nodes(url.seeds, url.shown, server_at)
         self._own = PerProcess(lambda: _Own(watchers))
 
     def run(
