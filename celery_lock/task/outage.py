@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import SystemRandom
 
+from ..model.chance import chance
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 
@@ -16,10 +16,6 @@ has more to do, for nothing. Fewer: a task runs later after the store has come b
 
 LONGEST = 15.0
 """Seconds after which each of them comes again, however many there are."""
-
-
-_chance = SystemRandom()
-"""Not the numbers of the process, which a user may have seeded: alike in each child of a pool."""
 
 
 class _Turns:
@@ -34,7 +30,7 @@ _turns = PerProcess(_Turns)
 
 
 def outage_pause(
-    clock: Clock = steady, uniform: Callable[[float, float], float] = _chance.uniform
+    clock: Clock = steady, uniform: Callable[[float, float], float] = chance.uniform
 ) -> float:
     """Return the seconds until a message comes again: one, and more where there are many.
 

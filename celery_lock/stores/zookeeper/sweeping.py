@@ -8,9 +8,9 @@ before cannot write in its place what comes after.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import SystemRandom
 from typing import Any, Protocol
 
+from ...model.chance import chance
 from . import paths
 from .clock import LeaderClock
 from .link import Link
@@ -26,9 +26,6 @@ SAMPLE = 200
 GRACE = 60_000_000
 """Microseconds that an entry is kept after its time. So a leader whose clock is ahead by less than
 that loses nothing that another one would still count on."""
-
-_chance = SystemRandom()
-"""kazoo's thread draws from it: numbers that a user has seeded are not used up."""
 
 
 class Place(Protocol):
@@ -52,14 +49,14 @@ class Sweeper:
         self._writes += 1
         if self._writes % EVERY == 0:
             shards = self._place.paths.shards
-            self.sweep(shards[_chance.randrange(len(shards))])
+            self.sweep(shards[chance.randrange(len(shards))])
 
     def sweep(self, shard: str) -> None:
         """Begin a sweep of one shard."""
 
         def listed(children: list[Any]) -> None:
             names = children[0] if isinstance(children[0], list) else []
-            some = [f"{shard}/{name}" for name in _chance.sample(names, min(SAMPLE, len(names)))]
+            some = [f"{shard}/{name}" for name in chance.sample(names, min(SAMPLE, len(names)))]
             if some:
                 self._place.link.begin(Look([shard, *some]), lambda found: looked(some, found))
 

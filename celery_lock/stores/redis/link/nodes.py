@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from random import SystemRandom
 
 from ....errors import StoreError, StoreUnavailable
+from ....model.chance import chance
 from ....model.clock import monotonic
 from ...link.urls import written
 from .address import Address
@@ -21,9 +21,6 @@ LEAST = 0.1
 
 DOUBT = 1.0
 """Seconds for which a node that gave no answer is not asked for the map by who is in a hurry."""
-
-_chance = SystemRandom()
-"""A thread of ours draws from it: numbers that a user has seeded are not used up."""
 
 
 class Node:
@@ -93,7 +90,7 @@ class Nodes:
         """
         now = monotonic()
         places = list(dict.fromkeys([*self._known, *self._seeds]))
-        _chance.shuffle(places)  # a node that is cut off from the others does not know so
+        chance.shuffle(places)  # a node that is cut off from the others does not know so
         nodes = [self.at(place) for place in places]
         nodes.sort(key=lambda node: node.doubted > 0)
         if quickly:
