@@ -6,18 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.services import EtcdCluster
+from tests.stores import led
 from tests.stores.group import Group
-from tests.stores.led import (
-    LedGroup,
-    all_killed,
-    cut_off,
-    cut_off_from_leader,
-    cut_off_from_most,
-    follower_frozen,
-    leader_frozen,
-    leader_killed,
-    most_killed,
-)
 from tests.stores.rows import TTL, Promise, Row, control
 from tests.stores.stage import Stage
 
@@ -27,7 +17,7 @@ __all__ = ["ROWS", "servers"]
 def servers(folder: Path) -> Group:
     """What a row of this kind is played on."""
     cluster = EtcdCluster(folder)
-    return LedGroup(cluster, lambda: cluster.url)
+    return led.LedGroup(cluster, lambda: cluster.url)
 
 
 def _all_emptied(stage: Stage) -> None:
@@ -44,15 +34,15 @@ revisions, which are the tokens, begin at one."""
 
 FAULTS = (
     *control(servers),
-    Row("leader killed, and back 3 s later", servers, leader_killed),
-    Row("leader frozen for 6 s, and resumed", servers, leader_frozen, TAKEN_AWAY),
-    Row("follower frozen for 6 s, and resumed", servers, follower_frozen),
-    Row("leader and a follower killed, and back 3 s later", servers, most_killed, ELECTED),
-    Row("all three killed, and back at once", servers, all_killed, ELECTED),
+    Row("leader killed, and back 3 s later", servers, led.leader_killed),
+    Row("leader frozen for 6 s, and resumed", servers, led.leader_frozen, TAKEN_AWAY),
+    Row("follower frozen for 6 s, and resumed", servers, led.follower_frozen),
+    Row("leader and a follower killed, and back 3 s later", servers, led.most_killed, ELECTED),
+    Row("all three killed, and back at once", servers, led.all_killed, ELECTED),
     Row("all three restarted empty", servers, _all_emptied, NEW),
-    Row("one worker is cut off from the leader for 6 s", servers, cut_off_from_leader),
-    Row("one worker is cut off from two of three for 6 s", servers, cut_off_from_most),
-    Row("one worker is cut off from all for 6 s", servers, cut_off),
+    Row("one worker is cut off from the leader for 6 s", servers, led.cut_off_from_leader),
+    Row("one worker is cut off from two of three for 6 s", servers, led.cut_off_from_most),
+    Row("one worker is cut off from all for 6 s", servers, led.cut_off),
 )
 
 ROWS = tuple(replace(row, heals=True) for row in FAULTS)
