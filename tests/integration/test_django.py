@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ def env(redis_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def play(part: str, env: dict[str, str]) -> dict[str, Any]:
-    """Let the project's publisher do something, in a process of its own."""
+def run(words: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Let a Python of the project do something, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", f"{PROJECT}.publisher", part],
+        [sys.executable, *words],
         env={**os.environ, **env},
         capture_output=True,
         text=True,
@@ -39,6 +40,12 @@ def play(part: str, env: dict[str, str]) -> dict[str, Any]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def play(part: str, env: dict[str, str]) -> dict[str, Any]:
+    """Let the project's publisher do something."""
+    done = run(["-W", "error::UserWarning", "-m", f"{PROJECT}.publisher", part], env)
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said
 
@@ -94,15 +101,7 @@ def test_a_setting_that_is_nothing_like_ours_is_named_in_a_warning(
 
 def test_the_commands_know_the_tasks_of_the_project(env: dict[str, str]) -> None:
     def type_in(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "celery", "-A", f"{PROJECT}.celery", "lock", *words],
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
+        done = run(["-m", "celery", "-A", f"{PROJECT}.celery", "lock", *words], env)
         return done.stdout + done.stderr
 
     found = json.loads(type_in("check", "--json"))
