@@ -9,10 +9,9 @@ from ...model import Feature
 from ...model.clock import monotonic
 from ..registry import promises
 from .link.care import Care
-from .link.linking import Link
+from .link.discovery import Directory
 from .link.sentinel_url import SentinelUrl
 from .link.sentinels import Sentinels
-from .link.server import Server
 from .store import RedisStore
 
 __all__ = ["SentinelStore", "open_sentinel"]
@@ -33,15 +32,9 @@ class SentinelStore(RedisStore):
     def _commands(self, care: Care) -> str:
         return f"+role {super()._commands(care)}"
 
-    def _linked(self, url: str, options: Mapping[str, Any], deadline: float, care: Care) -> Link:
+    def _directory(self, url: str, options: Mapping[str, Any]) -> Directory:
         self._sentinels = Sentinels(SentinelUrl.parse(url, options))
-        return Server(
-            self._sentinels,
-            deadline=deadline,
-            connections=self.CONNECTIONS,
-            watchers=self.WATCHERS,
-            care=care,
-        )
+        return self._sentinels
 
     def check(self) -> list[str]:
         """Try the primary once, and ask each sentinel: warnings for the log."""

@@ -32,7 +32,7 @@ from .checkup import checkup, version
 from .hash_tag import before_tags, hash_tag
 from .link.address import Address
 from .link.care import SHARE, Care, Unacknowledged
-from .link.discovery import FixedAddress
+from .link.discovery import Directory, FixedAddress
 from .link.errors import PERMISSIONS, besides
 from .link.linking import Link
 from .link.server import Server
@@ -108,9 +108,12 @@ class RedisStore:
 
     def _linked(self, url: str, options: Mapping[str, Any], deadline: float, care: Care) -> Link:
         """Return the way to the servers that the URL names, on which nothing is opened yet."""
-        where = FixedAddress(Address.parse(url, options))
+        where = self._directory(url, options)
         size, watchers = self.CONNECTIONS, self.WATCHERS
         return Server(where, deadline=deadline, connections=size, watchers=watchers, care=care)
+
+    def _directory(self, url: str, options: Mapping[str, Any]) -> Directory:
+        return FixedAddress(Address.parse(url, options))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
