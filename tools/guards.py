@@ -182,7 +182,7 @@ STORES = (
     ),
     Guard(
         "a scheduler that a worker takes for its state file is refused",
-        'if "celery_lock.beat:" in state:',
+        "if _OUR_SCHEDULER.search(file):",
         "if False:",
         (UNIT + "refusing.py",),
     ),

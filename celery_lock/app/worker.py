@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import mmap
+import re
 import weakref
 from typing import Any
 
@@ -48,6 +49,8 @@ __all__ = [
 logger = logging.getLogger("celery_lock")
 
 _PREFORK = "celery.concurrency.prefork"
+_OUR_SCHEDULER = re.compile(r"celery_lock\.beat(:|\..*Scheduler)")
+"""One of the schedulers of `beat` in both spellings, with a colon and with a dot."""
 
 # Celery lets no pool process know of a warm shutdown, of a lost connection, or whether monitors
 # want events: the main process writes the flags, and the pool processes read them. An anonymous
@@ -136,10 +139,10 @@ class WorkerStep(bootsteps.StartStopStep):
                 "celery_lock does not support the eventlet pool;"
                 " use prefork, threads, gevent or solo"
             )
-        state = str(getattr(worker, "statedb", None) or "")
-        if "celery_lock.beat:" in state:  # `worker -B` would run Celery's own scheduler beside it
+        file = str(getattr(worker, "statedb", None) or "")
+        if _OUR_SCHEDULER.search(file):  # `worker -B` would run Celery's own one beside it
             raise LockConfigurationError(
-                f"-S is the state file of a worker (--statedb), and {state!r} is no file but a"
+                f"-S is the state file of a worker (--statedb), and {file!r} is no file but a"
                 " scheduler: write --scheduler, or set beat_scheduler"
             )
         _shared[_STOPPING] = 0

@@ -78,11 +78,19 @@ def test_a_program_gets_the_error(app: Celery, caplog: pytest.LogCaptureFixture)
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        "celery_lock.beat:LockedScheduler",
+        "celery_lock.beat.LockedScheduler",
+        "celery_lock.beat.database:LockedDatabaseScheduler",
+    ],
+)
 def test_a_scheduler_as_the_state_file_of_a_worker_is_refused(
-    app: Celery, command: None, caplog: pytest.LogCaptureFixture
+    app: Celery, command: None, caplog: pytest.LogCaptureFixture, scheduler: str
 ) -> None:
     worker = Worker(app)
-    worker.statedb = "/srv/shop/celery_lock.beat:LockedScheduler"
+    worker.statedb = f"/srv/shop/{scheduler}"
 
     with pytest.raises(SystemExit):
         WorkerStep(worker)
