@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.contract.fake_server import FakeServer
 from tests.services import Proxy, make_certificates
 from tests.services.ports import LOOPBACK
 from tests.stores.down_app import DEADLINE
@@ -21,35 +21,16 @@ PATIENCE = 60.0
 LOGIN = "down:s3cret@"
 
 
-class Shaking:
-    """A port that shakes hands for TLS with one certificate, and does no more."""
+def shaking_hands(cert: Path, key: Path) -> Callable[[socket.socket], None]:
+    """Shake hands for TLS with this certificate, and do no more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
 
-    def __init__(self, cert: Path, key: Path) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(cert, key)
-        self._listener = socket.create_server((LOOPBACK, 0), backlog=100)
-        self.port: int = self._listener.getsockname()[1]
+    def talk(connection: socket.socket) -> None:
+        connection.settimeout(DEADLINE)
+        context.wrap_socket(connection, server_side=True).close()
 
-    def __enter__(self) -> Shaking:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._shake, args=[connection], daemon=True).start()
-
-    def _shake(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            connection.settimeout(DEADLINE)
-            self._context.wrap_socket(connection, server_side=True).close()
-
-    def __exit__(self, *error: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    return talk
 
 
 class Outages:
@@ -109,8 +90,8 @@ class Outages:
 
     @contextmanager
     def has_an_expired_certificate(self) -> Iterator[None]:
-        expired = Shaking(self.tls.expired_cert, self.tls.expired_key)
-        with expired as shaking, self._led_to(shaking.port):
+        talk = shaking_hands(self.tls.expired_cert, self.tls.expired_key)
+        with FakeServer(talk) as expired, self._led_to(expired.port):
             yield
 
     @contextmanager
