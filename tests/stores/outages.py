@@ -40,8 +40,6 @@ class Outages:
     Use it in a `with`.
     """
 
-    scheme = ""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tls = make_certificates(folder)
