@@ -333,6 +333,16 @@ def test_an_encoded_at_sign_in_an_option_is_no_end_of_a_password(scheme: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])
+@pytest.mark.parametrize("servers", ["a,,b", "a, ", "al:{}@,b", "al:{0}@a,al:{0}@"])
+def test_a_server_that_is_missing_in_a_list_is_not_this_machine(scheme: str, servers: str) -> None:
+    path = "/main" if scheme == "sentinel" else ""
+
+    said = refusal(open_store, f"{scheme}://{servers.format(SECRET)}{path}")
+
+    assert "cannot be read" in said
+
+
+@pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])
 def test_servers_with_different_logins_are_refused(scheme: str) -> None:
     said = refusal(open_store, f"{scheme}://al:{SECRET}@a,bo:{SECRET}@b/main")
 

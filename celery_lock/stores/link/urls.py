@@ -30,16 +30,20 @@ def unreadable(advice: str = "") -> LockConfigurationError:
 def one_login(netloc: str, form: str) -> tuple[str, str]:
     """Return the login and the servers of a URL whose servers have one login: `u:p@a:1,b:2`.
 
-    It may stand before each of them. Raises `LockConfigurationError` where two of them differ.
+    It may stand before each of them. Raises `LockConfigurationError` where two of them differ, or
+    where a comma has no server beside it.
     """
     parts = [part.rpartition("@") for part in netloc.split(",")]
-    if sum(bool(at) for _, at, _ in parts) < 2:
-        login, _, servers = netloc.rpartition("@")  # a comma before it is one of the password
-        return login, servers
     logins = {login.strip() for login, at, _ in parts if at}
     if len(logins) > 1:
         raise unreadable(f"{form}, with one login for all, before the first of them")
-    return logins.pop(), ",".join(server for _, _, server in parts)
+    if sum(bool(at) for _, at, _ in parts) < 2:
+        login, _, servers = netloc.rpartition("@")  # a comma before it is one of the password
+    else:
+        login, servers = logins.pop(), ",".join(server for _, _, server in parts)
+    if servers and not all(server.strip() for server in servers.split(",")):
+        raise unreadable(form)  # the one that is missing would be this machine
+    return login, servers
 
 
 def refuse_unknown(
