@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -95,36 +95,32 @@ def meanwhile(moment: int, other: Callable[[], None], run: Callable[[], Any]) ->
     return left <= 0
 
 
-@pytest.mark.parametrize("failing", ["a1", "b1"])
-def test_at_no_moment_of_an_opening_does_a_failure_shut_it_for_ever(failing: str) -> None:
+def failing_as_it_opens(key: str, opens: Callable[[Woken], Any]) -> Iterator[tuple[int, Woken]]:
+    """Let a call about this key fail at each moment in turn of the opening of a shut store."""
     moment, hit = 0, True
     while hit:
         moment += 1
         woken = Woken(Engine())
         woken.fail("a0")
+        hit = meanwhile(moment, partial(woken.fail, key), partial(opens, woken))
+        yield moment, woken
+    assert moment > 40
 
-        hit = meanwhile(moment, partial(woken.fail, failing), partial(woken.move, 0.0))
 
+@pytest.mark.parametrize("failing", ["a1", "b1"])
+def test_at_no_moment_of_an_opening_does_a_failure_shut_it_for_ever(failing: str) -> None:
+    for moment, woken in failing_as_it_opens(failing, lambda woken: woken.move(0.0)):
         woken.move(2 * PAUSE)
         assert woken.claim(failing), moment
         assert woken.claim("a2"), moment
-    assert moment > 40
 
 
 @pytest.mark.parametrize("failing", ["a1", "b1"])
 def test_at_no_moment_of_an_opening_does_a_failure_leave_a_shut_part_open(failing: str) -> None:
-    moment, hit = 0, True
-    while hit:
-        moment += 1
-        woken = Woken(Engine())
-        woken.fail("a0")
+    for moment, woken in failing_as_it_opens(failing, lambda woken: woken.breaker.probe()):
         store, claim = woken.breaker, woken.engine.claim(failing)
-
-        hit = meanwhile(moment, partial(woken.fail, failing), store.probe)
-
         is_shut = woken.is_refused(partial(store.peek, failing))
-        assert woken.is_refused(partial(store.acquire, claim)) == is_shut
-    assert moment > 40
+        assert woken.is_refused(partial(store.acquire, claim)) == is_shut, moment
 
 
 def test_at_no_moment_of_a_failure_does_a_stop_shut_the_store_for_ever() -> None:
