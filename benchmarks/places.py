@@ -159,8 +159,8 @@ def _redlock(stack: ExitStack, directory: Path) -> list[Place]:
 def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
     if find_etcd() is None:
         return []
-    servers = stack.enter_context(EtcdCluster(directory))
-    first = servers.servers[0]
+    cluster = stack.enter_context(EtcdCluster(directory))
+    first = cluster.servers[0]
 
     def made() -> Taker:
         mine = etcd3gw.client(host=first.host, port=first.port)
@@ -172,8 +172,8 @@ def _etcd(stack: ExitStack, directory: Path) -> list[Place]:
 
         return take
 
-    ports = tuple(one.port for one in servers.servers)
-    return [Place("etcd://", servers.url, ports, {names.ETCD3GW: made})]
+    ports = tuple(one.port for one in cluster.servers)
+    return [Place("etcd://", cluster.url, ports, {names.ETCD3GW: made})]
 
 
 def _zookeeper(stack: ExitStack, directory: Path) -> list[Place]:
