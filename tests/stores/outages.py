@@ -15,10 +15,12 @@ from tests.services import Proxy, make_certificates
 from tests.services.ports import LOOPBACK
 from tests.stores.down_app import DEADLINE
 
-__all__ = ["LOGIN", "PATIENCE", "Outages"]
+__all__ = ["LOGIN", "PATIENCE", "SECRET", "Outages"]
 
 PATIENCE = 60.0
-LOGIN = "down:s3cret@"
+SECRET = "s3cret"
+"""The password of all servers, which no error may repeat."""
+LOGIN = f"down:{SECRET}@"
 
 
 def shaking_hands(cert: Path, key: Path) -> Callable[[socket.socket], None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.services import EtcdCluster
 from tests.services.ports import LOOPBACK
-from tests.stores.outages import LOGIN, Outages
+from tests.stores.outages import LOGIN, SECRET, Outages
 
 __all__ = ["Etcd"]
 
@@ -23,7 +23,7 @@ class Etcd(Outages):
         self.cluster = stack.enter_context(cluster)
         self.servers = list(cluster.servers)
         self.most = cluster.servers[:2]
-        cluster.servers[0].with_users(down="s3cret")
+        cluster.servers[0].with_users(down=SECRET)
 
     @property
     def url(self) -> str:
@@ -60,4 +60,4 @@ class Etcd(Outages):
         try:
             yield
         finally:
-            self._ask(path, {"name": "down", "password": "s3cret"})
+            self._ask(path, {"name": "down", "password": SECRET})

@@ -17,7 +17,7 @@ from tests.services import RedisCluster, RedisServer, Watched, find_redis, wait_
 from tests.services.ports import LOOPBACK
 from tests.services.redlock_nodes import RedlockNodes
 from tests.stores.down_app import TTL
-from tests.stores.outages import PATIENCE, Outages
+from tests.stores.outages import PATIENCE, SECRET, Outages
 
 __all__ = ["Cluster", "Redlock", "Sentinel"]
 
@@ -32,14 +32,12 @@ SLOW_TO_LOAD = (
 class OfRedis(Outages):
     """What can happen to a server of Redis, whoever finds it."""
 
-    secret = "s3cret"
-
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.binary = find_redis() or ""
         self.keepers: list[RedisServer] = []
         """Those that have keys, so many that without these no lock can be given."""
-        self._secret = self.secret
+        self._secret = SECRET
 
     def answers(self) -> bool:
         with suppress(Exception):
@@ -113,7 +111,7 @@ class OfRedis(Outages):
         try:
             yield
         finally:
-            self._change_password(self.secret)
+            self._change_password(SECRET)
 
     def _change_password(self, secret: str) -> None:
         for one in self.keepers:
@@ -127,16 +125,15 @@ class Sentinel(OfRedis):
     """A primary that nobody follows, and three sentinels: nobody takes its place."""
 
     def begin(self, stack: ExitStack) -> None:
-        secret = self.secret
         watched = stack.enter_context(
             Watched(
                 self.binary,
                 self.folder / "servers",
                 sentinels=3,
-                server={"tls": self.tls, "password": secret, "args": SLOW_TO_LOAD},
+                server={"tls": self.tls, "password": SECRET, "args": SLOW_TO_LOAD},
                 sentinel={
                     "tls": self.tls,
-                    "config": (f"sentinel auth-pass mymaster {secret}", "tls-replication yes"),
+                    "config": (f"sentinel auth-pass mymaster {SECRET}", "tls-replication yes"),
                 },
             )
         )
@@ -145,7 +142,7 @@ class Sentinel(OfRedis):
         self.keepers = list(watched.servers)
         self.most = [*watched.servers, *watched.sentinels[:2]]
         tls = {"ssl_ca_certs": str(self.tls.ca), "ssl_cert_reqs": "required"}
-        self.options = {"password": secret, "ssl": tls, "sentinel_kwargs": {"ssl": True, **tls}}
+        self.options = {"password": SECRET, "ssl": tls, "sentinel_kwargs": {"ssl": True, **tls}}
 
     @property
     def url(self) -> str:
@@ -170,7 +167,7 @@ class Cluster(OfRedis):
             masters=3,
             replicas=1,
             tls=self.tls,
-            password=self.secret,
+            password=SECRET,
             args=[*never, *SLOW_TO_LOAD],
         )
         self.cluster = stack.enter_context(cluster)
@@ -225,14 +222,14 @@ class Redlock(OfRedis):
             self.folder / "servers",
             3,
             tls=self.tls,
-            password=self.secret,
+            password=SECRET,
             args=SLOW_TO_LOAD,
         )
         self.nodes = stack.enter_context(nodes)
         self.servers = list(nodes.nodes)
         self.keepers = self.most = nodes.nodes[:2]
         ssl_options = {"ssl_ca_certs": str(self.tls.ca)}
-        self.options = {"longest_ttl": TTL, "password": self.secret, "ssl": ssl_options}
+        self.options = {"longest_ttl": TTL, "password": SECRET, "ssl": ssl_options}
 
     @property
     def url(self) -> str:

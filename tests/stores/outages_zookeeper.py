@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.services import ZooKeeperEnsemble, ZooKeeperServer
 from tests.services.ports import LOOPBACK, free_port
-from tests.stores.outages import LOGIN, PATIENCE, Outages
+from tests.stores.outages import LOGIN, PATIENCE, SECRET, Outages
 
 __all__ = ["ZooKeeper"]
 
@@ -77,13 +77,13 @@ class ZooKeeper(Outages):
         try:
             yield
         finally:
-            self._give_nodes("down:s3cret")
+            self._give_nodes(f"down:{SECRET}")
 
     def _give_nodes(self, login: str) -> None:
         from kazoo.security import make_digest_acl
 
         acl = [make_digest_acl(*login.split(":"), all=True)]
-        with self._client("down:s3cret", "down:another") as client:
+        with self._client(f"down:{SECRET}", "down:another") as client:
             paths = [self.PATH]
             for path in paths:
                 paths += [f"{path}/{name}" for name in client.get_children(path)]

@@ -20,7 +20,7 @@ from tests.faults.history import read
 from tests.services import STALL, RedisServer, Worker, find_redis, sending, wait_for
 from tests.stores import down_app
 from tests.stores.down_app import DEADLINE, TTL
-from tests.stores.outages import PATIENCE, Outages
+from tests.stores.outages import PATIENCE, SECRET, Outages
 from tests.stores.outages_etcd import Etcd
 from tests.stores.outages_redis import Cluster, Redlock, Sentinel
 from tests.stores.outages_zookeeper import ZooKeeper
@@ -221,7 +221,7 @@ def what_a_lock_says_is_done_and_no_task_is_lost(place: Place, fault: str) -> st
         )
         with pytest.raises(StoreError, match=f"{FAULTS[place.kind][fault]}|{LATE}") as raised:
             failed.get(timeout=PATIENCE)
-        assert "s3cret" not in str(raised.value)
+        assert SECRET not in str(raised.value)
         wait_for(
             lambda: {f"requeues:{job}" for job in jobs} <= place.refused(),
             "the others",
