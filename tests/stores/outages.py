@@ -73,8 +73,9 @@ class Outages:
     # -- the way ------------------------------------------------------------------------------
 
     @contextmanager
-    def refuses(self) -> Iterator[None]:
-        with self._led_to(self._nobody.getsockname()[1]):
+    def refuses(self, only: Sequence[int] = ()) -> Iterator[None]:
+        """Nobody listens at its ports, or at only these of them."""
+        with self._led_to(self._nobody.getsockname()[1], only):
             yield
 
     @contextmanager

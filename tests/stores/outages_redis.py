@@ -151,8 +151,7 @@ class Sentinel(OfRedis):
     @contextmanager
     def has_sentinels_that_refuse(self) -> Iterator[None]:
         """All sentinels are gone, and the primary is there: who has to look for it cannot."""
-        ports = [one.port for one in self.watched.sentinels]
-        with self._led_to(self._nobody.getsockname()[1], only=ports):
+        with self.refuses(only=[one.port for one in self.watched.sentinels]):
             yield
 
 
@@ -200,8 +199,7 @@ class Cluster(OfRedis):
     @contextmanager
     def is_a_replica(self) -> Iterator[None]:
         """Only the replicas are reached: each names its master."""
-        ports = [node.port for node in self.keepers]
-        with self._led_to(self._nobody.getsockname()[1], only=ports):
+        with self.refuses(only=[node.port for node in self.keepers]):
             yield
 
     @contextmanager
