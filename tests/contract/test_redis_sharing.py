@@ -14,9 +14,11 @@ from celery_lock.stores.redis import RedisStore
 from tests.contract.conftest import OpenStore, claim_of
 from tests.contract.programs.running import run
 from tests.services.redis_server import RedisServer
-from tests.services.waiting import wait_for
+from tests.services.waiting import STALL, wait_for
 
 pytestmark = pytest.mark.contract
+
+LONGER_THAN_A_STALL = STALL + 1.0
 
 
 def started(*targets: object) -> list[threading.Thread]:
@@ -85,7 +87,9 @@ def test_no_more_than_four_watchers_block_a_connection(
     redis_url: str, redis_server: RedisServer, open_redis: OpenStore
 ) -> None:
     store = open_redis(redis_url, deadline=20.0)
-    watchers = started(*[lambda n=n: store.watch(f"order:{n}", 1.0) for n in range(8)])
+    watchers = started(
+        *[lambda n=n: store.watch(f"order:{n}", LONGER_THAN_A_STALL) for n in range(8)]
+    )
 
     with redis_server.client() as client:
         wait_for(lambda: client.info("clients")["blocked_clients"] == 4, "four watchers")
@@ -101,7 +105,7 @@ def test_the_watchers_of_one_key_block_one_connection(
     redis_url: str, redis_server: RedisServer, open_redis: OpenStore
 ) -> None:
     store = open_redis(redis_url, deadline=20.0)
-    watchers = started(*[lambda: store.watch("order:7", 1.0)] * 6)
+    watchers = started(*[lambda: store.watch("order:7", LONGER_THAN_A_STALL)] * 6)
 
     with redis_server.client() as client:
         wait_for(lambda: client.info("clients")["blocked_clients"] == 1, "one watcher")
