@@ -140,7 +140,7 @@ def test_a_hang_leads_to_a_new_question(second: str) -> None:
 
     with FakeServer(hang) as frozen:
         directory = TwoServers(frozen.url, second)
-        server = server_of(directory, deadline=0.3)
+        server = server_of(directory, deadline=2.0)
 
         with pytest.raises(StoreUnavailable, match="gave no answer"):
             server.say("PING")
@@ -180,7 +180,7 @@ def test_an_error_of_the_server_that_is_no_doubt_is_none(second: str) -> None:
 
 
 def test_one_server_stays_where_it_is_whatever_is_said_of_it(fresh_redis: RedisServer) -> None:
-    server = server_of(FixedAddress(Address.parse(fresh_redis.url)), deadline=0.3)
+    server = server_of(FixedAddress(Address.parse(fresh_redis.url)), deadline=2.0)
     pool, _ = server._own.value
     lent = [pool.take(0) for _ in range(2)]
     for connection in lent:

@@ -222,7 +222,7 @@ def test_after_a_doubt_the_sentinels_are_asked_again(
 ) -> None:
     proxy = proxy_factory(port)
     names = [fakes.serve(role("master")) if dead == "takes no writes" else proxy.port]
-    store = fakes.store(lambda connection: naming(names[0])(connection), deadline=0.4)
+    store = fakes.store(lambda connection: naming(names[0])(connection))
     if dead == "takes no writes":
         assert "read-only replica" in failure(store)
     elif dead == "hangs":
