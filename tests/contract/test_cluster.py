@@ -262,11 +262,11 @@ def test_the_check_says_too_whose_address_it_cannot_reach(
 def test_a_node_that_hangs_costs_the_keys_of_others_nothing(
     three: FakeNodes, open_cluster: Open
 ) -> None:
-    store = open_cluster(three.url, deadline=0.4)
+    store = open_cluster(three.url, deadline=2.0)
     store.acquire(claim_of(key_of(three, 1)))
     three.nodes[0].answer = lambda _: None
 
-    with pytest.raises(StoreUnavailable, match=r"no answer within 0\.4 s") as raised:
+    with pytest.raises(StoreUnavailable, match="no answer within 2 s") as raised:
         store.acquire(claim_of(key_of(three, 0)))
 
     assert raised.value.url == f"redis://{three.nodes[0].place}"
@@ -448,7 +448,7 @@ def test_the_heir_of_a_node_that_hangs_is_found_by_renewals_alone(
 def test_a_claim_asks_others_for_the_heir_of_a_node_that_hung(
     three: FakeNodes, open_cluster: Open
 ) -> None:
-    store = prepared(three, open_cluster, deadline=0.5)
+    store = prepared(three, open_cluster, deadline=2.0)
     three.nodes[0].answer = lambda _: None
     with pytest.raises(StoreUnavailable):
         store.acquire(claim_of(key_of(three, 0)))
