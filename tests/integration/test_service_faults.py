@@ -23,6 +23,7 @@ from tests.services import (
     find_rabbit,
     find_redis,
     missing,
+    wait_for,
 )
 from tests.services.binaries import GET_RABBIT
 from tests.services.fixtures import ProxyFactory, RedisFactory
@@ -270,3 +271,31 @@ def test_the_end_of_a_process_is_the_end_of_its_group(tmp_path: Path) -> None:
     process.stop()
 
     assert process.members() == []
+
+
+def test_a_frozen_process_runs_in_none_of_its_threads(tmp_path: Path) -> None:
+    """The signal comes to the first thread, which sleeps; what answers is another one."""
+    counter = tmp_path / "counter"
+    code = f"""
+import threading, time
+def count():
+    with open({str(counter)!r}, "ab", buffering=0) as file:
+        while True:
+            file.write(b"1")
+threading.Thread(target=count, daemon=True).start()
+time.sleep(600)
+"""
+    process = Process([sys.executable, "-c", code], cwd=tmp_path, log=tmp_path / "log")
+    process.start()
+    wait_for(lambda: counter.exists() and counter.stat().st_size, "the other thread")
+    try:
+        for _ in range(50):
+            process.pause()
+
+            there = counter.stat().st_size
+            time.sleep(0.005)
+            assert counter.stat().st_size == there
+
+            process.resume()
+    finally:
+        process.kill()

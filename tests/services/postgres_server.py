@@ -16,6 +16,7 @@ from urllib.parse import quote
 import psutil
 
 from tests.services.binaries import find_postgres
+from tests.services.freezing import freeze
 from tests.services.ports import LOOPBACK
 from tests.services.process import SETPRIV, Process
 from tests.services.server import Server
@@ -68,11 +69,13 @@ class PostgresServer(Server):
 
     def pause(self) -> None:
         """Freeze it; each of its processes has a group of its own."""
-        self._signal_all(signal.SIGSTOP)
+        freeze(self._all())
 
     def resume(self) -> None:
         """Let it go on."""
-        self._signal_all(signal.SIGCONT)
+        for pid in self._all():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -124,14 +127,12 @@ class PostgresServer(Server):
         ]
         (self._data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
 
-    def _signal_all(self, number: int) -> None:
+    def _all(self) -> list[int]:
+        """Its processes, first the one that starts the others."""
         if not self.alive():
-            return
+            return []
         leader = psutil.Process(self.process.pid)
-        leader.send_signal(number)  # first: it starts the others
-        for child in leader.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.send_signal(number)
+        return [leader.pid, *(child.pid for child in leader.children(recursive=True))]
 
     def _as_user(self) -> list[str]:
         if self._user is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.services.freezing import freeze
 from tests.services.waiting import WaitedTooLong, wait_for
 
 SETPRIV = shutil.which("setpriv")
@@ -107,7 +108,7 @@ class Process:
 
     def pause(self) -> None:
         """Freeze the leader and all of its group (SIGSTOP), as a stalled machine would."""
-        self._signal_all(self.members(), signal.SIGSTOP)
+        freeze(self.members())
 
     def resume(self) -> None:
         """Let a frozen group go on (SIGCONT)."""
