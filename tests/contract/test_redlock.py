@@ -132,13 +132,15 @@ def test_a_grant_that_comes_after_the_release_is_taken_back(
         ports = [proxy.port, nodes.nodes[1].port, nodes.nodes[2].port]
         store, claim = opened(nodes.url_for(ports)), claim_of()
         granted(store, claim_of())  # the scripts are known
-        proxy.delay = 0.5
+        proxy.hold()
         lease = granted(store, claim)
-        proxy.delay = 0.0
+        wait_for(lambda: proxy.kept, "the claim on its way to a slow node")
+        proxy.forward()
         with_others = store._nodes._own.value.idle.get()  # the release goes over other connections
         assert store.release(lease)
         store._nodes._own.value.idle.put(with_others)
 
+        proxy.let_go()
         wait_for(lambda: holders(opened, nodes, claim.key)[0], "the late grant")
 
         def taken_back() -> bool:

@@ -118,6 +118,21 @@ def test_a_slow_wire_is_slow_in_each_direction(behind) -> None:
     assert time.monotonic() - began >= 0.2
 
 
+def test_what_a_wire_holds_arrives_when_it_is_let_go_and_not_before(behind) -> None:
+    proxy, client = behind
+    with socket.create_connection((proxy.host, proxy.port)) as connected:
+        proxy.hold()
+        connected.sendall(b"INCR counter\r\n")
+        wait_for(lambda: proxy.kept, "a piece that is held")
+        proxy.forward()
+        assert client.get("counter") == b"0"
+
+        proxy.let_go()
+
+        assert connected.recv(64) == b":1\r\n"
+    assert client.get("counter") == b"1"
+
+
 def test_a_cut_wire_resets_who_is_connected_and_welcomes_others(behind) -> None:
     proxy, client = behind
     with socket.create_connection((proxy.host, proxy.port)) as connected:

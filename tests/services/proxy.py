@@ -33,6 +33,10 @@ class Proxy:
         self._drop_requests = False
         self._drop_replies = False
         self._refusing = False
+        self.kept = 0
+        """How many pieces `hold()` keeps now."""
+        self._holding = False
+        self._let_on = asyncio.Event()
         self._spoils: dict[bytes, tuple[Spoiling, float]] = {}
         self._lost = threading.Event()
         self._wires: dict[asyncio.Task[None], tuple[socket.socket, socket.socket]] = {}
@@ -49,9 +53,20 @@ class Proxy:
 
     def forward(self) -> None:
         """Pass everything on at once again."""
-        self._drop_requests = self._drop_replies = self._refusing = False
+        self._drop_requests = self._drop_replies = self._refusing = self._holding = False
         self._spoils.clear()
         self.delay = 0.0
+
+    def hold(self) -> None:
+        """Keep every piece, in each direction. `forward()` passes new ones on, but not the kept.
+
+        What a connection sends after a kept piece stays behind it. `let_go()` passes all on.
+        """
+        self._holding = True
+
+    def let_go(self) -> None:
+        """Pass on what `hold()` has kept until now."""
+        self._listener.run(self._let_go())
 
     def swallow(self) -> None:
         """Accept connections and bytes, pass nothing on in either direction: a black hole."""
@@ -181,8 +196,15 @@ class Proxy:
             self._lost.set()
 
     async def _wait(self) -> None:
+        if self._holding:
+            self.kept += 1
+            await self._let_on.wait()
         if self.delay:
             await asyncio.sleep(self.delay)
+
+    async def _let_go(self) -> None:
+        self._let_on.set()
+        self._let_on, self.kept = asyncio.Event(), 0
 
     async def _cut(self) -> None:
         wires = list(self._wires)
