@@ -108,13 +108,14 @@ def make_app(**conf: Any) -> Celery:
     @task("stubborn", Lock("stubborn:{job}", at_most=AT_MOST, on_lost="interrupt"))
     def stubborn(self: Any, job: str) -> list[str]:
         """Catch what comes and go on for a while."""
-        caught = []
-        until = time.monotonic() + 1.5 * AT_MOST
+        caught: list[str] = []
+        until = time.monotonic() + LONG
         while time.monotonic() < until:
             try:
                 time.sleep(0.01)
             except Exception as error:
                 caught.append(repr(error))
+                until = time.monotonic() + 0.5 * AT_MOST
         return caught
 
     @task(
