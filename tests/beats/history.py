@@ -74,6 +74,8 @@ class History:
     publishings: Sequence[Publishing] = ()
     ends: Sequence[End] = ()
     pauses: Sequence[Span] = ()
+    stills: Sequence[Span] = ()
+    """When the whole machine stood still."""
     outages: Sequence[Span] = ()
     faults: Sequence[str] = field(default_factory=tuple)
 
@@ -91,6 +93,9 @@ def history_of(lines: Sequence[dict[str, Any]]) -> History:
         publishings=tuple(_publishings(lines)),
         ends=tuple(_ends(lines)),
         pauses=tuple(_spans(lines, "paused", "resumed")),
+        stills=tuple(
+            Span(line["at"], line["until"]) for line in lines if line["what"] == "stood still"
+        ),
         outages=tuple(_spans(lines, "outage", "outage over")),
         faults=tuple(
             line["fault"] if line["what"] == "fault" else f"{line['fault']}, left out"

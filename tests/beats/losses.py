@@ -41,8 +41,8 @@ def lost(one: Publishing, entry: Entry, history: History) -> tuple[str, float] |
     died = end is not None and end.how in ("killed", "injected")
     if end is not None and died and end.at - one.at < entry.claim_life:
         return end.how, end.at
-    for pause in history.pauses:
-        if pause.pid == one.pid and -EDGE < pause.start - one.at < entry.claim_life:
+    for pause in (*history.pauses, *history.stills):
+        if pause.pid in (one.pid, 0) and -EDGE < pause.start - one.at < entry.claim_life:
             return "paused", pause.start
     return None
 

@@ -14,6 +14,7 @@ from tests.beats.beats import Beat
 from tests.beats.book import note, read
 from tests.beats.plan import Fault
 from tests.beats.setup import Setup
+from tests.beats.standstill import rest
 
 __all__ = ["between_due_times", "play"]
 
@@ -67,7 +68,9 @@ class _Playing:
                 heapq.heappop(self._due)[2]()
             for beat in self.setup.beats.all:
                 self._look_after(beat)
-            time.sleep(EVERY)
+            still = rest(EVERY)
+            if still is not None:
+                note(self.setup.book, "stood still", at=still.start, until=still.end)
         note(self.setup.book, "ended")
         for beat in self.setup.beats.all:
             if beat.paused:

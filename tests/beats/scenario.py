@@ -12,7 +12,9 @@ from tests.beats.beats import Beats
 from tests.beats.book import read
 from tests.beats.database import make_database
 from tests.beats.entries import GRID, Entry
+from tests.beats.history import Span
 from tests.beats.kinds import KINDS
+from tests.beats.standstill import watched
 from tests.services import RedisServer
 
 __all__ = ["DATABASE_FILE", "Scenario", "Sent", "scenario_of"]
@@ -34,13 +36,24 @@ class Sent:
 class Scenario:
     """One scenario, for several schedulers at the same time."""
 
-    def __init__(self, beats: Mapping[str, Beats]) -> None:
+    def __init__(self, beats: Mapping[str, Beats], stills: Sequence[Span]) -> None:
         self.beats = beats
         self.marks: dict[str, float] = {}
+        self.stills = stills
+        """When the machine stood still."""
 
     def mark(self, name: str) -> None:
         """Name this moment."""
         self.marks[name] = time.time()
+
+    @property
+    def still(self) -> float:
+        """Seconds for which the machine stood still."""
+        return sum(span.end - span.start for span in self.stills)
+
+    def stood_still(self, start: float, end: float) -> bool:
+        """Whether the machine stood still at some time in between."""
+        return any(span.start <= end and start <= span.end for span in self.stills)
 
     def sent(self, kind: str, entry: str, first: str = "", last: str = "") -> list[Sent]:
         """What was published of an entry between two moments, in order."""
@@ -81,7 +94,8 @@ def scenario_of(
             database=database,
         )
     try:
-        yield Scenario(made)
+        with watched() as stills:
+            yield Scenario(made, stills)
     finally:
         for beats in made.values():
             beats.kill()

@@ -121,7 +121,8 @@ def _of(entry: Entry, history: History) -> OfEntry:
         by_due.setdefault(grid.nearest(run.due), []).append(run)
     counted = grid.counted()
     out = [due for due in counted if due not in by_due]
-    collapsed = [due for due in out if in_outage(due, entry, history.outages)]
+    away = (*history.outages, *history.stills)
+    collapsed = [due for due in out if in_outage(due, entry, away)]
     rest = [due for due in out if due not in collapsed]
     into_next = [due for due in rest if merged(due, entry, history)]
     return OfEntry(
