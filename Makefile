@@ -49,6 +49,7 @@ help:
 	@echo 'make beside    every policy beside Sentry, Datadog and others (TOOLS="sentry ddtrace": those)'
 	@echo 'make celery-suite  Celery'"'"'s own tests, plain and all tasks locked (SUBSET=1: a minute of it)'
 	@echo 'make controls  take the guards away one by one: some test must fail for each'
+	@echo 'make standstill  run the tests while all processes stop for a second now and then'
 	@echo 'make clean     remove $(VENV) and what the tools leave behind'
 
 venv: $(VENV)/.made
@@ -116,6 +117,10 @@ beside: $(STAMP)-test
 celery-suite: $(SUITE_STAMP)
 	@sh tools/test_services.sh
 	@$(SUITE_RUN) -m tools.celery_suite $(if $(SUBSET),--subset) $(ARGS)
+
+standstill: $(STAMP)-test
+	@sh tools/test_services.sh
+	@$(RUN) -m tools.standstill $(SHARED) $(ARGS)
 
 controls: $(STAMP)-test
 	@sh tools/test_services.sh

@@ -7,8 +7,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import Popen
 
 import kombu
+import psutil
 import pytest
 import redis
 from amqp.exceptions import NotFound
@@ -314,3 +316,43 @@ time.sleep(600)
             process.resume()
     finally:
         process.kill()
+
+
+def test_a_machine_that_stands_still_stops_all_but_who_had_been_stopped_before(
+    tmp_path: Path,
+) -> None:
+    counter = tmp_path / "counter"
+    code = f"""
+import time
+with open({str(counter)!r}, "ab", buffering=0) as file:
+    while True:
+        file.write(b"1")
+        time.sleep(0.001)
+"""
+    runs, rests = (
+        Process([sys.executable, "-c", each], cwd=tmp_path, log=tmp_path / f"log{number}")
+        for number, each in enumerate((code, "import time; time.sleep(600)"))
+    )
+    runs.start()
+    rests.start()
+    try:
+        wait_for(lambda: counter.exists() and counter.stat().st_size, "the other process")
+        rests.pause()
+
+        standstill = Popen([sys.executable, "-c", _STANDS_STILL.format(runs.pid, rests.pid)])
+        wait_for(lambda: psutil.Process(runs.pid).status() == psutil.STATUS_STOPPED, "a standstill")
+        there = counter.stat().st_size
+        assert standstill.wait() == 0
+
+        wait_for(lambda: counter.stat().st_size > there, "its end")
+        assert psutil.Process(rests.pid).status() == psutil.STATUS_STOPPED
+    finally:
+        runs.kill()
+        rests.kill()
+
+
+_STANDS_STILL = """
+from tools.standstill import stand_still
+for pid in ({}, {}):
+    stand_still(pid, 0.5)
+"""
