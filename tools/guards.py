@@ -3841,6 +3841,12 @@ OUTSIDE = (
         (UNIT + "hold.py",),
     ),
     Guard(
+        "a block is not within one that more may share",
+        "if self._terms.limit < around.limit:",
+        "if self._terms.limit < 1:",
+        (UNIT + "hold.py",),
+    ),
+    Guard(
         "what a block has lost is not held any more",
         "            and lease.is_at_home\n            and lease.reason is None\n",
         "            and lease.is_at_home\n",

@@ -16,7 +16,7 @@ from ..model.per_process import PerProcess, look_for_fork
 from .locker import Ask, Grant, Locker
 from .place import Place, here
 
-__all__ = ["Bodies", "Stay", "lease_here", "new_holder", "stay_here", "stays_around"]
+__all__ = ["Bodies", "Stay", "grant_here", "new_holder", "stay_here", "stays_around"]
 
 _entered: ContextVar[tuple[weakref.ref[Stay], ...]] = ContextVar("celery_lock_stays", default=())
 """The stays around this place, outermost first. Whoever has entered one keeps it, and nobody else:
@@ -48,8 +48,8 @@ class Bodies(NamedTuple):
 
     here: Callable[[], object] = lambda: None
     """Return what stands for the innermost of them; `None`: there is none."""
-    lease_of: Callable[[str, Locker], Lease | None] = lambda key, locker: None
-    """Return the lease of a key that one of them has."""
+    grant_of: Callable[[str, Locker], Grant | None] = lambda key, locker: None
+    """Return the grant of a key that one of them has."""
 
 
 bodies = Bodies()
@@ -80,16 +80,18 @@ class Stay:
         grant = self._grant
         return None if grant is None else grant.lease
 
-    def holds(self, key: str, locker: Locker) -> bool:
-        """Whether it has this key at this moment, in this process."""
-        lease = self.lease
-        return (
+    def has(self, key: str, locker: Locker) -> Grant | None:
+        """Return its grant of this key, if it has that at this moment and in this process."""
+        grant = self._grant
+        lease = None if grant is None else grant.lease
+        held = (
             lease is not None
             and lease.key == key
             and self._locker.store is locker.store
             and lease.is_at_home
             and lease.reason is None
         )
+        return grant if held else None
 
     def claim(self) -> Held | None:
         """Claim the key once; `None`: it is held now."""
@@ -152,9 +154,10 @@ def stays_around() -> list[Stay]:
     return [stay for stay in stays if stay is not None and stay.place == place]
 
 
-def lease_here(key: str, locker: Locker) -> Lease | None:
-    """Return the lease of `key` that code of this very place has already; `None`: it has none."""
+def grant_here(key: str, locker: Locker) -> Grant | None:
+    """Return the grant of `key` that code of this very place has already; `None`: it has none."""
     for stay in stays_around():
-        if stay.holds(key, locker):
-            return stay.lease
-    return bodies.lease_of(key, locker)
+        grant = stay.has(key, locker)
+        if grant is not None:
+            return grant
+    return bodies.grant_of(key, locker)

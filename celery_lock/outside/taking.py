@@ -8,8 +8,8 @@ from typing import Any
 from ..app.bound import refuse_lack, refuse_long
 from ..app.locks import AppLocks
 from ..engine.locker import Ask, Locker
-from ..engine.stay import Stay, lease_here, new_holder
-from ..errors import LockConflict, LockWaitTimeout
+from ..engine.stay import Stay, grant_here, new_holder
+from ..errors import LockConfigurationError, LockConflict, LockWaitTimeout
 from ..events import Conflicted, Subject
 from ..model import Claim, Decision, Feature, Held, Holder, Lease
 from ..policies import fail, wait
@@ -45,13 +45,15 @@ class Entry:
         """Return the lease of `key`: the one that is held here already, or a new one.
 
         Raises `LockConflict` or `LockWaitTimeout` where somebody else has it, `StoreError` where
-        the store gives no answer.
+        the store gives no answer, `LockConfigurationError` where it is held here with a higher
+        limit than this entry's.
         """
         locks = locks_for(self._who, self._terms.app)
         locker = locks.locker
-        held = lease_here(key, locker)
-        if held is not None:
-            return held
+        around = grant_here(key, locker)
+        if around is not None:
+            self._refuse_wider(around.ask.claim)
+            return around.lease
         if self._terms.limit > 1:
             refuse_lack(
                 locker.store, Feature.PERMITS, f"{self._who} with limit={self._terms.limit}"
@@ -69,6 +71,15 @@ class Entry:
         """Give back what this entry took. May be called again when something fell into it."""
         if self._stay is not None:
             self._stay.leave(later=later)
+
+    def _refuse_wider(self, around: Claim) -> None:
+        """Refuse to enter where more may have the key than this entry lets beside it."""
+        if self._terms.limit < around.limit:
+            raise LockConfigurationError(
+                f"{self._who} with limit={self._terms.limit} stands within a body or a block that"
+                f" has the key {around.key!r} with limit={around.limit}, so others may have it too;"
+                f" write limit={around.limit}, or a key of its own"
+            )
 
     def _ask(self, key: str, locks: AppLocks) -> Ask:
         terms = self._terms

@@ -7,8 +7,8 @@ from typing import Any
 from celery._state import get_current_task
 
 from ..engine import stay
-from ..engine.locker import Locker
-from ..model import Held, Lease
+from ..engine.locker import Grant, Locker
+from ..model import Held
 from .holding import Holding, around
 
 __all__ = ["body_here", "is_around"]
@@ -30,10 +30,10 @@ def body_here() -> object:
     return None if task is None else Holding.of(task.request)
 
 
-def _lease_of(key: str, locker: Locker) -> Lease | None:
-    """Return the lease of `key` that a body around this very place has; `None`: there is none."""
-    leases = (holding.has(key, locker) for holding in around())
-    return next((lease for lease in leases if lease is not None), None)
+def _grant_of(key: str, locker: Locker) -> Grant | None:
+    """Return the grant of `key` that a body around this very place has; `None`: there is none."""
+    grants = (holding.has(key, locker) for holding in around())
+    return next((grant for grant in grants if grant is not None), None)
 
 
-stay.bodies = stay.Bodies(body_here, _lease_of)
+stay.bodies = stay.Bodies(body_here, _grant_of)

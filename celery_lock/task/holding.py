@@ -118,16 +118,16 @@ class Holding:
         name: str = self._delivery.task.name
         return name
 
-    def has(self, key: str, locker: Locker) -> Lease | None:
-        """Return its lease of `key` if that lives, and its body runs in this very place.
+    def has(self, key: str, locker: Locker) -> Grant | None:
+        """Return its grant of `key` if that lives, and its body runs in this very place.
 
         Coroutines that a body runs at once are other places than the body, and each other's.
         """
         is_place = self.is_here and self._within is running_task()
         if not is_place or self._locker is None or self._locker.store is not locker.store:
             return None
-        leases = (grant.lease for grant in self._grants)
-        return next((one for one in leases if one.key == key and one.reason is None), None)
+        alive = (one for one in self._grants if one.lease.reason is None)
+        return next((one for one in alive if one.lease.key == key), None)
 
     @property
     def holders(self) -> list[str]:

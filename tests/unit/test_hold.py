@@ -170,6 +170,41 @@ def test_several_may_hold_a_key_with_permits(held: Any, engine: Engine) -> None:
         assert "taken 2 times" in str(refused(partial(held, limit=2)))
 
 
+def test_a_block_with_a_lower_limit_is_refused_within_one_that_others_may_share(
+    held: Any, engine: Engine
+) -> None:
+    with held("k", limit=3):
+        engine.hold(limit=3)
+
+        with (
+            pytest.raises(
+                LockConfigurationError, match=r"limit=1 stands within .*'k' with limit=3"
+            ),
+            held("k"),
+        ):
+            pytest.fail("another one has the key too")
+
+        assert len(engine.store.inner.peek("k").holders) == 2  # type: ignore[union-attr]
+
+
+def test_a_block_with_the_same_or_a_higher_limit_is_within_the_outer_one(held: Any) -> None:
+    with held("k", limit=2) as outer, held("k", limit=2) as same, held("k", limit=3) as higher:
+        assert outer is same is higher
+
+
+def test_a_block_in_a_body_that_shares_its_key_needs_its_limit(app: Celery, engine: Engine) -> None:
+    @locked(app, lock=Lock("k", limit=3))
+    def task(n: int) -> None:
+        with hold("k", app=app, max_wait=0, limit=n):
+            pass
+
+    alone, shared = task.apply([1]), task.apply([3])
+
+    assert isinstance(alone.result, LockConfigurationError)
+    assert shared.state == "SUCCESS"
+    assert engine.holder_of() is None
+
+
 def test_what_the_store_lacks_is_refused_where_it_is_asked_for(held: Any, engine: Engine) -> None:
     engine.store.lacks = {Feature.PERMITS}
 
