@@ -24,6 +24,11 @@ _IN_A_THREAD = (
     " process, and each of them sees its own task alone. Read it in the body, lease = self.lease,"
     " and hand that to the thread: lost, check(), remaining() and token may be used in any thread"
 )
+_AROUND_THE_BODY = (
+    "there is no lease here: task %s has its lease while its body runs, and this runs before or"
+    " after that (before_start, on_success, on_failure, after_return, a signal). Do it in the body,"
+    " or keep there what is needed of self.lease"
+)
 
 
 def current_lease() -> Lease:
@@ -68,6 +73,8 @@ def leases_of(task: Any) -> list[Lease]:
                 " process; apply the task to get one. A process that its body starts may be given"
                 " lease.key and lease.token"
             )
+        if task._bound_locks and not task.request.called_directly:
+            raise LockError(_AROUND_THE_BODY % task.name)
         raise LockError(
             f"there is no lease here: task {task.name} was called directly, or has no lock;"
             " apply it (delay, apply_async, apply), and let it name LockedTask as its base"

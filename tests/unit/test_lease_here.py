@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_lock import Lock, LockError, current_lease
+from celery_lock import Lock, LockedTask, LockError, current_lease
 
 from .engine import Engine, deliver, locked
 from .forking import holds_in_a_child
@@ -130,6 +130,24 @@ def test_after_the_body_nobody_speaks_of_it(app: Celery) -> None:
     run(app, nothing)
 
     assert "no task is running" in said_by(current_lease)
+
+
+def test_what_runs_around_the_body_is_told_that_only_the_body_has_the_lease(app: Celery) -> None:
+    said: dict[str, str] = {}
+
+    class Told(LockedTask[..., Any]):
+        abstract = True
+
+        def before_start(self, *_: Any) -> None:
+            said["before"] = said_by(lambda: self.lease)
+
+        def on_success(self, *_: Any) -> None:
+            said["after"] = said_by(current_lease)
+
+    deliver(locked(app, LOCK, name="t", base=Told, bind=True)(nothing))
+
+    for each in (said["before"], said["after"]):
+        assert "task t has its lease while its body runs" in each
 
 
 def nothing(self: Any) -> None:
