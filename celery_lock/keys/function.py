@@ -19,7 +19,9 @@ def function_name(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}.{named.__qualname__}"
+    owner = getattr(named, "__objclass__", named)  # a method of a class that is written in C
+    module = getattr(owner, "__module__", None)  # one of an object of such a class has none
+    return f"{module}.{named.__qualname__}" if module else f"{named.__qualname__}"
 
 
 def check_function(function: Callable[..., Any]) -> None:

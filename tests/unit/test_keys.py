@@ -270,6 +270,10 @@ class TestAKeyFunction:
 
         assert "does not tell its parameters" in refusal(Hidden())
 
+    def test_that_is_a_method_written_in_c_is_named_as_it_is_written(self) -> None:
+        assert refusal(str.upper).startswith("key function builtins.str.upper")
+        assert refusal([].append).startswith("key function list.append(object, /) cannot")
+
     def test_that_runs_later_is_refused(self) -> None:
         async def later(user_id, amount): ...
 
