@@ -109,6 +109,9 @@ class LockedTask(_Task[_P, _R]):
         except LockConfigurationError as error:
             klass._refused = str(error)
             raise
+        except Exception as error:  # a warning that is an error here, or the author's own code
+            klass._refused = f"task {name} is not bound: {type(error).__name__}: {error}"
+            raise
         finally:  # not before: Celery binds some tasks twice, and another thread may publish
             klass._bound_locks, klass._publishes = bound, has_publishers(bound)
         if name:

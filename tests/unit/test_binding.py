@@ -607,3 +607,22 @@ def test_a_lock_on_a_mixin_class_is_not_warned_of() -> None:
         lock = Lock("order:{order_id}")
 
     assert Orders.lock.key == "order:{order_id}"
+
+
+def test_a_task_whose_binding_broke_off_does_not_run_without_its_lock(app: Celery) -> None:
+    runs: list[int] = []
+
+    def noted() -> None:
+        runs.append(1)
+
+    declared = locked(app, lock=Lock("k", on_conflict=wait(LONG_WAIT + 1)), name="t")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as a test suite may have it
+        with pytest.raises(UserWarning):
+            declared(noted)
+
+    result = app._tasks["t"].apply()
+
+    assert isinstance(result.result, MISTAKE)
+    assert "task t is not bound: UserWarning: task t waits" in str(result.result)
+    assert runs == []
