@@ -2740,9 +2740,21 @@ ENDINGS = (
     ),
     Guard(
         "a retry that expires keeps nobody out after that",
-        "return longest if left is None else max(1.0, min(longest, left))",
-        "return longest",
+        "return max(1.0, min(queue_ttl, _left(task, options)))",
+        "return queue_ttl",
         (UNIT + "ending.py",),
+    ),
+    Guard(
+        "a retry with an expiry of its own is kept its key until then",
+        "        options.update(sent.options)\n",
+        "        pass\n",
+        (UNIT + "ending.py", UNIT + "adopting.py"),
+    ),
+    Guard(
+        "what takes a task's place does not expire with it",
+        'options = {} if replacement is not None else {"expires": delivery.request.expires}',
+        'options = {"expires": delivery.request.expires}',
+        (UNIT + "adopting.py",),
     ),
 )
 

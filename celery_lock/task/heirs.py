@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timezone
 from typing import Any
 
 from ..app.bound import BoundLock
 from ..message import of_retry, shown_mark
 from ..model import End, Holder, Scope
 from .delivery import Delivery
-from .queue_life import left_until, warn_of_pause
+from .queue_life import retry_life, warn_of_pause
 from .wants import Want
 
 __all__ = ["heir_of", "kept_for_retry", "left_to_heirs"]
@@ -65,8 +64,15 @@ def left_to_heirs(
         return _NONE  # with other arguments, it asks for other keys
     heir = str(Holder.for_retry(task_id, retry_no))
     mark, names = shown_mark(delivery.publication), {want.name for want in kept}
+    options = {} if replacement is not None else {"expires": delivery.request.expires}
+    if sent is not None:
+        options.update(sent.options)
     return {
-        want.name: End(heir=heir, heir_ttl=_heir_ttl(delivery, want.bound), heir_publication=mark)
+        want.name: End(
+            heir=heir,
+            heir_ttl=retry_life(delivery.task, options, want.bound.queue_ttl),
+            heir_publication=mark,
+        )
         for want in delivery.asked
         if want.name in names
     }
@@ -98,11 +104,3 @@ def _key_of(delivery: Delivery, bound: BoundLock, signature: Any) -> str | None:
         return bound.key.render(args, kwargs, context)
     except Exception:  # it will say so itself, when it comes
         return None
-
-
-def _heir_ttl(delivery: Delivery, bound: BoundLock) -> float:
-    longest, expires = bound.queue_ttl, delivery.request.expires
-    if expires is None:
-        return longest
-    left = left_until(expires, timezone.utc)
-    return longest if left is None else max(1.0, min(longest, left))

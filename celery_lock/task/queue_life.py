@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from datetime import datetime, timezone, tzinfo
 from typing import Any
@@ -11,7 +12,7 @@ from celery.utils.time import maybe_iso8601
 
 from ..model.durations import LONGEST
 
-__all__ = ["ends_early", "left_until", "queue_life", "warn_of_pause"]
+__all__ = ["ends_early", "left_until", "queue_life", "retry_life", "warn_of_pause"]
 
 logger = logging.getLogger("celery_lock")
 
@@ -28,12 +29,24 @@ def queue_life(task: Any, options: Mapping[str, Any], queue_ttl: float) -> float
     life = queue_ttl
     if "eta" in options or "countdown" in options:
         life += _pause(options, task.app.timezone)
+    return min(max(min(life, _left(task, options)), _SHORTEST), LONGEST)
+
+
+def retry_life(task: Any, options: Mapping[str, Any], queue_ttl: float) -> float:
+    """Return the seconds for which a retry, or what takes a task's place, has its key.
+
+    They count from now, and end as it expires, whatever the message says that it follows.
+    """
+    return max(1.0, min(queue_ttl, _left(task, options)))
+
+
+def _left(task: Any, options: Mapping[str, Any]) -> float:
+    """Return the seconds until a message that is published with these options expires."""
     expires = options.get("expires", task.expires)
-    if expires is not None:
-        in_seconds = isinstance(expires, (int, float))
-        left = float(expires) if in_seconds else left_until(expires, task.app.timezone)
-        life = life if left is None else min(life, left)
-    return min(max(life, _SHORTEST), LONGEST)
+    if isinstance(expires, (int, float)):
+        return float(expires)
+    left = None if expires is None else left_until(expires, task.app.timezone)
+    return math.inf if left is None else left
 
 
 def _pause(options: Mapping[str, Any], zone: tzinfo) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -280,6 +281,22 @@ def test_the_same_task_in_its_place_takes_the_lease_along(engine: Engine) -> Non
 
     assert (between, ended.result) == (queued(), "id-1")
     assert holder_of(engine, KEY) is None
+
+
+@pytest.mark.parametrize(("expires", "life"), [(None, 600), (60, 60)])
+def test_what_is_in_its_place_has_the_key_until_it_expires_itself(
+    engine: Engine, expires: int | None, life: int
+) -> None:
+    it = Task(engine, Lock("k", scope="until_finished", queue_ttl=600))
+    own = {} if expires is None else {"expires": expires}
+    it.during = replaces(lambda task: task.s().set(**own))
+    soon = (datetime.now(timezone.utc) + timedelta(seconds=5)).isoformat()
+
+    it.deliver(published(engine, KEY), expires=soon)
+
+    held = engine.store.inner.peek(KEY)
+    assert held is not None
+    assert held.expires_in == pytest.approx(life, abs=5)
 
 
 def test_another_task_in_its_place_gets_nothing(engine: Engine) -> None:

@@ -55,11 +55,16 @@ class Task:
 ACROSS = Lock("k:{user_id}", scope=Scope.ACROSS_RETRIES)
 
 
-def retrying(lock: Lock = ACROSS, **arguments: Any) -> Task:
+def retrying(lock: Lock = ACROSS, expires: Any = ..., **arguments: Any) -> Task:
     """A task whose first try has ended with a retry on its way."""
     task = Task(lock)
-    task.raises(Retry("later", sig=task.task.s(**arguments)))
+    options = {} if expires is ... else {"expires": expires}
+    task.raises(Retry("later", sig=task.task.s(**arguments).set(**options)))
     return task
+
+
+def in_a_minute() -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=60)).isoformat()
 
 
 def holder_of(task: Task, key: str = "k:7") -> str | None:
@@ -142,11 +147,33 @@ def test_without_queue_ttl_it_is_a_day() -> None:
 
 def test_a_retry_that_expires_keeps_nobody_out_after_that() -> None:
     task = retrying()
-    task.deliver(expires=(datetime.now(timezone.utc) + timedelta(seconds=60)).isoformat())
+    task.deliver(expires=in_a_minute())
 
     task.engine.clock.move(61)
 
     assert holder_of(task) is None
+
+
+@pytest.mark.parametrize("expires", [60, in_a_minute], ids=["seconds", "moment"])
+def test_a_retry_with_an_expiry_of_its_own_keeps_nobody_out_after_that(expires: Any) -> None:
+    task = retrying(expires=expires() if callable(expires) else expires)
+    task.deliver()
+
+    task.engine.clock.move(61)
+
+    assert holder_of(task) is None
+
+
+@pytest.mark.parametrize("expires", [3600, None])
+def test_a_retry_that_lives_longer_than_its_first_try_keeps_the_key_for_as_long(
+    expires: int | None,
+) -> None:
+    task = retrying(expires=expires)
+    task.deliver(expires=in_a_minute())
+
+    task.engine.clock.move(3500)
+
+    assert holder_of(task) == "id-1/queued/1"
 
 
 def test_a_retry_that_was_raised_by_hand_keeps_nothing() -> None:
