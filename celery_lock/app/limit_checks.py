@@ -134,7 +134,10 @@ def _sends(lock: BoundLock) -> bool:
 
 
 def _skips(lock: BoundLock) -> bool:
-    return any(isinstance(decision, skip) for decision in _decisions(lock))
+    """Its workers skip; where the publisher has the key, a duplicate is not even sent."""
+    return not lock.scope.is_publishers and any(
+        isinstance(decision, skip) for decision in _decisions(lock)
+    )
 
 
 def _decisions(lock: BoundLock) -> list[Decision]:

@@ -128,6 +128,14 @@ def test_a_skip_in_a_worker_of_two_is_not(said: Said) -> None:
     assert said(an_app(skip()), processes=2) == []
 
 
+@pytest.mark.parametrize("scope", ["until_started", "until_finished"])
+def test_a_skip_by_its_publisher_is_not(said: Said, scope: str) -> None:
+    app = an_app(requeue())
+    locked(app, Lock("other", scope=scope), name="other")(body)
+
+    assert said(app, processes=1) == []
+
+
 # -- what can never come, and what is cut short ----------------------------------------------
 
 
