@@ -34,6 +34,7 @@ class MemoryLocks:
         """The store of these locks: it fails as the test says."""
         self._clock = clock
         self._others: dict[str, list[Lease]] = {}
+        self._calls = count()
         self.facts = facts
         """Everything that happened, in order: `celery_lock.events.Acquired` and the like."""
 
@@ -47,10 +48,12 @@ class MemoryLocks:
         Raises `LockError` if it is taken.
         """
         limit, others = checked_limit(limit, "hold(limit)"), self._others.setdefault(key, [])
-        holder, taken = str(Holder(task_id, "another", 1, "0")), {one.holder for one in others}
-        numbers = count(2)
-        while limit > 1 and holder in taken:
-            holder = str(Holder(f"{task_id}-{next(numbers)}", "another", 1, "0"))
+        taken = {Holder.parse(one.holder).task_id for one in others}
+        name, numbers = task_id, count(2)
+        while limit > 1 and name in taken:
+            name = f"{task_id}-{next(numbers)}"
+        # a holder that asks again has the lease that it has
+        holder = str(Holder(name, "another", 1, str(next(self._calls))))
         got = self.store.inner.acquire(Claim(key, holder, ttl, limit=limit))
         if isinstance(got, Held):
             raise LockError(f"lock {key!r} is held by {got.holder} already")
@@ -58,8 +61,17 @@ class MemoryLocks:
         return got
 
     def free(self, key: str) -> None:
-        """Give back what `hold()` took; of several permits the one that it took first."""
-        self.store.inner.release(self._others[key].pop(0))
+        """Give back what `hold()` took; of several permits the one that it took first.
+
+        Raises `LockError` where it has taken nothing, or all of it is given back.
+        """
+        others = self._others.get(key)
+        if not others:
+            raise LockError(
+                f"nothing is there to free: hold({key!r}) has not taken it, or it was freed before;"
+                " holder(key) says who has a key"
+            )
+        self.store.inner.release(others.pop(0))
 
     def holder(self, key: str) -> Holder | None:
         """Who has `key` at this moment; `None`: nobody."""

@@ -407,3 +407,24 @@ def test_a_test_can_hold_no_more_than_there_are(engine: Engine) -> None:
         with pytest.raises(LockConfigurationError, match="from 1 to 256"):
             locks.hold(KEY, limit=0)
         assert locks.holders("other") == []
+
+
+def test_a_test_cannot_hold_a_key_twice_until_its_time_has_passed(engine: Engine) -> None:
+    with memory_locks(engine.app()) as locks:
+        first = locks.hold(KEY, ttl=5)
+
+        with pytest.raises(LockError, match="lock 'api:x' is held by another-task"):
+            locks.hold(KEY)
+
+        locks.advance(5)
+        assert locks.hold(KEY).token > first.token
+
+
+def test_a_test_that_frees_what_it_does_not_hold_is_told_so(engine: Engine) -> None:
+    with memory_locks(engine.app()) as locks:
+        locks.hold(KEY)
+        locks.free(KEY)
+
+        for key in (KEY, "other"):
+            with pytest.raises(LockError, match=rf"nothing is there to free: hold\('{key}'\)"):
+                locks.free(key)
