@@ -29,8 +29,8 @@ from tests.canvas.plans import Plan, draw, nodes_of
 from tests.canvas.playing import Verdict, play
 from tests.canvas.running import Runner
 from tests.canvas.variants import VARIANTS
-from tests.integration.taps import tap_redis
-from tests.services import RedisServer, Worker, find_redis, sending
+from tests.integration.taps import tap_rabbit, tap_redis
+from tests.services import RabbitServer, RedisServer, Worker, find_rabbit, find_redis, sending
 from tests.services.survivors import end_survivors, mark_this_run
 
 APP = "tests.canvas.app"
@@ -47,11 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--locks", default="", help="only variants with these words")
     parser.add_argument("--vague", action="store_true", help="show how plain runs differ")
     parser.add_argument("--pool", default="prefork")
+    parser.add_argument("--broker", choices=("redis", "rabbitmq"), default="redis")
     parser.add_argument("--keep", type=Path, help="a folder for logs")
     options = parser.parse_args(argv)
     binary = find_redis()
     if binary is None:
         parser.error("redis-server is missing")
+    rabbit = find_rabbit() if options.broker == "rabbitmq" else None
+    if rabbit is None and options.broker == "rabbitmq":
+        parser.error("rabbitmq-server is missing")
     mark_this_run()
     seed = options.seed if options.seed is not None else random.randrange(10**6)
     seeds = options.only or [seed * 1000 + number for number in range(options.count)]
@@ -64,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="canvas-") as temporary:
         folder = options.keep or Path(temporary)
-        with running(binary, folder, pool=options.pool) as runner:
+        with running(binary, folder, pool=options.pool, rabbit=rabbit) as runner:
             verdicts = list(play_all(runner, plans))
     for one in verdicts if options.vague else ():
         if not one.vague:
@@ -87,17 +91,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def running(binary: str, folder: Path, *, pool: str = "prefork") -> Iterator[Runner]:
-    """A Redis that is broker, backend and store, a worker on it, and who runs canvases there."""
+def running(
+    binary: str, folder: Path, *, pool: str = "prefork", rabbit: str | None = None
+) -> Iterator[Runner]:
+    """A Redis that is backend and store, and broker unless there is a RabbitMQ; a worker on it,
+    and who runs canvases there."""
     with ExitStack() as stack:
         server = stack.enter_context(RedisServer(binary, folder / "redis"))
         url = server.url
-        worker = Worker(APP, folder, broker=url, backend=url, pool=pool, concurrency=8)  # type: ignore[arg-type]
+        broker, tapping = url, tap_redis(server)
+        if rabbit is not None:
+            other = stack.enter_context(RabbitServer(rabbit, folder / "rabbit"))
+            broker, tapping = other.url, tap_rabbit(other, "/")
+        worker = Worker(APP, folder, broker=broker, backend=url, pool=pool, concurrency=8)  # type: ignore[arg-type]
         stack.enter_context(worker)
         _state._set_task_join_will_block(True)  # results are read, and nobody subscribes to them
-        app = canvas_app.make_app(broker_url=url, result_backend=url)
+        app = canvas_app.make_app(broker_url=broker, result_backend=url)
         stack.enter_context(sending(app))
-        tap = stack.enter_context(tap_redis(server))
+        tap = stack.enter_context(tapping)
         redis = stack.enter_context(server.client())
         try:
             yield Runner(app, Board(tap), redis)

@@ -52,6 +52,7 @@ def make_app(**conf: Any) -> Celery:
         broker_connection_retry_on_startup=True,
         task_allow_error_cb_on_chord_header=True,
         broker_pool_limit=40,
+        broker_transport_options={"confirm_publish": True},
         worker_prefetch_multiplier=4,
         lock_ttl=20,
         **conf,

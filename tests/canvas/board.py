@@ -30,7 +30,9 @@ class Message:
         self.ours: dict[str, Any] | None = self.headers.get(_OURS)
         self.task_id, self.task = copy.task_id, copy.task
         self.parts = dict(copy.parts)
-        self.args, self.kwargs, self.embed = json.loads(base64.b64decode(self.parts["body"]))
+        body = self.parts["body"]  # Redis keeps it as text, RabbitMQ as it is
+        body = body if isinstance(body, bytes) else base64.b64decode(body)
+        self.args, self.kwargs, self.embed = json.loads(body)
         spec = self.kwargs.get("spec") or {}
         self.run: str | None = spec.get("run")
         self.node: str = spec.get("id") or self.task

@@ -62,7 +62,7 @@ class Runner:
 
     def __init__(self, app: celery.Celery, board: Board, redis: Redis) -> None:
         self.app, self.board, self.redis = app, board, redis
-        self.store = open_store(app.conf.broker_url)
+        self.store = open_store(app.conf.result_backend)
 
     def run(self, plan: Plan, *, locked: bool, instead: dict[str, str] | None = None) -> Outcome:
         """Run a canvas to its end."""
