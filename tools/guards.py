@@ -1560,6 +1560,24 @@ SENDING = (
         (UNIT + "deliveries.py",),
     ),
     Guard(
+        "what its queue gives out no more leaves no key behind",
+        "if ending.goes_back and self.delivery.transport.is_last(self.delivery.request):",
+        "if False:",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "what its queue gives out no more is settled without a run",
+        "return goes_back(error, task) and not is_last(task.app, request)",
+        "return goes_back(error, task)",
+        (UNIT + "settling.py",),
+    ),
+    Guard(
+        "what its queue gives out no more is freed where nobody ran it",
+        "back = back and not is_last(request.app, Context(request.request_dict))",
+        "pass",
+        (UNIT + "unrun.py",),
+    ),
+    Guard(
         "what came out of a dead-letter queue begins anew",
         "return counted if died else header.deliveries + counted",
         "return header.deliveries + counted",
@@ -3548,7 +3566,7 @@ SETTLED = (
     ),
     Guard(
         "a body without a lock that goes back keeps its lease",
-        "        if not goes_back(error, task):\n            settling.end()",
+        "        if not _comes_again(error, task, request):\n            settling.end()",
         "        settling.end()",
         (UNIT + "settling.py",),
     ),

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..model.clock import Clock, steady
 from .header import Header
+from .origin import arguments_in
 from .parts import parts_of
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "complain",
     "counted_by_rabbit",
     "deliveries_of",
+    "is_last_in_rabbit",
     "limit_in_rabbit",
+    "never_last",
     "no_limit",
 ]
 
@@ -71,11 +74,29 @@ def limit_in_rabbit(arguments: Mapping[str, Any]) -> int | None:
 
     `None` where it is declared without one of both: then the message would be dropped.
     """
+    return None if arguments.get("x-dead-letter-exchange") is None else _declared_limit(arguments)
+
+
+def never_last(request: Any) -> bool:
+    """Return that a message which goes back to its queue is given out again, for all one knows."""
+    return False
+
+
+def is_last_in_rabbit(request: Any) -> bool:
+    """Tell whether a quorum queue gives a message out no more if it goes back there now.
+
+    It is a dead letter then, or dropped. By the broker's own count: a sum that is above the limit
+    ends a message as it comes.
+    """
+    parts = parts_of(request)
+    limit = None if parts is None else _declared_limit(arguments_in(parts.entity))
+    return limit is not None and counted_by_rabbit(request) >= limit
+
+
+def _declared_limit(arguments: Mapping[str, Any]) -> int | None:
     limit = arguments.get("x-delivery-limit")
     is_counted = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
-    if not is_counted or arguments.get("x-dead-letter-exchange") is None:
-        return None
-    return int(limit)  # type: ignore[arg-type]  # it is one
+    return limit if is_counted else None
 
 
 class _Complaints:

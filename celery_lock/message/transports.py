@@ -10,7 +10,14 @@ from typing import Any
 from amqp.exceptions import ChannelError, MessageNacked
 from kombu.exceptions import OperationalError
 
-from .deliveries import by_flag, counted_by_rabbit, limit_in_rabbit, no_limit
+from .deliveries import (
+    by_flag,
+    counted_by_rabbit,
+    is_last_in_rabbit,
+    limit_in_rabbit,
+    never_last,
+    no_limit,
+)
 from .pauses import Pause, in_rabbit
 from .refusals import refusals
 from .sqs import (
@@ -76,6 +83,8 @@ class Transport:
     limit: Callable[[Mapping[str, Any]], int | None] = no_limit
     """Tells after how many deliveries a queue that is declared with these arguments gives a message
     to its dead-letter queue; `None`: that cannot be seen."""
+    is_last: Callable[[Any], bool] = never_last
+    """Tells whether the message of a request is given out no more if it goes back to its queue."""
     redelivers_at_once: bool = False
     """A message goes to another worker as soon as its worker's connection is lost."""
     asks_always: bool = True
@@ -158,6 +167,7 @@ AMQP = Transport(
     redelivers_at_once=True,
     delivered=counted_by_rabbit,
     limit=limit_in_rabbit,
+    is_last=is_last_in_rabbit,
     asks_always=False,
     records_late=True,
     pauses=in_rabbit,

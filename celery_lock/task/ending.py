@@ -31,7 +31,7 @@ class Ending(NamedTuple):
     replacement: Any = None
     """The signature of what takes the place of the task, the same."""
     goes_back: bool = False
-    """The broker gives the message out once more."""
+    """The broker gets the message back, and gives it out once more unless it has a limit."""
 
 
 def ends_of(delivery: Delivery, ending: Ending) -> dict[str, End]:

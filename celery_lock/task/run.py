@@ -230,6 +230,8 @@ class Run(Sends):
 
     def conclude(self, ending: Ending) -> None:
         """Note what the run came to, before the end."""
+        if ending.goes_back and self.delivery.transport.is_last(self.delivery.request):
+            ending = ending._replace(goes_back=False)
         if self._settling is not None:
             asked = self.delivery.asked if self._holding.is_held else ()
             goes_on = self.is_sent or ending.goes_back

@@ -26,6 +26,7 @@ from .postrun import around
 
 __all__ = [
     "Settling",
+    "is_last",
     "is_watched",
     "left",
     "settle",
@@ -111,7 +112,7 @@ def without_lock(
         settling.start()
         result = call(*args, **kwargs)
     except BaseException as error:
-        if not goes_back(error, task):
+        if not _comes_again(error, task, request):
             settling.end()
         raise
     finally:
@@ -126,7 +127,7 @@ def settle(task: Any, request: Any, error: BaseException) -> None:
     if queued is None:
         return
     settling = Settling(queued, task, request, locks_of(task.app))
-    if not goes_back(error, task):
+    if not _comes_again(error, task, request):
         settling.end()
 
 
@@ -162,8 +163,17 @@ def _settle_unseen(task: Any = None, state: Any = None, retval: Any = None, **_:
         return
     # or a stop on its way through the tracer
     error = retval if state == states.REJECTED else around()
-    if error is None or not goes_back(error, task):
+    if error is None or not _comes_again(error, task, request):
         Settling(queued, task, request, locks_of(task.app)).end()
+
+
+def is_last(app: Any, request: Any) -> bool:
+    """Return whether its queue gives a message out no more if it goes back there."""
+    return locks_of(app).transport_of(request).is_last(request)
+
+
+def _comes_again(error: BaseException, task: Any, request: Any) -> bool:
+    return goes_back(error, task) and not is_last(task.app, request)
 
 
 def subject_of(task: Any, task_id: str) -> Subject:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import signals
+from celery.app.task import Context
 
 from ..app.locks import locks_of
 from ..app.revoking import revoked_in_wait
@@ -18,7 +19,7 @@ from ..engine.freeing import free_soon
 from ..events import Subject
 from ..message.queued import Queued, queued_in, queued_of
 from .ended_by import EndedBy, goes_back, is_given_out_again, is_ignored
-from .settling import is_watched, left, subject_of
+from .settling import is_last, is_watched, left, subject_of
 
 __all__ = ["begin", "free_after_failure", "free_deduplicated", "free_queued"]
 
@@ -70,6 +71,7 @@ def free_after_failure(
     if queued is None or is_ignored(error) or (traced and is_watched(task)):
         return
     back = goes_back(error, task) if died_by is None else is_given_out_again(died_by, task)
+    back = back and not is_last(request.app, Context(request.request_dict))
     if not back:
         free_queued(request.app, queued, subject_of(task, queued.task_id), gone)
 

@@ -133,3 +133,24 @@ def test_a_body_that_kills_its_worker_ends_in_the_dead_letter_queue(
 
     wait_for(lambda: ready_in(app, "dead") == 1, "the message in the dead-letter queue")
     assert runs.read_text() == "run\n" * 2
+
+
+def test_a_message_that_goes_to_the_dead_letter_queue_at_its_limit_leaves_no_key(
+    app: celery.Celery,
+    keys: Keys,
+    module_redis: RedisServer,
+    module_vhost: VirtualHost,
+    worker_factory: WorkerFactory,
+) -> None:
+    with app.connection_for_write() as connection:
+        dead = kombu.Queue("dead", kombu.Exchange(""), "dead")(connection.default_channel)
+        dead.declare()
+        dead.purge()
+    app.tasks["refusing.rejects"].apply_async(["rejected"], queue="poisoned")
+    assert keys.holder("once:rejected")
+
+    worker_factory(APP, broker=module_vhost.url, backend=module_redis.url, queues=["poisoned"])
+
+    wait_for(lambda: ready_in(app, "dead") == 1, "the message in the dead-letter queue")
+    wait_for(lambda: not keys.holder("once:rejected"), "the end of its lease")
+    assert keys.holder("once:rejected%queued") is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from celery_lock.app.locks import locks_of
 from celery_lock.message import HEADER
+from celery_lock.message.transports import AMQP
 from celery_lock.model import Claim, End, Holder, Lease
 
 from .engine import Engine
@@ -37,6 +40,11 @@ def published(
     own = engine.locker.store_id.get() if store is None else store
     header = {"v": 1, "id": id, "publication": f"p-{id}", "had": True}
     return {HEADER: {**header, "lease": {"names": list(names), "store": own}, **fields}}
+
+
+def drop_what_goes_back(app: Any) -> None:
+    """Let each message be one that its queue gives out no more if it goes back there."""
+    locks_of(app).__dict__["transport"] = replace(AMQP, is_last=lambda request: True)
 
 
 def holder_of(engine: Engine, name: str) -> str | None:

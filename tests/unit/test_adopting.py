@@ -26,7 +26,7 @@ from celery_lock.message import HEADER
 from celery_lock.model import Holder
 
 from .engine import Ended, Engine, deliver, locked
-from .published import holder_of, published, queued
+from .published import drop_what_goes_back, holder_of, published, queued
 
 KEY, PLACE = "k", "k%queued"
 STARTED, FINISHED = Lock("k", scope="until_started"), Lock("k", scope="until_finished")
@@ -181,6 +181,23 @@ def test_a_message_that_goes_back_keeps_its_key_until_it_comes_again(
     ended = it.deliver(headers, redelivered=True)
 
     assert (between, ended.result) == (queued(), "id-1")
+    assert holder_of(engine, KEY) is None
+
+
+@pytest.mark.parametrize("lock", [FINISHED, [STARTED, FINISHED]], ids=["one", "two"])
+@pytest.mark.parametrize("error", BACK, ids=repr)
+def test_a_message_that_goes_back_above_the_limit_of_its_queue_keeps_nothing(
+    engine: Engine, error: BaseException, lock: Any
+) -> None:
+    headers = published(engine, KEY)
+    it = Task(engine, lock, acks_late=True)
+    it.during = raises(error)
+    drop_what_goes_back(it.task.app)
+
+    with suppress(SystemExit, KeyboardInterrupt):
+        it.deliver(headers)
+
+    assert it.ran == 1
     assert holder_of(engine, KEY) is None
 
 

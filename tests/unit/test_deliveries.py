@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.app.task import Context
+from kombu import Queue
 
 from celery_lock import Lock
 from celery_lock.app.locks import locks_of
-from celery_lock.message import HEADER, deliveries, take
+from celery_lock.message import HEADER, Given, deliveries, take
 from celery_lock.message.deliveries import UNSEEN, complain, deliveries_of
 from celery_lock.message.header import Header
 from celery_lock.message.origin import Origin
@@ -20,7 +22,7 @@ from celery_lock.message.raw import attach
 from celery_lock.message.rejections import note_rejection
 from celery_lock.message.transports import AMQP, REDIS, SQS, Transport
 
-from .engine import Engine, deliver, locked
+from .engine import Engine, arrived, deliver, locked
 
 DEAD_LETTERS = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
 LIMITED = {"x-queue-type": "quorum", "x-delivery-limit": 2, **DEAD_LETTERS}
@@ -126,6 +128,33 @@ def test_a_limit_that_cannot_be_seen_is_complained_of_once_a_minute(
 
     assert len(caplog.records) == 2
     assert "charge[id-1] was delivered 21 times" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count", "last"),
+    [
+        (LIMITED, 1, False),
+        (LIMITED, 2, True),
+        ({"x-delivery-limit": 2}, 2, True),
+        ({"x-delivery-limit": 0}, 0, True),
+        ({"x-delivery-limit": -1}, 9, False),
+        (DEAD_LETTERS, 9, False),
+    ],
+)
+def test_what_goes_back_at_the_limit_of_its_queue_does_not_come_again(
+    arguments: Any, count: int, last: bool
+) -> None:
+    """With a dead-letter queue or without: there it is dropped."""
+    entity = pickle.dumps(Queue("work", queue_arguments=arguments))
+    properties = Given({}, arrived()._replace(entity=entity))
+    about = {"x-delivery-count": count, "properties": properties, "delivery_info": {}}
+
+    assert AMQP.is_last(Context(about)) is last
+    assert not SQS.is_last(Context(about))
+
+
+def test_what_is_known_of_no_queue_comes_again() -> None:
+    assert not AMQP.is_last(request(**{"x-delivery-count": 9}))
 
 
 # -- what becomes of it ----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from celery_lock.message import HEADER
 from celery_lock.task import settling
 
 from .engine import Engine, deliver, locked
-from .published import holder_of, published, queued
+from .published import drop_what_goes_back, holder_of, published, queued
 
 KEY, PLACE = "k", "k%queued"
 
@@ -105,6 +105,17 @@ def test_what_goes_back_to_its_queue_takes_its_key_along(
         deliver(it.task, headers=headers)
 
     assert holder_of(engine, KEY) == queued()
+
+
+def test_what_its_queue_gives_out_no_more_frees_its_key(engine: Engine) -> None:
+    headers = published(engine, KEY)
+    it = Unlocked(engine, acks_late=True)
+    it.during = raises(Reject(requeue=True))
+    drop_what_goes_back(it.task.app)
+
+    deliver(it.task, headers=headers)
+
+    assert holder_of(engine, KEY) is None
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
@@ -322,6 +333,16 @@ def test_what_goes_back_before_the_body_keeps_it(engine: Engine, error: BaseExce
         deliver(it.task, headers=headers)
 
     assert (holder_of(engine, KEY), holder_of(engine, PLACE)) == (queued(), queued())
+
+
+def test_what_its_queue_gives_out_no_more_frees_it_before_the_body(engine: Engine) -> None:
+    headers = published(engine, KEY, PLACE)
+    it = Unlocked(engine, BeforeStart, error=Reject(requeue=True), acks_late=True)
+    drop_what_goes_back(it.task.app)
+
+    deliver(it.task, headers=headers)
+
+    assert (holder_of(engine, KEY), holder_of(engine, PLACE)) == (None, None)
 
 
 # -- an error before anything is claimed -----------------------------------------------------

@@ -28,7 +28,7 @@ from celery_lock.task import request as module
 from celery_lock.task.request import LockedRequestMixin
 
 from .engine import Engine, arrived, locked
-from .published import holder_of, published, queued
+from .published import drop_what_goes_back, holder_of, published, queued
 
 CHILD, KEY, PLACE = 4711, "k", "k%queued"
 DECODE = InvalidTaskError("the body cannot be read")
@@ -206,6 +206,18 @@ def test_a_message_that_goes_back_to_its_queue_keeps_it(
     request.on_failure(failed(error))
 
     assert after(engine, KEY, PLACE) == [queued(), queued()]
+
+
+@pytest.mark.parametrize(("error", "options"), GIVEN_OUT_AGAIN, ids=repr)
+def test_a_message_that_its_queue_gives_out_no_more_keeps_nothing(
+    engine: Engine, error: BaseException, options: dict[str, Any]
+) -> None:
+    request = a_request(engine, KEY, PLACE, options={**LATE, **options})
+    drop_what_goes_back(request.app)
+
+    request.on_failure(failed(error))
+
+    assert after(engine, KEY, PLACE) == [None, None]
 
 
 @pytest.mark.parametrize(("error", "options"), ENDED, ids=repr)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import Reject
 from kombu import Exchange, Queue
 
 from celery_lock import Lock, LockedTask, constant, requeue
@@ -63,6 +64,12 @@ def make_app(**conf: Any) -> Celery:
         with open(counter, "a") as runs:
             runs.write("run\n")
         os.kill(os.getpid(), signal.SIGKILL)
+
+    once = [Lock("once:{key}", scope=scope) for scope in ("until_started", "until_finished")]
+
+    @app.task(base=LockedTask, name="refusing.rejects", lock=once, shared=False)
+    def rejects(key: str) -> None:
+        raise Reject("not here", requeue=True)
 
     return app
 
