@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
 import ssl
@@ -15,10 +16,13 @@ from typing import Any
 
 import pytest
 import trustme
+from kazoo.client import KazooState
 
 from celery_lock.errors import StoreError, StoreUnavailable
 from celery_lock.model import Held, Lease, Outcome
 from celery_lock.stores.zookeeper import ZooKeeperStore
+from celery_lock.stores.zookeeper.address import Address
+from celery_lock.stores.zookeeper.link import Link
 from tests.contract.conftest import claim_of
 from tests.contract.programs.running import run
 from tests.services import STALL, Certificates, Proxy, ZooKeeperServer, wait_for
@@ -251,6 +255,26 @@ def test_servers_that_close_each_connection_are_tried_until_the_deadline(
 
     # A machine that stands still for the whole of a deadline has tried no server in it.
     wait_for(lambda: "too few for a quorum" in reason(), "a server that was tried")
+
+
+def test_the_error_of_an_outage_says_nothing_of_the_outage_before() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"zookeeper://127.0.0.1:{silent.getsockname()[1]}/before"
+        link = Link(Address.parse(url, {}), deadline=10.0)
+        client = link._started()
+        refused = [ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")]
+        client.handler._errors += refused
+        link.round_failed(refused, 0)
+        link._turned(client, KazooState.CONNECTED)
+
+        with pytest.raises(StoreUnavailable) as raised:
+            link._connected(time.monotonic())
+        client.handler.sleep_func(0)
+        with pytest.raises(StoreUnavailable) as in_the_next_round:
+            link._connected(time.monotonic())
+        link.close()
+
+    assert "refused" not in f"{raised.value} {in_the_next_round.value}"
 
 
 def test_a_call_survives_a_connection_that_breaks(proxy: Proxy, opened: Open) -> None:

@@ -80,6 +80,10 @@ class Hearing:
         self._reached += 1
         return connection
 
+    def forget_errors(self) -> None:
+        """A connection has come about: what the servers before it in the round said is over."""
+        self._errors = []
+
     def sleep_func(self, seconds: float) -> None:
         """Pause after a round over all servers, which has failed."""
         errors, self._errors = self._errors, []

@@ -221,6 +221,8 @@ class Link(Hears):
             self._denied = client.client_state == KeeperState.AUTH_FAILED
             if state == KazooState.CONNECTED:
                 self.sessions += 1
+                self._failed = ([], 0)
+                client.handler.forget_errors()  # they are of an outage that is over
             self._changed.notify_all()
 
     def round_failed(self, errors: list[OSError], reached: int) -> None:
