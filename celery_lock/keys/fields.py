@@ -217,7 +217,12 @@ class _Value(_Written):
             value, shown, start = self._step(value, 0), f"{self._name}[{path[0]}]", 1
         form = self._parameters.form(self._name, value, shown)
         for place in range(start, len(path)):
-            form = self._step(form, place)
+            try:
+                form = self._step(form, place)
+            except LockError:
+                if not self._open:
+                    self._parameters.check_model(self._name, value)
+                raise
         return form
 
     def _step(self, form: Any, place: int) -> Any:

@@ -137,6 +137,11 @@ class Parameters:
         except Exception as exc:
             self._refuse(shown or name, value, exc)
 
+    def check_model(self, name: str, value: Any) -> None:
+        """Raise `WrongArguments` for a pydantic argument that is not valid, as the body does."""
+        if self.has_model(name):
+            self.live(name, value)
+
     def live(self, name: str, value: Any) -> Any:
         """Return the argument `name` as a key function gets it.
 
@@ -151,7 +156,7 @@ class Parameters:
                 return value
             raise WrongArguments(
                 f"{self.whose}: its argument {name!r} is no valid {model.name}, "
-                "so the key function cannot be asked",
+                "so its key cannot be made",
                 exc,
             ) from exc
 

@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from celery_lock.errors import LockError
-from celery_lock.keys import KeySource, compile_key, find_models
+from celery_lock.keys import KeySource, WrongArguments, compile_key, find_models
 
 pydantic = pytest.importorskip("pydantic")
 
@@ -202,6 +202,23 @@ class TestDataThatDoesNotValidate:
         keys = source(ship, "o:{order[b]}")
 
         assert keys.render(({"a": "no number", "b": "B"},), {}) == "o:B"
+
+    @pytest.mark.parametrize("order", [{"a": "no number"}, {}, 5], ids=repr)
+    def test_lacks_what_the_template_shows_and_fails_as_in_the_body(self, order: Any) -> None:
+        keys = source(ship, "o:{order.a}:{order.b}")
+
+        with pytest.raises(
+            WrongArguments, match="its argument 'order' is no valid Order"
+        ) as caught:
+            keys.render((order,), {})
+
+        assert isinstance(caught.value.error, pydantic.ValidationError)
+
+    def test_that_is_valid_and_lacks_it_all_the_same_is_an_error_of_the_template(self) -> None:
+        keys = source(ship, "o:{order.a}:{order.c}")
+
+        with pytest.raises(LockError, match="'order' has no item 'c'; it has 'a', 'b', 'tags'"):
+            keys.render(({"a": 1},), {})
 
     def test_because_the_validator_is_broken_fails_with_the_cause(self) -> None:
         def task(order: Picky): ...
