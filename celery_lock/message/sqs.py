@@ -14,6 +14,7 @@ __all__ = [
     "client_limits",
     "group_of",
     "in_sqs",
+    "is_last_after",
     "limit_after",
     "message_id",
     "received_before",
@@ -58,6 +59,14 @@ def limit_after(receives: int) -> Callable[[Mapping[str, Any]], int | None]:
     """
     limit = receives - 1 if receives else None
     return lambda arguments: limit
+
+
+def is_last_after(receives: int) -> Callable[[Any], bool]:
+    """Return what tells whether such a queue hands a message out no more if it goes back there.
+
+    kombu makes it visible again, and so it is the same message, which is counted on.
+    """
+    return lambda request: 0 < receives <= redeliveries(request) + 1
 
 
 def group_of(properties: Mapping[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ from .sqs import (
     MADE_BY_KOMBU,
     client_limits,
     in_sqs,
+    is_last_after,
     limit_after,
     message_id,
     received_before,
@@ -133,6 +134,7 @@ class Transport:
         return replace(
             self,
             limit=limit_after(receives),
+            is_last=is_last_after(receives),
             visibility=visibility,
             comes_back_within=within,
             longest_pause=min(visibility / 4, Transport.longest_pause),

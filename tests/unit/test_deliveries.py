@@ -150,7 +150,25 @@ def test_what_goes_back_at_the_limit_of_its_queue_does_not_come_again(
     about = {"x-delivery-count": count, "properties": properties, "delivery_info": {}}
 
     assert AMQP.is_last(Context(about)) is last
-    assert not SQS.is_last(Context(about))
+
+
+@pytest.mark.parametrize(
+    ("facts", "received", "last"),
+    [
+        ((30.0, 2), 1, False),
+        ((30.0, 2), 2, True),
+        ((30.0, 1), 1, True),
+        ((30.0, 0), 9, False),
+        (None, 9, False),
+    ],
+)
+def test_what_sqs_has_handed_out_as_often_as_it_does_is_the_last(
+    facts: Any, received: int, last: bool
+) -> None:
+    attributes = {"ApproximateReceiveCount": str(received)}
+    properties = {"delivery_info": {"sqs_message": {"Attributes": attributes}}}
+
+    assert SQS.for_queue(facts).is_last(Context({"properties": properties})) is last
 
 
 def test_what_is_known_of_no_queue_comes_again() -> None:
