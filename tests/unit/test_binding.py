@@ -129,12 +129,14 @@ def test_celerys_own_tasks_are_left_alone() -> None:
     assert [name for name, task in app.tasks.items() if bound_lock(task)] == []
 
 
-def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_celerys_own_tasks() -> None:
+def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_every_task() -> None:
     class ByUser(LockedTask):
         lock = Lock("user:{user_id}")
 
+    app = an_app(task_cls=ByUser)
+
     with pytest.raises(MISTAKE, match="ByUser declares a lock and is the app's default task class"):
-        an_app(task_cls=ByUser).finalize()
+        app.task(shared=False, lazy=False)(body)
 
 
 def test_the_default_class_may_be_named_by_a_task() -> None:
