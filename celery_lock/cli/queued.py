@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from ..app.bound import each_lock
 from ..app.locks import locks_of
-from ..errors import LockConfigurationError, did_you_mean, span
+from ..errors import LockConfigurationError, StoreError, StoreUnavailable, did_you_mean, span
 from ..events.plain_text import moment, plain
 from ..keys import KeysOfTemplate
 from ..model import Feature, Held, Holder, LockStore
@@ -61,9 +62,28 @@ def queued_leases(store: LockStore, keys: KeysOfTemplate) -> list[Held]:
             f"the store {store.url} cannot list its keys; release them one by one: lock release KEY"
         )
     names = [name for name in store.keys(keys.beginning) if keys.has(key_of_name(name))]
-    permits = [one for name in names if (held := store.peek(name)) for one in permits_of(held)]
+    permits = [one for held in _read(store, names) for one in permits_of(held)]
     queued = [one for one in permits if one.live and retry_of(one) is not None]
     return sorted(queued, key=lambda one: (one.since, one.key))
+
+
+def _read(store: LockStore, names: Sequence[str]) -> list[Held]:
+    """Return who has these keys. Notes on stderr name those that are not read: another program has
+    put something there, or a newer release. Raises `StoreError` where none can be read."""
+    found, unread = [], 0
+    for name in names:
+        try:
+            held = store.peek(name)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            unread += 1
+            if unread == len(names):
+                raise
+            click.echo(f"note: {plain(key_of_name(name))!r} is left out: {error}", err=True)
+        else:
+            found += [] if held is None else [held]
+    return found
 
 
 def shown(found: list[Held], keys: KeysOfTemplate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from celery.bin.base import CLIContext
 from click.testing import CliRunner, Result
 
 from celery_lock import Lock, LockedTask, cli
+from celery_lock.errors import StoreError
 from celery_lock.model import Claim, End, Feature, Holder, Lease
+from celery_lock.testing.faults import StoreCall
 
 from .engine import Engine, locked
 
@@ -204,3 +207,36 @@ def test_a_store_that_cannot_list_says_so(desk: Desk, monkeypatch: pytest.Monkey
 
     assert result.exit_code == 2
     assert "the store memory:// cannot list its keys; release them one by one" in result.stderr
+
+
+def test_what_another_program_put_there_is_named_and_left_out(desk: Desk) -> None:
+    desk.keeps("order:7")
+    desk.keeps("order:8")
+    desk.store.instead("peek", do=_refused_for("order:7"))
+
+    result = desk.type("--queued", TEMPLATE, "--force")
+
+    assert "note: 'order:7' is left out: it keeps something else" in result.stderr
+    assert "1 of 1 released" in result.stdout
+    assert desk.store.inner.peek("order:8") is None
+    assert desk.store.inner.peek("order:7") is not None
+
+
+def test_a_store_that_lets_no_key_be_read_is_an_error(desk: Desk) -> None:
+    desk.keeps("order:7")
+    desk.store.instead("peek", do=_refused_for("order:7"))
+
+    result = desk.type("--queued", TEMPLATE, "--force")
+
+    assert result.exit_code
+    assert "it keeps something else" in result.stderr
+    assert "nothing to release" not in result.stdout
+
+
+def _refused_for(key: str) -> Callable[[StoreCall], object]:
+    def answer(call: StoreCall) -> object:
+        if call.arguments["key"] == key:
+            raise StoreError("it keeps something else under the name of a lock")
+        return call()
+
+    return answer
