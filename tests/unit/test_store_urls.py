@@ -333,7 +333,7 @@ def test_an_encoded_at_sign_in_an_option_is_no_end_of_a_password(scheme: str) ->
 
 
 @pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])
-@pytest.mark.parametrize("servers", ["a,,b", "a, ", "al:{}@,b", "al:{0}@a,al:{0}@"])
+@pytest.mark.parametrize("servers", ["a,,b", "a, ", ",al:{}@b", "al:{}@,b", "al:{0}@a,al:{0}@"])
 def test_a_server_that_is_missing_in_a_list_is_not_this_machine(scheme: str, servers: str) -> None:
     path = "/main" if scheme == "sentinel" else ""
 
@@ -347,6 +347,23 @@ def test_servers_with_different_logins_are_refused(scheme: str) -> None:
     said = refusal(open_store, f"{scheme}://al:{SECRET}@a,bo:{SECRET}@b/main")
 
     assert "with one login for all" in said
+
+
+@pytest.mark.parametrize("scheme", ["sentinel", "redis+cluster", "etcd", "zookeeper"])
+@pytest.mark.parametrize("servers", ["a,al:{}@b", "a:1,al:{}@b", "a,b:1,:{}@c", "[::1]:1,al:{}@b"])
+def test_no_server_before_the_login_is_taken_for_a_user(scheme: str, servers: str) -> None:
+    path = "/main" if scheme == "sentinel" else ""
+
+    said = refusal(open_store, f"{scheme}://{servers.format(SECRET)}{path}")
+
+    assert "with one login for all, before the first of them" in said
+
+
+@pytest.mark.parametrize("password", ["a,b", "1,2", ",1", "a,b:c"])
+def test_a_comma_in_a_password_is_no_end_of_a_server(password: str) -> None:
+    store = open_store(f"redis+cluster://:{password}@a,b")
+
+    assert store.url == "redis+cluster://a:6379,b:6379"
 
 
 def test_a_url_from_a_file_may_end_in_a_line_break() -> None:

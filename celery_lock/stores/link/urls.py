@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from ...errors import LockConfigurationError, did_you_mean
 
 __all__ = ["one_login", "refuse_unknown", "unreadable", "written"]
+
+_SERVER = re.compile(r"([^:@\[\]]+|\[[^\]]*\])(:\d+)?")
+"""A server as a list has it, with its port or without."""
 
 
 def written(host: str, port: int) -> str:
@@ -30,12 +34,12 @@ def unreadable(advice: str = "") -> LockConfigurationError:
 def one_login(netloc: str, form: str) -> tuple[str, str]:
     """Return the login and the servers of a URL whose servers have one login: `u:p@a:1,b:2`.
 
-    It may stand before each of them. Raises `LockConfigurationError` where two of them differ, or
-    where a comma has no server beside it.
+    It may stand before each of them. Raises `LockConfigurationError` where two of them differ,
+    where it stands behind the first server, or where a comma has no server beside it.
     """
     parts = [part.rpartition("@") for part in netloc.split(",")]
     logins = {login.strip() for login, at, _ in parts if at}
-    if len(logins) > 1:
+    if len(logins) > 1 or _is_behind_a_server(netloc.rpartition("@")[0]):
         raise unreadable(f"{form}, with one login for all, before the first of them")
     if sum(bool(at) for _, at, _ in parts) < 2:
         login, _, servers = netloc.rpartition("@")  # a comma before it is one of the password
@@ -44,6 +48,17 @@ def one_login(netloc: str, form: str) -> tuple[str, str]:
     if servers and not all(server.strip() for server in servers.split(",")):
         raise unreadable(form)  # the one that is missing would be this machine
     return login, servers
+
+
+def _is_behind_a_server(login: str) -> bool:
+    """Whether servers stand before a login, which is the last of it: `a:1,u:p` of `a:1,u:p@b:2`.
+
+    They would be taken for a part of the user's name, or of the password, and nobody would ask
+    them.
+    """
+    *before, last = login.split(",")
+    servers = (one.strip() for one in before)
+    return bool(before) and ":" in last and all(not s or _SERVER.fullmatch(s) for s in servers)
 
 
 def refuse_unknown(
