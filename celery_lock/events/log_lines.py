@@ -120,9 +120,10 @@ class _Spent:
         assert self.latest is not None
         message, *values = words(self.latest)
         level = min(self.level, logging.WARNING)  # a sum of errors is no further error
+        lines = "line like this one was" if self.left_out == 1 else "lines like this one were"
         summed = (
             level,
-            f"%d more lines like this one were left out, to write at most %d a minute: {message}",
+            f"%d more {lines} left out, to write at most %d a minute: {message}",
             (self.left_out, self.budget.a_minute, *values),
             {**log_fields(self.latest), "left_out": self.left_out},
         )

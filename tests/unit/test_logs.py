@@ -403,6 +403,17 @@ def test_a_store_that_fails_is_an_error_once_a_minute(
     assert "119 more lines like this one were left out, to write at most 1 a" in kept.lines[1]
 
 
+def test_one_line_that_is_left_out_is_no_more_than_one(
+    lines: LogLines, kept: Kept, time: Time
+) -> None:
+    for _ in range(2):
+        lines(store_failed())
+    time.now += 60
+    lines(store_failed())
+
+    assert "1 more line like this one was left out, to write at most 1 a" in kept.lines[1]
+
+
 def test_each_kind_of_failure_is_said_by_itself(lines: LogLines, kept: Kept) -> None:
     for _ in range(10):
         lines(store_failed())
