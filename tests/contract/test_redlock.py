@@ -415,6 +415,13 @@ def test_nodes_that_were_just_started_do_not_vote(nodes: RedlockNodes, opened: O
         store.check()
 
 
+def test_young_nodes_do_not_know_that_a_key_is_free(nodes: RedlockNodes, opened: Opening) -> None:
+    store = opened(options={"longest_ttl": 3600.0})
+
+    with pytest.raises(StoreUnavailable, match="longest_ttl"):
+        store.peek("forgotten")
+
+
 def test_young_nodes_renew_and_give_back(nodes: RedlockNodes, opened: Opening) -> None:
     """Whoever has a lease keeps it, and can give it back, while no new one is granted."""
     lease = granted(opened(), claim_of())

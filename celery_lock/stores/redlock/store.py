@@ -27,7 +27,7 @@ from ..redis.permits import released
 from ..redis.scripts import COMPLETE, FREE, PEEK, RELEASE, RENEW
 from ..registry import promises, stores_with
 from .addresses import parse
-from .answers import SILENT, Answers, is_failure
+from .answers import Answers, is_failure
 from .checkup import checkup
 from .claiming import Claims
 from .nodes import Nodes
@@ -205,20 +205,32 @@ class RedlockStore(Unpromised):
             raise self._nodes.unavailable(answers)
 
     def peek(self, key: str) -> Held | None:
-        """Who has the key, or has it if the nodes know so that do not answer; `None`: nobody."""
-        majority = self._nodes.majority
+        """Who has the key, or has it if the nodes know so that do not answer; `None`: nobody.
+
+        Nodes that are too young to vote may know who has it, but not that it is free.
+        """
+        majority, ends = self._nodes.majority, monotonic() + self._nodes.deadline
 
         def enough(answers: Answers) -> bool:
-            free = sum(one is None for one in answers)
-            if free + answers.count(SILENT) == len(answers):  # the usual case
-                return free >= majority
+            if sum(one is None for one in answers) >= majority:  # the usual case
+                return True
             return self._nodes.enough(answers) and peeked(key, answers, majority)[1] >= majority
 
-        answers = self._nodes.ask((PEEK, [self._state(key)], ()), enough)
-        if not self._answered(answers):
-            raise self._nodes.unavailable(answers)
+        def ask(*, votes: bool) -> Answers:
+            call = (PEEK, [self._state(key)], ())
+            return self._nodes.ask(call, enough, ends=ends, votes=votes)
+
+        voted = answers = ask(votes=True)
+        if not self._answered(voted):
+            answers = ask(votes=False)
+            if not self._answered(answers):
+                raise self._nodes.unavailable(answers)
         found, votes = peeked(key, answers, majority)
-        return found if votes + self._silent(answers) >= majority else None
+        if votes + self._silent(answers) >= majority:
+            return found
+        if answers is not voted:
+            raise self._nodes.unavailable(voted)
+        return None
 
     # -- the rest ----------------------------------------------------------------------------
 
