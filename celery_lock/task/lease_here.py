@@ -73,7 +73,8 @@ def leases_of(task: Any) -> list[Lease]:
                 " process; apply the task to get one. A process that its body starts may be given"
                 " lease.key and lease.token"
             )
-        if task._bound_locks and not task.request.called_directly:
+        # a task of another base has no locks at all
+        if getattr(task, "_bound_locks", ()) and not task.request.called_directly:
             raise LockError(_AROUND_THE_BODY % task.name)
         raise LockError(
             f"there is no lease here: task {task.name} was called directly, or has no lock;"

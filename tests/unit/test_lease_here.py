@@ -160,6 +160,16 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks h
 
 
 @forks
+def test_a_plain_task_is_told_to_name_the_base(app: Celery) -> None:
+    @app.task(name="plain", shared=False)
+    def plain() -> str:
+        return said_by(current_lease)
+
+    said = plain.apply().get()
+
+    assert "task plain was called directly, or has no lock" in said
+
+
 def test_a_process_that_the_body_forked_is_told_whose_the_lease_is(app: Celery) -> None:
     def body(self: Any) -> bool:
         return holds_in_a_child(
