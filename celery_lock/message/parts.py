@@ -82,10 +82,10 @@ def parts_of(request: Any) -> Parts | None:
 
     `None`: it is not of our class (a custom `Strategy` makes its own), or no worker made it.
     """
-    parts = _taken.get(id(request))
-    if parts is None and type(request.properties) is Given:
-        return request.properties.parts
-    return parts
+    properties = request.properties
+    if type(properties) is Given:  # nobody has taken them: an entry of its number is another's
+        return properties.parts
+    return _taken.get(id(request))
 
 
 _taken: dict[int, Any] = {}

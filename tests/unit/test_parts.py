@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +50,17 @@ def test_a_run_has_the_parts_until_it_ends(reach: Callable[..., dict[str, Any]])
     assert parts_of(request) == parts(nonce="n1", came=7.5, epoch=2)
     leave(request)
     assert parts_of(request) is None
+
+
+def test_what_was_left_of_a_request_that_is_gone_is_no_others() -> None:
+    request = Context(request_dict(nonce="own"))
+    sys.modules[Parts.__module__]._taken[id(request)] = parts(nonce="another's")
+
+    found = parts_of(request)
+
+    leave(request)
+    assert found is not None
+    assert found.nonce == "own"
 
 
 @EACH_POOL
