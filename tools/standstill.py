@@ -22,6 +22,8 @@ from collections.abc import Sequence
 
 import psutil
 
+from tests.services.freezing import freeze
+
 __all__ = ["main", "stand_still"]
 
 STARTING = 5.0
@@ -54,15 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def stand_still(pid: int, seconds: float) -> None:
     """Stop a process and all below it for so long, but for those that are stopped already."""
-    stopped = []
+    family = _family(pid)
     try:
-        for process in _family(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGSTOP)
-                stopped.append(process)
+        freeze(family)
         time.sleep(seconds)
     finally:
-        for process in reversed(stopped):
+        for process in reversed(family):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)
 
