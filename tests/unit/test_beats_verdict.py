@@ -74,24 +74,23 @@ def test_a_run_for_each_due_time_is_as_promised(book: Book) -> None:
     assert verdict.entries[0].drift == 0.0
 
 
-def test_who_stood_still_with_the_machine_may_send_what_was_taken_over(book: Book) -> None:
+@pytest.fixture
+def taken_over(book: Book) -> Book:
+    """A beat stands still with the machine before it confirms, and another one takes over."""
     book.fired()
     book.took(A, 1005.0, 1005.01, "publishing", "published")
     book.note("stood still", 1005.02, until=1006.8)
     book.took(B, 1005.0, 1006.81, "publishing", "published", "confirmed")
     book.ran(1005.0, task_id="1005.0", sent=1006.82)
+    return book
 
-    assert book.judge(PLAIN).wrong == ()
+
+def test_who_stood_still_with_the_machine_may_send_what_was_taken_over(taken_over: Book) -> None:
+    assert taken_over.judge(PLAIN).wrong == ()
 
 
-def test_a_locked_task_runs_once_though_the_machine_stood_still(book: Book) -> None:
-    book.fired()
-    book.took(A, 1005.0, 1005.01, "publishing", "published")
-    book.note("stood still", 1005.02, until=1006.8)
-    book.took(B, 1005.0, 1006.81, "publishing", "published", "confirmed")
-    book.ran(1005.0, task_id="1005.0", sent=1006.82)
-
-    assert book.judge(LOCKED).wrong == ("e1: a locked task ran twice for 1005.000",)
+def test_a_locked_task_runs_once_though_the_machine_stood_still(taken_over: Book) -> None:
+    assert taken_over.judge(LOCKED).wrong == ("e1: a locked task ran twice for 1005.000",)
 
 
 def test_what_was_due_in_a_standstill_may_be_left_to_the_next(book: Book) -> None:
