@@ -82,7 +82,8 @@ def _read(store: LockStore, names: Sequence[str]) -> list[Held]:
                 raise
             click.echo(f"note: {plain(key_of_name(name))!r} is left out: {error}", err=True)
         else:
-            found += [] if held is None else [held]
+            if held is not None:
+                found.append(held)
     return found
 
 
