@@ -14,6 +14,7 @@ from typing import Any
 
 from celery.beat import BeatLazyFunc, SchedulingError
 
+from ..events.plain_text import moment
 from ..message import HEADER, is_handed_to, tick_header
 from .entries import message_of
 from .ledger import Ledger
@@ -106,7 +107,7 @@ class FanOut:
         if not self._ledger.may_go_on(self.tick):
             self.tick.failed = True
             raise SchedulingError(
-                f"the tick of {self.tick.name!r} due at {self.tick.due:.3f} is too old: another"
+                f"the tick of {self.tick.name!r} due at {moment(self.tick.due)} is too old: another"
                 " beat may have published it"
             )
         self.seen += 1

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..errors import StoreError
+from ..events.plain_text import moment
 from .calls import Answer, Calls
 from .confirms import Confirms
 from .entry_record import NOBODY, EntryRecord, OpenClaim
@@ -113,10 +114,10 @@ class Ledger:
             return Stale()
         self.views.of(name).settle(taken.last)
         logger.warning(
-            "beat: the tick of %r due at %.3f is taken over from %s; this is try %d,"
+            "beat: the tick of %r due at %s is taken over from %s; this is try %d,"
             " with the same task id",
             name,
-            old.due,
+            moment(old.due),
             old.by or "a beat that could not publish it",
             claim.tries,
         )
@@ -200,9 +201,9 @@ class Ledger:
         else:
             self._give_back(tick, None)
         logger.warning(
-            "beat: the tick of %r due at %.3f is not published %s: it is too late for it",
+            "beat: the tick of %r due at %s is not published %s: it is too late for it",
             tick.name,
-            tick.due,
+            moment(tick.due),
             f"any further than {len(tick.sent)} of its messages" if tick.sent else "after all",
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from celery.schedules import schedstate
 
 from ..app.locks import locks_of
+from ..events.plain_text import moment
 from ..model import LockStore
 from .asking import SOON
 from .begin import begin, refuse_early
@@ -219,10 +220,10 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
             return super().apply_async(entry, producer=producer, advance=advance, **options)
         if not self._deciding.ledger.may_go_on(tick):
             logger.warning(
-                "beat: the tick of %r due at %.3f is not published here: this beat stood still"
+                "beat: the tick of %r due at %s is not published here: this beat stood still"
                 " for too long after its claim, and another one may have published it",
                 entry.name,
-                tick.due,
+                moment(tick.due),
             )
             tick.failed = True
             return None

@@ -291,6 +291,24 @@ def test_a_beat_that_stood_still_after_its_claim_does_not_publish(seconds: float
     assert sent.at - sent.due == pytest.approx(10, abs=0.01)
 
 
+def test_the_log_says_when_a_tick_was_due_as_people_write_a_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(every(30))
+    three(world)
+    world.next["claimed"] = lambda beat: world.pause(beat, 11)
+
+    world.run(50)
+
+    due = "the tick of 'e' due at 2026-03-10 12:00:30 UTC "
+    said = [line.partition(due)[2] for line in caplog.messages if due in line]
+    assert sorted(line.partition(" from ")[0] for line in said) == [
+        "is not published here: this beat stood still for too long after its claim, and another"
+        " one may have published it",
+        "is taken over",
+    ]
+
+
 def test_a_beat_that_stood_still_for_less_than_that_publishes() -> None:
     world = World(every(10))
     three(world)
