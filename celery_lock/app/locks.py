@@ -21,7 +21,7 @@ from .bound import BoundLock, refuse_what_lacks
 from .observing import observers_of
 from .settings import Settings
 
-__all__ = ["AppLocks", "locks_of"]
+__all__ = ["AppLocks", "checked_app", "locks_of"]
 
 
 class AppLocks:
@@ -186,3 +186,16 @@ def locks_of(app: Any) -> AppLocks:
     if locks is None:
         locks = _apps.setdefault(app, AppLocks(app))
     return locks
+
+
+def checked_app(app: Any, given: str, write: str) -> Any:
+    """Return the app that `app` is, or stands for; refuse what is no Celery app.
+
+    `given` is what the message calls it, and `write` an example of what to give.
+    """
+    real = getattr(app, "_get_current_object", lambda: app)()
+    if not (hasattr(real, "conf") and hasattr(real, "send_task")):
+        raise LockConfigurationError(
+            f"{given} is no Celery app; give the one that your tasks belong to, such as {write}"
+        )
+    return real

@@ -8,7 +8,7 @@ from typing import Any
 from celery import _state
 from celery._state import get_current_task
 
-from ..app.locks import AppLocks, locks_of
+from ..app.locks import AppLocks, checked_app, locks_of
 from ..errors import LockConfigurationError, UnsupportedFeature
 
 __all__ = ["locks_for"]
@@ -20,19 +20,13 @@ def locks_for(who: str, app: Any) -> AppLocks:
     Raises `LockConfigurationError` where there is none, or Django is not ready for it; `who` is
     what the message says was called.
     """
-    app = _meant(who) if app is None else _checked(who, app)
+    if app is None:
+        app = _meant(who)
+    else:
+        write = "app=celery_app, or leave it out where there is one in the process"
+        app = checked_app(app, f"{who}: app={app!r}", write)
     _refuse_unready_django(who, app)
     return locks_of(app)
-
-
-def _checked(who: str, app: Any) -> Any:
-    real = getattr(app, "_get_current_object", lambda: app)()
-    if not (hasattr(real, "conf") and hasattr(real, "send_task")):
-        raise LockConfigurationError(
-            f"{who}: app={app!r} is no Celery app; give the one that your tasks belong to, such as"
-            " app=celery_app, or leave it out where there is one in the process"
-        )
-    return real
 
 
 def _meant(who: str) -> Any:

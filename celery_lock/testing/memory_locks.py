@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any
 
-from ..app.locks import locks_of
+from ..app.locks import checked_app, locks_of
 from ..engine.locker import Locker
-from ..errors import LockError
+from ..errors import LockConfigurationError, LockError
 from ..events import Fact, Observers
 from ..model import Claim, Held, Holder, Lease, checked_limit
+from ..model.durations import Duration
+from ..model.durations import seconds as checked_seconds
 from ..stores.manual_clock import ManualClock
 from ..stores.memory import MemoryServer, MemoryStore
 from ..task.call_keys import keys_of_call
@@ -39,14 +41,20 @@ class MemoryLocks:
         """Everything that happened, in order: `celery_lock.events.Acquired` and the like."""
 
     def hold(
-        self, key: str, *, task_id: str = "another-task", ttl: float = 30.0, limit: int = 1
+        self, key: str, *, task_id: str = "another-task", ttl: Duration = 30.0, limit: int = 1
     ) -> Lease:
         """Take `key` for another task, which is never heard of again: it is free after `ttl`.
 
         `limit`: that of the lock, of which each call takes one permit, each for another task.
 
-        Raises `LockError` if it is taken.
+        Raises `LockError` if it is taken, or can be no key.
         """
+        if not isinstance(key, str) or not key:
+            raise LockError(
+                f"hold(key)={key!r} is no key; give a text such as 'order:7', or what"
+                " locks.key_of(task, 7) returns"
+            )
+        ttl = checked_seconds(ttl, "hold(ttl)")
         limit, others = checked_limit(limit, "hold(limit)"), self._others.setdefault(key, [])
         taken = {Holder.parse(one.holder).task_id for one in others}
         name, numbers = task_id, count(2)
@@ -92,11 +100,15 @@ class MemoryLocks:
 
     def keys_of(self, task: Any, *args: Any, **kwargs: Any) -> list[str]:
         """Return the keys that `task` takes so, one for each of its locks and in their order."""
+        if not (hasattr(task, "apply_async") and hasattr(task, "request")):  # a signature has none
+            raise LockConfigurationError(
+                f"{task!r} is no task; give the task itself, such as locks.key_of(shop.top_up, 7)"
+            )
         return keys_of_call(task, args, kwargs, {})
 
-    def advance(self, seconds: float, *, renewing: bool = True) -> None:
+    def advance(self, seconds: Duration, *, renewing: bool = True) -> None:
         """Let time pass. `renewing=False`: as for a worker that is paused meanwhile."""
-        until = self._clock() + seconds
+        until = self._clock() + checked_seconds(seconds, "advance(seconds)", zero=True)
         while renewing and self._clock() < until:
             due = min(self._locker.move_on(), until)
             self._clock.move(max(due - self._clock(), 1e-6))
@@ -111,6 +123,7 @@ class MemoryLocks:
 @contextmanager
 def memory_locks(app: Any) -> Iterator[MemoryLocks]:
     """Keep the locks of `app` in memory while this lasts, with a clock that a test moves."""
+    app = checked_app(app, f"memory_locks(app): {app!r}", "memory_locks(shop.app)")
     clock = ManualClock(jumps=True)
     store = FaultyStore(MemoryStore(MemoryServer(clock, epoch=_EPOCH)), pause=clock.move)
     facts: list[Fact] = []
