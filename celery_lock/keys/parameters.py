@@ -166,6 +166,8 @@ class Parameters:
             kind, why = LockConfigurationError, str(exc)
         elif isinstance(exc, RecursionError):
             why = "it is nested too deep"
+        elif str(exc) == "Circular reference detected":
+            why = "it contains itself"
         else:  # (the text of this exception may hold the value, and keys are no place for that)
             why = type(exc).__name__
         raise kind(

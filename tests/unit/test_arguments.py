@@ -271,6 +271,15 @@ class TestAnArgumentWithoutAForm:
         assert not isinstance(error, LockConfigurationError)
         assert "it is nested too deep" in str(error)
 
+    def test_a_value_that_contains_itself_is_a_fault_of_the_data(self) -> None:
+        circle: list[Any] = []
+        circle.append(circle)
+
+        error = self.form(circle)
+
+        assert not isinstance(error, LockConfigurationError)
+        assert "it contains itself" in str(error)
+
     def test_the_value_itself_is_not_told(self) -> None:
         error = self.form({"__type__": "nobody's", "__value__": "secret"})
 
