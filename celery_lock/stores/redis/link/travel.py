@@ -99,14 +99,16 @@ def _said(nodes: Nodes, reason: StoreError, node: Node) -> StoreError:
 
 
 def _of_whom(nodes: Nodes, error: StoreUnavailable, node: Node) -> StoreUnavailable:
-    to, cause = redirection_of(error, ""), error.cause
+    to, cause = redirection_of(error, ""), f"{error.cause}; it is a node of {nodes.shown}"
     if to is not None and to.why is Why.GONE and not nodes.is_seed(node):
-        cause += f"; {nodes.shown} is a cluster, and its nodes announce this address"
+        cause += ", whose nodes announce this address"
     return StoreUnavailable(error.url, cause)
 
 
 def named(nodes: Nodes, error: StoreUnavailable) -> StoreUnavailable:
-    """Return the error of one node that was asked, and say it where only the others know it."""
+    """Return the error of one node, and say of what it is one, and if only the others know it."""
+    if isinstance(error.__cause__, StoreUnavailable):  # it was said on the way of a call
+        return StoreUnavailable(error.url, error.cause)
     for node in nodes.all():
         if node.server.url == error.url:
             return _of_whom(nodes, error, node)
@@ -117,7 +119,7 @@ def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
     """Return the node that keeps a slot; where it gave no answer before, others are asked first."""
     node = nodes.keepers[slot]
     if node is None:
-        nodes.draw(ends)
+        _draw(nodes, ends)
     elif node.doubted:
         with suppress(StoreUnavailable):
             nodes.draw(monotonic() + LOOK * (ends - monotonic()), quickly=True)
@@ -125,6 +127,16 @@ def _keeper(nodes: Nodes, slot: int, ends: float) -> Node:
     if node is None:
         raise StoreUnavailable(nodes.shown, f"no node of the cluster keeps slot {slot}")
     return node
+
+
+def _draw(nodes: Nodes, ends: float) -> None:
+    try:
+        nodes.draw(ends)
+    except StoreUnavailable as error:
+        said = named(nodes, error)
+        if said is error:
+            raise
+        raise said from error
 
 
 def _pause(seconds: float) -> None:
