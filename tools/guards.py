@@ -3853,6 +3853,12 @@ OUTSIDE = (
         (UNIT + "hold_interrupted.py",),
     ),
     Guard(
+        "a line that cannot be written ends no thread and fails no task",
+        "except Exception:\n        # not sys.stderr",
+        "except MemoryError:\n        # not sys.stderr",
+        (UNIT + "logs.py", UNIT + "alarm.py", UNIT + "pending_calls.py"),
+    ),
+    Guard(
         "an alarm whose thread has ended is not nudged",
         "if thread is not None and thread.is_alive() and self.time >",
         "if self.time >",

@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from ..events.unwritten import write
 from ..model.clock import Clock
 
 __all__ = ["Alarm"]
 
 logger = logging.getLogger("celery_lock")
+
+_FAILED = "the thread %s failed and goes on"
 
 
 class Alarm:
@@ -98,7 +101,7 @@ class Alarm:
         try:
             time = self._step()
         except Exception:  # what goes on here is what keeps leases alive
-            logger.exception("the thread %s failed and goes on", self._name)
+            write(logger, logging.ERROR, _FAILED, self._name, exc_info=True)
             time = self._clock() + 1.0
         with self._lock:
             self.time = min(self.time, time)

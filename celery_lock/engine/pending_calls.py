@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import StoreError
+from ..events.unwritten import write
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
 from .alarm import Alarm
@@ -126,7 +127,7 @@ class PendingCalls:
         except StoreError:
             own.unanswered = True
         except Exception:  # the next call must not wait for this one
-            logger.exception("a call to the store is made again")
+            write(logger, logging.ERROR, "a call to the store is made again", exc_info=True)
         call.due = self._clock() + pause
         if not pause or call.due >= call.until:
             own.waiting.pop(call, None)

@@ -20,6 +20,7 @@ from .facts import Fact
 from .log_fields import log_fields
 from .log_words import words
 from .table import ORDINARY_LEVEL, Budget, LogRule, row_of
+from .unwritten import write
 
 __all__ = ["LogLines", "log_lines"]
 
@@ -46,7 +47,7 @@ class LogLines:
             return
         if rule.budget is None or self._may(own, rule, rule.budget, fact):
             # outside the mutex: a handler may be slow, or come to a lock itself
-            self._logger.log(rule.level, *words(fact), extra=log_fields(fact))
+            write(self._logger, rule.level, *words(fact), extra=log_fields(fact))
 
     def wants(self, kind: type[Fact]) -> bool:
         """Whether an ordinary fact of this kind has a line, or a sum waits for the next fact."""
@@ -72,7 +73,7 @@ class LogLines:
             sums = [spent.sum_up() for spent in owing if spent.silent_until <= now]
             own.due = min((s.silent_until for s in owing if s.latest is not None), default=math.inf)
         for level, message, values, extra in sums:
-            self._logger.log(level, message, *values, extra=extra)
+            write(self._logger, level, message, *values, extra=extra)
 
 
 class _Budgets:

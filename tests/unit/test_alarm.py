@@ -151,7 +151,7 @@ def test_a_step_that_fails_is_logged_and_the_thread_goes_on(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged = threading.Event()
-    monkeypatch.setattr(module.logger, "exception", lambda *args: logged.set())
+    monkeypatch.setattr(module, "write", lambda *args, **options: logged.set())
     clock = ManualClock(1000.0)
     steps.raises = ValueError("garbage")
     alarm = Alarm("test", steps, clock)
@@ -163,6 +163,24 @@ def test_a_step_that_fails_is_logged_and_the_thread_goes_on(
     alarm.set(clock())
 
     assert was_taken(steps)
+
+
+def test_a_step_whose_failure_cannot_be_logged_does_not_end_the_thread(
+    steps: Steps, no_line_can_be_written: None
+) -> None:
+    clock = ManualClock(1000.0)
+    steps.raises = ValueError("garbage")
+    alarm = Alarm("test", steps, clock)
+
+    alarm.set(clock())
+    assert was_taken(steps)
+    assert is_quiet(alarm)
+    first = alarm._thread
+    clock.move(1.0)
+    alarm.set(clock())
+
+    assert was_taken(steps)
+    assert alarm._thread is first
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -473,6 +473,43 @@ def test_a_handler_that_comes_to_a_lock_itself_does_not_hang(
     assert kept.levels == ["WARNING", "INFO"]
 
 
+class Request:
+    """A filter that reads what only a web request has, and fails everywhere else."""
+
+    def __init__(self, *but: str) -> None:
+        self.but = but
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelname not in self.but:
+            raise RuntimeError("working outside of a request")
+        return True
+
+
+def test_a_filter_that_raises_costs_a_line_and_no_more(
+    lines: LogLines, kept: Kept, logger: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logger.addFilter(Request("WARNING"))
+
+    lines(conflicted())
+    lines(lost())
+
+    assert kept.levels == ["WARNING"]
+    assert "RuntimeError: working outside of a request" in capfd.readouterr().err
+
+
+def test_a_sum_that_cannot_be_written_costs_nothing_else(
+    lines: LogLines, kept: Kept, time: Time, logger: logging.Logger
+) -> None:
+    for _ in range(200):
+        lines(conflicted())
+    time.now += 61
+    logger.addFilter(Request("WARNING"))
+
+    lines(lost())
+
+    assert kept.levels[100:] == ["WARNING"]
+
+
 def test_lines_go_to_the_logger_of_the_package(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "celery_lock"):
         observers = Observers(LogLines(Time()))

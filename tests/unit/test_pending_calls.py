@@ -110,6 +110,21 @@ def test_a_call_without_an_answer_holds_up_no_other(
     assert ("garbage" in caplog.text) is isinstance(error, TypeError)
 
 
+def test_a_call_whose_failure_cannot_be_logged_holds_up_no_other(
+    engine: Engine, no_line_can_be_written: None
+) -> None:
+    made: list[int] = []
+
+    def make() -> None:
+        raise TypeError("garbage")
+
+    engine.pending.add(make, for_=3)
+    engine.pending.add(lambda: made.append(2), for_=3)
+    engine.pending.make_due()
+
+    assert made == [2]
+
+
 def test_leases_are_renewed_before_a_call_is_made(engine: Engine) -> None:
     grant = engine.take(ttl=30)
     engine.pending.add(lambda: engine.clock.move(100), for_=3)
