@@ -78,7 +78,8 @@ def open_store(
     """
     url = url.strip()  # a secret that was read from a file ends in a line break
     entry = _entered(_scheme(url))
-    store = _load(entry)(url, options=options or {}, deadline=deadline, prefix=prefix)
+    options = _with_texts(options or {}, "the options of the lock store")
+    store = _load(entry)(url, options=options, deadline=deadline, prefix=prefix)
     lacks = [name for name in _ASKED if not hasattr(store, name)]
     if lacks:
         raise LockConfigurationError(
@@ -86,6 +87,24 @@ def open_store(
             " release of celery_lock asks of every store: update the package that it comes from"
         )
     return store
+
+
+def _with_texts(options: Mapping[str, Any], whose: str) -> dict[str, Any]:
+    """Return options whose logins are texts: a password of digits is a number in many files."""
+    given = dict(options)
+    for name in ("username", "password"):
+        value = given.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            given[name] = str(value)
+        elif value is not None and not isinstance(value, str):
+            raise LockConfigurationError(
+                f"{name} in {whose} is of type {type(value).__name__} (not shown: it may be a"
+                " password); write a text"
+            )
+    asked = given.get("sentinel_kwargs")
+    if isinstance(asked, Mapping):
+        given["sentinel_kwargs"] = _with_texts(asked, "sentinel_kwargs")
+    return given
 
 
 _ASKED = [name for name in vars(LeaseStore) if not name.startswith("_")]

@@ -327,7 +327,7 @@ def test_no_server_is_forgotten_where_each_has_the_login(url: str, shown: str) -
 
 @pytest.mark.parametrize("scheme", ["rediss", "etcds", "zookeeper"])
 def test_an_encoded_at_sign_in_an_option_is_no_end_of_a_password(scheme: str) -> None:
-    url = f"{scheme}://a?ssl_keyfile=/run/key.pem&ssl_password=s%40cret"
+    url = f"{scheme}://a?ssl_certfile=/run/cert.pem&ssl_password=s%40cret"
 
     assert open_store(url).url.startswith(f"{scheme}://a")
 
@@ -432,6 +432,44 @@ def test_tls_verifies_unless_somebody_says_no() -> None:
     assert unverified == {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
     assert Address.parse("redis://h", {"ssl": True}).tls == verified
     assert Address.parse("redis://h", {"ssl": True}).shown.startswith("rediss://")
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("False", False), (0, False)])
+def test_tls_may_be_said_in_a_word(said: Any, meant: bool) -> None:
+    assert (Address.parse("redis://h", {"ssl": said}).tls is not None) is meant
+
+
+@pytest.mark.parametrize("said", ["required", ssl.CERT_REQUIRED, ["/ca.pem"]])
+def test_what_says_neither_yes_nor_no_to_tls_is_refused(said: Any) -> None:
+    sentence = refusal(Address.parse, "redis://h", {"ssl": said})
+
+    assert sentence.endswith("is not known; write True, False, or a dictionary of the ssl options")
+
+
+@pytest.mark.parametrize("server", ["rediss://h", "sentinel://h/x", "etcds://h", "zookeeper://h"])
+def test_a_key_without_its_certificate_is_refused(server: str) -> None:
+    sentence = refusal(open_store, f"{server}?ssl_keyfile=/run/key.pem")
+
+    assert "write ssl_certfile too" in sentence
+
+
+@pytest.mark.parametrize("options", [{"password": 4711}, {"username": 12, "password": 4711}])
+def test_a_password_of_digits_may_be_a_number(options: dict[str, Any]) -> None:
+    store: Any = open_store("redis://h", options=options)
+
+    assert store._server._directory.find(0).login == tuple(map(str, options.values()))
+
+
+@pytest.mark.parametrize("value", [[SECRET], True, SECRET.encode()])
+@pytest.mark.parametrize("place", ["the options of the lock store", "sentinel_kwargs"])
+def test_a_password_that_is_no_text_is_refused_and_not_shown(value: Any, place: str) -> None:
+    options = {"password": value}
+    if place == "sentinel_kwargs":
+        options = {"sentinel_kwargs": options}
+
+    said = refusal(open_store, "sentinel://h/mymaster", options=options)
+
+    assert said.startswith(f"password in {place} is of type {type(value).__name__} (not shown")
 
 
 def test_a_prefix_with_braces_is_refused() -> None:

@@ -56,6 +56,8 @@ def tls_options(scheme: str, query: dict[str, str], asked: Any) -> dict[str, Any
     options: dict[str, Any] = {n: query.pop(n) for n in list(query) if n in TLS_OPTIONS}
     if isinstance(asked, Mapping):
         options = {**asked, **options}
+    elif asked is not None:
+        asked = _boolean("ssl", asked, "True, False, or a dictionary of the ssl options")
     if scheme != "rediss" and not options and not asked:
         return None
     for name, value in options.items():
@@ -66,6 +68,10 @@ def tls_options(scheme: str, query: dict[str, str], asked: Any) -> dict[str, Any
             )
         if name in ("ssl_check_hostname", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled"):
             options[name] = _boolean(name, value)
+    if options.get("ssl_keyfile") and not options.get("ssl_certfile"):
+        raise LockConfigurationError(
+            "ssl_keyfile is the key of a certificate, and none is named: write ssl_certfile too"
+        )
     options["ssl_cert_reqs"] = _cert_reqs(options.get("ssl_cert_reqs", ssl.CERT_REQUIRED))
     if "ssl_min_version" in options:
         options["ssl_min_version"] = _version(options["ssl_min_version"])
@@ -120,10 +126,10 @@ def _version(value: Any) -> ssl.TLSVersion:
         ) from None
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _boolean(name: str, value: Any, write: str = "true or false") -> bool:
     word = str(value).lower()
     if word not in _YES | _NO:
-        raise LockConfigurationError(f"{name}={value!r} is not known; write true or false")
+        raise LockConfigurationError(f"{name}={value!r} is not known; write {write}")
     return word in _YES
 
 
