@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LockConfigurationError, span, taken
+from ..errors import LockConfigurationError, taken
+from ..events.plain_text import moment
 from ..keys import FinishedKey, check_key, read_template
 from ..model import Holder
 from .which_app import locks_for
@@ -37,7 +38,7 @@ class Taken:
     def __str__(self) -> str:
         holders = [one.who for one in self.holders]
         said = taken(self.state, self.holder.who, self.expires_in, holders=holders)
-        return f"lock {self.key!r} is {said}, since {span(self.held_for)}"
+        return f"lock {self.key!r} is {said}, since {moment(self.since)}"
 
 
 def peek(key: str, app: Any = None) -> Taken | None:
