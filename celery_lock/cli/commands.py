@@ -15,7 +15,8 @@ from celery.bin.base import handle_preload_options
 
 from ..app.by_hand import free_by
 from ..app.locks import locks_of
-from ..model import Held, LockStore
+from ..model import Held, LockStore, Scope
+from ..model.scope import is_queue_place
 from .key_words import fields, permit_of, released, retry_of, words
 from .meant import named_in_redis, what_was_meant
 from .opening import NotDone, Wrong, opened
@@ -47,6 +48,7 @@ def show(ctx: click.Context, key: str, as_json: bool) -> None:
     """
     with _store_of(ctx) as store:
         typed, (key, held) = key, find(store, key)
+        _say_whose_place_it_is(store, key, held)
     _say_what_was_meant(ctx, typed, held)
     if as_json:
         click.echo(json.dumps(fields(key, held)))
@@ -82,6 +84,7 @@ def release(
     with _store_of(ctx) as store:
         typed, (key, held) = key, find(store, key)
         _say_what_was_meant(ctx, typed, held)
+        _say_whose_place_it_is(store, key, held)
         if held is None:
             click.echo(f"lock {key!r} is free already: there is nothing to release")
             return
@@ -148,6 +151,17 @@ def _say_what_was_meant(ctx: click.Context, typed: str, held: Held | None) -> No
         note = what_was_meant(ctx.obj.app, unquoted(typed), given=app_given(ctx))
         if note is not None and (held is None or named_in_redis(unquoted(typed))):
             click.echo(f"note: {note}", err=True)
+
+
+def _say_whose_place_it_is(store: LockStore, key: str, held: Held | None) -> None:
+    """Write a note on stderr if nobody runs under the key, and a message waits to."""
+    place = Scope.UNTIL_STARTED.name_of(key)
+    if held is None and not is_queue_place(key) and store.peek(place) is not None:
+        click.echo(
+            f"note: nobody runs under this key; a message in a queue has the place {place!r}, which"
+            " show and release take too",
+            err=True,
+        )
 
 
 def _one_of(held: Held, slot: int | None) -> Held | None:

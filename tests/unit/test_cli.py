@@ -12,7 +12,7 @@ from celery import Celery
 from celery.bin.base import CLIContext
 from click.testing import CliRunner, Result
 
-from celery_lock import Lock, cli
+from celery_lock import Lock, Scope, cli
 from celery_lock.cli.commands import _operator
 from celery_lock.errors import LeaseLost, StoreUnavailable
 from celery_lock.model import Claim, End, Holder, Lease
@@ -172,6 +172,21 @@ def test_a_key_that_is_kept_for_a_message_in_a_queue_says_so(desk: Desk) -> None
     assert "unless renewed" not in sending.output
     assert states == ["queued", "unconfirmed"]
     assert "The message comes all the same" in released.output
+
+
+@pytest.mark.parametrize("command", [("show",), ("release", "--force")])
+def test_a_key_that_nobody_runs_under_names_the_place_of_a_message_that_waits(
+    desk: Desk, command: tuple[str, ...]
+) -> None:
+    place = Scope.UNTIL_STARTED.name_of("order:7")
+    desk.take(place, "id-1/queued/0")
+
+    of_the_key, of_the_place = desk.type(*command, "order:7"), desk.type(*command, place)
+
+    assert "lock 'order:7' is free" in of_the_key.stdout
+    assert "a message in a queue has the place 'order:7%queued'" in of_the_key.stderr
+    assert f"lock {place!r} is kept for a message in a queue" in of_the_place.stdout
+    assert "nobody runs under this key" not in of_the_place.stderr
 
 
 def test_a_holder_of_another_program_is_shown_as_it_is(desk: Desk) -> None:
