@@ -3853,6 +3853,12 @@ OUTSIDE = (
         (UNIT + "hold_interrupted.py",),
     ),
     Guard(
+        "a wrong lock that a body declares does not end its worker",
+        'if owns() and typed("worker", "beat"):',
+        'if typed("worker", "beat"):',
+        (UNIT + "refusing.py",),
+    ),
+    Guard(
         "a line that cannot be written ends no thread and fails no task",
         "except Exception:\n        # not sys.stderr",
         "except MemoryError:\n        # not sys.stderr",

@@ -15,6 +15,7 @@ from ..app import stamping, worker
 from ..app.bound import BoundLock, has_publishers
 from ..app.locks import AppLocks
 from ..app.observing import know_earlier_names
+from ..app.refusing import refusing_at_start
 from ..backoff import exponential
 from ..errors import LockConfigurationError, LockError, span
 from ..keys import WrongArguments
@@ -108,7 +109,8 @@ class LockedTask(_Task[_P, _R]):
                 bound = bound_for(klass, app, name, LockedTask)
         except LockConfigurationError as error:
             klass._refused = str(error)
-            raise
+            with refusing_at_start(app):
+                raise
         except Exception as error:  # a warning that is an error here, or the author's own code
             klass._refused = f"task {name} is not bound: {type(error).__name__}: {error}"
             raise

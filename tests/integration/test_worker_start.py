@@ -171,7 +171,10 @@ def test_eventlet_is_refused(start: Start) -> None:
 def test_a_wrong_setting_stops_the_worker(
     start: Start, setting: str, value: object, said: str
 ) -> None:
-    assert said in refused(start(ready=False, **{setting: value}))
+    logged = refused(start(ready=False, **{setting: value}))
+
+    assert said in logged
+    assert "Traceback" not in logged
 
 
 def test_an_unknown_setting_is_warned_of_once(start: Start) -> None:

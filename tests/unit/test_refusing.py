@@ -9,6 +9,7 @@ import click
 import pytest
 from celery import Celery
 
+from celery_lock import Lock, LockedTask
 from celery_lock.app.refusing import refusing
 from celery_lock.app.worker import WorkerStep
 from celery_lock.beat import LockedScheduler
@@ -58,6 +59,35 @@ def test_a_worker_that_was_typed_ends_with_one_line(
     assert line.levelno == logging.CRITICAL
     assert line.exc_info is None
     assert "there is no store for locks" in line.getMessage()
+
+
+WRONG = Lock("order:{order_id}")  # a field that the task does not have
+
+
+@pytest.mark.parametrize("name", ["worker", "beat"])
+def test_a_worker_or_a_beat_that_was_typed_refuses_a_wrong_lock_with_one_line(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.task(base=LockedTask, lock=WRONG, name="shop.charge", shared=False)(charge)
+
+    with click.Context(click.Command(name), info_name=name), pytest.raises(SystemExit) as ended:
+        app.finalize()
+
+    (line,) = caplog.records
+    assert ended.value.code == 1
+    assert line.exc_info is None
+    assert "has no 'order_id'" in line.getMessage()
+
+
+@pytest.mark.parametrize("name", ["celery", "shell", "worker"])
+def test_a_wrong_lock_is_an_error_of_whoever_declares_it(name: str, app: Celery) -> None:
+    """The worker's tasks are bound by then: a body declares one more."""
+    with (
+        click.Context(click.Command(name), info_name=name),
+        pytest.raises(LockConfigurationError, match="has no 'order_id'"),
+    ):
+        locked(app, WRONG, name="shop.refund")(charge)
 
 
 def test_a_beat_that_was_typed_ends_with_one_line_before_its_loop(
