@@ -57,11 +57,17 @@ def refuse_strategy(cls: Any, name: str) -> None:
 def use_own_lock(cls: Any, app: Any, name: str) -> None:
     """Take a lock that was put on the task itself, by its `__init__` or later, for its class's.
 
-    Celery makes one task of a class, and binds it once more as the app is finalized.
+    Celery makes one task of a class, and binds it once more as the app is finalized. Where it is
+    taken off the task again, as pytest's `monkeypatch` does, the class has its own once more.
     """
     task = app._tasks.get(name)
     if type(task) is cls and "lock" in vars(task):
+        if "_class_lock" not in vars(cls):
+            cls._class_lock = cls.lock
         cls.lock = vars(task)["lock"]
+    elif "_class_lock" in vars(cls):
+        cls.lock = cls._class_lock
+        del cls._class_lock
 
 
 def warn_if_left_out(cls: Any, app: Any, name: str, locked_task: type) -> None:

@@ -12,7 +12,43 @@ from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_o
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .options import check_task_options
 
-__all__ = ["bound_for"]
+__all__ = ["FittedAnew", "bound_for"]
+
+
+class FittedAnew:
+    """What a bound task does when its `lock` is set, or taken off it again: as tests do."""
+
+    lock: Any
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Take another lock from now on.
+
+        Raises `LockConfigurationError` for one that cannot be, and keeps the one before.
+        """
+        if name != "lock":
+            super().__setattr__(name, value)
+            return
+        before = self.lock
+        try:
+            super().__setattr__(name, value)
+            _fit_anew(self)
+        except BaseException:
+            super().__setattr__(name, before)
+            _fit_anew(self)
+            raise
+
+    def __delattr__(self, name: str) -> None:
+        """Take the lock of the task's class again, where another one was set on the task."""
+        super().__delattr__(name)
+        if name == "lock":
+            _fit_anew(self)
+
+
+def _fit_anew(task: Any) -> None:
+    klass = type(task)
+    app = vars(klass).get("_bound_to")
+    if app is not None:  # else it is not bound yet
+        klass._fit(klass, app)
 
 
 def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundLock, ...]:

@@ -27,7 +27,7 @@ from .call_keys import keep_shown, keys_of_call
 from .delivery import Delivery
 from .ended_by import EndedBy, goes_back
 from .ending import Ending
-from .fitted import bound_for
+from .fitted import FittedAnew, bound_for
 from .holding import Holding
 from .lease_here import lease_of, leases_of
 from .publishing import PublishesLeases
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .typed_calls import TypedTask as _Task
 else:
 
-    class _Task(PublishesLeases):
+    class _Task(FittedAnew, PublishesLeases):
         """Celery's own, with parameters for type checkers, which that of Celery 5.5 lacks."""
 
         abstract = True
@@ -82,6 +82,7 @@ class LockedTask(_Task[_P, _R]):
     _bound_locks: tuple[BoundLock, ...] = ()
     _bound_to: Any = None
     _refused: str = ""
+    _class_lock: Lock | Sequence[Lock] | None
     _app_locks: AppLocks
 
     @classmethod

@@ -138,17 +138,59 @@ def test_a_lock_that_a_task_gives_itself_is_taken(app: Celery, engine: Engine) -
     assert [fact.key for fact in engine.told(Acquired)] == ["own"]
 
 
-@pytest.mark.parametrize("on", [lambda task: task, type], ids=["task", "class"])
-def test_a_lock_that_a_task_is_given_later_is_taken_once_the_app_is_finalized(
-    app: Celery, engine: Engine, on: Any
+def test_a_lock_that_a_class_is_given_later_is_taken_once_the_app_is_finalized(
+    app: Celery, engine: Engine
 ) -> None:
     task = locked(app, None, name="t")(body)
-    on(task).lock = Lock("later")
+    type(task).lock = Lock("later")
 
     app.finalize()
     deliver(task)
 
     assert [fact.key for fact in engine.told(Acquired)] == ["later"]
+
+
+@pytest.mark.parametrize("finalized", [False, True])
+def test_a_lock_that_a_task_is_given_later_is_taken_from_then_on(
+    app: Celery, engine: Engine, finalized: bool
+) -> None:
+    task = locked(app, Lock("first"), name="t")(body)
+    if finalized:
+        app.finalize()
+
+    for lock in (Lock("second"), None, [Lock("a"), Lock("b")], Lock("first")):
+        task.lock = lock
+        deliver(task)
+
+    keys = [fact.key for fact in engine.told(Acquired)]
+    assert keys == ["second", "a", "b", "first"]
+    assert task.key_of() == "first"
+
+
+def test_a_lock_that_is_taken_off_a_task_again_leaves_that_of_its_class(
+    app: Celery, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = locked(app, Lock("first"), name="t")(body)
+    for lock in (Lock("second"), None):
+        with monkeypatch.context() as patched:
+            patched.setattr(task, "lock", lock)
+            deliver(task)
+        deliver(task)
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["second", "first", "first"]
+
+
+def test_a_lock_that_cannot_be_is_refused_as_it_is_given_and_the_one_before_stays(
+    app: Celery, engine: Engine
+) -> None:
+    task = locked(app, Lock("first"), name="t")(body)
+    app.finalize()
+
+    with pytest.raises(LockConfigurationError, match="parameter"):
+        task.lock = Lock("of:{nobody}")
+    deliver(task)
+
+    assert [fact.key for fact in engine.told(Acquired)] == ["first"]
 
 
 def runs_itself(self: Any, *args: Any, **kwargs: Any) -> Any:
