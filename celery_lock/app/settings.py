@@ -122,7 +122,7 @@ def _check_prefix(value: object) -> None:
 
 
 def _kind(value: object) -> str:
-    return "empty" if value == "" else f"a {type(value).__name__}"
+    return "empty" if value == "" else f"of type {type(value).__name__}"
 
 
 # -- names: a misspelt one must not be ignored in silence ------------------------------------
