@@ -55,7 +55,16 @@ class Faults:
         self._planned: list[Planned] = []
 
     def plan(self, names: Sequence[CallName], fault: Fault, times: int | None) -> Planned:
-        """Let a fault happen to calls of these names; without a name: to all."""
+        """Let a fault happen to calls of these names; without a name: to all.
+
+        Raises ValueError for what could never happen as it was said.
+        """
+        if not callable(fault):
+            raise ValueError(f"do={fault!r} is no function; write one that is given the call")
+        if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
+            raise ValueError(f"times={times!r} is no number of calls; write a whole one")
+        if times is not None and times < 1:
+            raise ValueError(f"times={times} is never; write 1 or more, or leave it out for always")
         planned = Planned({known(name) for name in names or CALLS}, fault, times)
         self._planned = [*(other for other in self._planned if other.names), planned]
         return planned

@@ -22,6 +22,8 @@ from ..model import (
     Refused,
     Release,
 )
+from ..model.durations import Duration
+from ..model.durations import seconds as checked_seconds
 from .faults import CallName, Fault, Faults, StoreCall, known
 
 __all__ = ["FaultyStore"]
@@ -113,15 +115,16 @@ class FaultyStore:
 
         self.instead(*names, do=lost, times=times)
 
-    def slow(self, *names: CallName, seconds: float, times: int | None = None) -> None:
+    def slow(self, *names: CallName, seconds: Duration, times: int | None = None) -> None:
         """Let answers come so many seconds late."""
         pause = self._pause
         if pause is None:
             raise ValueError("slow() needs a clock: FaultyStore(inner, pause=clock.move)")
+        late_by = checked_seconds(seconds, "slow(seconds)", zero=True)
 
         def late(call: StoreCall) -> Any:
             answer = call()
-            pause(seconds)
+            pause(late_by)
             return answer
 
         self.instead(*names, do=late, times=times)

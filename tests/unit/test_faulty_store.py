@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from celery_lock.contract import StoreContract
-from celery_lock.errors import StoreUnavailable
+from celery_lock.errors import LockConfigurationError, StoreUnavailable
 from celery_lock.model import Claim, Feature, Held, Lease
 from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
@@ -178,6 +180,31 @@ def test_what_it_lacks_is_no_feature_and_must_not_be_asked(store: FaultyStore) -
     assert store.features == frozenset(Feature) - {Feature.WATCH}
     with pytest.raises(AssertionError, match="a store without"):
         store.watch("k", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"do": 5}, "do=5 is no function; write one that is given the call"),
+        ({"do": len, "times": 0}, "times=0 is never; write 1 or more, or leave it out for always"),
+        ({"do": len, "times": "2"}, "times='2' is no number of calls"),
+    ],
+)
+def test_what_could_never_happen_as_it_was_said_is_refused(
+    store: FaultyStore, options: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        store.instead("peek", **options)
+
+    assert store.peek("k") is None
+
+
+@pytest.mark.parametrize("seconds", ["1", -1, None])
+def test_how_slow_an_answer_is_has_to_be_a_time(seconds: Any) -> None:
+    store = FaultyStore(MemoryStore(), pause=lambda seconds: None)
+
+    with pytest.raises(LockConfigurationError, match=r"slow\(seconds\)="):
+        store.slow("renew", seconds=seconds)
 
 
 @pytest.mark.parametrize("said", ["refuse", "lose_answer", "heal", "asked"])
