@@ -136,7 +136,9 @@ def _name(
         return
     said = Header.read(headers, id=task_id, retries=retries, nesting=nesting)
     if (retries or nesting) and not (said.id or said.key or said.extra or said.context.is_known):
-        said = _of_the_run_before(name, task_id) or said
+        before = _of_the_run_before(name, task_id)
+        if before is not None:  # its own call may say `lock=None`
+            said = replace(before, unlocked=before.unlocked or said.unlocked)
     kept = said.through(Survives.ANEW, retries=retries, nesting=nesting)
     # a tick that its scheduler sends in a way of its own, under the name that all beats give it
     ticks = said.publication if said.beat is not None and said.id is None else None

@@ -34,6 +34,7 @@ from .publishing import PublishesLeases
 from .run import Run
 from .settling import settle, watch_for, without_lock
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
+from .without_lock import is_without_lock
 
 __all__ = ["LockedTask"]
 
@@ -211,7 +212,8 @@ class LockedTask(_Task[_P, _R]):
         try:
             return super().on_replace(sig)
         except Ignore:  # it is published
-            holding.replacement = sig if sig.task == self.name else None
+            takes_over = sig.task == self.name and not is_without_lock(sig.options)
+            holding.replacement = sig if takes_over else None
             raise
 
     def _send_again(self, run: Run, step: Resend) -> None:

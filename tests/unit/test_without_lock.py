@@ -305,6 +305,36 @@ def test_what_replaces_it_by_the_same_task_goes_without_the_lock_too(app: Celery
     assert says_none(replacement)
 
 
+def test_a_replacement_that_says_so_goes_without_the_lock_of_the_run_before(app: Celery) -> None:
+    def body(self: Any, again: bool = True) -> Any:
+        return self.replace(self.s(False).set(lock=None)) if again else "done"
+
+    task = locked(app, Lock("k", on_conflict=fail()), name="t", bind=True)(body)
+
+    with memory_locks(app) as locks:
+        deliver(task)
+        (replacement,) = messages_of(app)
+        locks.hold("k")
+        ended = deliver(task, False, headers=dict(replacement.headers))
+
+    assert says_none(replacement)
+    assert ended == Ended("SUCCESS", "done")
+
+
+def test_the_key_of_a_run_is_not_kept_for_a_replacement_without_the_lock(app: Celery) -> None:
+    def body(self: Any) -> Any:
+        return self.replace(self.s().set(lock=None))
+
+    lock = Lock("k", scope=Scope.UNTIL_FINISHED)
+    task = locked(app, lock, name="t", bind=True)(body)
+
+    with memory_locks(app) as locks:
+        task.apply_async()
+        (first,) = messages_of(app)
+        deliver(task, id=first.headers["id"], headers=dict(first.headers))
+        assert locks.holder("k") is None
+
+
 def test_what_it_publishes_besides_has_its_lock(app: Celery) -> None:
     def body(self: Any) -> None:
         self.apply_async()
