@@ -135,7 +135,8 @@ def _name(
         put(headers, {"v": VERSION, "id": task_id, "publication": publication, **fields})
         return
     said = Header.read(headers, id=task_id, retries=retries, nesting=nesting)
-    if (retries or nesting) and not (said.id or said.key or said.extra or said.context.is_known):
+    says_more = said.id or said.key or said.keys or said.extra or said.context.is_known
+    if (retries or nesting) and not says_more:
         before = _of_the_run_before(name, task_id)
         if before is not None:  # its own call may say `lock=None`
             said = replace(before, unlocked=before.unlocked or said.unlocked)

@@ -316,6 +316,25 @@ def test_a_run_that_publishes_itself_anew_says_what_it_was_told(
     assert header["publication"] != "p"
 
 
+@pytest.mark.parametrize("said", [{"key": "order:8"}, {"keys": ["order:8", "order:9"]}])
+def test_a_run_that_publishes_itself_anew_may_say_another_key(
+    make_app: MakeApp, said: dict[str, Any]
+) -> None:
+    app = make_app()
+    task = app.tasks[NAME]
+    task.push_request(id="id-1", **{HEADER: GIVEN})
+    _task_stack.push(task)
+    try:
+        headers = {HEADER: {"v": 1, **said}}
+        app.send_task(NAME, task_id="id-1", headers=headers, replaced_task_nesting=1)
+    finally:
+        _task_stack.pop()
+        task.pop_request()
+
+    header = published(app)
+    assert {name: header[name] for name in ("key", "keys") if name in header} == said
+
+
 @pytest.mark.parametrize("lock", [TIMED, PLAIN, None], ids=["timed", "locked", "not locked"])
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_the_header_of_another_task_is_taken_out(
