@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..app.bound import BoundLock
-from ..message import of_retry, shown_mark
+from ..message import headers_in, of_retry, shown_mark
+from ..message.carried import is_of_another, written_in
 from ..model import End, Holder, Scope
 from .delivery import Delivery
 from .queue_life import retry_life, warn_of_pause
@@ -56,12 +57,8 @@ def left_to_heirs(
     task_id = str(delivery.request.id)
     if sent is not None and str(sent.options.get("task_id") or task_id) != task_id:
         return _NONE  # under an id of its own, it is the heir of nobody
-    if (
-        sent is not None
-        and not delivery.header.given
-        and any(_key_of(delivery, want.bound, sent) != want.key for want in kept)
-    ):
-        return _NONE  # with other arguments, it asks for other keys
+    if sent is not None and _asks_for_others(delivery, kept, sent):
+        return _NONE
     heir = str(Holder.for_retry(task_id, retry_no))
     mark, names = shown_mark(delivery.publication), {want.name for want in kept}
     options = {} if replacement is not None else {"expires": delivery.request.expires}
@@ -92,6 +89,28 @@ def _is_kept(want: Want, delivery: Delivery) -> bool:
     if delivery.is_eager:
         return False
     return want.bound.scope is Scope.UNTIL_FINISHED or want.name in delivery.header.leased
+
+
+def _asks_for_others(delivery: Delivery, kept: Sequence[Want], sent: Any) -> bool:
+    """Its header names other keys, or its arguments spell others: who is sent would never come."""
+    named = _named_in(delivery, sent)
+    if named is not None:
+        pairs = zip(delivery.wants, named, strict=True)
+        return any(key != want.key for want, key in pairs if want in kept)
+    if delivery.header.given:
+        return False  # its header is that of this run, which names the keys
+    return any(_key_of(delivery, want.bound, sent) != want.key for want in kept)
+
+
+def _named_in(delivery: Delivery, sent: Any) -> Sequence[Any] | None:
+    """Return the keys that the header of a retry or a replacement names, one for each lock."""
+    for written in written_in(headers_in(sent.options)):
+        if isinstance(written, Mapping) and not is_of_another(written, str(delivery.request.id)):
+            key, keys = written.get("key"), written.get("keys")
+            named = keys if key is None else [key]
+            if isinstance(named, (list, tuple)) and len(named) == len(delivery.wants):
+                return named
+    return None
 
 
 def _key_of(delivery: Delivery, bound: BoundLock, signature: Any) -> str | None:

@@ -202,6 +202,17 @@ def test_a_key_that_the_sender_named_is_kept_whatever_the_arguments_are() -> Non
     assert holder_of(task, "named") == "id-1/queued/1"
 
 
+@pytest.mark.parametrize("given", [None, "named"])
+def test_a_retry_that_names_another_key_keeps_nothing(given: str | None) -> None:
+    task = Task(ACROSS)
+    headers = {HEADER: {"v": 1, "key": "another"}}
+    task.raises(Retry("later", sig=task.task.s(7).set(headers=headers)))
+
+    task.deliver(headers={HEADER: {"v": 1, "key": given}} if given else {})
+
+    assert holder_of(task, given or "k:7") is None
+
+
 def test_a_lock_while_running_keeps_nothing_between_tries() -> None:
     task = retrying(Lock("k:{user_id}"))
 
