@@ -7,10 +7,12 @@ An observer that raises hurts nobody: not the task, not the other observers.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from .facts import Fact, Subject
+from .unwritten import write
 
 __all__ = ["Counter", "Observer", "Observers", "Reader"]
 
@@ -71,19 +73,24 @@ class Observers:
                 if wants(kind):
                     return False
         except Exception:
-            logger.exception("an observer cannot say whether it wants a %s", kind.__name__)
+            said = "an observer cannot say whether it wants a %s"
+            write(logger, logging.ERROR, said, kind.__name__, exc_info=True)
             return False
         for count in self._counts:
             count(kind, subject)
         return True
 
     def notify(self, fact: Fact) -> None:
-        """Call every observer with `fact`; never raises."""
+        """Call every observer with `fact`; raises nothing but what stops the process."""
         for observer in self._observers:
             try:
                 observer(fact)
-            except Exception:
-                logger.exception("an observer failed on %s", type(fact).__name__)
+            except (Exception, SystemExit) as error:
+                is_stop = threading.current_thread() is threading.main_thread()
+                if isinstance(error, SystemExit) and is_stop:
+                    raise  # of the process, by a signal perhaps; elsewhere it ends a thread alone
+                said = "an observer failed on %s"
+                write(logger, logging.ERROR, said, type(fact).__name__, exc_info=True)
 
 
 def _everything(kind: type[Fact]) -> bool:

@@ -510,5 +510,20 @@ def test_an_observer_that_raises_keeps_nothing_from_the_next(
     assert "no such channel" in caplog.text
 
 
+def test_an_observer_that_raises_keeps_nothing_from_the_next_though_no_line_can_be_written(
+    no_line_can_be_written: None,
+) -> None:
+    told: list[Any] = []
+
+    def broken(fact: Any) -> None:
+        raise ValueError("no such channel")
+
+    Observers(broken, told.append).notify(
+        Released(key="k", subject=SUBJECT, holder="h", token=1, held=0, in_time=True)
+    )
+
+    assert len(told) == 1
+
+
 def test_a_lease_remembers_nothing_of_the_store() -> None:
     assert Lease("k", "h", 1).remaining() > 1e9

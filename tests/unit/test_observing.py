@@ -382,6 +382,29 @@ def test_a_stop_is_not_swallowed_by_those_who_are_told() -> None:
         Observers(stopped).notify(acquired())
 
 
+def test_a_process_that_is_asked_to_leave_leaves() -> None:
+    """Celery's own way to stop a worker: from a signal handler, in whatever runs then."""
+
+    def leaves(fact: Fact) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        Observers(leaves).notify(acquired())
+
+
+def test_a_receiver_that_calls_exit_does_not_end_the_thread_that_renews() -> None:
+    told: list[Fact] = []
+
+    def leaves(fact: Fact) -> None:
+        raise SystemExit
+
+    thread = threading.Thread(target=Observers(leaves, told.append).notify, args=[acquired()])
+    thread.start()
+    thread.join()
+
+    assert len(told) == 1
+
+
 def test_the_observers_of_an_app_do_not_keep_it_alive() -> None:
     def make() -> tuple[weakref.ref[Celery], Callable[..., Any]]:
         app = Celery("gone", broker="memory://", set_as_current=False)
