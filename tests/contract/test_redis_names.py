@@ -171,3 +171,18 @@ def test_a_hundred_renewals_are_one_request(store: RedisStore, client: redis.Red
 
     assert len(outcomes) == 100
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_what_another_program_has_written_under_the_prefix_hides_no_key(
+    redis_server: RedisServer, store: RedisStore
+) -> None:
+    held(store)
+    with redis_server.client() as client:
+        client.set(b"celery-lock:2:{\xff}", "x")
+        client.hset(STATE, "d", b"caf\xe9")
+
+    found = store.peek("order:7")
+
+    assert store.keys("") == ["order:7"]
+    assert found is not None
+    assert "caf\\xe9" in found.holder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from .hash_tag import hash_tag, tagged
@@ -39,7 +40,9 @@ def _keys(server: OneServer, prefix: str, beginning: str) -> set[str]:
     while True:
         answer: Any = server.say("SCAN", cursor, "MATCH", pattern, "COUNT", STEP)
         said, names = answer
-        found.update(tagged(name.decode("utf-8", "surrogatepass")[len(prefix) :]) for name in names)
+        for name in names:
+            with suppress(UnicodeDecodeError):  # no name of ours
+                found.add(tagged(name.decode("utf-8", "surrogatepass")[len(prefix) :]))
         cursor = said.decode()
         if cursor == "0":
             return found

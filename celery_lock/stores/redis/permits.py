@@ -91,4 +91,7 @@ def _holding(shown: list[Any], now: int) -> HeldPermit:
 
 
 def _text(said: bytes) -> str:
-    return said.decode("utf-8", "surrogatepass")
+    try:
+        return said.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:  # another program has written it
+        return said.decode("utf-8", "backslashreplace")
