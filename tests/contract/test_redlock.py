@@ -23,6 +23,8 @@ from tests.services.proxy import Proxy
 from tests.services.redis_server import RedisServer
 from tests.services.redlock_nodes import RedlockNodes
 from tests.services.waiting import wait_for
+from tests.unit.forking import holds_in_a_child
+from tests.unit.too_many_files import too_many_files
 
 pytestmark = pytest.mark.contract
 
@@ -551,3 +553,16 @@ def test_no_thread_stays_however_many_keys_there_are(nodes: RedlockNodes, opened
 @pytest.mark.parametrize("program", ["redlock_forks", "redlock_greenlets"])
 def test_processes_and_greenlets_share_a_store(nodes: RedlockNodes, program: str) -> None:
     assert run(program, nodes.url) == "well\n"
+
+
+def test_a_process_that_can_open_no_more_files_hears_the_nodes_that_it_is_connected_to(
+    opened: Opening,
+) -> None:
+    store = opened()
+
+    def are_heard() -> bool:
+        store.peek("k")
+        with too_many_files():
+            return isinstance(store.acquire(claim_of("k")), Lease)
+
+    assert holds_in_a_child(are_heard)

@@ -192,7 +192,12 @@ class Link(Hears):
             **(address.tls or {}),
         )
         client.add_listener(lambda state: self._turned(client, state))
-        client.start_async()
+        try:
+            client.start_async()
+        except OSError as error:  # it needs sockets of its own, to wake its threads by
+            if error.errno is None:  # a signal handler's
+                raise
+            raise StoreUnavailable(address.shown, f"no session came about ({error})") from error
         return client
 
     def _leave(self, client: Any) -> None:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from ....model.clock import monotonic
+from ...link.selecting import selector
 from .talk import Question, Replies, Talk
 
 __all__ = ["Answer", "ask_at_once"]
@@ -53,7 +54,7 @@ class _Talks:
         """Of each question that has no answer yet: how many talks may still bring it."""
         self._going: dict[Talk, None] = {}
         self._ended: list[tuple[int, Answer]] = []
-        self._selector = selectors.DefaultSelector()
+        self._selector = selector()
         self._found: queue.SimpleQueue[tuple[int, Question, _Looked]] = queue.SimpleQueue()
         self._bell: tuple[socket.socket, socket.socket] | None = None
         """Rung by a thread that has looked a name up."""
@@ -66,7 +67,11 @@ class _Talks:
             self._connect(number, question, found)
             return
         if self._bell is None:
-            self._bell = socket.socketpair()
+            try:
+                self._bell = socket.socketpair()
+            except OSError as error:
+                self._ended.append((number, error))
+                return
             self._selector.register(self._bell[0], selectors.EVENT_READ)
         bell = self._bell[1]
 

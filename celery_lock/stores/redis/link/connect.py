@@ -48,6 +48,10 @@ def connect(address: Address, ends: float) -> DeadlineSocket:
         raise LockConfigurationError(
             f"the installed redis-py does not know an ssl option: {error}"
         ) from error
+    except OSError as error:  # redis-py looks into files, and this process may have too many open
+        if error.errno is None:  # a signal handler's
+            raise
+        raise Unreachable from error
     connection.ends = ends
     try:
         connection.connect()

@@ -9,6 +9,7 @@ from typing import Any
 from ....errors import StoreError
 from ....model.clock import monotonic
 from ...link.deadline_socket import ConnectionLost
+from ...link.selecting import selector
 from .begun import Begun
 from .linking import Call
 from .nodes import Node
@@ -83,17 +84,17 @@ def _as_they_come(begun: Mapping[Node, Begun], ends: float) -> Iterator[Node]:
     """Yield each node when all its answers have come; at the end those that still owe some."""
     waiting = dict(begun)
     if len(waiting) > 1:
-        with selectors.DefaultSelector() as selector:
+        with selector() as sockets:
             for node, one in begun.items():
                 if one.poll():
                     del waiting[node]
                     yield node
                 else:
-                    selector.register(one.fileno(), selectors.EVENT_READ, node)
+                    sockets.register(one.fileno(), selectors.EVENT_READ, node)
             while waiting and (left := ends - monotonic()) > 0:
-                for key, _ in selector.select(left):
+                for key, _ in sockets.select(left):
                     if begun[key.data].poll():
-                        selector.unregister(key.fileobj)
+                        sockets.unregister(key.fileobj)
                         del waiting[key.data]
                         yield key.data
     yield from waiting
