@@ -92,7 +92,8 @@ def make_app(**conf: Any) -> Celery:
 
     @task("hung", Lock("hung:{job}", at_most=AT_MOST, on_conflict=AGAIN))
     def hung(self: Any, job: str, seconds: float) -> int:
-        tell("start", job, token=self.lease.token)
+        now = time.time()  # the store's clock is that of this machine
+        tell("start", job, token=self.lease.token, ends=now + self.lease.remaining())
         time.sleep(seconds)
         tell("end", job, lost=self.lease.lost)
         return int(self.lease.token)
