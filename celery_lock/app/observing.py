@@ -121,15 +121,22 @@ class EventPost:
         """Take an event on its way; never waits."""
         own = self._own.value
         if own.thread is None:
-            own.thread = threading.Thread(
-                target=self._run, args=(own,), name="celery-lock-events", daemon=True
-            )
-            own.thread.start()
+            self._begin(own)
         try:
             due, at = monotonic() + self.AFTER, {"timestamp": wall_clock()}
             own.events.put_nowait((due, type_, {**at, **fields}))
         except queue.Full:
             logger.debug("the event %s is dropped: %d wait already", type_, self.FULL)
+
+    def _begin(self, own: _Waiting) -> None:
+        """Start the thread, one alone: two would change the order of the events."""
+        with own.begins:
+            if own.thread is None:
+                thread = threading.Thread(
+                    target=self._run, args=(own,), name="celery-lock-events", daemon=True
+                )
+                thread.start()
+                own.thread = thread
 
     def _run(self, own: _Waiting) -> None:
         while True:
@@ -160,6 +167,7 @@ class _Waiting:
 
     def __init__(self, most: int) -> None:
         self.events: queue.Queue[tuple[float, str, dict[str, Any]]] = queue.Queue(most)
+        self.begins = threading.RLock()
         self.leaves = threading.Event()
         """The process ends: what waits is sent at once."""
         self.thread: threading.Thread | None = None

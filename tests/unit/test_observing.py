@@ -251,6 +251,18 @@ def test_nobody_waits_while_the_broker_hangs(app: Celery, monitor: Monitor) -> N
     monitor.go_on.set()
 
 
+def test_two_threads_that_send_the_first_event_at_once_begin_one_thread(app: Celery) -> None:
+    """Two would send the events of one process in another order than they were made."""
+    post = EventPost(app)
+    own = post._own.value
+    post._begin(own)  # both have seen that there was none
+    first = own.thread
+
+    post._begin(own)
+
+    assert own.thread is first
+
+
 def test_what_does_not_fit_any_more_is_dropped_and_the_rest_arrives(
     app: Celery, monitor: Monitor, caplog: pytest.LogCaptureFixture
 ) -> None:
