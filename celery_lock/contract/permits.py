@@ -90,8 +90,23 @@ class Permits(StoreFixture):
 
     def test_a_permit_whose_lease_has_ended_is_free(self, store: LockStore, key: str) -> None:
         self.need(store, Feature.PERMITS)
-        first = self.granted(store, self.a_claim(key, limit=2, ttl=self.short))
+        first = self.granted(store, self.a_claim(key, limit=2, ttl=90))
+        second = self.granted(store, self.a_claim(key, limit=2, ttl=self.short))
+        self.outlast(self.short)
+
+        third = self.granted(store, self.a_claim(key, limit=2))
+
+        assert (first.slot, second.slot, third.slot) == (0, 1, 1)
+        assert not store.release(second)
+        assert store.renew([(first, 30), (third, 30)]) == [Outcome.RENEWED] * 2
+
+    def test_a_permit_that_was_given_first_is_free_when_its_lease_has_ended(
+        self, store: LockStore, key: str
+    ) -> None:
+        self.need(store, Feature.PERMITS)
+        first = self.granted(store, self.a_claim(key, limit=2, ttl=90))
         second = self.granted(store, self.a_claim(key, limit=2, ttl=90))
+        store.renew([(first, self.short)])
         self.outlast(self.short)
 
         third = self.granted(store, self.a_claim(key, limit=2))

@@ -27,8 +27,8 @@ class ByEntryPoint(WithCelery, StoreContract):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ()
-    deadline: ClassVar[float] = 2.0
-    """Seconds of a call: more where forty connections at once take long to be made."""
+    deadline: ClassVar[float] = 20.0
+    """Seconds of a call: more than any needs, on however busy a machine."""
     urls: Sequence[str] = ()
     """Of one server, so that stores which are opened by different ones see each other."""
 

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.contract
 @side_by_side
 class TestEtcd(ByEntryPoint):
     schemes = ("etcd", "etcds")
-    deadline = 20.0
 
     @pytest.fixture(autouse=True)
     def _server(self, etcd_server: EtcdServer) -> None:

@@ -49,7 +49,6 @@ class TestRedisInEveryOtherWay(ByEntryPoint):
     """Over TLS and over a socket file in turn: a handshake for each test would take too long."""
 
     schemes = ("rediss", "unix", "redis+socket")
-    deadline = 20.0
 
     @pytest.fixture(autouse=True)
     def _server(self, secure: RedisServer) -> None:
@@ -86,7 +85,6 @@ class TestCluster(ByEntryPoint):
     """With TLS and without it in turn, as above."""
 
     schemes = ("redis+cluster", "rediss+cluster")
-    deadline = 20.0
 
     @pytest.fixture(autouse=True)
     def _server(self, redis_cluster: RedisCluster) -> None:

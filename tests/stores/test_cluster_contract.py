@@ -34,7 +34,6 @@ def old(redis_62_binary: str, tmp_path_factory: Factory) -> Iterator[RedisCluste
 
 class OnACluster(ByEntryPoint):
     schemes = ("redis+cluster",)
-    deadline = 20.0
 
 
 class TestThreeMastersWithReplicas(OnACluster):

@@ -25,7 +25,6 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
 @side_by_side
 class TestEtcdOfThree(ByEntryPoint):
     schemes = ("etcd",)
-    deadline = 20.0
 
     @pytest.fixture(autouse=True)
     def _servers(self, three: EtcdCluster) -> None:

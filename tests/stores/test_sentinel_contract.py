@@ -35,7 +35,6 @@ def old(redis_62_binary: str, tmp_path_factory: Factory) -> Iterator[Watched]:
 
 class BehindThree(ByEntryPoint):
     schemes = ("sentinel",)
-    deadline = 20.0
     options: ClassVar[Mapping[str, Any]] = {}
 
     def open_store(self, prefix: str) -> LockStore:
