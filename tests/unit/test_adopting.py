@@ -672,6 +672,26 @@ def test_a_retry_that_a_worker_without_this_package_has_sent_runs_at_once(
     assert holder_of(engine, KEY) is None
 
 
+@pytest.mark.parametrize("scope", OTHERS)
+@pytest.mark.parametrize("several", [False, True])
+def test_a_retry_adopts_what_the_try_before_has_kept_whatever_the_scope_is_now(
+    engine: Engine, scope: Scope, several: bool
+) -> None:
+    """A deploy between the two has given the task another scope."""
+    names = [KEY, "l"] if several else [KEY]
+    before = Task(engine, [Lock(name, scope="across_retries") for name in names])
+    before.during = raises(Retry("later", sig=before.task.s()))
+    before.deliver()
+    kept = {"all_kept": names} if several else {"kept": KEY}
+    header = {"v": 1, "id": "id-1", "publication": "p", "retries": 1, "nesting": 0, **kept}
+    it = Task(engine, [Lock(name, scope=scope) for name in names])
+    it.during = lambda task: [running(engine, name) for name in names]
+
+    assert it.deliver({HEADER: header}, retries=1).result == ["id-1" for _ in names]
+
+    assert [holder_of(engine, name) for name in names] == [None for _ in names]
+
+
 def test_so_does_what_takes_the_place_of_that_retry(engine: Engine) -> None:
     headers = published(engine, KEY, retry_no=2)
     it = Task(engine)
