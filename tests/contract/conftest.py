@@ -19,11 +19,17 @@ _numbers = count(1)
 
 @pytest.fixture
 def open_redis() -> Iterator[OpenStore]:
-    """`open_redis(url, deadline=0.5)`: a store that is closed with the test."""
+    """`open_redis(url, deadline=0.5)`: a store that is closed with the test.
+
+    `settles=0.05`: the seconds after which its scripts forget an undone claim or a free place. A
+    store as it is forgets them after its deadline, and no call may fail here for being that slow.
+    """
     with ExitStack() as stack:
 
-        def open_one(url: str, **options: Any) -> RedisStore:
+        def open_one(url: str, settles: float | None = None, **options: Any) -> RedisStore:
             store = RedisStore(url, **options)
+            if settles is not None:
+                store._settle = round(settles * 1e6)
             stack.callback(store.close)
             return store
 

@@ -92,7 +92,7 @@ def test_an_undo_of_a_claim_that_never_came_leaves_nothing_for_ever(
 def test_the_marks_of_undone_claims_end_with_the_deadline(
     redis_url: str, open_redis: OpenStore, client: redis.Redis
 ) -> None:
-    store = open_redis(redis_url, deadline=0.05)
+    store = open_redis(redis_url, deadline=20.0, settles=0.05)
     for _ in range(50):
         store.undo(claim_of("order:7"))
     time.sleep(0.06)

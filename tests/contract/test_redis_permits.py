@@ -116,7 +116,7 @@ def test_a_dead_and_an_undone_holder_leave_a_wake_as_well(
 def test_places_that_are_long_free_are_forgotten(
     redis_url: str, open_redis: OpenStore, client: redis.Redis
 ) -> None:
-    store = open_redis(redis_url, deadline=0.05)
+    store = open_redis(redis_url, deadline=20.0, settles=0.05)
     for lease in [held(store, limit=5) for _ in range(5)]:
         store.release(lease)
     assert client.hget(STATE, "n") == "5"
@@ -131,7 +131,7 @@ def test_places_that_are_long_free_are_forgotten(
 def test_tokens_grow_over_places_that_were_forgotten(
     redis_url: str, open_redis: OpenStore, client: redis.Redis
 ) -> None:
-    store = open_redis(redis_url, deadline=0.05)
+    store = open_redis(redis_url, deadline=20.0, settles=0.05)
     leases = [held(store, limit=3) for _ in range(3)]
     for lease in leases:
         store.release(lease)
@@ -157,7 +157,7 @@ def test_a_release_beyond_the_first_place_is_remembered_for_a_deadline(
 def test_a_place_whose_lease_ran_out_is_forgotten_as_well(
     redis_url: str, open_redis: OpenStore, client: redis.Redis
 ) -> None:
-    store = open_redis(redis_url, deadline=0.05)
+    store = open_redis(redis_url, deadline=20.0, settles=0.05)
     held(store, limit=2)
     store.acquire(claim_of(KEY, ttl=0.02, limit=2))
     assert client.hget(STATE, "n") == "2"
@@ -173,16 +173,16 @@ def test_a_place_whose_lease_ran_out_is_forgotten_as_well(
 def test_a_claim_that_was_undone_is_refused_for_one_deadline(
     redis_url: str, open_redis: OpenStore
 ) -> None:
-    store = open_redis(redis_url, deadline=0.1)
-    claim = claim_of(KEY)
-    store.undo(claim)
+    store = open_redis(redis_url, deadline=20.0)
+    brief = open_redis(redis_url, deadline=20.0, settles=0.05)
+    first, second = claim_of(KEY), claim_of(KEY)
+    brief.undo(second)
+    store.undo(first)
+    time.sleep(0.06)
     store.undo(claim_of(KEY))  # a mark that lives for longer
-    assert isinstance(store.acquire(claim), Held)
-    time.sleep(0.06)
-    store.undo(claim_of(KEY))
-    time.sleep(0.06)
 
-    assert isinstance(store.acquire(claim), Lease)
+    assert isinstance(store.acquire(first), Held)
+    assert isinstance(store.acquire(second), Lease)
 
 
 @pytest.mark.parametrize("publication", ["x" * 64, "\u00e4" * 32, "x" * 1000])
