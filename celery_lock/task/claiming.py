@@ -59,15 +59,15 @@ def dead_run(held: Held, own_holder: str, request: Any) -> str:
 
     Where a process dies before Celery's main process has heard that it began, that gives the
     message to the next one, and tells nobody of a death. Or the key is kept for an earlier try of
-    the task, which ran on a worker without this package and left it behind.
+    the task, which ran on a worker without this package and left it behind, or for this very one,
+    by a worker whose lock had another scope.
     """
     if held.met not in (Met.PUBLICATION, Met.TASK):
         return ""
     it, own = Holder.parse(held.holder), Holder.parse(own_holder)
     if it.retry_no is not None:
-        retry_no = request.retries or 0
-        replaced = request.replaced_task_nesting and it.retry_no != retry_no
-        return held.holder if it.retry_no < retry_no or replaced else ""
+        is_ours = it.retry_no <= (request.retries or 0) or request.replaced_task_nesting
+        return held.holder if is_ours else ""
     delivery, dot, _ = it.nonce.rpartition(".")
     if f"{delivery}{dot}" != own.nonce or it.pid == own.pid or not notes.is_gone(it.pid):
         return ""

@@ -692,6 +692,25 @@ def test_a_retry_adopts_what_the_try_before_has_kept_whatever_the_scope_is_now(
     assert [holder_of(engine, name) for name in names] == [None for _ in names]
 
 
+@pytest.mark.parametrize("scope", OTHERS)
+@pytest.mark.parametrize("retry_no", [0, 1])
+def test_a_message_that_names_no_lease_takes_what_was_kept_for_it_whatever_the_scope_is_now(
+    engine: Engine, scope: Scope, retry_no: int
+) -> None:
+    """Its sender knows nothing of the lock, and it went back to its queue before a deploy."""
+    before = Task(engine, acks_late=True)
+    before.during = raises(Reject("later", requeue=True))
+    before.deliver(retries=retry_no)
+    between = holder_of(engine, KEY)
+    it = Task(engine, Lock("k", scope=scope), acks_late=True)
+    it.during = lambda task: running(engine)
+
+    ended = it.deliver(retries=retry_no, redelivered=True)
+
+    assert (between, ended.result) == (queued(retry_no=retry_no), "id-1")
+    assert holder_of(engine, KEY) is None
+
+
 def test_so_does_what_takes_the_place_of_that_retry(engine: Engine) -> None:
     headers = published(engine, KEY, retry_no=2)
     it = Task(engine)
