@@ -19,7 +19,7 @@ import trustme
 from kazoo.client import KazooState
 
 from celery_lock.errors import StoreError, StoreUnavailable
-from celery_lock.model import Held, Lease, Outcome
+from celery_lock.model import Change, Held, Lease, Outcome
 from celery_lock.stores.zookeeper import ZooKeeperStore
 from celery_lock.stores.zookeeper.address import Address
 from celery_lock.stores.zookeeper.link import Link
@@ -130,6 +130,24 @@ def test_a_hung_server_costs_one_deadline_whoever_asks(
     } == set()
     assert soon.seconds < 0.1 + STALL
     assert patient.renew([(lease, 30.0)]) == [Outcome.RENEWED]
+
+
+def test_the_wait_for_a_hung_server_dates_nothing_into_the_future(
+    server: ZooKeeperServer, opened: Open
+) -> None:
+    granted(opened(server.url_for("/dated")))  # the root is there
+    store, waits = opened(server.url_for("/dated"), deadline=30.0), 3 * STALL
+    change = Change("beat:shop", "e", expected=None, stamp="1", value="{}", ttl=30.0)
+    server.pause()
+    threading.Timer(waits, server.resume).start()
+
+    with Stopwatch() as watch:
+        changed = store.change(change)
+
+    assert watch.seconds >= waits
+    assert changed.record is not None
+    # leader and test have the same clock
+    assert changed.record.written <= time.time() + STALL
 
 
 def test_closing_a_store_whose_server_hangs_takes_no_longer_than_a_call(

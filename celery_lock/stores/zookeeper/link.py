@@ -136,6 +136,10 @@ class Link(Hears):
 
     # -- connecting --------------------------------------------------------------------------
 
+    def reach(self, ends: float) -> None:
+        """Wait until there is a connection. Raises `StoreError` as `ask` does."""
+        self._connected(ends)
+
     def _connected(self, ends: float) -> Any:
         """Return a client that is connected now."""
         client = self._started()

@@ -163,6 +163,15 @@ class Registers:
             if isinstance(answer, Exception) and not isinstance(answer, NoNodeError):
                 raise refused(answer, self._address) from answer
 
+    def _reached(self, ends: float) -> float:
+        """Return the moment at which there is a connection, and a request can go out.
+
+        What it takes to come about is no part of a request: it would make the time of the leader
+        known that much more roughly, and what is written by it would lie in the future.
+        """
+        self.link.reach(ends)
+        return self.clock.now()
+
     def _ask(self, requests: Sequence[Any], ends: float) -> list[Any]:
         answers = self.link.ask(requests, ends)
         self._look_for_leader()
@@ -208,7 +217,7 @@ class Registers:
                 surely, before = True, [SetData(self.paths.clock, b"", -1)]
             elif surely:
                 before = [Sync(self.paths.root)]
-            sent = self.clock.now()
+            sent = self._reached(ends)
             *noted, found = self.look([*before, look], ends)
             gone = any(isinstance(one, NoNodeError) for one in noted)
             if not gone and None not in found[: len(unknown)]:
@@ -257,7 +266,7 @@ class Registers:
                 f"{self._address.shown} takes no more than a megabyte at once (jute.maxbuffer), and"
                 f" this would be {size} bytes"
             )
-        sent = self.clock.now()
+        sent = self._reached(ends)
         [answer] = self._ask([Change(operations)], ends)
         error = first_error(answer)
         if error is not None:
