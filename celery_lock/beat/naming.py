@@ -44,7 +44,9 @@ class Names:
 
     def id_of(self, name: str) -> str:
         """Return the task id of a message."""
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._tick}\0{name}"))
+        # an entry's name is any text, also one that utf-8 cannot write
+        named = f"{self._tick}\0{name}".encode("utf-8", "backslashreplace")
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, named.decode()))
 
     def _name(self, sent: str, number: int) -> str:
         digest = sha256(f"{self._tick}\0{number}\0{sent}".encode("utf-8", "surrogatepass"))

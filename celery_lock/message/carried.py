@@ -234,7 +234,7 @@ def tick(name: str, value: Any) -> dict[str, Any]:
     """Return a tick of a schedule: an entry's name, and when it was due."""
     if isinstance(value, Mapping):
         entry, due = value.get("entry"), value.get("due")
-        if isinstance(entry, str) and entry and read_moment(due) is not None:
+        if isinstance(entry, str) and read_moment(due) is not None:  # a name may be empty
             return dict(value)
     raise LockError(
         f"the field {name!r} of the message header {HEADER} is {value!r}, which is no tick; send"

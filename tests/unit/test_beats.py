@@ -673,8 +673,9 @@ def test_the_entrys_own_options_and_headers_are_sent_and_stay_as_they_are() -> N
     assert beat.scheduler.schedule["e"].options["headers"] == mine
 
 
-def test_an_entry_whose_name_is_a_number_is_published_as_well() -> None:
-    world = World({7: {"task": "t:e", "schedule": 10}})  # type: ignore[dict-item]
+@pytest.mark.parametrize("name", [7, "", "\udc80"], ids=["a number", "empty", "no unicode"])
+def test_an_entry_with_an_odd_name_is_published_as_well(name: Any) -> None:
+    world = World({name: {"task": "t:e", "schedule": 10}})
     three(world)
 
     world.run(30)

@@ -144,7 +144,6 @@ def test_a_message_without_a_tick_has_nothing_to_show() -> None:
         {},
         {"entry": "nightly"},
         {"due": "2026-11-23T14:00:00+00:00"},
-        {"entry": "", "due": "2026-11-23T14:00:00+00:00"},
         {"entry": 5, "due": "2026-11-23T14:00:00+00:00"},
         {"entry": "nightly", "due": DUE},
         {"entry": "nightly", "due": "tomorrow"},
