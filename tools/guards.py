@@ -1250,9 +1250,39 @@ LEASES = (
     ),
     Guard(
         "an observer hurts nobody",
-        'except Exception:\n                logger.exception("an observer failed',
-        'except MemoryError:\n                logger.exception("an observer failed',
+        "except (Exception, SystemExit) as error:",
+        "except MemoryError as error:",
         (UNIT + "locker.py", UNIT + "signals.py"),
+    ),
+    Guard(
+        "a receiver that calls exit ends no thread that renews",
+        "except (Exception, SystemExit) as error:",
+        "except Exception as error:",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
+        "an observer keeps no process from leaving",
+        "if isinstance(error, SystemExit) and is_stop:",
+        "if False:",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
+        "sockets are waited for without a file of their own",
+        'kind = getattr(selectors, "PollSelector", selectors.SelectSelector)',
+        "kind = selectors.DefaultSelector",
+        (UNIT + "too_many_files.py",),
+    ),
+    Guard(
+        "the first events of a process begin one thread",
+        "        with own.begins:\n            if own.thread is None:",
+        "        with own.begins:\n            if True:",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
+        "a lock that is set on a bound task counts from then on",
+        "        klass._fit(klass, app)",
+        "        pass",
+        (UNIT + "classes.py",),
     ),
     Guard(
         "whoever connects later is sent the facts of every run",
@@ -3676,14 +3706,20 @@ SETTLED += (
     ),
     Guard(
         "a retry takes the key from a try that left it behind",
-        "return held.holder if it.retry_no < retry_no or replaced else",
-        "return held.holder if replaced else",
+        "is_ours = it.retry_no <= (request.retries or 0) or request",
+        "is_ours = request",
+        (UNIT + "adopting.py",),
+    ),
+    Guard(
+        "a message takes the key that was kept for it under another scope",
+        "is_ours = it.retry_no <= (request",
+        "is_ours = it.retry_no < (request",
         (UNIT + "adopting.py",),
     ),
     Guard(
         "a late copy takes nothing from the retry that came of it",
-        "return held.holder if it.retry_no < retry_no or replaced else",
-        "return held.holder if True else",
+        "is_ours = it.retry_no <= (request.retries or 0) or request.replaced_task_nesting",
+        "is_ours = True",
         (UNIT + "adopting.py",),
     ),
     Guard(

@@ -37,7 +37,6 @@ def ask_for(
     on_lost = None
     if interrupt is not None and bound.interrupts:
         on_lost = partial(interrupt.lost, key=name)
-    may_inherit = bound.across_retries or not delivery.header.is_usual  # most may not
     claim = Claim(
         key=name,
         holder=holder,
@@ -46,7 +45,8 @@ def ask_for(
         publication=delivery.publication,
         # the record of the publication lies beside one of the keys
         copy_since=delivery.copy_since if name == delivery.home else None,
-        heir_of=heir_of(want, delivery) if may_inherit else "",
+        # most have none
+        heir_of=heir_of(want, delivery) if bound.across_retries or delivery.header.lease else "",
         limit=bound.limit,
     )
     ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..app.bound import BoundLock
-from ..message import Header, headers_in, of_retry, shown_mark
+from ..message import headers_in, of_retry, shown_mark
 from ..message.carried import is_of_another, written_in
 from ..model import End, Holder, Scope
 from .delivery import Delivery
@@ -23,10 +23,10 @@ def heir_of(want: Want, delivery: Delivery) -> str:
 
     By its publisher, by the try before this retry, or by a run that gave the message back.
     """
-    retry_no = delivery.request.retries or 0
-    if not (want.bound.across_retries or retry_no) and delivery.header.lease is None:
+    if not want.bound.across_retries and delivery.header.lease is None:
         return ""
-    if _is_kept(want, delivery) or (retry_no and _is_of_try_before(want, delivery.header)):
+    retry_no = delivery.request.retries or 0
+    if _is_kept(want, delivery) or (want.bound.across_retries and retry_no):
         return str(Holder.for_retry(str(delivery.request.id), retry_no))
     return ""
 
@@ -89,12 +89,6 @@ def _is_kept(want: Want, delivery: Delivery) -> bool:
     if delivery.is_eager:
         return False
     return want.bound.scope is Scope.UNTIL_FINISHED or want.name in delivery.header.leased
-
-
-def _is_of_try_before(want: Want, header: Header) -> bool:
-    """The try before this retry has left the key to it, or may have: its lock keeps it, or kept it
-    where that try ran, before a deploy gave the task another scope."""
-    return want.bound.across_retries or want.name in (header.kept, *(header.all_kept or ()))
 
 
 def _asks_for_others(delivery: Delivery, kept: Sequence[Want], sent: Any) -> bool:
