@@ -10,7 +10,7 @@ import sys
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -265,6 +265,19 @@ GIVEN = {**SENT, "key": "order:7", "given": True}
 COUNTED = {"attempt": 3, "first_conflict": 4.0, "turns": 1, "outages": 2, "deliveries": 5}
 
 
+@contextmanager
+def running(app: Celery) -> Iterator[None]:
+    """The task runs, and its message had the header that was given."""
+    task = app.tasks[NAME]
+    task.push_request(id="id-1", **{HEADER: GIVEN})
+    _task_stack.push(task)
+    try:
+        yield
+    finally:
+        _task_stack.pop()
+        task.pop_request()
+
+
 @pytest.mark.parametrize(
     "again", [{}, {"retries": 2}, {"replaced_task_nesting": 1}], ids=["new", "retry", "replaced"]
 )
@@ -300,14 +313,8 @@ def test_a_run_that_publishes_itself_anew_says_what_it_was_told(
 ) -> None:
     """Celery copies no header into a replacement, and none where a body gives headers itself."""
     app = make_app()
-    task = app.tasks[NAME]
-    task.push_request(id="id-1", **{HEADER: GIVEN})
-    _task_stack.push(task)
-    try:
+    with running(app):
         app.send_task(NAME, task_id=id, headers={"trace": "new"}, **again)
-    finally:
-        _task_stack.pop()
-        task.pop_request()
 
     header = published(app)
     assert (header.get("key"), header["first_published"]) == (
@@ -321,15 +328,9 @@ def test_a_run_that_publishes_itself_anew_may_say_another_key(
     make_app: MakeApp, said: dict[str, Any]
 ) -> None:
     app = make_app()
-    task = app.tasks[NAME]
-    task.push_request(id="id-1", **{HEADER: GIVEN})
-    _task_stack.push(task)
-    try:
-        headers = {HEADER: {"v": 1, **said}}
+    headers = {HEADER: {"v": 1, **said}}
+    with running(app):
         app.send_task(NAME, task_id="id-1", headers=headers, replaced_task_nesting=1)
-    finally:
-        _task_stack.pop()
-        task.pop_request()
 
     header = published(app)
     assert {name: header[name] for name in ("key", "keys") if name in header} == said
