@@ -45,8 +45,7 @@ def ask_for(
         publication=delivery.publication,
         # the record of the publication lies beside one of the keys
         copy_since=delivery.copy_since if name == delivery.home else None,
-        # most have none
-        heir_of=heir_of(want, delivery) if bound.across_retries or delivery.header.lease else "",
+        heir_of=heir_of(want, delivery),
         limit=bound.limit,
     )
     ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)

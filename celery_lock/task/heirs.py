@@ -24,7 +24,7 @@ def heir_of(want: Want, delivery: Delivery) -> str:
     By its publisher, by the try before this retry, or by a run that gave the message back.
     """
     if not want.bound.across_retries and delivery.header.lease is None:
-        return ""
+        return ""  # nearly always
     retry_no = delivery.request.retries or 0
     if _is_kept(want, delivery) or (want.bound.across_retries and retry_no):
         return str(Holder.for_retry(str(delivery.request.id), retry_no))
