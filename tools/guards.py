@@ -609,8 +609,8 @@ PERMITS = (
     ),
     Guard(
         "permits: no publication is nobody's (Redis)",
-        "(ARGV[7] ~= '' and one.u == ARGV[7] and one)",
-        "(one.u == ARGV[7] and one)",
+        "(ARGV[6] ~= '' and one.u == ARGV[6] and one)",
+        "(one.u == ARGV[6] and one)",
         (REDIS,),
     ),
     Guard(
@@ -693,7 +693,7 @@ PERMITS = (
     ),
     Guard(
         "permits: the last ones are remembered until all is settled (Redis)",
-        " or math.abs(one.e or 0) + ARGV[11] > now then",
+        " or math.abs(one.e or 0) + ARGV[8] > now then",
         " then",
         (REDIS,),
     ),
@@ -753,7 +753,7 @@ PERMITS = (
     ),
     Guard(
         "wakes: who was woken passes on what is left (Redis)",
-        "if ARGV[9] ~= '0' and limit > 1 and taken + 1 < smallest then",
+        "if watch ~= '0' and limit > 1 and taken + 1 < smallest then",
         "if false then",
         (REDIS_PERMITS,),
     ),
@@ -768,7 +768,7 @@ PERMITS = (
 LIFETIMES = (
     Guard(
         "a key has an expiry on the server, after a claim",
-        "redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))\n",
+        "redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[7]) / 1000))\n",
         "",
         (LIVES,),
     ),
@@ -1861,7 +1861,7 @@ TASKS = (
     ),
     Guard(
         "a claim that cannot be kept writes nothing",
-        "local kept = ARGV[5] + ARGV[6] + ARGV[9] + ARGV[10] + ARGV[11]",
+        "local kept = ARGV[5] + ARGV[7] + ARGV[8] + at_least + watch",
         "local kept = 0",
         ("tests/contract/test_redis_long_times.py",),
     ),

@@ -21,11 +21,12 @@ NEW, HELD, RECORD, INDEX = "new", "held", "record", "index"
 
 # the script, its keys, its arguments, and which of them is a time
 CALLS: dict[str, tuple[str, list[str], list[Any], int]] = {
-    "ttl": ("acquire", [NEW], ["a", "n", 1, "x", 5, 0, "p", 1, 0, 60, 2], 4),
-    "at_least": ("acquire", [NEW], ["a", "n", 1, "x", 5, 5, "p", 1, 0, 60, 2], 5),
-    "grace": ("acquire", [NEW], ["a", "n", 1, "x", 5, 0, "p", 1, 0, 60, 2], 9),
-    "mention": ("acquire", [HELD], ["a", "n", 1, "x", 5, 0, "p", 1, 9, 60, 2], 8),
-    "ttl of a permit": ("acquire", [NEW], ["a", "n", 1, "x", 5, 0, "p", 3, 0, 60, 2], 4),
+    "ttl": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 4),
+    "at_least": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2, "", 5, 1, 0], 9),
+    "grace": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 6),
+    "settle": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 7),
+    "mention": ("acquire", [HELD], ["a", "n", 1, "x", 5, "p", 60, 2, "", 0, 1, 9], 11),
+    "ttl of a permit": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2, "", 0, 3, 0], 4),
     "renewal": ("renew", [HELD], [60, "h", "x", "TOKEN", 0, 5], 5),
     "second renewal": (
         "renew",
@@ -36,10 +37,10 @@ CALLS: dict[str, tuple[str, list[str], list[Any], int]] = {
     "record of the end": (
         "release",
         [HELD, "wakes", NEW],
-        ["h", "x", "TOKEN", 0, 60, 5, "", 0, 0],
+        ["h", "x", "TOKEN", 0, 60, 5, 0],
         5,
     ),
-    "heir": ("release", [HELD, "wakes"], ["h", "x", "TOKEN", 0, 60, 0, "q1", 5, 0], 7),
+    "heir": ("release", [HELD, "wakes"], ["h", "x", "TOKEN", 0, 60, 0, 0, "q1", 5], 8),
     "undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", 60, 2], 5),
     "grace of an undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", 60, 2], 4),
     "free": ("free", [HELD, "wakes"], ["h", "n", 1, "x", "", 0, 60, 0], 6),
@@ -61,7 +62,7 @@ def seen(server: redis.Redis) -> dict[Any, Any]:
 
 
 def with_a_holder(server: redis.Redis, args: list[Any]) -> list[Any]:
-    grant = ["h", "n", 1, "x", 60_000_000, 0, "p", 1, 0, 60_000_000, 2]
+    grant = ["h", "n", 1, "x", 60_000_000, "p", 60_000_000, 2]
     token = server.eval(composed("acquire"), 1, HELD, *grant)
     return [token if each == "TOKEN" else each for each in args]
 

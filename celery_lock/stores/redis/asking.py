@@ -33,24 +33,20 @@ def claiming(state: str, claim: Claim, grace: int, settle: int) -> Asked:
     args: list[str | int] = [
         *parts(claim.holder),
         round(claim.ttl * 1e6),
-        round(claim.at_least * 1e6) if claim.at_least else 0,
         publication,
-        claim.limit,
-        micro(MENTION) if claim.watching else 0,
         grace,
         settle,
     ]
     if claim.copy_since is not None:
         keys.append(f"{state}:d:{publication}")
         args.append(since(claim.copy_since) if claim.copy_since else 0)
-    elif claim.heir_of or claim.unconfirmed:
-        args.append("")
-    if claim.heir_of or claim.unconfirmed:
-        args.append(state_of(claim.heir_of))
-    if claim.unconfirmed:
-        args.append("u")
-    if claim.watching and claim.limit > 1:
-        keys.append(state + ":w")
+    if claim.limit != 1 or claim.at_least or claim.watching or claim.heir_of or claim.unconfirmed:
+        if claim.copy_since is None:
+            args.append("")
+        args += (micro(claim.at_least), claim.limit, micro(MENTION) if claim.watching else 0)
+        args += (state_of(claim.heir_of), "u" if claim.unconfirmed else "")
+        if claim.watching and claim.limit > 1:
+            keys.append(state + ":w")
     return keys, args
 
 
@@ -60,17 +56,13 @@ def releasing(state: str, lease: Lease, end: End | None, grace: int) -> Asked:
     keys = [state, state + ":w"]
     args: list[str | int] = [task, nonce, _token(lease), lease.slot, grace]
     if end is not None:
+        args += (micro(end.remember), 1 if end.if_met else 0)
         if end.publication:
             keys.append(record(state, end.publication))
-        if_met = 1 if end.if_met else 0
-        if end.heir:
-            args += (micro(end.remember), state_of(end.heir), micro(end.heir_ttl), if_met)
-        else:  # each run comes by
-            args += (micro(end.remember), "", 0, if_met)
-        if end.heir_publication or end.floor:
-            args.append(short(end.heir_publication))
-        if end.floor:
-            args.append(micro(end.floor))
+        if end.heir or end.heir_publication or end.floor:
+            args += (state_of(end.heir), micro(end.heir_ttl), short(end.heir_publication))
+            if end.floor:
+                args.append(micro(end.floor))
     return keys, args
 
 

@@ -1,11 +1,13 @@
 -- Give a key to a claim, or say who has it.
 -- KEYS  1 state  2 record of the claim's publication, where the message may be a copy
---       last, with several permits and ARGV 9: wake list
--- ARGV  1 task id  2 node  3 pid  4 nonce  5 ttl  6 at_least  7 publication  8 limit
---       9 watch for  10 grace  11 how long the release of a permit beyond the first is remembered
---       12 a copy only of what was completed at this time or later, or '' (with KEYS 2)
+--       last, with several permits and ARGV 12: wake list
+-- ARGV  1 task id  2 node  3 pid  4 nonce  5 ttl  6 publication  7 grace
+--       8 how long the release of a permit beyond the first is remembered
+--       9 a copy only of what was completed at this time or later, or '' (with KEYS 2)
+--       10 at_least  11 limit  12 watch for
 --       13 state of the heir of this task that the claim takes the key over from, or '': none
---       14 u: a publisher claims, its lease is unconfirmed  (12 to 14 may be left out from behind)
+--       14 u: a publisher claims, its lease is unconfirmed
+--       (9 to 14 may be left out from behind: few claims ask for one of the last five)
 -- acquire_all.lua has this text in a function, where what stands between "-- once granted" or
 -- "-- once refused" and "-- so far" waits until all claims are judged.
 -- Answers token granted in slot 0
@@ -15,15 +17,16 @@
 --            publication; whom it met: empty where nobody has ever had the key)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local kept = ARGV[5] + ARGV[6] + ARGV[9] + ARGV[10] + ARGV[11]
+local at_least, limit, watch = ARGV[10] or '0', ARGV[11] or '1', ARGV[12] or '0'
+local kept = ARGV[5] + ARGV[7] + ARGV[8] + at_least + watch
 -- kept.lua
 local e, t, c, x, places, marks = unpack(redis.call('HMGET', KEYS[1], 'e', 't', 'c', 'x',
   'n', 'z'))
 
 local state = ARGV[14] or ''
 
-if not places and not marks and ARGV[6] == '0' and c ~= ''
-    and (ARGV[8] == '1' or ARGV[9] == '0')
+if not places and not marks and at_least == '0' and c ~= ''
+    and (limit == '1' or watch == '0')
     and not (e and tonumber(e) > now) and not (t and tonumber(t) >= now)
     and not (x and (tonumber(redis.call('HMGET', KEYS[1], 'f')[1]) or 0) > now)
     and not (KEYS[2] and redis.call('PTTL', KEYS[2]) ~= -2) then
@@ -34,26 +37,27 @@ if not places and not marks and ARGV[6] == '0' and c ~= ''
   end
   if t and (not e or tonumber(e) < 0) then
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
-      'u', ARGV[7], 't', now, 'e', now + ARGV[5], 'r', c .. ' ' .. t)
+      'u', ARGV[6], 't', now, 'e', now + ARGV[5], 'r', c .. ' ' .. t)
   else
     redis.call('HSET', KEYS[1], 'k', ARGV[1], 'd', ARGV[2], 'p', ARGV[3], 'c', ARGV[4],
-      'u', ARGV[7], 't', now, 'e', now + ARGV[5])
+      'u', ARGV[6], 't', now, 'e', now + ARGV[5])
   end
   if state ~= '' then
     redis.call('HSET', KEYS[1], 's', state, 'x', 1)
   end
-  if ARGV[8] ~= '1' then
-    redis.call('HSET', KEYS[1], 'm', ARGV[8], 'x', 1)
+  if limit ~= '1' then
+    redis.call('HSET', KEYS[1], 'm', limit, 'x', 1)
   end
-  redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[10]) / 1000))
+  redis.call('PEXPIRE', KEYS[1], math.ceil((ARGV[5] + ARGV[7]) / 1000))
   return now
   -- so far
 end
 
 -- shared.lua
-local expiry, limit = now + ARGV[5], tonumber(ARGV[8])
-local floor = ARGV[6] ~= '0' and now + ARGV[6] or 0
-local grace = tonumber(ARGV[10])
+limit = tonumber(limit)
+local expiry = now + ARGV[5]
+local floor = at_least ~= '0' and now + at_least or 0
+local grace = tonumber(ARGV[7])
 local left_to = ARGV[13] ~= '' and ARGV[13]
 
 -- Write the claim into a slot: `old` is the permit that it replaces, `heir` one it takes over.
@@ -66,7 +70,7 @@ local function grant(slot, old, heir, last_token)
   -- the companions that its lease was claimed with
   local bound = heir and heir.limit or before > 0 and math.min(limit, old.limit) or limit
   local command = {'HSET', KEYS[1], 'k' .. i, ARGV[1], 'd' .. i, ARGV[2], 'p' .. i, ARGV[3],
-    'c' .. i, ARGV[4], 'u' .. i, ARGV[7], 't' .. i, token, 'e' .. i, expiry}
+    'c' .. i, ARGV[4], 'u' .. i, ARGV[6], 't' .. i, token, 'e' .. i, expiry}
   local function put(name, value)
     command[#command + 1] = name .. i
     command[#command + 1] = value
@@ -115,7 +119,7 @@ for slot = 0, count - 1 do
     elseif mine and left_to and (one.s == left_to or one.s == 'u') then
       heir = heir or one
     else
-      copy = copy or (ARGV[7] ~= '' and one.u == ARGV[7] and one)
+      copy = copy or (ARGV[6] ~= '' and one.u == ARGV[6] and one)
       same = same or (mine and one)
       unsure = unsure or (one.s == 'u' and one)
     end
@@ -154,10 +158,10 @@ if marks then
   local _, stop = marks:find('\n' .. claimant(ARGV[1], ARGV[2], ARGV[3], ARGV[4]) .. ' ', 1, true)
   undone = stop and tonumber(marks:match('^%d+', stop + 1)) > now
 end
-local asks = ARGV[12] and ARGV[12] ~= ''
+local asks = ARGV[9] and ARGV[9] ~= ''
 local done, counts = nil, now
 if asks then
-  local first, told, ended = tonumber(ARGV[12]), when(KEYS[2])
+  local first, told, ended = tonumber(ARGV[9]), when(KEYS[2])
   if told >= math.max(first, 1) then
     done = 'done'
   elseif ended >= math.max(first, 1) and ended + ENDED_FOR > now then
@@ -185,8 +189,8 @@ if met then
   if asks and (met == 'publication' or met == 'ended') then -- it is sent again, and waits for long
     record(KEYS[2], 0, true, 'm', 1)
   end
-  if ARGV[9] ~= '0' and taken > 0 then
-    redis.call('HSET', KEYS[1], 'w', now + ARGV[9])
+  if watch ~= '0' and taken > 0 then
+    redis.call('HSET', KEYS[1], 'w', now + watch)
   end
   whom = whom or permits[1]
   local answer = {met, now, free_at or now, whom and shown(whom) or {}}
@@ -206,7 +210,7 @@ local old = permits[slot + 1]
 local until_ = math.max(expiry, floor)
 while count > 1 do
   local one = permits[count]
-  if one.free_at > now or math.abs(one.e or 0) + ARGV[11] > now then
+  if one.free_at > now or math.abs(one.e or 0) + ARGV[8] > now then
     break
   end
   local i = suffix(one.slot)
@@ -230,7 +234,7 @@ for _, one in ipairs(permits) do
   until_ = math.max(until_, one.free_at)
 end
 redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(until_, floor) - now + grace) / 1000))
-if ARGV[9] ~= '0' and limit > 1 and taken + 1 < smallest then
+if watch ~= '0' and limit > 1 and taken + 1 < smallest then
   wake(KEYS[#KEYS], smallest - taken - 1) -- who was woken passes on what is left
 end
 if slot == 0 then

@@ -23,7 +23,7 @@ while ARGV[arg] do
   keys[number] = {unpack(KEYS, key, last)}
   args[number] = stop == arg + 1 and args[number - 1] or {unpack(ARGV, arg + 2, stop)}
   key, arg = last + 1, stop + 1
-  if args[number][9] ~= '0' then
+  if (args[number][12] or '0') ~= '0' then
     wakes[number], key = KEYS[key], key + 1
   end
   met[number], go[number], free[number] = judged(keys[number], args[number])
@@ -58,7 +58,7 @@ local meets = met[first]
 
 -- shared.lua
 for at = 1, number do
-  local since = args[at][12]
+  local since = args[at][9]
   if at ~= first and since and since ~= '' and (meets == 'publication' or meets == 'ended') then
     record(keys[at][2], 0, true, 'm', 1) -- as of a claim that is refused for this alone
   end

@@ -1,15 +1,16 @@
 -- Give a permit back; nobody but its holder can.
 -- KEYS  1 state  2 wake list  3 record of a publication, where it is to say that its run has ended
 -- ARGV  1 task id  2 nonce  3 token, or '': any  4 slot  5 grace
---       6 life of the record  7 state of the heir to leave it to, or ''  8 how long the heir
---       has  9 1: recorded only where a copy was seen, else 0 (6 to 9 may be left out together)
---       10 what the heir shows as its publication, or '' or left out
---       11 for how long from the acquire on others are kept out, or left out
+--       6 life of the record  7 1: recorded only where a copy was seen, else 0
+--       8 state of the heir to leave it to, or ''  9 how long the heir has
+--       10 what the heir shows as its publication, or ''
+--       11 for how long from the acquire on others are kept out
+--       (6 to 11 may be left out from behind, but 7 and 9 with what stands before them only)
 -- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held;
 --         and 2 more where the end was recorded
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[8] or 0) + (ARGV[11] or 0)
+local kept = ARGV[5] + (ARGV[6] or 0) + (ARGV[9] or 0) + (ARGV[11] or 0)
 -- kept.lua
 local i = ARGV[4] == '0' and '' or ARGV[4]
 local k, c, t, e, x, watched, places = unpack(redis.call('HMGET', KEYS[1], 'k' .. i, 'c' .. i,
@@ -37,7 +38,7 @@ if KEYS[3] then
   met, told, before = unpack(redis.call('HMGET', KEYS[3], 'm', 'c', 'e'))
 end
 local seen = KEYS[3] and (met or not in_time)
-local ended = KEYS[3] and (seen or ARGV[9] == '0')
+local ended = KEYS[3] and (seen or ARGV[7] == '0')
 local answer = (in_time and 1 or 0) + (ended and 2 or 0)
 -- a lease that has lapsed, and that nobody has ended, has a good end all the same
 local floor = ARGV[11] and his and e and tonumber(e) > 0
@@ -45,7 +46,7 @@ if not (held or ended or floor) then
   return answer
 end
 
-local heir = ARGV[7] and ARGV[7] ~= ''
+local heir = ARGV[8] and ARGV[8] ~= ''
 local waited_for = watched and tonumber(watched) > now
 if held and not heir then
   -- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
@@ -82,10 +83,10 @@ if not held then
   return answer
 end
 if heir then
-  outlive(now + ARGV[8], tonumber(ARGV[5]))
+  outlive(now + ARGV[9], tonumber(ARGV[5]))
   redis.call('HDEL', KEYS[1], 'h' .. i)
   redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '',
-    'u' .. i, ARGV[10] or '', 'e' .. i, now + ARGV[8], 's' .. i, ARGV[7], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
+    'u' .. i, ARGV[10] or '', 'e' .. i, now + ARGV[9], 's' .. i, ARGV[8], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return answer
 end
 if not waited_for then
