@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 __all__ = ["PerProcess", "look_for_fork", "this_process"]
 
@@ -43,6 +43,27 @@ _parents: list[object] = []
 """Values of the processes before this one: not used, and not collected either."""
 
 
+class _MadeAtFirst(Generic[T]):
+    """The attribute `value` of a `PerProcess` that has none yet.
+
+    It is no data descriptor, so what it puts into the instance is found without it from then on.
+    A `__getattr__` of the class would do the same, but the interpreter has no quick way to any
+    attribute of such a class.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: type[object]) -> _MadeAtFirst[T]: ...
+
+    @overload
+    def __get__(self, instance: PerProcess[T], owner: type[object]) -> T: ...
+
+    def __get__(self, instance: PerProcess[T] | None, owner: type[object]) -> T | _MadeAtFirst[T]:
+        if instance is None:
+            return self
+        made = instance._make()
+        return instance.__dict__.setdefault("value", made)  # type: ignore[no-any-return]  # atomic
+
+
 class PerProcess(Generic[T]):
     """A value that each process makes for itself, as it first asks for it.
 
@@ -65,20 +86,13 @@ class PerProcess(Generic[T]):
     A server that forks in C, as uWSGI does, tells nobody: see `look_for_fork`.
     """
 
-    value: T
+    value = _MadeAtFirst[T]()
     """This process's own. Made as it is first asked for; from then on an attribute like others,
     since a run of a task asks for a dozen of them."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         _all.add(self)
-
-    def __getattr__(self, name: str) -> T:
-        # asked only for what is not there
-        if name != "value":
-            raise AttributeError(name)
-        made = self._make()
-        return self.__dict__.setdefault("value", made)  # type: ignore[no-any-return]  # atomic
 
     def drop(self) -> T | None:
         """Take this process's own value away, if it has one; the next use makes another."""

@@ -44,7 +44,8 @@ class DeadlineSocket:
         """Send all of it."""
         rest: bytes | memoryview = data
         while True:
-            self._set_timeout()
+            if not self._shortest <= (left := self.ends - monotonic()) <= self._timeout:
+                self._set_timeout(left)
             try:
                 # sendall() of a TLS socket would wait anew for each piece
                 sent = self._sock.send(rest)
@@ -58,7 +59,8 @@ class DeadlineSocket:
 
     def receive(self) -> bytes:
         """Return what comes next, at least one byte."""
-        self._set_timeout()
+        if not self._shortest <= (left := self.ends - monotonic()) <= self._timeout:
+            self._set_timeout(left)
         try:
             data = self._sock.recv(65536)
         except OSError as error:
@@ -95,15 +97,13 @@ class DeadlineSocket:
         is_early = monotonic() < self.ends - _ROUNDED
         return is_early and isinstance(error, TimeoutError) and error.errno is None
 
-    def _set_timeout(self) -> None:
-        left = self.ends - monotonic()
+    def _set_timeout(self, left: float) -> None:
         # settimeout is a system call: spared while the old one is right to 3 %
-        if not self._shortest <= left <= self._timeout:
-            if left <= 0:
-                raise DeadlineExceeded
-            self._timeout = left * 1.01
-            self._shortest = 0.97 * self._timeout
-            self._sock.settimeout(self._timeout)
+        if left <= 0:
+            raise DeadlineExceeded
+        self._timeout = left * 1.01
+        self._shortest = 0.97 * self._timeout
+        self._sock.settimeout(self._timeout)
 
 
 def _failure(error: OSError) -> Exception:

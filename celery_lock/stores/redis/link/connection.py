@@ -189,20 +189,23 @@ class Connection:
             raise
         return True
 
-    def exchange(self, packed: bytes, ends: float, *, behind: bool = False) -> Reply:
-        """Send a command and return its reply, before `ends`.
+    def exchange(self, packed: bytes, ends: float, is_sent: bool = False) -> Reply:
+        """Send a command, if it is not sent yet, and return its reply, before `ends`.
 
         Where the connection has died the command is sent once more over a new one: it may have
-        been executed, so it has to be one that can be repeated. `behind`: it is sent before what
-        `send_unheard` has left is read, and the same holds where that is an error.
+        been executed, so it has to be one that can be repeated.
         """
         try:
-            if not (behind and self._owed is not None and self.hear(ends, packed)):
+            if not is_sent:
                 self.begin(packed, ends)
             return self._next()
         except ConnectionLost:
             self.begin(packed, ends)
             return self._next()
+
+    def exchange_behind(self, packed: bytes, ends: float) -> Reply:
+        """Do so, and send before what `send_unheard` has left is read."""
+        return self.exchange(packed, ends, self._owed is not None and self.hear(ends, packed))
 
     def exchange_each(self, commands: Sequence[bytes], ends: float) -> list[Reply | Exception]:
         """Send commands in one piece; return for each its reply, or the error that it ended with.

@@ -23,6 +23,9 @@ __all__ = [
 
 Reply = int | bytes | None | list["Reply"]
 
+_ERROR, _WORD, _NUMBER, _TEXT, _LIST = b"-+:$*"
+"""What a reply begins with, by its kind."""
+
 _MOST = 4 * 1024 * 1024
 """Bytes of one reply at most: `INFO` has some thousand. A flood must not fill the memory."""
 
@@ -145,31 +148,6 @@ class Reader:
 
     def read(self) -> Reply:
         """Return the next reply; raise `ErrorReply` if it is an error."""
-        line = self._line()
-        kind = line[:1]
-        if kind == b"-":
-            raise ErrorReply(line[1:].decode("utf-8", "replace"))
-        if kind == b"+":
-            return line[1:]
-        try:
-            number = int(line[1:])
-        except ValueError:
-            raise ProtocolError(line[:64]) from None
-        if kind == b":":
-            return number
-        if kind == b"$":
-            return None if number < 0 else self._exactly(number)
-        if kind == b"*" and number <= _MOST:
-            return None if number < 0 else self._list(number)
-        raise ProtocolError(line[:64])
-
-    def _list(self, count: int) -> Reply:
-        try:
-            return [self.read() for _ in range(count)]
-        except ErrorReply as error:  # what follows it in the list would be taken for a reply
-            raise ProtocolError(f"a list with the error {error}".encode()) from error
-
-    def _line(self) -> bytes:
         data, at = self._data, self._at
         if at == len(data):  # the usual case: the replies before have been read
             self._data = data = self._source.receive()
@@ -180,7 +158,28 @@ class Reader:
             data, at = self._data, self._at
             end = data.find(b"\r\n", at)
         self._at = end + 2
-        return data[at:end]
+        kind, line = data[at], data[at + 1 : end]
+        if kind == _ERROR:
+            raise ErrorReply(line.decode("utf-8", "replace"))
+        if kind == _WORD:
+            return line
+        try:
+            number = int(line)
+        except ValueError:
+            raise ProtocolError(data[at:end][:64]) from None
+        if kind == _NUMBER:
+            return number
+        if kind == _TEXT:
+            return None if number < 0 else self._exactly(number)
+        if kind == _LIST and number <= _MOST:
+            return None if number < 0 else self._list(number)
+        raise ProtocolError(data[at:end][:64])
+
+    def _list(self, count: int) -> Reply:
+        try:
+            return [self.read() for _ in range(count)]
+        except ErrorReply as error:  # what follows it in the list would be taken for a reply
+            raise ProtocolError(f"a list with the error {error}".encode()) from error
 
     def _exactly(self, count: int) -> bytes:
         if count > _MOST:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from .connection import Connection
 from .linking import Call
@@ -19,7 +18,7 @@ SayEach = Callable[[Sequence[bytes], Sequence[Call], float], Sequence[Reply | Ex
 
 _ASKING = command("ASKING")
 
-plainly: Say = partial(Connection.exchange, behind=True)
+plainly: Say = Connection.exchange_behind
 
 
 def ask(connection: Connection, command: bytes, ends: float) -> Reply:
