@@ -19,34 +19,37 @@ TOO_LONG = [sys.maxsize, 10**16, 5 * 10**15, "1e300", "inf", "nan", "-inf", -(10
 
 NEW, HELD, RECORD, INDEX = "new", "held", "record", "index"
 
+TTL, GRACE = 5_000_000, 60_000_000
+"""Microseconds. Times so short that a state could end within its script would try that instead."""
+
 # the script, its keys, its arguments, and which of them is a time
 CALLS: dict[str, tuple[str, list[str], list[Any], int]] = {
-    "ttl": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 4),
-    "at_least": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2, "", 5, 1, 0], 9),
-    "grace": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 6),
-    "settle": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2], 7),
-    "mention": ("acquire", [HELD], ["a", "n", 1, "x", 5, "p", 60, 2, "", 0, 1, 9], 11),
-    "ttl of a permit": ("acquire", [NEW], ["a", "n", 1, "x", 5, "p", 60, 2, "", 0, 3, 0], 4),
-    "renewal": ("renew", [HELD], [60, "h", "x", "TOKEN", 0, 5], 5),
+    "ttl": ("acquire", [NEW], ["a", "n", 1, "x", TTL, "p", GRACE, 2], 4),
+    "at_least": ("acquire", [NEW], ["a", "n", 1, "x", TTL, "p", GRACE, 2, "", TTL, 1, 0], 9),
+    "grace": ("acquire", [NEW], ["a", "n", 1, "x", TTL, "p", GRACE, 2], 6),
+    "settle": ("acquire", [NEW], ["a", "n", 1, "x", TTL, "p", GRACE, 2], 7),
+    "mention": ("acquire", [HELD], ["a", "n", 1, "x", TTL, "p", GRACE, 2, "", 0, 1, 9], 11),
+    "ttl of a permit": ("acquire", [NEW], ["a", "n", 1, "x", TTL, "p", GRACE, 2, "", 0, 3, 0], 4),
+    "renewal": ("renew", [HELD], [GRACE, "h", "x", "TOKEN", 0, TTL], 5),
     "second renewal": (
         "renew",
         [HELD, HELD],
-        [60, "h", "x", "TOKEN", 0, 5, "h", "x", "TOKEN", 0, 5],
+        [GRACE, "h", "x", "TOKEN", 0, TTL, "h", "x", "TOKEN", 0, TTL],
         10,
     ),
     "record of the end": (
         "release",
         [HELD, "wakes", NEW],
-        ["h", "x", "TOKEN", 0, 60, 5, 0],
+        ["h", "x", "TOKEN", 0, GRACE, TTL, 0],
         5,
     ),
-    "heir": ("release", [HELD, "wakes"], ["h", "x", "TOKEN", 0, 60, 0, 0, "q1", 5], 8),
-    "undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", 60, 2], 5),
-    "grace of an undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", 60, 2], 4),
-    "free": ("free", [HELD, "wakes"], ["h", "n", 1, "x", "", 0, 60, 0], 6),
-    "completion": ("complete", [NEW], [5], 0),
-    "second completion": ("complete", [NEW, RECORD], [5, 5], 1),
-    "change": ("change", [NEW, INDEX], ["name", "stamp", "value", 5, 0], 3),
+    "heir": ("release", [HELD, "wakes"], ["h", "x", "TOKEN", 0, GRACE, 0, 0, "q1", TTL], 8),
+    "undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", GRACE, 2], 5),
+    "grace of an undo": ("undo", [NEW, "wakes"], ["a", "n", 1, "x", GRACE, 2], 4),
+    "free": ("free", [HELD, "wakes"], ["h", "n", 1, "x", "", 0, GRACE, 0], 6),
+    "completion": ("complete", [NEW], [TTL], 0),
+    "second completion": ("complete", [NEW, RECORD], [TTL, TTL], 1),
+    "change": ("change", [NEW, INDEX], ["name", "stamp", "value", TTL, 0], 3),
 }
 
 
@@ -62,7 +65,7 @@ def seen(server: redis.Redis) -> dict[Any, Any]:
 
 
 def with_a_holder(server: redis.Redis, args: list[Any]) -> list[Any]:
-    grant = ["h", "n", 1, "x", 60_000_000, "p", 60_000_000, 2]
+    grant = ["h", "n", 1, "x", GRACE, "p", GRACE, 2]
     token = server.eval(composed("acquire"), 1, HELD, *grant)
     return [token if each == "TOKEN" else each for each in args]
 
