@@ -2919,6 +2919,12 @@ INTERRUPTS = (
 
 TICKS = (
     Guard(
+        "a ttl of hours is warned of",
+        "        warn_of_long_leases(locks.bound)\n",
+        "",
+        ("tests/integration/test_worker_start.py",),
+    ),
+    Guard(
         "a schedule that piles up is warned of",
         "        warn_of_piling(worker.app)\n",
         "",

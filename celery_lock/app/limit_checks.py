@@ -16,11 +16,15 @@ __all__ = [
     "longest_wait",
     "never_comes",
     "warn_of_limits",
+    "warn_of_long_leases",
     "warn_of_short_leases",
 ]
 
 CALLS = 3
 """How many calls to the store a lease has to outlive, each as long as its deadline allows."""
+
+LONG = 3600.0
+"""Seconds of a ttl that is the length of a task, or in milliseconds, and not what a ttl is."""
 
 logger = logging.getLogger("celery_lock")
 
@@ -66,6 +70,18 @@ def warn_of_short_leases(bound: BoundLocks, deadline: float) -> None:
                 CALLS * deadline,
                 CALLS * deadline,
             )
+
+
+def warn_of_long_leases(bound: BoundLocks) -> None:
+    """Warn of leases that keep their keys for hours after their worker was killed."""
+    long = [f"{name} ({duration(lock.ttl)})" for name, lock in each_lock(bound) if lock.ttl > LONG]
+    if long:
+        logger.warning(
+            "the key of a killed worker stays taken for the whole ttl, which is long here: %s. A"
+            " lease is renewed as long as its task runs, so its ttl, in seconds, need not be as"
+            " long as the task takes; write ttl=60, or leave it out",
+            ", ".join(long),
+        )
 
 
 def warn_of_limits(

@@ -20,7 +20,7 @@ from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
 from . import notes, stamping
 from .bound import refuse_what_lacks
-from .limit_checks import warn_of_limits, warn_of_short_leases
+from .limit_checks import warn_of_limits, warn_of_long_leases, warn_of_short_leases
 from .locks import locks_of
 from .observing import last_words
 from .refusing import refusing
@@ -179,6 +179,7 @@ class WorkerStep(bootsteps.StartStopStep):
         warn_of_piling(worker.app)
         warn_of_unread(worker.app)
         warn_of_short_leases(locks.bound, locks.settings.store_deadline)
+        warn_of_long_leases(locks.bound)
         limits = (worker.time_limit, getattr(worker, "soft_time_limit", None))
         warn_of_limits(
             worker.app,

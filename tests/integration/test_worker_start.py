@@ -200,6 +200,14 @@ def test_a_skip_in_the_solo_pool_is_warned_of_whatever_its_concurrency(start: St
     assert f"These skip: {APP}.once." in line
 
 
+def test_a_ttl_that_would_outlive_a_killed_worker_by_hours_is_warned_of(start: Start) -> None:
+    worker = start(lock_ttl=30_000)
+
+    (line,) = re.findall(ONE_LINE + "stays taken for the whole ttl.*", worker.logs(), re.MULTILINE)
+    assert f"{APP}.work (8 h 20 min)" in line
+    assert "write ttl=60, or leave it out" in line
+
+
 def test_a_scheduled_job_whose_runs_would_pile_up_is_warned_of_once(start: Start) -> None:
     entries = {
         name: {"task": f"{APP}.{task}", "schedule": 60.0}

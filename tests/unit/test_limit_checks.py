@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import Celery, Task
 
 from celery_lock import Lock, fail, requeue, skip, wait
-from celery_lock.app.limit_checks import warn_of_limits, warn_of_short_leases
+from celery_lock.app.limit_checks import (
+    warn_of_limits,
+    warn_of_long_leases,
+    warn_of_short_leases,
+)
 from celery_lock.app.locks import locks_of
 
 from .engine import locked
@@ -202,3 +207,20 @@ def test_a_lease_shorter_than_three_calls_to_the_store_is_warned_of(
     if warned:
         assert f"the ttl of task report is {ttl:g} s" in lines[0]
         assert f"{3 * deadline:g} s, is lost" in lines[0]
+
+
+def test_leases_that_outlive_their_worker_by_hours_are_warned_of_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A ttl in milliseconds is one, and one that is as long as the task."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    locked(app, Lock("feed", ttl=30_000), name="feed")(body)
+    locked(app, Lock("month", ttl=timedelta(hours=2)), name="month")(body)
+    locked(app, Lock("hour", ttl=3600), name="hour")(body)
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        warn_of_long_leases(locks_of(app).bound)
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "feed (8 h 20 min), month (2 h 00 min). A lease is renewed" in line
+    assert "hour (" not in line
