@@ -26,6 +26,7 @@ CONCURRENCY: dict[Pool, int] = {"prefork": 4, "threads": 16, "gevent": 16, "solo
 BRIEF: dict[Pool, int] = {"prefork": 200, "threads": 200, "gevent": 60, "solo": 40}
 """Bodies that end with their lease: five hundred in all."""
 QUICK = 30
+BOTH = ["LeaseLost", "SoftTimeLimitExceeded"]
 ENDED_BY_ITS_LOSS = re.compile(r"lost\.brief\[\S+\] raised unexpected: LeaseLost")
 
 
@@ -143,12 +144,17 @@ def test_a_task_that_retries_everything_retries_its_loss(setup: OnePool) -> None
     assert [line["retries"] for line in setup.history.lines("start", "twice")] == [0, 1]
 
 
-def test_a_soft_time_limit_in_the_same_moment_is_one_end(setups: dict[str, OnePool]) -> None:
+def test_a_soft_time_limit_in_the_same_moment_comes_beside_it_and_each_once(
+    setups: dict[str, OnePool],
+) -> None:
     setup = setups["prefork"]
 
     for sent in [setup.send("limited", n) for n in range(4)]:
-        with pytest.raises((LeaseLost, Exception), match=r"at_most|SoftTimeLimitExceeded"):
-            sent.get(timeout=QUICK)
+        ended = sent.get(timeout=QUICK, propagate=False)
+        if isinstance(ended, Exception):  # the second fell into the catching of the first
+            assert type(ended).__name__ in BOTH
+        else:
+            assert sorted(ended) == BOTH
 
     setup.goes_on()
 
