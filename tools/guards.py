@@ -2649,6 +2649,12 @@ ENDINGS = (
         (UNIT + "copies.py",),
     ),
     Guard(
+        "what ends while its worker stops is recorded",
+        "    if stopping:\n        return True\n",
+        "",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
         "what came by a lost connection is known before there is another one",
         "        if not stopping():\n            _count_connection()",
         "        return",

@@ -78,11 +78,13 @@ def install(app: Any) -> None:
 
 def stopping() -> bool:
     """Whether the worker that this process belongs to has been asked to stop."""
-    # an exit status, so 0 is a stop as well
-    asked: tuple[Any, ...] = (state.should_stop, state.should_terminate)
-    if any(status is not None and status is not False for status in asked):
-        return True
-    return _shared[_STOPPING] == 1
+    return (
+        _shared[_STOPPING] == 1 or _is_asked(state.should_stop) or _is_asked(state.should_terminate)
+    )
+
+
+def _is_asked(status: Any) -> bool:
+    return status is not None and status is not False  # an exit status: 0 is a stop as well
 
 
 def connection_epoch() -> int:

@@ -58,6 +58,7 @@ def is_recorded(
     acks_late: bool,
     acknowledged: float,
     connection_epoch: int,
+    stopping: bool,
 ) -> bool:
     """Whether the completion of this message is recorded though no copy of it has been seen.
 
@@ -66,10 +67,15 @@ def is_recorded(
         acks_late: it is acknowledged as its run ends, not as that begins.
         acknowledged: when it is, by the steady clock.
         connection_epoch: how often the worker has connected by now.
+        stopping: the worker has been asked to stop.
     """
     if sent_on or (acks_late and transport.records_late) or header.beat is not None:
         return True
     if transport.redelivered(request) or transport.is_guess:
+        return True
+    # a worker that stops may be killed, or miss what its pool says, before it acknowledges; what it
+    # has goes back to the broker then
+    if stopping:
         return True
     parts = parts_of(request)
     if parts is None or parts.came is None:  # a request that is not of our class

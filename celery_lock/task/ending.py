@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..app.worker import acknowledges_last, connection_epoch
+from ..app.worker import acknowledges_last, connection_epoch, stopping
 from ..message import is_recorded, record_life
 from ..model import Completion, End
 from ..model.clock import steady
@@ -78,4 +78,5 @@ def _is_recorded(delivery: Delivery) -> bool:
         acks_late=acks_late,
         acknowledged=steady() if acks_late else delivery.began,
         connection_epoch=connection_epoch(),
+        stopping=stopping(),
     )

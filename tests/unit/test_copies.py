@@ -545,6 +545,16 @@ def test_a_message_leaves_one_whose_worker_has_connected_anew(options: Any) -> N
     assert not records(Task(**options), ago=1, era=0)
 
 
+@pytest.mark.parametrize("options", [{}, LATE], ids=["early", "late"])
+def test_a_message_leaves_one_that_ends_while_its_worker_stops(
+    options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be killed before it acknowledges, and Celery may miss the result of a child."""
+    monkeypatch.setattr("celery_lock.task.ending.stopping", lambda: True)
+
+    assert records(Task(**options), ago=1)
+
+
 def test_a_message_of_a_tick_leaves_one() -> None:
     tick = {"v": 1, "key": "k", "publication": "p", "beat": {"entry": "e", "due": "2026-11-29T02:00:00+00:00"}, "retries": 0, "nesting": 0}  # noqa: E501  # fmt: skip
 
