@@ -10,6 +10,9 @@ from tests.beats.scenario import Scenario, Sent
 
 __all__ = ["left_out", "off_grid", "twice"]
 
+LATE = 0.28
+"""Seconds: a run that is sent later than that gives the next ones their phase."""
+
 
 def twice(sent: Sequence[Sent], entry: Entry) -> list[float]:
     """Ticks that were sent more than once: two due times less than half an interval apart."""
@@ -25,7 +28,7 @@ def off_grid(made: Scenario, sent: Sequence[Sent], entry: Entry, zero: float) ->
         apart = _apart(one.due - zero, entry)
         if abs(apart) <= 0.01:
             continue
-        was_late = before.at - before.due > 0.28 and abs(_apart(one.due - before.at, entry)) < 0.05
+        was_late = before.at - before.due > LATE and abs(_apart(one.due - before.at, entry)) < 0.05
         if was_late or (not entry.by_the_clock and _stood_still(made, before, one, entry)):
             zero = one.due
         else:
@@ -34,11 +37,15 @@ def off_grid(made: Scenario, sent: Sequence[Sent], entry: Entry, zero: float) ->
 
 
 def left_out(made: Scenario, sent: Sequence[Sent], entry: Entry) -> list[float]:
-    """Due times that nothing was sent for, though the machine did not stand still."""
+    """Due times that nothing was sent for, though the machine did not stand still.
+
+    The next one is counted from a run that was late, as it is on the grid.
+    """
     return [
         before.due + entry.every
         for before, one in itertools.pairwise(sent)
-        if one.due - before.due > 1.5 * entry.every
+        if one.due - (before.at if before.at - before.due > LATE else before.due)
+        > 1.5 * entry.every
         if not _stood_still(made, before, one, entry)
     ]
 
