@@ -1055,8 +1055,14 @@ LEASES = (
     ),
     Guard(
         "the clock goes on in a suspend",
-        "return since_boot if since_boot > now else now",
-        "return now",
+        "return partial(time.clock_gettime, number) if since_boot >= now else monotonic",
+        "return monotonic",
+        (UNIT + "clock.py",),
+    ),
+    Guard(
+        "a clock that is behind the other is not believed",
+        "return partial(time.clock_gettime, number) if since_boot >= now else monotonic",
+        "return partial(time.clock_gettime, number)",
         (UNIT + "clock.py",),
     ),
     Guard(

@@ -1,9 +1,10 @@
-"""The steady clock: the later of two, on every system."""
+"""The steady clock: the one that goes on in a suspend, on every system that has it."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -12,44 +13,44 @@ from celery_lock.model import clock
 from celery_lock.stores.redis.link import server
 
 
-def with_clocks(monkeypatch: pytest.MonkeyPatch, monotonic: float, boottime: object) -> None:
-    def gettime(_: int) -> float:
-        if isinstance(boottime, BaseException):
-            raise boottime
-        assert isinstance(boottime, float)
-        return boottime
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., float]:
+    """What is read on a system with these clocks."""
 
-    clocks = SimpleNamespace(monotonic=lambda: monotonic, clock_gettime=gettime)
-    monkeypatch.setattr(clock, "time", clocks)
-    monkeypatch.setattr(clock, "monotonic", clocks.monotonic)
-    monkeypatch.setattr(clock, "_BOOTTIME", 7)
+    def read(monotonic: float, **boottime: object) -> float:
+        def gettime(number: int) -> float:
+            said = boottime["boottime"]
+            if isinstance(said, BaseException):
+                raise said
+            assert (number, type(said)) == (7, float)
+            return said  # type: ignore[return-value]
+
+        clocks = SimpleNamespace(clock_gettime=gettime)
+        if boottime:
+            clocks.CLOCK_BOOTTIME = 7
+        monkeypatch.setattr(clock, "time", clocks)
+        monkeypatch.setattr(clock, "monotonic", lambda: monotonic)
+        return clock._goes_on_in_a_suspend()()
+
+    return read
 
 
-def test_time_goes_on_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_clocks(monkeypatch, monotonic=100.0, boottime=3700.0)
-
-    assert clock.steady() == 3700.0
+def test_time_goes_on_while_the_machine_is_suspended(chosen: Callable[..., float]) -> None:
+    assert chosen(monotonic=100.0, boottime=3700.0) == 3700.0
 
 
-def test_the_later_of_the_two_clocks_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_clocks(monkeypatch, monotonic=100.0, boottime=99.0)
-
-    assert clock.steady() == 100.0
+def test_a_clock_that_is_behind_the_other_is_not_believed(chosen: Callable[..., float]) -> None:
+    assert chosen(monotonic=100.0, boottime=99.0) == 100.0
 
 
 def test_a_sandbox_that_forbids_the_second_clock_leaves_the_first(
-    monkeypatch: pytest.MonkeyPatch,
+    chosen: Callable[..., float],
 ) -> None:
-    with_clocks(monkeypatch, monotonic=100.0, boottime=PermissionError())
-
-    assert clock.steady() == 100.0
+    assert chosen(monotonic=100.0, boottime=PermissionError()) == 100.0
 
 
-def test_a_system_without_the_second_clock_uses_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_clocks(monkeypatch, monotonic=100.0, boottime=3700.0)
-    monkeypatch.setattr(clock, "_BOOTTIME", None)
-
-    assert clock.steady() == 100.0
+def test_a_system_without_the_second_clock_uses_the_first(chosen: Callable[..., float]) -> None:
+    assert chosen(monotonic=100.0) == 100.0
 
 
 def test_the_real_one_goes_with_the_system() -> None:
