@@ -1054,6 +1054,24 @@ LEASES = (
         (UNIT + "lease.py",),
     ),
     Guard(
+        "an interrupt that Python ignores comes once more",
+        "                hear_of(self.error, self._ignored)\n",
+        "",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "what others raise where nothing can be goes to the hook before",
+        "        self._before(ignored)\n",
+        "        return\n",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
+        "who is interrupted no more hears of nothing",
+        "            no_more_of(self.error)\n",
+        "            return\n",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
         "the clock goes on in a suspend",
         "return partial(time.clock_gettime, number) if since_boot >= now else monotonic",
         "return monotonic",

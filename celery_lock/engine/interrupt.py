@@ -8,7 +8,8 @@ There are three ways into a running body, one for each kind of place it may run 
 - any other thread, and everything on Windows: an asynchronous exception of CPython, at the next
   step of Python code.
 
-What all share is the handshake of `Interrupt`.
+What all share is the handshake of `Interrupt`. What arrives in a `__del__`, or in the callback of a
+weak reference, is ignored by Python: it is sent once more.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from ..errors import LeaseLost
+from .ignored import hear_of, no_more_of
 
 __all__ = ["SIGNAL", "Interrupt"]
 
@@ -61,6 +63,7 @@ class Interrupt:
                 return
             self.error = LeaseLost(self._key if key is None else key, reason, by)
             if self.armed and self.way is not None:
+                hear_of(self.error, self._ignored)
                 self.way.send()
 
     def run(self, body: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -93,6 +96,13 @@ class Interrupt:
         if way is not None:
             way.close()
         self.way = None
+        if self.error is not None:
+            no_more_of(self.error)
+
+    def _ignored(self) -> None:
+        way = self.way
+        if self.armed and way is not None:
+            way.send_again()
 
 
 class Way(Protocol):
@@ -102,6 +112,9 @@ class Way(Protocol):
 
     def send(self) -> None:
         """Let the interrupt's error be raised in the body. Never raises, never waits."""
+
+    def send_again(self) -> None:
+        """Send it a moment later: Python ignored it where it arrived. Called there: no lock."""
 
     def close(self) -> None:
         """Take back what was sent and has not arrived. May be called twice."""
@@ -154,8 +167,11 @@ class BySignal:
         # A signal that arrives as the body is about to wait, and no more looks for signals, is
         # seen only when the wait ends. It is for just such a wait that another thread may run
         # and send it: so it is sent until it has been seen.
-        with suppress(RuntimeError):  # no more threads: then one has to do
-            threading.Thread(target=self._insist, name="celery-lock-interrupt", daemon=True).start()
+        _beside(self._insist)
+
+    def send_again(self) -> None:
+        self._arrived = False
+        _beside(self._insist)
 
     def _insist(self) -> None:
         pause = 0.005
@@ -214,6 +230,9 @@ class ByGreenlet:
     def send(self) -> None:
         self._loop.run_callback_threadsafe(self._throw)
 
+    def send_again(self) -> None:
+        self.send()
+
     def _throw(self) -> None:
         if self._interrupt.armed:
             self._greenlet.throw(self._interrupt.error)
@@ -242,6 +261,16 @@ class ByThread:
         # a class is asked for, and called without arguments where it is raised
         _raise_in(self._thread, type("LeaseLost", (LeaseLost,), {"__new__": self._arrive}))
 
+    def send_again(self) -> None:
+        self._sent = self._arrived = False
+        _beside(self._send_soon)
+
+    def _send_soon(self) -> None:
+        time.sleep(0.005)
+        with self._interrupt.sending:
+            if self._interrupt.armed:
+                self.send()
+
     def _arrive(self, cls: type, *again: object) -> LeaseLost | None:
         # (Python 3.10 calls it a second time, with what it gave the first time)
         self._arrived = True
@@ -255,6 +284,12 @@ class ByThread:
             with suppress(LeaseLost):
                 for _ in range(100):  # it comes at the first, unless C code has swallowed it
                     pass
+
+
+def _beside(step: Callable[[], None]) -> None:
+    """Take a step on a thread of its own."""
+    with suppress(RuntimeError):  # no more threads: then what was sent has to do
+        threading.Thread(target=step, name="celery-lock-interrupt", daemon=True).start()
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:

@@ -22,6 +22,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore
 
 from celery_lock import LeaseLost, Lock, LockedTask
+from celery_lock.engine import ignored as hearing
 from celery_lock.engine import interrupt as code
 from celery_lock.engine.interrupt import SIGNAL, Interrupt
 from celery_lock.events import Lost
@@ -206,6 +207,57 @@ def test_a_body_that_calls_its_own_task_is_one_body(place: Place) -> None:
     with pytest.raises(LeaseLost):
         place.run(lambda: interrupt.run(body, (), {}))
     losing.join()
+
+
+def test_an_interrupt_that_python_ignores_comes_once_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fell into the callback of a weak reference, which the collector of garbage had called."""
+    interrupt, started, ignored = Interrupt("k"), threading.Event(), []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    class Dying:
+        def __del__(self) -> None:
+            go_on(started)
+
+    def body() -> None:
+        dying = Dying()
+        del dying
+        for _ in range(1_000_000):  # still to be interrupted
+            steps(10)
+
+    losing = soon(lambda: (started.wait(LONG), interrupt.lost("expired")))
+
+    with pytest.raises(LeaseLost):
+        place.run(lambda: interrupt.run(body, (), {}))
+    losing.join()
+    assert ignored == []
+    assert hearing._wanted == []
+
+
+def test_what_others_raise_where_nothing_can_be_is_none_of_ours(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt, started, ignored = Interrupt("k"), threading.Event(), []
+    monkeypatch.setattr(sys, "unraisablehook", lambda it: ignored.append(type(it.exc_value)))
+
+    class Dying:
+        def __del__(self) -> None:
+            raise ValueError
+
+    def body() -> None:
+        try:
+            go_on(started)
+        finally:
+            dying = Dying()
+            del dying
+
+    losing = soon(lambda: (started.wait(LONG), interrupt.lost("expired")))
+
+    with pytest.raises(LeaseLost):
+        place.run(lambda: interrupt.run(body, (), {}))
+    losing.join()
+    assert ignored == [ValueError]
 
 
 def test_a_body_within_a_body_does_not_end_the_outer_ones_arming(place: Place) -> None:
