@@ -131,6 +131,7 @@ def test_what_ended_while_its_worker_stopped_does_not_run_again(
         with suppress(WaitedTooLong):
             wait_for(is_recorded, "the completion", timeout=3.0)
         leaving.kill()
+        client.delete("unacked_mutex")  # kombu's, which it may have had
 
         with worker(SHORT):
             history.wait("end", "plain", count=2)
