@@ -147,17 +147,20 @@ def test_another_member_is_asked_where_the_first_hangs_or_is_gone(
     assert proxy.connections == connections, "the one that hung is asked again and again"
 
 
+NO_LEADER = b'{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}'
+HEAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+CUT_OFF = HEAD + b"Content-Length: %d\r\n\r\n" % len(NO_LEADER) + NO_LEADER
+"""What a member without a leader answers."""
+
+
 def test_behind_one_address_a_member_without_a_leader_is_left(
     etcd_server: EtcdServer, opened: Open
 ) -> None:
     """A balancer leads a new connection to a member that is well."""
-    said = b'{"error":"etcdserver: no leader","code":14,"message":"etcdserver: no leader"}'
-    head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-    answer = head + b"Content-Length: %d\r\n\r\n" % len(said) + said
 
     def talk(connection: socket.socket) -> None:
         while asked := connection.recv(65536):
-            connection.sendall(answer * asked.count(b"POST "))
+            connection.sendall(CUT_OFF * asked.count(b"POST "))
 
     with FakeServer(talk) as cut_off, Proxy(cut_off.port) as proxy:
         store = opened(f"etcd://127.0.0.1:{proxy.port}", deadline=2.0)
@@ -166,6 +169,21 @@ def test_behind_one_address_a_member_without_a_leader_is_left(
         proxy.target = (etcd_server.host, etcd_server.port)
 
         granted(store)
+
+
+def test_a_refusal_is_named_though_the_try_after_it_got_no_answer(opened: Open) -> None:
+    said = [CUT_OFF]
+
+    def talk(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            if said:
+                connection.sendall(said.pop())
+
+    with FakeServer(talk) as server:
+        store = opened(f"etcd://127.0.0.1:{server.port}", deadline=1.0)
+
+        assert "no leader" in refusal(store, StoreUnavailable)
+    assert said == []
 
 
 def test_what_follows_a_refusal_is_in_step(etcd_server: EtcdServer, opened: Open) -> None:

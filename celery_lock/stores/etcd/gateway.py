@@ -88,7 +88,9 @@ class Gateway:
                 try:
                     answers = self._ask_member(own, member, requests, share)
                 except FAILURES as error:
-                    failure = error
+                    # a refusal says more than that the time ran out over one more try
+                    if not (isinstance(failure, Refusal) and isinstance(error, DeadlineExceeded)):
+                        failure = error
                 else:
                     lost = [one for one in answers if isinstance(one, Refusal) and one.is_passing]
                     if not lost:
