@@ -230,8 +230,7 @@ class ByGreenlet:
     def send(self) -> None:
         self._loop.run_callback_threadsafe(self._throw)
 
-    def send_again(self) -> None:
-        self.send()
+    send_again = send
 
     def _throw(self) -> None:
         if self._interrupt.armed:

@@ -44,6 +44,7 @@ class DeadlineSocket:
         """Send all of it."""
         rest: bytes | memoryview = data
         while True:
+            # settimeout is a system call: spared while the old one is right to 3 %, here and below
             if not self._shortest <= (left := self.ends - monotonic()) <= self._timeout:
                 self._set_timeout(left)
             try:
@@ -98,7 +99,6 @@ class DeadlineSocket:
         return is_early and isinstance(error, TimeoutError) and error.errno is None
 
     def _set_timeout(self, left: float) -> None:
-        # settimeout is a system call: spared while the old one is right to 3 %
         if left <= 0:
             raise DeadlineExceeded
         self._timeout = left * 1.01

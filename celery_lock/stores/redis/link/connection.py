@@ -50,7 +50,6 @@ class Connection:
         "_seen",
         "_socket",
         "address",
-        "connected",
         "known",
         "unread",
     )
@@ -58,8 +57,6 @@ class Connection:
     def __init__(self, directory: Directory, guard: Guard | None = None) -> None:
         self.address: Address | None = None
         """Where it goes, or last went."""
-        self.connected = False
-        """There is a connection; whether it still works is seen when it is used."""
         self.unread = 0
         """How many replies are due on it."""
         self.known: set[object] = set()
@@ -73,6 +70,11 @@ class Connection:
         self._process: object = None
         self._socket: DeadlineSocket | None = None
         self._reader: Reader | None = None
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection; whether it still works is seen when it is used."""
+        return self._socket is not None
 
     @property
     def owes(self) -> bool:
@@ -262,7 +264,7 @@ class Connection:
 
     def close(self) -> None:
         """End the connection; the replies that were due on it are never read."""
-        sock, self._socket, self.connected = self._socket, None, False
+        sock, self._socket = self._socket, None
         self._reader = self._owed = self._seen = None
         self.unread = 0
         self.known.clear()
@@ -281,7 +283,6 @@ class Connection:
         self.address = address = self._directory.find(ends)
         sock = connect(address, ends)
         self._process, self._socket, self._reader = this_process.value, sock, Reader(sock)
-        self.connected = True
         login = login_of(address)
         greeting = greeting_of(address, login)
         if greeting:

@@ -5,7 +5,7 @@
 --       8 state of the heir to leave it to, or ''  9 how long the heir has
 --       10 what the heir shows as its publication, or ''
 --       11 for how long from the acquire on others are kept out
---       (6 to 11 may be left out from behind, but 7 and 9 with what stands before them only)
+--       (11, 8 to 11, or 6 to 11 may be left out)
 -- Answers 1 freed in time, now or by an earlier call whose answer was lost; 0 no longer held;
 --         and 2 more where the end was recorded
 local time = redis.call('TIME')
