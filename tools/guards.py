@@ -882,19 +882,19 @@ TEXTS = (
         "a permit with a mark that nobody knows is an error",
         "if not set(one) <= _PERMIT:",
         "if False:",
-        (UNIT + "memory_store.py",),
+        (UNIT + "entries.py",),
     ),
     Guard(
         "an entry with a mark that nobody knows is an error",
         " or not set(read) <= known:",
         ":",
-        (UNIT + "memory_store.py",),
+        (UNIT + "entries.py",),
     ),
     Guard(
         "an entry of another layout is an error",
         'if read.get("v") != LAYOUT or',
         "if",
-        (UNIT + "memory_store.py",),
+        (UNIT + "entries.py",),
     ),
     Guard(
         "a long publication is stored as its digest (Redis)",

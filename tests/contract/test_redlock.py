@@ -152,7 +152,10 @@ def test_a_grant_that_comes_after_the_release_is_taken_back(
         wait_for(taken_back, "a grant that is taken back")
 
 
-def test_a_node_hears_of_an_undo_as_it_comes_back(nodes: RedlockNodes, opened: Opening) -> None:
+@pytest.mark.parametrize("is_known", [False, True], ids=["lost in the call", "lost before"])
+def test_a_node_hears_of_an_undo_as_it_comes_back(
+    nodes: RedlockNodes, opened: Opening, is_known: bool
+) -> None:
     store, claim = opened(), claim_of()
     wait_everywhere(store, granted(store, claim), opened, nodes)
     with Proxy(nodes.nodes[2].port) as proxy:
@@ -161,6 +164,8 @@ def test_a_node_hears_of_an_undo_as_it_comes_back(nodes: RedlockNodes, opened: O
         again = granted(behind, replace(claim, ttl=40.0))
         proxy.refuse()
         proxy.cut()
+        if is_known:
+            behind.peek("what shows that the node is away")
         assert behind.release(again)
         assert holders(opened, nodes, claim.key)[2] == claim.holder
         proxy.forward()

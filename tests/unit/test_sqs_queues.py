@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,15 @@ class World:
         while self.later:
             self.later.pop()()
 
+    def answers_once_it_is_waited_for(self, url: str) -> None:
+        class Waited(threading.Event):
+            def wait(waited, timeout: float | None = None) -> bool:
+                self.let_it_answer()
+                return super().wait(timeout)
+
+        known = sqs_queues._known.value[url] = sqs_queues._Known()
+        known.is_answered = Waited()
+
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
@@ -68,9 +78,16 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_the_first_message_that_a_worker_gets_has_the_answer(world: World) -> None:
     """It may be the one that killed the worker before this one: there is a limit for that."""
     sqs = Sqs(VisibilityTimeout="30", RedrivePolicy='{"maxReceiveCount": 2}')
+    world.answers_once_it_is_waited_for(URL)
+
+    assert world.facts(sqs) == QueueFacts(30.0, 2)
+
+
+def test_an_answer_is_asked_for_beside_and_waited_for(world: World) -> None:
+    sqs = Sqs(VisibilityTimeout="30")
     message = SimpleNamespace(delivery_info={"sqs_queue": URL}, channel=sqs)
 
-    assert facts_of(message, "orders") == QueueFacts(30.0, 2)
+    assert facts_of(message, "orders", patience=60) == QueueFacts(30.0)
 
 
 def test_a_message_waits_no_longer_for_an_answer_that_does_not_come(world: World) -> None:
