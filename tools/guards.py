@@ -1060,6 +1060,12 @@ LEASES = (
         (UNIT + "interrupt.py",),
     ),
     Guard(
+        "what is ignored while it is heard of is heard of again",
+        "            if raised is not error:\n",
+        "            if True:\n",
+        (UNIT + "interrupt.py",),
+    ),
+    Guard(
         "what others raise where nothing can be goes to the hook before",
         "        self._before(ignored)\n",
         "        return\n",
@@ -1985,9 +1991,15 @@ TASKS = (
 SERVER = (
     Guard(
         "a call to Redis has a deadline",
+        "seconds = self.deadline if within is None else seconds_of(self.deadline, within)",
+        "seconds = 5.0",
+        (FAULTS + "::test_a_hung_server_is_given_up_at_the_deadline",),
+    ),
+    Guard(
+        "a wait on Redis has a deadline too",
         "return deadline if within is None else min(within, deadline)",
         "return 5.0",
-        (FAULTS + "::test_a_hung_server_is_given_up_at_the_deadline",),
+        (FAULTS + "::test_a_watch_of_a_hung_server_ends",),
     ),
     Guard(
         "a renewal may be given less time",

@@ -14,6 +14,7 @@ weak reference, is ignored by Python: it is sent once more.
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
@@ -286,9 +287,9 @@ class ByThread:
 
 
 def _beside(step: Callable[[], None]) -> None:
-    """Take a step on a thread of its own."""
+    """Take a step on a thread of its own, which is not waited for: anything may be on the stack."""
     with suppress(RuntimeError):  # no more threads: then what was sent has to do
-        threading.Thread(target=step, name="celery-lock-interrupt", daemon=True).start()
+        _thread.start_new_thread(step, ())
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:

@@ -235,6 +235,31 @@ def test_an_interrupt_that_python_ignores_comes_once_more(
     assert hearing._wanted == []
 
 
+def test_what_is_ignored_while_it_is_heard_of_is_heard_of_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It came a second time, into the very hook: Python says so on stderr, and to nobody."""
+    error, came, ignored = LeaseLost("k", "expired"), [3], []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    class Dying:
+        def __del__(self) -> None:
+            raise error
+
+    def then() -> None:
+        came.append(came.pop() - 1)
+        if came != [0]:
+            raise error
+
+    hearing.hear_of(error, then)
+    dying = Dying()
+    del dying
+    hearing.no_more_of(error)
+
+    assert came == [0]
+    assert ignored == []
+
+
 def test_what_others_raise_where_nothing_can_be_is_none_of_ours(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +324,26 @@ def test_a_body_whose_lease_is_lost_before_it_begins_does_not_begin(place: Place
         place.run(lambda: interrupt.run(begun.append, (1,), {}))
 
     assert begun == []
+
+
+def test_nothing_is_sent_for_a_loss_just_before_the_body_begins(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way is open by then, and what is on it could come late."""
+    interrupt, sent = Interrupt("k"), []
+    opened: Callable[[Any], None] = place.way.open
+
+    def open_and_lose(way: Any) -> None:
+        opened(way)
+        interrupt.lost("expired")
+
+    monkeypatch.setattr(place.way, "open", open_and_lose)
+    monkeypatch.setattr(place.way, "send", sent.append)
+
+    with pytest.raises(LeaseLost):
+        place.run(lambda: interrupt.run(pytest.fail, ("the body has begun",), {}))
+
+    assert sent == []
 
 
 def test_a_loss_after_the_end_touches_nothing(place: Place) -> None:
