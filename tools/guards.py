@@ -2029,7 +2029,7 @@ SERVER = (
         "a forked child sends nothing on its parent's connection",
         "                or self._process is not this_process.value\n",
         "",
-        ("tests/contract/test_redis_sharing.py",),
+        ("tests/contract/test_redis_connections.py",),
     ),
     Guard(
         "a forked child reads no reply of its parent's",
