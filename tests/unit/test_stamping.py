@@ -306,6 +306,17 @@ def test_a_task_that_is_published_anew_keeps_what_is_its_own(
     assert written["publication"] == "p"
 
 
+@pytest.mark.parametrize("again", [{}, {"retries": 2}, {"replaced_task_nesting": 1}])
+def test_what_is_published_anew_keeps_the_time_of_its_first_message(
+    make_app: MakeApp, again: dict[str, Any]
+) -> None:
+    app = make_app()
+
+    app.send_task(NAME, task_id="id-1", headers={HEADER: SENT}, **again)
+
+    assert published(app)["first_published"] == SENT["first_published"]
+
+
 @pytest.mark.parametrize("again", [{"retries": 1}, {"replaced_task_nesting": 1}])
 @pytest.mark.parametrize("id", ["id-1", "id-2"])
 def test_a_run_that_publishes_itself_anew_says_what_it_was_told(
