@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -104,7 +105,9 @@ class Storing(LockedScheduler):
         raise OSError("no space left on the device")
 
 
-def test_a_schedule_that_cannot_be_stored_costs_no_tick_and_sends_none_twice() -> None:
+def test_a_schedule_that_cannot_be_stored_costs_no_tick_and_sends_none_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World(every(10))
     world.beat("a", kind=Storing)
     world.run(0.1)
@@ -113,6 +116,8 @@ def test_a_schedule_that_cannot_be_stored_costs_no_tick_and_sends_none_twice() -
     world.run(45)
 
     assert len(world.sent) == len(set(world.dues("e"))) == 4
+    said = {record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING}
+    assert said == {"beat: the schedule could not be stored"}, "a tick is no failed one for that"
 
 
 def test_a_beat_whose_publishing_and_storing_both_fail_tries_the_tick_again() -> None:
