@@ -3413,8 +3413,8 @@ BEATS = (
     ),
     Guard(
         "an entry's own options are left alone",
-        'headers = dict(options.get("headers") or {})',
-        'headers = options.get("headers") or {}',
+        "options = dict(entry.options or {})",
+        "options = entry.options or {}",
         (UNIT + "beats.py",),
     ),
     Guard(

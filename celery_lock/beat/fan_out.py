@@ -73,7 +73,7 @@ class FanOut:
         where a scheduler has a way of its own to send it.
         """
         options = dict(entry.options or {})
-        headers = dict(options.get("headers") or {})
+        headers = options.get("headers") or {}
         sent = spelled(
             [entry.task, entry.args, entry.kwargs, _said(options), options.get("task_id")]
         )
