@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from .clock import StoreClock
-from .entries import on_clock
+from .entries import due_times_of, on_clock
 from .entry_record import LastRun
 
 __all__ = ["SOON", "Asking"]
@@ -39,10 +39,14 @@ class Asking:
             delay = max(0.0, delay)
         else:  # the entry does not say: Celery asks at once after a run, and else when it has to
             delay = SOON if due else self.longest
+        if due:
+            left = due_times_of(entry, self._clock.now()).left_in_repeated_hour(last.at)
+            if left is not None:
+                return False, left
         rests_after, until = self._rests.get(entry.name, (None, 0.0))
-        left = until - self._clock.now()
-        if due and left > 0 and rests_after == last:
-            return False, left
+        rest = until - self._clock.now()
+        if due and rest > 0 and rests_after == last:
+            return False, rest
         return bool(due), delay
 
     def let_rest(self, entry: Any, last: LastRun, delay: float) -> float:

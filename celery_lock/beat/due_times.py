@@ -77,6 +77,21 @@ class DueTimes:
         """Return the due time after `base`; `None` if the schedule does not say."""
         return round(base + self.every, 6) if self.every else self._following(base)
 
+    def left_in_repeated_hour(self, last: float) -> float | None:
+        """Return the seconds until a crontab is due that says it is due now and is not.
+
+        That is after a run in the second of the two hours that a clock shows when it is put back:
+        Celery counts from the first one, whose due times are past, so the crontab would be due all
+        the time. `None`: it is as it says.
+        """
+        if not isinstance(self._schedule, schedules.crontab):
+            return None
+        named = self._named(last)
+        following = self._following(last)
+        if named is None or following is None or named > last or following <= self._now:
+            return None
+        return following - self._now
+
     def ignores_last_run(self) -> bool:
         """Whether the schedule is due even right after a run.
 
@@ -102,6 +117,16 @@ class DueTimes:
         return due
 
     def _following(self, moment: float) -> float | None:
+        following = self._named(moment)
+        if isinstance(self._schedule, schedules.crontab):
+            while following is not None and following <= moment:  # of the first of two hours
+                named = self._named(following)
+                if named is None or named <= following:
+                    break
+                following = named
+        return following
+
+    def _named(self, moment: float) -> float | None:
         try:
             left = self._schedule.remaining_estimate(moment_like(moment, self._zone))
             return self._now + float(left.total_seconds())

@@ -142,6 +142,35 @@ def test_a_beat_that_comes_back_within_the_repeated_hour_runs_once_for_what_it_m
 
 
 @pytest.mark.parametrize("conf", ZONES, ids=["utc enabled", "utc disabled"])
+@pytest.mark.parametrize(
+    ("rule", "minutes"),
+    [
+        ((), [60, 61, 62]),
+        (("*/5",), [60]),
+        ((30,), [90]),
+        ((30, "2"), [1470]),
+        (("15,45", "2,3"), [75, 105, 1455]),
+    ],
+    ids=["each minute", "*/5", "30", "30 2", "15,45 2,3"],
+)
+def test_an_entry_that_is_new_within_the_repeated_hour_waits_until_it_is_over(
+    rule: tuple[Any, ...], minutes: list[float], conf: dict[str, Any]
+) -> None:
+    """A beat of Celery's publishes it without a pause until the hour is over."""
+    seconds = (minutes[-1] - 9.5) * 60
+    world = World(every(crontab(*rule)), begins=AUTUMN + 10 * 60, **conf)
+    for name in "ab":
+        world.beat(name)
+        world.run(0.02)
+    assert world.sent == []
+
+    world.run(seconds)
+
+    assert due(world, AUTUMN) == minutes
+    assert published(world, AUTUMN) == minutes
+
+
+@pytest.mark.parametrize("conf", ZONES, ids=["utc enabled", "utc disabled"])
 def test_a_crontab_is_of_the_apps_time_zone(conf: dict[str, Any]) -> None:
     midnight = utc(2026, 3, 10)
 
