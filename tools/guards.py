@@ -2218,6 +2218,30 @@ COMMANDS = (
 
 ENDINGS = (
     Guard(
+        "a copy that is dropped is not started",
+        "            take_over_started(klass, is_locked=bool(bound))\n",
+        "",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "a body that is entered is started",
+        "                    if self._writes_started:\n",
+        "                    if False:\n",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "what stores no result is not started",
+        "    if request.is_eager or (task.ignore_result if ignored is None else ignored):\n",
+        "    if False:\n",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "a task under a locked one that is not to be tracked is not",
+        'if own.get("track_started") is False and "_writes_started" not in own:',
+        "if False:",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
         "the key of a dead child is freed (matrix)",
         "if isinstance(error, _DEATHS):",
         "if False:",
@@ -3438,6 +3462,18 @@ BEATS = (
 )
 
 SCHEDULES = (
+    Guard(
+        "an entry is not published all the time within the repeated hour",
+        "            if left is not None:\n                return False, left\n        rests",
+        "        rests",
+        (UNIT + "beat_due_times.py",),
+    ),
+    Guard(
+        "a due time of the first of two hours is stepped over in the second",
+        "            while following is not None and following <= moment:",
+        "            while False:",
+        (UNIT + "beat_due_times.py",),
+    ),
     Guard(
         "lock beat keeps a name with a line break on its line",
         "name, said = plain(entry.name),",

@@ -33,6 +33,7 @@ from .lease_here import lease_of, leases_of
 from .publishing import PublishesLeases
 from .run import Run
 from .settling import settle, watch_for, without_lock
+from .started import take_over_started, write_started
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 from .without_lock import is_without_lock
 
@@ -84,6 +85,7 @@ class LockedTask(_Task[_P, _R]):
     _bound_to: Any = None
     _refused: str = ""
     _class_lock: Lock | Sequence[Lock] | None
+    _writes_started: bool = False
     _app_locks: AppLocks
 
     @classmethod
@@ -118,6 +120,7 @@ class LockedTask(_Task[_P, _R]):
             raise
         finally:  # not before: Celery binds some tasks twice, and another thread may publish
             klass._bound_locks, klass._publishes = bound, has_publishers(bound)
+            take_over_started(klass, is_locked=bool(bound))
         if name:
             watch_for(klass)  # without a lock too: others may publish its messages with one
 
@@ -152,6 +155,8 @@ class LockedTask(_Task[_P, _R]):
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
+                    if self._writes_started:
+                        write_started(self, request)
                     stamping.come_last()  # what the body sends may be given its own headers
                     result = self._body(request, call)(*args, **kwargs)
                     run.conclude(_RETURNED)

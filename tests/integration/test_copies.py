@@ -26,6 +26,7 @@ BUSY = 5.0
 """Seconds for which a worker has no time for what lies prefetched in it."""
 TWINS = ("locked", "plain")
 ACKS = ("late", "early")
+RAISES = "locked watched raises"
 
 
 def send(
@@ -51,7 +52,7 @@ def on_redis(module_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
     # one that is busy, one that has hands free, and one that believes in an hour
     busy = worker("busy", "shared", visibility=SHORT, concurrency=1)
     free = worker("free", visibility=SHORT, concurrency=4)
-    patient = worker("patient", visibility=3600, concurrency=2)
+    patient = worker("patient", visibility=3600, concurrency=3)
     workers = (busy, free, patient)
     try:
         for one in workers:
@@ -69,6 +70,8 @@ def on_redis(module_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
                     send(app, f"{twin}.{acks}", name, 0.3, queue="shared", countdown=later)
                 send(app, f"{twin}.late", f"{twin} watched", SHORT + 1.5, queue="patient")
                 history.wait("start", f"{twin} watched")
+            send(app, "locked.raises", RAISES, SHORT + 1.5, queue="patient", task_id=RAISES)
+            history.wait("start", RAISES)
             time.sleep(0.5)
             app.control.cancel_consumer("shared", reply=True, destination=[busy.hostname])
             app.control.add_consumer("shared", reply=True, destination=[free.hostname])
@@ -76,6 +79,7 @@ def on_redis(module_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
             app.control.add_consumer("patient", reply=True, destination=[free.hostname])
             history.wait("end", "busy")
             history.wait("end", "locked watched")
+            history.wait("end", RAISES)
             time.sleep(SHORT + 2.0)  # whoever still comes now comes too often
         return history
     finally:
@@ -99,6 +103,16 @@ def test_a_copy_that_was_met_by_nobody_but_its_own_first_run_does_not_run(
     """Whoever has the first delivery believes that Redis waits for an hour."""
     assert len(on_redis.lines("start", "locked watched")) == 1
     assert len(on_redis.lines("start", "plain watched")) > 1
+
+
+def test_a_copy_that_does_not_run_leaves_the_result_of_the_first_delivery(
+    on_redis: History, module_redis: RedisServer
+) -> None:
+    """Celery's tracer writes STARTED over it for a copy, which a plain task's next run ends."""
+    app = copies_app.make_app(broker_url=module_redis.url, result_backend=module_redis.url)
+
+    assert len(on_redis.lines("start", RAISES)) == 1
+    assert app.AsyncResult(RAISES).state == "FAILURE"
 
 
 def test_what_ended_while_its_worker_stopped_does_not_run_again(

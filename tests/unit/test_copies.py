@@ -80,6 +80,20 @@ class Task:
         return bool(self.engine.told(CopyDropped))
 
 
+class _Listens:
+    """A result backend, and the states that were written to it."""
+
+    def __init__(self, backend: Any, written: list[str]) -> None:
+        self._backend, self._written = backend, written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def store_result(self, task_id: str, result: Any, state: str, **more: Any) -> Any:
+        self._written.append(state)
+        return self._backend.store_result(task_id, result, state, **more)
+
+
 @contextmanager
 def receiver(signal: Any, raises: BaseException) -> Iterator[None]:
     """A user's own receiver of a signal of Celery, which raises."""
@@ -738,3 +752,59 @@ def test_a_retry_is_no_copy_of_the_try_before_it() -> None:
     ended = task.deliver(redelivered=True, retries=1, tag="tag-2")
 
     assert ended.state == "SUCCESS"
+
+
+@pytest.mark.parametrize("outcome", ["FAILURE", "SUCCESS"])
+def test_a_copy_that_is_dropped_leaves_the_result_of_its_task(outcome: str) -> None:
+    """Celery tells STARTED before it calls a task, and writes over what is there with that."""
+    task, id = Task(track_started=True, **LATE), f"dropped {outcome}"
+    backend = task.task.backend
+    if outcome == "FAILURE":
+        task.raises(ValueError("no such user"))
+    task.deliver(redelivered=True, id=id)
+    task.tells()
+    written: list[str] = []
+    task.task.backend = _Listens(backend, written)
+
+    assert task.deliver(redelivered=True, id=id).state == "IGNORED"
+
+    assert (task.was_dropped(), written) == (True, [])
+    assert backend.get_state(id) == outcome
+
+
+def test_a_task_is_started_when_its_body_is_and_not_while_it_waits_for_its_key() -> None:
+    task, states = Task(track_started=True, **LATE), []
+    backend = task.task.backend
+    task.during = lambda each: states.append(backend.get_state(each.request.id))
+    other = task.engine.hold()
+
+    task.deliver(id="waits")
+    states.append(backend.get_state("waits"))
+    task.engine.free(other)
+    task.deliver(id="waits", headers=task.again())
+
+    assert states == ["PENDING", "STARTED"]
+    assert backend.get_state("waits") == "SUCCESS"
+
+
+def test_a_task_whose_result_is_ignored_is_not_told_to_be_started() -> None:
+    task = Task(track_started=True, ignore_result=True, **LATE)
+    task.deliver(id="ignored")
+    assert task.task.backend.get_state("ignored") == "PENDING"
+
+
+@pytest.mark.parametrize("said", [None, True, False])
+@pytest.mark.parametrize("lock", [Lock("b"), None], ids=["locked", "without a lock"])
+def test_a_class_under_a_locked_one_is_tracked_as_it_says(said: bool | None, lock: Any) -> None:
+    """Of a locked one we write STARTED, of others Celery does."""
+    task = Task(track_started=True, **LATE)
+    app, own = task.task.app, {} if said is None else {"track_started": said}
+    derived = type("Derived", (type(task.task),), {"name": "derived", "lock": lock, **own})
+    written: list[str] = []
+
+    app.register_task(derived())
+    made = app.tasks["derived"]
+    made.backend = _Listens(made.backend, written)
+    deliver(made, id=f"derived {said} {lock}")
+
+    assert written == ([] if said is False else ["STARTED"])

@@ -74,6 +74,14 @@ def make_app(**conf: Any) -> Celery:
         for acks, late in (("late", True), ("early", False)):
             app.task(_run, name=f"copies.{twin}.{acks}", shared=False, acks_late=late, **own)
         app.task(
+            _raise,
+            name=f"copies.{twin}.raises",
+            shared=False,
+            acks_late=True,
+            track_started=True,
+            **own,
+        )
+        app.task(
             _run,
             name=f"copies.{twin}.first",
             shared=False,
@@ -100,6 +108,11 @@ def _run(job: str, seconds: float = 0.0, key: str = "") -> None:
     tell("start", job)
     time.sleep(seconds)
     tell("end", job)
+
+
+def _raise(job: str, seconds: float = 0.0, key: str = "") -> None:
+    _run(job, seconds)
+    raise TooLate
 
 
 def _reject(self: Any, job: str, seconds: float = 0.0, key: str = "") -> None:

@@ -1,0 +1,39 @@
+"""The state STARTED (`task_track_started`), which is written as the body is entered.
+
+Celery's tracer writes it before it calls the task. A message that only waits for its key would be
+STARTED, and a copy that is dropped would leave that for ever where the result of its task was: no
+backend keeps a FAILURE from being written over, and some keep no SUCCESS either.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import states
+
+__all__ = ["take_over_started", "write_started"]
+
+
+def take_over_started(klass: Any, *, is_locked: bool) -> None:
+    """Keep the tracer of a locked task from writing it; more than once is once.
+
+    A class that a locked one is derived from may have had it taken over before.
+    """
+    own = vars(klass)
+    if own.get("track_started") is False and "_writes_started" not in own:
+        klass._writes_started = False  # its author has said no, or the app has
+    elif is_locked and klass.track_started:
+        klass._writes_started, klass.track_started = True, False
+    elif not is_locked and klass._writes_started:
+        klass._writes_started, klass.track_started = False, True
+
+
+def write_started(task: Any, request: Any) -> None:
+    """Write that the body of a request starts now, as Celery's tracer does."""
+    # (each request has the attribute; what its class says there means nothing)
+    ignored = vars(request).get("ignore_result")
+    if request.is_eager or (task.ignore_result if ignored is None else ignored):
+        return
+    about = {"pid": os.getpid(), "hostname": request.hostname}
+    task.backend.store_result(request.id, about, states.STARTED, request=request)
