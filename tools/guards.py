@@ -4353,7 +4353,7 @@ ETCD = (
         "a mark of etcd is of what comes after it",
         "return str(self.revision + 1)",
         "return str(self.revision)",
-        (ETCD_MACHINE,),
+        (ETCD_LEASES,),
     ),
     Guard(
         "a completion in etcd is known for as long as it was to be",

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
 from celery_lock.errors import StoreError
-from celery_lock.model import Change, Claim, Completion, End, Holder, Lease, LockStore, Met, Outcome
+from celery_lock.model import (
+    Change,
+    Claim,
+    Completion,
+    End,
+    Held,
+    Holder,
+    Lease,
+    LockStore,
+    Met,
+    Outcome,
+)
 from celery_lock.stores.etcd.errors import Refusal
 from celery_lock.stores.manual_clock import ManualClock
 from tests.fake_etcd import FakeEtcd
@@ -365,6 +377,18 @@ def test_a_completion_is_known_for_as_long_as_it_was_to_be(
     answer = store.acquire(claim_of("told", publication="p", copy_since=""))
     assert not isinstance(answer, Lease)
     assert answer.met is Met.DONE
+
+
+def test_what_was_completed_in_the_last_step_before_a_conflict_is_another_message(
+    store: LockStore,
+) -> None:
+    lease, copy = granted(store, claim_of("told")), claim_of("told", publication="p")
+    store.complete([Completion("told", "p", 600.0)])
+    met = store.acquire(copy)
+    assert isinstance(met, Held)
+    store.release(lease)
+
+    granted(store, replace(copy, copy_since=met.mark))
 
 
 def test_what_is_forgotten_is_nowhere(fake: FakeEtcd, store: LockStore, clock: ManualClock) -> None:
