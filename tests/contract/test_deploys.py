@@ -48,6 +48,26 @@ def in_the_wheel(tmp_path: Path, url: str, code: str) -> str:
     return done.stdout.strip()
 
 
+def test_the_app_of_the_fault_plays_runs_with_the_wheel_too(tmp_path: Path) -> None:
+    """What it imports of the package the wheel has: half of the workers of a play are of it."""
+    path = os.pathsep.join([str(WHEEL), str(WHEELS.parents[1])])
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import tests.faults.scope_app, celery_lock as c; print(c.__file__)",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ".whl" in done.stdout, done.stderr
+
+
 @pytest.fixture
 def store(redis_url: str, open_redis: OpenStore) -> RedisStore:
     return open_redis(redis_url)

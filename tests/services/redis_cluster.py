@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
+from redis.crc import key_slot
 
-from celery_lock.stores.redis.link.slots import SLOTS, slot_of
 from tests.services.certificates import Certificates
 from tests.services.ports import free_port
 from tests.services.redis_server import RedisServer
@@ -148,7 +149,7 @@ class RedisCluster:
 
     def keeper(self, name: str) -> RedisServer:
         """Return the node that keeps a name, as a living node says."""
-        slot = slot_of(name)
+        slot = key_slot(name.encode())
         for node in self.nodes:
             if not node.alive():
                 continue
