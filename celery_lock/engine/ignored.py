@@ -30,21 +30,16 @@ class _Hook:
 
     def __call__(self, ignored: Any) -> None:
         for error, then in list(_wanted):
-            if error is ignored.exc_value:
-                _call_through(then, error)
-                return
+            if error is not ignored.exc_value:
+                continue
+            while True:  # anew if it is raised in here, which Python would tell nobody of
+                try:
+                    then()
+                    return
+                except BaseException as raised:
+                    if raised is not error:
+                        raise
         self._before(ignored)
-
-
-def _call_through(then: Callable[[], None], error: BaseException) -> None:
-    """Call `then`; anew if the error is raised in it, which Python would tell nobody of."""
-    while True:
-        try:
-            then()
-            return
-        except BaseException as raised:
-            if raised is not error:
-                raise
 
 
 def hear_of(error: BaseException, then: Callable[[], None]) -> None:
