@@ -1061,8 +1061,8 @@ LEASES = (
     ),
     Guard(
         "what is ignored while it is heard of is heard of again",
-        "            if raised is not error:\n",
-        "            if True:\n",
+        "                    if raised is not error:\n",
+        "                    if True:\n",
         (UNIT + "interrupt.py",),
     ),
     Guard(
@@ -2231,7 +2231,7 @@ ENDINGS = (
     ),
     Guard(
         "what stores no result is not started",
-        "    if request.is_eager or (task.ignore_result if ignored is None else ignored):\n",
+        "    if request.is_eager or _ignores_result(task, request):\n",
         "    if False:\n",
         (UNIT + "copies.py",),
     ),

@@ -31,9 +31,16 @@ def take_over_started(klass: Any, *, is_locked: bool) -> None:
 
 def write_started(task: Any, request: Any) -> None:
     """Write that the body of a request starts now, as Celery's tracer does."""
-    # (each request has the attribute; what its class says there means nothing)
-    ignored = vars(request).get("ignore_result")
-    if request.is_eager or (task.ignore_result if ignored is None else ignored):
+    if request.is_eager or _ignores_result(task, request):
         return
     about = {"pid": os.getpid(), "hostname": request.hostname}
     task.backend.store_result(request.id, about, states.STARTED, request=request)
+
+
+def _ignores_result(task: Any, request: Any) -> bool:
+    from celery.app import trace  # a process that only sends needs none of it
+
+    by_celery = getattr(trace, "get_actual_ignore_result", None)
+    if by_celery is None:  # before Celery 5.6 the tracer asks the task alone, and others the call
+        return bool(task.ignore_result or request.ignore_result)
+    return bool(by_celery(task, request))
