@@ -201,6 +201,8 @@ class RabbitServer(Server):
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "ERL_EPMD_PORT": str(epmd_port),
             "ERL_EPMD_ADDRESS": self.host,
+            # ours is there; a daemon that Erlang starts as this one is killed would outlive it
+            "ERL_ZFLAGS": "-start_epmd false",
             "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_MNESIA_BASE": str(self._database),
