@@ -3464,8 +3464,14 @@ BEATS = (
 SCHEDULES = (
     Guard(
         "an entry is not published all the time within the repeated hour",
-        "            if left is not None:\n                return False, left\n        rests",
-        "        rests",
+        "return due_times_of(entry, now).left_in_repeated_hour(last.at)",
+        "return None",
+        (UNIT + "beat_due_times.py",),
+    ),
+    Guard(
+        "a crontab that is due at times of its own is believed",
+        "if named is None or following is None or named > last or following <= self._now:",
+        "if named is None or following is None or following <= self._now:",
         (UNIT + "beat_due_times.py",),
     ),
     Guard(

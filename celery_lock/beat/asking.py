@@ -39,15 +39,16 @@ class Asking:
             delay = max(0.0, delay)
         else:  # the entry does not say: Celery asks at once after a run, and else when it has to
             delay = SOON if due else self.longest
-        if due:
-            left = due_times_of(entry, self._clock.now()).left_in_repeated_hour(last.at)
-            if left is not None:
-                return False, left
+        rest = self._rest_of(entry, last) if due else None
+        return (bool(due), delay) if rest is None else (False, rest)
+
+    def _rest_of(self, entry: Any, last: LastRun) -> float | None:
+        """Return the seconds for which an entry is not due though it says so; `None`: it is."""
+        now = self._clock.now()
         rests_after, until = self._rests.get(entry.name, (None, 0.0))
-        rest = until - self._clock.now()
-        if due and rest > 0 and rests_after == last:
-            return False, rest
-        return bool(due), delay
+        if until > now and rests_after == last:
+            return until - now
+        return due_times_of(entry, now).left_in_repeated_hour(last.at)
 
     def let_rest(self, entry: Any, last: LastRun, delay: float) -> float:
         """Take an entry for not due, for the delay that it has answered with.

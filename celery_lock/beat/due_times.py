@@ -86,8 +86,7 @@ class DueTimes:
         """
         if not isinstance(self._schedule, schedules.crontab):
             return None
-        named = self._named(last)
-        following = self._following(last)
+        named, following = self._named(last), self._following(last)
         if named is None or following is None or named > last or following <= self._now:
             return None
         return following - self._now

@@ -32,13 +32,12 @@ store = RedisStore(sys.argv[1])
 """
 
 
-def in_the_wheel(tmp_path: Path, url: str, code: str) -> str:
-    """Run this with the package of the wheel, and return what it prints."""
-    env = {**os.environ, "PYTHONPATH": str(WHEEL)}
+def run(path: list[Path], tmp_path: Path, code: str, *args: str) -> str:
+    """Run a program that finds its packages along this path, and return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM + code, url],
+        [sys.executable, "-c", code, *args],
         cwd=tmp_path,  # not where the package of this checkout would be found first
-        env=env,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
         capture_output=True,
         text=True,
         timeout=60,
@@ -48,24 +47,16 @@ def in_the_wheel(tmp_path: Path, url: str, code: str) -> str:
     return done.stdout.strip()
 
 
+def in_the_wheel(tmp_path: Path, url: str, code: str) -> str:
+    """Run this with the package of the wheel, and return what it prints."""
+    return run([WHEEL], tmp_path, PROGRAM + code, url)
+
+
 def test_the_app_of_the_fault_plays_runs_with_the_wheel_too(tmp_path: Path) -> None:
     """What it imports of the package the wheel has: half of the workers of a play are of it."""
-    path = os.pathsep.join([str(WHEEL), str(WHEELS.parents[1])])
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import tests.faults.scope_app, celery_lock as c; print(c.__file__)",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    code = "import tests.faults.scope_app, celery_lock; print(celery_lock.__file__)"
 
-    assert ".whl" in done.stdout, done.stderr
+    assert ".whl" in run([WHEEL, WHEELS.parents[1]], tmp_path, code)
 
 
 @pytest.fixture

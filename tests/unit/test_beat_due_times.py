@@ -170,6 +170,24 @@ def test_an_entry_that_is_new_within_the_repeated_hour_waits_until_it_is_over(
     assert published(world, AUTUMN) == minutes
 
 
+def test_a_crontab_of_ones_own_that_is_due_at_other_times_is_believed() -> None:
+    noon = utc(2026, 3, 10, 12)
+
+    due_times = DueTimes(crontab(minute=30), noon, timezone.utc)
+
+    assert due_times.left_in_repeated_hour(noon - 60) is None
+
+
+def test_a_crontab_of_ones_own_that_is_always_past_holds_up_no_beat() -> None:
+    class Past(crontab):
+        def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+            return timedelta(seconds=-1)
+
+    noon = utc(2026, 3, 10, 12)
+
+    assert DueTimes(Past(), noon, timezone.utc).after(noon) == noon - 1
+
+
 @pytest.mark.parametrize("conf", ZONES, ids=["utc enabled", "utc disabled"])
 def test_a_crontab_is_of_the_apps_time_zone(conf: dict[str, Any]) -> None:
     midnight = utc(2026, 3, 10)

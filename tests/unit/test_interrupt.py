@@ -239,7 +239,7 @@ def test_what_is_ignored_while_it_is_heard_of_is_heard_of_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It came a second time, into the very hook: Python says so on stderr, and to nobody."""
-    error, came, ignored = LeaseLost("k", "expired"), [3], []
+    error, calls, ignored = LeaseLost("k", "expired"), [], []
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)
 
     class Dying:
@@ -247,8 +247,8 @@ def test_what_is_ignored_while_it_is_heard_of_is_heard_of_again(
             raise error
 
     def then() -> None:
-        came.append(came.pop() - 1)
-        if came != [0]:
+        calls.append(error)
+        if len(calls) < 3:
             raise error
 
     hearing.hear_of(error, then)
@@ -256,7 +256,7 @@ def test_what_is_ignored_while_it_is_heard_of_is_heard_of_again(
     del dying
     hearing.no_more_of(error)
 
-    assert came == [0]
+    assert len(calls) == 3
     assert ignored == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -60,13 +59,11 @@ class World:
             self.later.pop()()
 
     def answers_once_it_is_waited_for(self, url: str) -> None:
-        class Waited(threading.Event):
-            def wait(waited, timeout: float | None = None) -> bool:
-                self.let_it_answer()
-                return super().wait(timeout)
-
-        known = sqs_queues._known.value[url] = sqs_queues._Known()
-        known.is_answered = Waited()
+        known: Any = sqs_queues._Known()
+        known.is_answered = SimpleNamespace(
+            wait=lambda patience: self.let_it_answer(), set=lambda: None
+        )
+        sqs_queues._known.value[url] = known
 
 
 @pytest.fixture
