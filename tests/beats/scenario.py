@@ -28,6 +28,8 @@ class Sent:
     """What a beat published."""
 
     due: float
+    begun: float
+    """When the beat began to publish it, and then the broker had it."""
     at: float
     task_id: str
     beat: str
@@ -57,10 +59,18 @@ class Scenario:
 
     def sent(self, kind: str, entry: str, first: str = "", last: str = "") -> list[Sent]:
         """What was published of an entry between two moments, in order."""
+        book = read(self.beats[kind].book)
+        begun = {line["task_id"]: line["at"] for line in book if line["what"] == "publishing"}
         return sorted(
             (
-                Sent(line["due"] or line["at"], line["at"], line["task_id"], line["beat"])
-                for line in read(self.beats[kind].book)
+                Sent(
+                    line["due"] or line["at"],
+                    begun.get(line["task_id"], line["at"]),
+                    line["at"],
+                    line["task_id"],
+                    line["beat"],
+                )
+                for line in book
                 if line["what"] == "published" and line["entry"] == entry
                 if self.marks.get(first, 0.0) <= line["at"] <= self.marks.get(last, line["at"])
             ),

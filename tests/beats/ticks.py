@@ -28,7 +28,10 @@ def off_grid(made: Scenario, sent: Sequence[Sent], entry: Entry, zero: float) ->
         apart = _apart(one.due - zero, entry)
         if abs(apart) <= 0.01:
             continue
-        was_late = before.at - before.due > LATE and abs(_apart(one.due - before.at, entry)) < 0.05
+        took = before.at - before.begun  # the next one is counted from a moment within that
+        was_late = before.at - before.due > LATE and (
+            -0.05 < _apart(one.due - before.begun, entry) < took + 0.05
+        )
         if was_late or (not entry.by_the_clock and _stood_still(made, before, one, entry)):
             zero = one.due
         else:
