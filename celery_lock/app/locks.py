@@ -188,6 +188,11 @@ def locks_of(app: Any) -> AppLocks:
     return locks
 
 
+def all_locks() -> list[AppLocks]:
+    """Return the locks of each app of this process that has any."""
+    return list(_apps.values())
+
+
 def checked_app(app: Any, given: str, write: str) -> Any:
     """Return the app that `app` is, or stands for; refuse what is no Celery app.
 

@@ -9,7 +9,6 @@ import struct
 import zlib
 from typing import Any, NamedTuple
 
-from billiard import get_start_method
 from billiard.process import current_process
 
 from ..errors import LockError
@@ -21,8 +20,10 @@ __all__ = [
     "claims_of",
     "given_back",
     "is_gone",
+    "join",
     "note",
-    "some_without_a_place",
+    "sign_in",
+    "size_for",
 ]
 
 _LONGEST = 20_480
@@ -30,10 +31,12 @@ _LONGEST = 20_480
 (`apply()`)."""
 
 _FEWEST = 64
-"""Places at least, for a pool that grows by remote control. One that nobody used takes no
-memory."""
+"""Places at least, for a pool that grows by remote control. One that nobody used takes no memory
+where the pool forks, and its part of a file where it spawns."""
 
 _WORD = struct.Struct("=I")
+_PLACE = 2 * (_WORD.size + _LONGEST)
+"""Bytes of a place, and of the one behind it."""
 _HEAD = struct.Struct("=II")
 """Of a note: its length, and a sum of it with the pid. A process may die as it writes."""
 
@@ -51,7 +54,7 @@ class Noted(NamedTuple):
 
 
 class _Notes:
-    """A map that is made before the pool forks, and shared over the fork.
+    """A map that the main process and its pool processes share.
 
     A place for each pool process, by the index that it has in the pool, and one behind it for the
     process that had the index before: the main process may hear of its death only after the next
@@ -59,26 +62,18 @@ class _Notes:
     No lock guards it, which a killed process could leave held: each place has one writer.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
-        self.main = os.getpid()
-        self._begin = (2 * places + 1) * _WORD.size
-        self._map = mmap.mmap(-1, self._begin + 2 * places * _LONGEST)
-
-    @property
-    def overflown(self) -> bool:
-        """Whether some process has no place here."""
-        return self._map[0:4] != b"\0\0\0\0"
-
-    def overflow(self) -> None:
-        _WORD.pack_into(self._map, 0, 1)
+    def __init__(self, shared: mmap.mmap, main: int) -> None:
+        self.places = len(shared) // _PLACE
+        self.main = main
+        self._begin = 2 * self.places * _WORD.size
+        self._map = shared
 
     def pid(self, place: int) -> int:
-        pid: int = _WORD.unpack_from(self._map, (place + 1) * _WORD.size)[0]
+        pid: int = _WORD.unpack_from(self._map, place * _WORD.size)[0]
         return pid
 
     def sign(self, place: int, pid: int) -> None:
-        _WORD.pack_into(self._map, (place + 1) * _WORD.size, pid)
+        _WORD.pack_into(self._map, place * _WORD.size, pid)
 
     def raw(self, place: int) -> bytes:
         at = self._begin + place * _LONGEST
@@ -96,14 +91,15 @@ class _Notes:
             self.sign(kept, 0)
             self.write(kept, self.raw(index))
             self.sign(kept, before)
+        self.sign(index, 0)
+        self.write(index, _written([]))
         self.sign(index, pid)
 
     def read(self, pid: int) -> list[Noted]:
-        """Raises `LockError` for a note that its process has not brought to its end."""
         for place in range(2 * self.places):
             if self.pid(place) == pid:
                 return _read(self.raw(place), pid)
-        return []
+        raise LockError("it had no place where this process reads")
 
 
 _notes: _Notes | None = None
@@ -119,10 +115,7 @@ class _Own:
         if self.notes is None or os.getppid() != self.notes.main:
             return  # no pool process, but a process that forks, or one that a body has forked
         index: Any = getattr(current_process(), "index", None)
-        if not isinstance(index, int):
-            return
-        if index >= self.notes.places:
-            self.notes.overflow()
+        if not isinstance(index, int) or index >= self.notes.places:
             return
         self.notes.take(index, os.getpid())
         self.place = index
@@ -140,13 +133,34 @@ class _Own:
 _own = PerProcess(_Own)
 
 
-def begin(processes: int) -> None:
-    """Make the map for a pool of so many processes, before it forks."""
+def size_for(processes: int) -> int:
+    """Return how many bytes the map of a pool of so many processes has."""
+    return max(_FEWEST, 2 * processes) * _PLACE
+
+
+def begin(shared: mmap.mmap | None) -> None:
+    """Share a map with the pool processes of this process, before the first is there.
+
+    Its size is that of `size_for`. `None`: there is none, so no process can note anything.
+    """
+    _take(None if shared is None else _Notes(shared, os.getpid()))
+
+
+def join(shared: mmap.mmap) -> None:
+    """Note in a map of the main process, which has spawned this one."""
+    _take(_Notes(shared, os.getppid()))
+
+
+def _take(notes: _Notes | None) -> None:
     global _notes
-    _notes = _Notes(max(_FEWEST, 2 * processes))
-    if get_start_method() != "fork":  # a process of another kind does not share the map
-        _notes.overflow()
+    _notes = notes
     _own.drop()
+
+
+def sign_in() -> None:
+    """Take the place of this pool process in the map, before its first task: one that has none can
+    note nothing, and the main process knows that."""
+    _ = _own.value
 
 
 def note(task: str, holder: str, keys: list[str], publication: str) -> None:
@@ -174,14 +188,12 @@ def claims_of(pid: int) -> list[Noted]:
     """Return what a pool process noted last: the claim of its task first, then those of others
     that the body of that has called by `apply()`.
 
-    Raises `LockError` for a note that its process has not brought to its end.
+    Raises `LockError` for a process that could note nothing (the pool has grown beyond the map, or
+    the process did not share it), and for a note that its process has not brought to its end.
     """
-    return [] if _notes is None else _notes.read(pid)
-
-
-def some_without_a_place() -> bool:
-    """Whether some pool process cannot note anything: the pool has grown beyond the map."""
-    return _notes is None or _notes.overflown
+    if _notes is None:
+        raise LockError("it had no place where this process reads")
+    return _notes.read(pid)
 
 
 def is_gone(pid: int) -> bool:

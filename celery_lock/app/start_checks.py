@@ -20,6 +20,7 @@ __all__ = [
     "warn_of_features",
     "warn_of_name",
     "warn_of_piling",
+    "warn_of_spawned_beat",
     "warn_of_store",
     "warn_of_transport",
     "warn_of_unread",
@@ -45,6 +46,15 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
             logger.warning("the lock store %s: %s", store.url, warning)
     except StoreError as error:
         logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_spawned_beat() -> None:
+    """Warn of a beat within a worker that spawns its processes: it imports no tasks."""
+    logger.warning(
+        "the beat in this worker (-B) will be spawned, and then Celery does not import the tasks in"
+        " it: what it publishes takes no lease at the publisher, and has no name of its own"
+        " unless the scheduler is one of celery_lock. Run celery beat as a process of its own"
+    )
 
 
 def warn_of_features(store: LockStore, bound: BoundLocks) -> None:

@@ -1,4 +1,4 @@
-"""The worker's steps for its locks: checks at the start, and flags that pool processes read.
+"""The worker's steps for its locks: checks at the start, and what its pool processes share.
 
 The first locked task that is bound to an app installs them, so there is nothing to configure.
 """
@@ -12,22 +12,22 @@ import weakref
 from typing import Any
 
 from celery import bootsteps, signals
-from celery.worker import state
 
 from ..engine.completions import send_last
 from ..engine.pending_calls import make_last
 from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
-from . import notes, stamping
+from . import flags, notes, pool_memory, stamping
 from .bound import refuse_what_lacks
 from .limit_checks import warn_of_limits, warn_of_long_leases, warn_of_short_leases
-from .locks import locks_of
+from .locks import all_locks, locks_of
 from .observing import last_words
 from .refusing import refusing
 from .revoking import hear_revoked
 from .start_checks import (
     warn_of_features,
     warn_of_piling,
+    warn_of_spawned_beat,
     warn_of_store,
     warn_of_transport,
     warn_of_unread,
@@ -39,11 +39,8 @@ __all__ = [
     "ConsumerStep",
     "WorkerStep",
     "acknowledges_last",
-    "connection_epoch",
-    "follow_events",
     "forks",
     "install",
-    "stopping",
 ]
 
 logger = logging.getLogger("celery_lock")
@@ -51,18 +48,6 @@ logger = logging.getLogger("celery_lock")
 _PREFORK = "celery.concurrency.prefork"
 _OUR_SCHEDULER = re.compile(r"celery_lock\.beat(:|\..*Scheduler)")
 """One of the schedulers of `beat` in both spellings, with a colon and with a dot."""
-
-# Celery lets no pool process know of a warm shutdown, of a lost connection, or whether monitors
-# want events: the main process writes the flags, and the pool processes read them. An anonymous
-# map is shared over a fork, without a lock that a killed process could leave held.
-_shared = mmap.mmap(-1, 3)
-_STOPPING = 0
-"""Index of the flag that is 1 once the worker has been asked to stop."""
-_CONNECTIONS = 1
-"""Index of the flag that counts the worker's connections to its broker, made and lost, modulo
-256."""
-_EVENTS = 2
-"""Index of the flag that is 1 while the worker sends the events of tasks."""
 
 _forking: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker in this process runs the bodies in pool processes."""
@@ -74,36 +59,8 @@ def install(app: Any) -> None:
     """Add our steps to the workers of `app`; more than once is once."""
     app.steps["worker"].add(WorkerStep)
     app.steps["consumer"].add(ConsumerStep)
-
-
-def stopping() -> bool:
-    """Whether the worker that this process belongs to has been asked to stop."""
-    return (
-        _shared[_STOPPING] == 1 or _is_asked(state.should_stop) or _is_asked(state.should_terminate)
-    )
-
-
-def _is_asked(status: Any) -> bool:
-    return status is not None and status is not False  # an exit status: 0 is a stop as well
-
-
-def connection_epoch() -> int:
-    """Return a number that changes whenever the worker connects to its broker anew."""
-    return _shared[_CONNECTIONS]
-
-
-def follow_events(dispatcher: Any) -> None:
-    """Send events from now on if the worker's dispatcher sends those of tasks, else none.
-
-    Flower and `celery control enable_events` switch them on in a worker that runs.
-    """
-    groups = getattr(dispatcher, "groups", None)
-    enabled = getattr(dispatcher, "enabled", False)
-    _shared[_EVENTS] = bool(enabled and (not groups or "task" in groups))
-
-
-def _sends_events() -> bool:
-    return _shared[_EVENTS] == 1
+    signals.worker_process_init.connect(_on_child_beginning, weak=False)
+    signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
 
 
 def forks(app: Any) -> bool:
@@ -147,23 +104,23 @@ class WorkerStep(bootsteps.StartStopStep):
                 f"-S is the state file of a worker (--statedb), and {file!r} is no file but a"
                 " scheduler: write --scheduler, or set beat_scheduler"
             )
-        _shared[_STOPPING] = 0
+        flags.begin()
+        pool_memory.forget()
         _forking.discard(worker.app)
         _solo.discard(worker.app)
         if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
             _forking.add(worker.app)
-            notes.begin(_most_processes(options.get("autoscale"), worker))
+            _share_memory(worker, _most_processes(options.get("autoscale"), worker))
         if "solo" in pool:
             _solo.add(worker.app)
-        signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
-        signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
+        signals.worker_shutting_down.connect(flags.asked_to_stop, weak=False)
         locks = locks_of(worker.app)
         if not locks.bound:
             return
         stamping.come_last()  # the worker has imported all modules: receivers of theirs stand by
-        _shared[_EVENTS] = bool(worker.task_events)
+        flags.send_events(bool(worker.task_events))
         locks.in_worker(
-            events=_sends_events, hostname=worker.hostname, time_limit=worker.time_limit
+            events=flags.sends_events, hostname=worker.hostname, time_limit=worker.time_limit
         )
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         refuse_what_lacks(store, locks.bound)  # and one that cannot do what a lock needs
@@ -179,6 +136,8 @@ class WorkerStep(bootsteps.StartStopStep):
             warn_of_waits(locks.bound)
         warn_of_transport(locks.transport, worker.app.amqp.queues.consume_from)
         warn_of_piling(worker.app)
+        if options.get("beat") and pool_memory.is_spawned(worker):
+            warn_of_spawned_beat()
         warn_of_unread(worker.app)
         warn_of_short_leases(locks.bound, locks.settings.store_deadline)
         warn_of_long_leases(locks.bound)
@@ -200,6 +159,29 @@ def _most_processes(autoscale: Any, worker: Any) -> int:
     return max(most, int(getattr(worker, "concurrency", 0) or 0))
 
 
+def _share_memory(worker: Any, processes: int) -> None:
+    size = notes.size_for(processes)
+    if not pool_memory.is_spawned(worker):
+        notes.begin(mmap.mmap(-1, size))  # an anonymous map is shared over a fork
+        return
+    memory = None
+    try:
+        memory = pool_memory.make(size)
+    except OSError as error:
+        logger.warning(
+            "celery_lock cannot share a file with the processes that this worker will spawn (%s):"
+            " the key of one that is killed stays taken until its lease has run out, and they do"
+            " not know of a shutdown, of a lost connection or of events. Let $TMPDIR name a folder"
+            " with room for %d KiB, or let the pool fork its processes",
+            error,
+            size >> 10,
+        )
+    else:
+        flags.share(memory.flags)
+    notes.begin(memory and memory.notes)
+    pool_memory.let_inherit(worker.time_limit, worker.hostname, memory)
+
+
 class ConsumerStep(bootsteps.StartStopStep):
     """Remember the consumer, which knows from which queue a message came; count connections."""
 
@@ -208,23 +190,45 @@ class ConsumerStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         locks_of(parent.app).consumes_by = parent
         hear_queues(getattr(parent, "task_consumer", None))
-        follow_events(getattr(parent, "event_dispatcher", None))
+        flags.follow_events(getattr(parent, "event_dispatcher", None))
         hear_unreadable(parent)
         hear_revoked()
-        _count_connection()
+        flags.count_connection()
 
     def stop(self, parent: Any) -> None:
         """The connection is lost: copies of what it brought may run before there is another one."""
-        if not stopping():
-            _count_connection()
+        if not flags.stopping():
+            flags.count_connection()
 
 
-def _count_connection() -> None:
-    _shared[_CONNECTIONS] = (_shared[_CONNECTIONS] + 1) % 256
+def _on_child_beginning(**_: Any) -> None:
+    inherited = pool_memory.inherited()
+    if inherited is not None:
+        _do_as_if_forked(inherited)
+    notes.sign_in()
 
 
-def _on_shutting_down(**_: Any) -> None:
-    _shared[_STOPPING] = 1
+def _do_as_if_forked(inherited: pool_memory.Inherited) -> None:
+    """Do in a pool process that was spawned what a forked one has from the main process."""
+    try:
+        memory = inherited.memory()
+    except OSError as error:
+        logger.warning(
+            "celery_lock cannot read the file that the worker shares with this process (%s): if the"
+            " process is killed, its key stays taken until its lease has run out, and it does not"
+            " know of a shutdown, of a lost connection or of events. Start the worker again, and"
+            " let no program remove its files from $TMPDIR",
+            error,
+        )
+        memory = None
+    if memory is not None:
+        flags.share(memory.flags)
+        notes.join(memory.notes)
+    stamping.come_last()
+    for locks in all_locks():  # the app was copied, so there are two of it
+        locks.in_worker(
+            events=flags.sends_events, hostname=inherited.hostname, time_limit=inherited.time_limit
+        )
 
 
 def _on_child_leaving(**_: Any) -> None:

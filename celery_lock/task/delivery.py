@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..app.bound import BoundLock
+from ..app.flags import connection_epoch
 from ..app.locks import AppLocks
-from ..app.worker import connection_epoch
 from ..events import Subject
 from ..message import (
     NO_BROKER,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..app.worker import acknowledges_last, connection_epoch, stopping
+from ..app.flags import connection_epoch, stopping
+from ..app.worker import acknowledges_last
 from ..message import is_recorded, record_life
 from ..model import Completion, End
 from ..model.clock import steady

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
 
-from ..app import stamping, worker
+from ..app import flags, stamping
 from ..app.bound import BoundLock, has_publishers
 from ..app.locks import AppLocks
 from ..app.observing import know_earlier_names
@@ -233,7 +233,7 @@ class LockedTask(_Task[_P, _R]):
         try:
             run.send(step)
         except Unsent as error:
-            stopping = worker.stopping()
+            stopping = flags.stopping()
             if not run.is_only_copy and (stopping or run.has_stayed):
                 raise Reject(error, requeue=True) from error
             if stopping:

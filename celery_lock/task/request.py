@@ -18,9 +18,10 @@ from kombu.utils.imports import symbol_by_name
 
 from ..app import notes
 from ..app.bound import BoundLock
+from ..app.flags import connection_epoch, follow_events
 from ..app.locks import AppLocks, locks_of
 from ..app.notes import is_gone as _is_gone
-from ..app.worker import connection_epoch, follow_events, forks
+from ..app.worker import forks
 from ..errors import LockError
 from ..events import Subject
 from ..message import Header, Parts, Unsent, new_nonce, of_request, record_life
@@ -147,8 +148,6 @@ def _free_for_the_dead(request: Any, error: BaseException) -> None:
         return  # in a thread or a greenlet of this process `finally` has run
     try:
         noted = notes.claims_of(pid)
-        if not noted and notes.some_without_a_place():
-            raise LockError("it could note no claim, for the pool has grown beyond its places")
         if not noted or Holder.parse(noted[0].holder).nonce != f"{_parts_of(request).nonce}.":
             return  # it died before it claimed the key of this delivery
         locks = locks_of(request.app)

@@ -10,8 +10,8 @@ from celery import Celery
 from celery.app.trace import build_tracer
 
 from celery_lock import LockedTask
+from celery_lock.app.flags import connection_epoch
 from celery_lock.app.locks import locks_of
-from celery_lock.app.worker import connection_epoch
 from celery_lock.engine.locker import Ask, Grant, Locker
 from celery_lock.events import Fact, Observers, Subject
 from celery_lock.message import Given, Parts, Sender

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Iterator
 
@@ -18,7 +19,7 @@ from .forking import holds_in_a_child
 
 @pytest.fixture(autouse=True)
 def _a_map() -> Iterator[None]:
-    notes.begin(2)
+    notes.begin(mmap.mmap(-1, notes.size_for(2)))
     yield
     notes._notes = None
     notes._own.drop()
@@ -35,6 +36,7 @@ def dying(index: int | None, does: Callable[[], None]) -> int:
         try:
             if index is not None:
                 current_process().index = index
+            notes.sign_in()
             does()
         finally:
             os._exit(0)
@@ -71,7 +73,7 @@ def test_the_next_process_leaves_the_note_of_the_one_before() -> None:
     assert notes.claims_of(second) == [noted("two")]
 
     noting(0, "three")
-    assert notes.claims_of(first) == []
+    assert has_no_place(first)
 
 
 def test_the_next_task_of_a_process_takes_the_place_of_the_one_before() -> None:
@@ -96,10 +98,25 @@ def test_a_claim_within_another_is_noted_beside_it_for_as_long_as_it_lasts() -> 
     assert notes.claims_of(dying(1, after)) == [noted("outer")]
 
 
+def has_no_place(pid: int) -> bool:
+    with pytest.raises(LockError, match="no place where this process reads"):
+        notes.claims_of(pid)
+    return True
+
+
 def test_a_process_that_noted_nothing_has_nothing() -> None:
     assert notes.claims_of(noting(0)) == []
-    assert notes.claims_of(4711) == []
-    assert not notes.some_without_a_place()
+
+
+def test_the_next_process_of_a_place_has_not_what_the_one_before_noted() -> None:
+    noting(0, "one")
+
+    assert notes.claims_of(noting(0)) == []
+
+
+def test_a_process_that_has_not_signed_in_has_no_place() -> None:
+    """It was spawned, and has not found the map."""
+    assert has_no_place(4711)
 
 
 def test_a_key_that_is_too_long_is_told_as_such() -> None:
@@ -122,10 +139,7 @@ def test_all_keys_of_a_task_have_room_in_a_note() -> None:
 
 
 def test_a_process_beyond_the_map_says_that_it_is() -> None:
-    pid = noting(64, "one")
-
-    assert notes.claims_of(pid) == []
-    assert notes.some_without_a_place()
+    assert has_no_place(noting(64, "one"))
 
 
 def test_a_note_that_its_process_did_not_bring_to_its_end_is_none() -> None:
@@ -149,19 +163,17 @@ def test_a_process_that_a_body_has_forked_notes_nothing_in_its_parents_place() -
 def test_a_process_that_is_in_no_pool_notes_nothing() -> None:
     claim("one")
 
-    assert notes.claims_of(os.getpid()) == []
-    assert notes.claims_of(noting(None, "two")) == []
+    assert has_no_place(os.getpid())
+    assert has_no_place(noting(None, "two"))
 
 
 def test_without_a_map_nothing_is_noted_and_that_is_known() -> None:
-    notes._notes = None
+    notes.begin(None)
 
-    assert notes.claims_of(noting(0, "one")) == []
-    assert notes.some_without_a_place()
+    assert has_no_place(noting(0, "one"))
 
 
 def test_an_autoscaled_pool_has_a_place_for_each_process() -> None:
-    notes.begin(500)
+    notes.begin(mmap.mmap(-1, notes.size_for(500)))
 
     assert notes.claims_of(noting(999, "one")) == [noted("one")]
-    assert not notes.some_without_a_place()

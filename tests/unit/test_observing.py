@@ -16,7 +16,7 @@ import pytest
 from celery import Celery
 
 from celery_lock import Lock
-from celery_lock.app import worker
+from celery_lock.app import flags
 from celery_lock.app.locks import locks_of
 from celery_lock.app.observing import EventPost, observers_of
 from celery_lock.app.settings import Settings
@@ -226,15 +226,15 @@ def test_a_task_without_events_of_its_own_has_none_of_ours(app: Celery, monitor:
 def test_events_follow_the_dispatcher_of_the_worker(
     groups: set[str], enabled: bool, sends: bool
 ) -> None:
-    worker.follow_events(SimpleNamespace(groups=groups, enabled=enabled))
+    flags.follow_events(SimpleNamespace(groups=groups, enabled=enabled))
 
-    assert worker._sends_events() is sends
+    assert flags.sends_events() is sends
 
 
 def test_without_a_dispatcher_a_worker_sends_no_events() -> None:
-    worker.follow_events(None)
+    flags.follow_events(None)
 
-    assert not worker._sends_events()
+    assert not flags.sends_events()
 
 
 # -- the post --------------------------------------------------------------------------------

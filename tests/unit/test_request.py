@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,7 +80,6 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
     """What the child has noted before its death."""
     claims = [Noted("t", THE_CHILDS[:-1], ["k:7"], "tag-1")]
     monkeypatch.setattr(notes, "claims_of", lambda pid: claims if pid == CHILD else [])
-    monkeypatch.setattr(notes, "some_without_a_place", lambda: False)
     return claims
 
 
@@ -192,15 +192,9 @@ def cut_off(pid: int) -> list[Noted]:
     raise LockError("the process died as it noted its claim")
 
 
-NOTHING_TO_READ: dict[str, dict[str, Any]] = {
-    "a note that was cut off": {"claims_of": cut_off},
-    "a key too long for its place": {
-        "claims_of": lambda pid: [Noted("t", THE_CHILDS[:-1], None, "")]
-    },
-    "a pool that has grown": {
-        "claims_of": lambda pid: [],
-        "some_without_a_place": lambda: True,
-    },
+NOTHING_TO_READ: dict[str, Callable[[int], list[Noted]]] = {
+    "a note that was cut off, or none": cut_off,
+    "a key too long for its place": lambda pid: [Noted("t", THE_CHILDS[:-1], None, "")],
 }
 
 
@@ -212,8 +206,7 @@ def test_what_no_note_tells_is_left_to_its_ttl_with_a_line_in_the_log(
     case: str,
 ) -> None:
     hold(engine, THE_CHILDS)
-    for name, does in NOTHING_TO_READ[case].items():
-        monkeypatch.setattr(notes, name, does)
+    monkeypatch.setattr(notes, "claims_of", NOTHING_TO_READ[case])
 
     assert a_request(engine).on_failure(failed(WorkerLostError())) == "as Celery says"
     engine.pending.make_due()

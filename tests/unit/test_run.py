@@ -681,7 +681,7 @@ class Broker:
         self.pauses: list[float] = []
         engine.unsent = self.refuse
         monkeypatch.setattr(Run, "pause", lambda run, seconds: self.pause(seconds))
-        monkeypatch.setattr("celery_lock.app.worker.stopping", lambda: self.stopping)
+        monkeypatch.setattr("celery_lock.app.flags.stopping", lambda: self.stopping)
         self.at_pause: Callable[[], Any] = lambda: None
 
     def refuse(self) -> BaseException | None:

@@ -79,7 +79,6 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     is_gone = {"gone": True}
     monkeypatch.setattr(module, "_is_gone", lambda pid: pid == CHILD and is_gone["gone"])
     monkeypatch.setattr(notes, "claims_of", lambda pid: [])
-    monkeypatch.setattr(notes, "some_without_a_place", lambda: False)
     monkeypatch.setattr(locker, "PATIENCE", 0)
     return is_gone
 

@@ -10,7 +10,7 @@ from celery.app.trace import trace_task_ret
 from celery.exceptions import Reject
 from kombu.utils.imports import symbol_by_name
 
-from celery_lock.app import worker as hooks
+from celery_lock.app import flags
 from celery_lock.app.locks import locks_of
 from celery_lock.engine.locker import Locker
 from celery_lock.errors import StoreUnavailable
@@ -107,7 +107,7 @@ class Worker:
         stand("sleep", self.world.clock() + seconds)
 
     def _enter(self) -> None:
-        hooks._shared[hooks._CONNECTIONS] = self.epoch % 256
+        flags._flags[flags._CONNECTIONS] = self.epoch % 256
 
     def take(self) -> bool:
         """Fetch one message, as far as the prefetch count allows."""
