@@ -3381,6 +3381,18 @@ TICKS = (
 
 BEATS = (
     Guard(
+        "beats: what is put into Celery's class later is called",
+        "        return getattr(type(scheduler), name)(scheduler, *args, **options)\n",
+        "        return at_first(*args, **options)\n\n    at_first = getattr(scheduler, name)\n",
+        (UNIT + "beat_publishing.py",),
+    ),
+    Guard(
+        "beats: a method that a scheduler has given itself is its own",
+        "    return there or call\n",
+        "    return call\n",
+        (UNIT + "beat_publishing.py",),
+    ),
+    Guard(
         "no tick before the store's clock says so",
         "name, expected, wanted, ttl=request.record_ttl, not_before=request.due",
         "name, expected, wanted, ttl=request.record_ttl",

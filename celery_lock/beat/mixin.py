@@ -14,7 +14,7 @@ from ..events.plain_text import moment
 from ..model import LockStore
 from .asking import SOON
 from .begin import begin, refuse_early
-from .check import check_scheduler, sends_once
+from .check import check_scheduler, own_method, sends_once
 from .deciding import Deciding
 from .entries import on_clock
 from .fan_out import FanOut, listen
@@ -78,8 +78,8 @@ class LockedSchedulerMixin(_Scheduler):  # type: ignore[misc]  # of no type
         self._lock_refused: tuple[Any, float] | None = None
         self._lock_fan_out: FanOut | None = None
         mine: Any = self  # around whatever the class makes of these, as its docstring draws it
-        mine.apply_entry = partial(self._lock_apply_entry, self.apply_entry)
-        mine.apply_async = partial(self._lock_apply_async, self.apply_async)
+        mine.apply_entry = partial(self._lock_apply_entry, own_method(self, "apply_entry"))
+        mine.apply_async = partial(self._lock_apply_async, own_method(self, "apply_async"))
         super().__init__(*args, **options)
         refuse_early(self.app)
 

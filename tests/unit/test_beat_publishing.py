@@ -54,6 +54,45 @@ def test_what_publishes_by_itself_publishes_each_tick_once(
     assert len(world.sent) == 10
 
 
+@pytest.mark.parametrize("name", ["apply_entry", "apply_async"])
+def test_what_is_put_into_celerys_class_as_the_beat_starts_is_called_with_each_tick(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As Sentry's monitors of scheduled tasks do, when the scheduler is there already."""
+    world, seen = World(every(10)), []
+    world.beat("a")
+    celerys = getattr(Scheduler, name)
+
+    def sentrys(*args: Any, **options: Any) -> Any:
+        scheduler, entry = args  # it unpacks them so
+        seen.append(entry.name)
+        return celerys(scheduler, entry, **options)
+
+    monkeypatch.setattr(Scheduler, name, sentrys)
+    world.run(30)
+
+    assert len(world.sent) == len(seen) == 2
+
+
+def test_a_method_that_a_scheduler_has_given_itself_is_its_own() -> None:
+    class Counts(LockedScheduler):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.counted = 0
+            mine: Any = self
+            mine.apply_entry = self.count
+            super().__init__(*args, **options)
+
+        def count(self, entry: Any, **options: Any) -> None:
+            self.counted += 1
+            Scheduler.apply_entry(self, entry, **options)
+
+    world = World(every(10))
+    beat = world.beat("a", kind=Counts)
+    world.run(30)
+
+    assert len(world.sent) == beat.scheduler.counted == 2
+
+
 def test_an_entry_that_is_left_out_on_purpose_is_left_out_for_this_due_time() -> None:
     class Closed(LockedScheduler):
         def apply_entry(self, entry: Any, producer: Any = None) -> None:
