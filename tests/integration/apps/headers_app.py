@@ -35,6 +35,10 @@ def carry(headers: Any = None, **_: Any) -> None:
                 headers.setdefault(name, value)
 
 
+PAUSE = 0.1
+"""Seconds. If the retry began at once, Celery would now and then write RETRY over its SUCCESS."""
+
+
 def make_app(**conf: Any) -> Celery:
     """One app for the workers (by environment) and one for the test that sends."""
     app = Celery("headers", set_as_current=False)
@@ -77,20 +81,20 @@ def make_app(**conf: Any) -> Celery:
     def given(self: Any, key: str) -> list[Any]:
         note(key, self.lease.key)
         if not self.request.retries:
-            raise self.retry(countdown=0)
+            raise self.retry(countdown=PAUSE)
         return [self.lease.key, self.request.retries]
 
     @locked("own_headers", Lock("own:{key}"), max_retries=1)
     def own_headers(self: Any, key: str) -> list[Any]:
         """Its retry is given other headers, so Celery copies none."""
         if not self.request.retries:
-            raise self.retry(countdown=0, headers={"trace": "new"})
+            raise self.retry(countdown=PAUSE, headers={"trace": "new"})
         return [self.lease.key, self.request.retries]
 
     @locked("tenant", Lock("{header[tenant]}:{queue}:{key}"), max_retries=1)
     def tenant(self: Any, key: str, retries: bool = False) -> str:
         if retries and not self.request.retries:
-            raise self.retry(countdown=0)
+            raise self.retry(countdown=PAUSE)
         return str(self.lease.key)
 
     @locked("bill", Lock("{header[tenant]}:bill:{key}", scope="until_finished", on_conflict=skip()))
