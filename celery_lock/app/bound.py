@@ -102,12 +102,15 @@ class BoundLock:
         except LockError:
             return self.key.template
 
-    def ceiling_of(self, task: Any, request: Any, workers: float | None) -> float | None:
+    def ceiling_of(
+        self, task: Any, request: Any, workers: float | None, *, enforced: bool
+    ) -> float | None:
         """Return the ceiling of a run: the lock's own, else the hard limit and what a kill takes.
 
-        `workers`: the limit that the worker has for tasks without one.
+        `workers`: the limit that the worker has for tasks without one. `enforced`: whether a body
+        ends at its limit; one that goes on needs its lease for as long.
         """
-        if self.at_most is not None:
+        if self.at_most is not None or not enforced:
             return self.at_most
         limits = request.timelimit or (None, None)
         hard = limits[0] or task.time_limit or workers

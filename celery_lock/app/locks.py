@@ -31,6 +31,8 @@ class AppLocks:
         self._app = weakref.ref(app)
         self.settings = Settings.read(app.conf)
         self.time_limit: float | None = None
+        self.enforces_limits = True
+        """Whether the pool ends a body at its hard limit; threads and solo cannot."""
         self.now: Callable[[], float] = time.time
         """Seconds since 1970 by this machine's clock, when a message is published."""
         self.consumes_by: Any = None
@@ -49,13 +51,15 @@ class AppLocks:
         events: Callable[[], bool],
         hostname: str | None = None,
         time_limit: float | None = None,
+        enforces_limits: bool = True,
     ) -> None:
         """This process is a worker's, or will be forked from it.
 
         `events`: whether it sends them at this moment. `hostname`: its own, under which its pool
         processes send theirs too. `time_limit`: seconds, its own for tasks that have none.
+        `enforces_limits`: whether its pool ends a body at the hard limit.
         """
-        self.time_limit = time_limit
+        self.time_limit, self.enforces_limits = time_limit, enforces_limits
         app = self._app()
         if app is not None:
             self.observers = observers_of(app, self.settings, events=events, hostname=hostname)

@@ -46,6 +46,8 @@ __all__ = [
 logger = logging.getLogger("celery_lock")
 
 _PREFORK = "celery.concurrency.prefork"
+_GEVENT = "celery.concurrency.gevent"
+_SOLO = "celery.concurrency.solo"
 _OUR_SCHEDULER = re.compile(r"celery_lock\.beat(:|\..*Scheduler)")
 """One of the schedulers of `beat` in both spellings, with a colon and with a dot."""
 
@@ -108,10 +110,11 @@ class WorkerStep(bootsteps.StartStopStep):
         pool_memory.forget()
         _forking.discard(worker.app)
         _solo.discard(worker.app)
-        if any(klass.__module__ == _PREFORK for klass in worker.pool_cls.__mro__):
+        if _is_of(worker, _PREFORK):
             _forking.add(worker.app)
             _share_memory(worker, _most_processes(options.get("autoscale"), worker))
-        if "solo" in pool:
+        is_solo = _is_of(worker, _SOLO)
+        if is_solo:
             _solo.add(worker.app)
         signals.worker_shutting_down.connect(flags.asked_to_stop, weak=False)
         locks = locks_of(worker.app)
@@ -120,7 +123,10 @@ class WorkerStep(bootsteps.StartStopStep):
         stamping.come_last()  # the worker has imported all modules: receivers of theirs stand by
         flags.send_events(bool(worker.task_events))
         locks.in_worker(
-            events=flags.sends_events, hostname=worker.hostname, time_limit=worker.time_limit
+            events=flags.sends_events,
+            hostname=worker.hostname,
+            time_limit=worker.time_limit,
+            enforces_limits=_is_of(worker, _PREFORK, _GEVENT),
         )
         store = locks.open_store()  # a wrong URL or a missing driver stops the worker here
         refuse_what_lacks(store, locks.bound)  # and one that cannot do what a lock needs
@@ -132,7 +138,7 @@ class WorkerStep(bootsteps.StartStopStep):
             )
         finally:
             store.close()  # the pool forks next: no child may share a connection
-        if "solo" in pool:
+        if is_solo:
             warn_of_waits(locks.bound)
         warn_of_transport(locks.transport, worker.app.amqp.queues.consume_from)
         warn_of_piling(worker.app)
@@ -146,9 +152,14 @@ class WorkerStep(bootsteps.StartStopStep):
             worker.app,
             locks.bound,
             # the solo pool has the concurrency of other pools, and runs one all the same
-            processes=1 if "solo" in pool else _most_processes(options.get("autoscale"), worker),
+            processes=1 if is_solo else _most_processes(options.get("autoscale"), worker),
             time_limit=min((float(limit) for limit in limits if limit), default=None),
         )
+
+
+def _is_of(worker: Any, *pools: str) -> bool:
+    """Whether a worker's pool is one of these modules of Celery, or is derived from one."""
+    return any(klass.__module__ in pools for klass in worker.pool_cls.__mro__)
 
 
 def _most_processes(autoscale: Any, worker: Any) -> int:

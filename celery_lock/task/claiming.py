@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..app import notes
+from ..app.locks import AppLocks
 from ..engine.interrupt import Interrupt
 from ..engine.locker import Ask, Grant, Locker
 from ..model import Claim, Held, Holder, Met, Refused
@@ -24,13 +25,10 @@ def ask_for(
     want: Want,
     delivery: Delivery,
     holder: str,
-    time_limit: float | None,
+    locks: AppLocks,
     interrupt: Interrupt | None,
 ) -> Ask:
-    """Return what is asked for one of the keys of a delivery.
-
-    `time_limit`: the worker's own, for tasks that have none.
-    """
+    """Return what is asked for one of the keys of a delivery."""
     bound, name, subject = want.bound, want.name, delivery.subject
     if name != delivery.key:  # not the lock in question
         subject = subject._replace(template=bound.key.template)
@@ -48,7 +46,9 @@ def ask_for(
         heir_of=heir_of(want, delivery),
         limit=bound.limit,
     )
-    ceiling = bound.ceiling_of(delivery.task, delivery.request, time_limit)
+    ceiling = bound.ceiling_of(
+        delivery.task, delivery.request, locks.time_limit, enforced=locks.enforces_limits
+    )
     asked = (claim, subject, ceiling, delivery.on_store_error, on_lost)
     return made(Ask, asked)  # type: ignore[no-any-return]
 

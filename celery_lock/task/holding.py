@@ -180,11 +180,11 @@ class Holding:
             self._noted = note_claims(delivery, self._holder, delivery.publication)
         self._claims += 1
         self._locker = locker = self._locks.locker
-        holder, time_limit = f"{self._holder}{self._claims:x}", self._locks.time_limit
+        holder = f"{self._holder}{self._claims:x}"
         self._asks = asks = []
         for want in delivery.asked:
             if want.name not in self._borrowed:
-                asks.append(ask_for(want, delivery, holder, time_limit, self._interrupt))
+                asks.append(ask_for(want, delivery, holder, self._locks, self._interrupt))
         got: Grant | list[Grant] | Held
         got = locker.claim(asks[0]) if len(asks) == 1 else met(locker.claim_all(asks))
         if not isinstance(got, Held):

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from celery_lock.app.limit_checks import (
     warn_of_short_leases,
 )
 from celery_lock.app.locks import locks_of
+from celery_lock.app.worker import WorkerStep
 
 from .engine import locked
 
@@ -44,6 +46,32 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[..., list[str]]:
 
 
 Said = Callable[..., list[str]]
+
+# -- pools that end no body at its limit -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pool", "enforces"),
+    [
+        ("celery.concurrency.prefork", True),
+        ("celery.concurrency.gevent", True),
+        ("celery.concurrency.thread", False),
+        ("celery.concurrency.solo", False),
+        ("shop.pools", False),
+    ],
+)
+def test_a_worker_knows_whether_its_pool_ends_a_body_at_its_limit(
+    pool: str, enforces: bool
+) -> None:
+    app = an_app(skip(), {"lock_store": "memory://"})
+    kind = type("TaskPool", (), {"__module__": pool})
+    more = {"task_events": False, "time_limit": 5, "hostname": "w1@host", "concurrency": 1}
+
+    for derived in (kind, type("Own", (kind,), {})):
+        WorkerStep(SimpleNamespace(app=app, pool_cls=derived, **more))
+
+        assert locks_of(app).enforces_limits is enforces
+
 
 # -- a wait and a time limit -----------------------------------------------------------------
 

@@ -237,7 +237,13 @@ def test_a_child_that_is_still_alive_keeps_its_key_until_it_is_gone(
     assert holder_of(engine) is None
 
 
-@pytest.mark.parametrize(("pool", "last"), [(solo.TaskPool, True), (prefork.TaskPool, False)])
+class OwnSolo(solo.TaskPool):
+    """A pool that somebody has made of Celery's."""
+
+
+@pytest.mark.parametrize(
+    ("pool", "last"), [(solo.TaskPool, True), (OwnSolo, True), (prefork.TaskPool, False)]
+)
 def test_a_worker_that_runs_bodies_itself_acknowledges_after_them(
     engine: Engine, pool: type, last: bool
 ) -> None:

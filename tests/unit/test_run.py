@@ -23,6 +23,7 @@ from celery_lock import (
     skip,
     wait,
 )
+from celery_lock.app.locks import locks_of
 from celery_lock.errors import LockWaitTimeout, StoreUnavailable
 from celery_lock.events import Acquired, Conflicted, Released, StoreFailed
 from celery_lock.message import HEADER, Homeless, Unsent
@@ -131,6 +132,24 @@ def test_the_hard_time_limit_is_the_ceiling_where_none_is_declared(engine: Engin
     assert losses == [False]
     assert isinstance(ended.result, LeaseLost)
     assert ended.result.reason == "at_most"
+
+
+def test_where_no_pool_enforces_a_time_limit_the_lease_lasts_as_long_as_the_body(
+    engine: Engine,
+) -> None:
+    """In threads and solo a body goes on beyond its limit, and another one must not begin."""
+    charge = Charge(engine, time_limit=60)
+    locks = locks_of(charge.task.app)
+    locks.in_worker(events=lambda: False, time_limit=5, enforces_limits=False)
+
+    def takes_its_time(task: Any) -> None:
+        for _ in range(40):  # the renewals go on meanwhile
+            engine.move(5)
+        task.lease.check()
+
+    charge.during = takes_its_time
+
+    assert charge.deliver().state == "SUCCESS"
 
 
 @pytest.mark.parametrize(
