@@ -28,7 +28,7 @@ def hear_revoked() -> None:
     """
     from celery.worker.control import Panel  # nobody but a worker needs it
 
-    for command in ("revoke", "revoke_by_stamped_headers"):
+    for command in ("revoke", "revoke_by_stamped_headers", "terminate"):
         does = Panel.data.get(command)
         if does is not None and not hasattr(does, "_celery_lock"):
             Panel.data[command] = _heard(does)

@@ -365,7 +365,11 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         state.revoked_stamps.update(headers)
         return "ok"
 
+    def terminate(_: Any, signal: str, task_id: str) -> str:
+        return revoke(_, task_id)  # Celery calls its own function, and not the command
+
     data = {"revoke": revoke, "revoke_by_stamped_headers": by_stamps, "ping": print}
+    data["terminate"] = terminate
     monkeypatch.setattr(control.Panel, "data", data)
     for _ in range(2):  # it connects anew
         hear_revoked()
@@ -392,6 +396,16 @@ def test_a_message_that_is_revoked_as_it_waits_keeps_nothing(
     assert after(engine, KEY) == [queued("id-1")]
 
     assert commands["revoke"](None, task_id="id-1") == "ok"
+    assert after(engine, KEY) == [None]
+
+
+def test_so_does_one_that_is_terminated_as_it_waits(
+    engine: Engine, commands: dict[str, Any]
+) -> None:
+    waiting(engine, KEY)
+
+    assert commands["terminate"](None, "TERM", task_id="id-1") == "ok"
+
     assert after(engine, KEY) == [None]
 
 
