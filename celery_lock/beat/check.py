@@ -59,14 +59,15 @@ def _check_tick(cls: Any, klass: Any, mixin: type) -> None:
     )
 
 
-def own_method(scheduler: Any, name: str) -> Callable[..., Any]:
-    """Return what calls a method of a scheduler's class, as the class has it at each call.
+def own_method(owner: Any, name: str) -> Callable[..., Any]:
+    """Return what calls a method of a scheduler's or an app's class, as the class has it at each
+    call.
 
     Sentry puts its own into Celery's class as a beat starts, when the scheduler is there already.
     """
-    there: Callable[..., Any] | None = vars(scheduler).get(name)
+    there: Callable[..., Any] | None = vars(owner).get(name)
 
     def call(*args: Any, **options: Any) -> Any:
-        return getattr(type(scheduler), name)(scheduler, *args, **options)
+        return getattr(type(owner), name)(owner, *args, **options)
 
     return there or call

@@ -16,6 +16,7 @@ from celery.beat import BeatLazyFunc, SchedulingError
 
 from ..events.plain_text import moment
 from ..message import HEADER, is_handed_to, tick_header
+from .check import own_method
 from .entries import message_of
 from .ledger import Ledger
 from .naming import Names, spelled
@@ -179,7 +180,7 @@ def listen(app: Any) -> None:
     """Let an app name what it sends within a tick; once for each app."""
     if getattr(vars(app).get("send_task"), "names_ticks", False):
         return
-    own = app.send_task
+    own = own_method(app, "send_task")
 
     def send_task(name: str, args: Any = None, kwargs: Any = None, *more: Any, **said: Any) -> Any:
         fan_out = _current.get()

@@ -338,6 +338,9 @@ def test_what_tools_write_anew_is_no_part_of_a_name() -> None:
         {"traceparent": "00-1-2-03", "baggage": "x", "Sentry-Trace": "5"},
         {"x-datadog-trace-id": "1", "headers": {"sentry-trace": "7", "tenant": "a"}},
         {"elasticapm": {"trace_parent_string": "00-1-2-01"}},
+        {"scout_task_start": "1796056937.1", "sw8": "1-x", "sw8-correlation": "", "atatus": "{}"},
+        {"ot-tracer-traceid": "1", "parent_span_context": {"x": "1"}, "__dynatrace_tag": "FW4"},
+        {"honeybadger_event_context": {}, "x_request_id": "1", "X-Cronitor-Task-Origin": "celery"},
     ):
         assert one({"headers": {"tenant": "a", **traced}}) == plain
     assert one({"headers": {"tenant": "b"}}) != plain
@@ -397,3 +400,22 @@ def test_the_same_entry_of_another_app_or_due_time_has_other_names() -> None:
     other.beat("a", main="blog")
 
     assert len({*one(), *ids(world), *ids(other)}) == 3
+
+
+def test_what_is_put_into_celerys_class_after_a_tick_is_called_with_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As tools do that start late, and tests that come after one of a beat."""
+    world, seen = World(every(10)), []
+    world.beat("a")
+    world.run(15)
+    celerys = Celery.send_task
+
+    def tools(self: Any, name: str, *args: Any, **options: Any) -> Any:
+        seen.append(name)
+        return celerys(self, name, *args, **options)
+
+    monkeypatch.setattr(Celery, "send_task", tools)
+    world.run(10)
+
+    assert seen == [world.sent[-1].headers["task"]]

@@ -142,3 +142,34 @@ def test_a_beat_outlives_a_scheduler_that_cannot_store_a_confirmed_run() -> None
 
     assert beat.died is None
     assert len(world.dues("e")) == len(set(world.dues("e"))) == 3
+
+
+def test_what_a_receiver_of_beat_init_writes_into_the_schedule_is_published_so() -> None:
+    """As Cronitor does; it takes the headers of the entry that the scheduler has, besides."""
+    stays = {"task": "t:stays", "schedule": 10.0}
+    world = World(
+        {
+            "e": {"task": "t:e", "schedule": 10.0, "options": {"headers": {"by": "me"}}},
+            "stays": stays,
+        }
+    )
+    scheduler = world.beat("a").scheduler
+    scheduler.schedule["e"].options.pop("headers")
+    scheduler.schedule["stays"].options["headers"] = {"by": "beat_init"}
+    scheduler.schedule["mine"] = scheduler.Entry(
+        **dict(scheduler.schedule["e"], name="mine", task="t:mine")
+    )
+    scheduler.app.conf.beat_schedule = {
+        "e": {"task": "t:e", "schedule": 10.0, "options": {"headers": {"by": "cronitor"}}},
+        "new": {"task": "t:new", "schedule": 10.0},
+        "stays": stays,
+    }
+
+    world.run(15)
+
+    assert {sent.headers["task"]: sent.headers.get("by") for sent in world.sent} == {
+        "t:e": "cronitor",
+        "t:new": None,
+        "t:mine": None,
+        "t:stays": "beat_init",
+    }
