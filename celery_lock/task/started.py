@@ -31,10 +31,17 @@ def take_over_started(klass: Any, *, is_locked: bool) -> None:
 
 def write_started(task: Any, request: Any) -> None:
     """Write that the body of a request starts now, as Celery's tracer does."""
-    if request.is_eager or _ignores_result(task, request):
+    if request.is_eager or _ignores_result(task, request) or _is_aborted(task, request):
         return
     about = {"pid": os.getpid(), "hostname": request.hostname}
     task.backend.store_result(request.id, about, states.STARTED, request=request)
+
+
+def _is_aborted(task: Any, request: Any) -> bool:
+    """Whether an `AbortableTask` was aborted as it waited for its key: its body will ask."""
+    from celery.contrib.abortable import AbortableTask  # where no worker is, nobody needs it
+
+    return isinstance(task, AbortableTask) and bool(task.is_aborted(task_id=request.id))
 
 
 def _ignores_result(task: Any, request: Any) -> bool:

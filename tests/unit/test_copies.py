@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import signals
+from celery.contrib.abortable import ABORTED, AbortableTask
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from celery_lock import Lock, LockedTask, fail, requeue, skip, wait
@@ -812,3 +813,20 @@ def test_a_class_under_a_locked_one_is_tracked_as_it_says(said: bool | None, loc
     deliver(made, id=f"derived {said} {lock}")
 
     assert written == [*([] if said is False else ["STARTED"]), "SUCCESS"]
+
+
+@pytest.mark.parametrize("aborted", [True, False])
+def test_a_task_that_was_aborted_as_it_waited_for_its_key_stays_aborted(aborted: bool) -> None:
+    """Its body asks whether it was, which STARTED would hide."""
+    klass = type("Both", (LockedTask, AbortableTask), {"abstract": True})
+    task, id = Task(track_started=True, base=klass, **LATE), f"aborted {aborted}"
+    if aborted:
+        task.task.backend.store_result(id, result=None, state=ABORTED)
+    asked: list[bool] = []
+    task.during = lambda each: asked.append(each.is_aborted())
+    written = written_to(task.task.backend)
+
+    task.deliver(id=id)
+
+    assert asked == [aborted]
+    assert written == [*([] if aborted else ["STARTED"]), "SUCCESS"]
