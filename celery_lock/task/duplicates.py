@@ -100,7 +100,9 @@ def _result(call: Published, decision: skip, conflict: Conflict, own: list[HeldP
     if own and call.may_read and _is_stored(task, own[0]) and _reads(task.backend):
         return task.AsyncResult(conflict.holder.task_id)
     skipped = decision.outcome(conflict)
-    return EagerResult(call.task_id, skipped, "SUCCESS", name=task.name)
+    result = EagerResult(call.task_id, skipped, "SUCCESS", name=task.name)
+    result.app = task.app  # a ResultSet asks its first one
+    return result
 
 
 def _is_own(call: Published, permit: HeldPermit) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.beat import Scheduler
-from celery.result import AsyncResult, EagerResult
+from celery.result import AsyncResult, EagerResult, ResultSet
 from celery.schedules import crontab
 
 from celery_lock import (
@@ -17,6 +18,7 @@ from celery_lock import (
     Lock,
     LockConfigurationError,
     LockConflict,
+    LockedTask,
     Scope,
     StoreError,
     fail,
@@ -610,6 +612,12 @@ def test_a_backend_may_have_no_result_to_read(backend: str) -> None:
 
     assert isinstance(result, EagerResult)
     assert is_skipped(result.get())
+
+
+def test_the_result_of_who_is_skipped_may_be_the_first_of_a_set(shop: Shop) -> None:
+    result = second(shop, first={"ignore_result": True})
+
+    assert ResultSet([result]).app is shop.app  # whose backend it asks for the others
 
 
 def test_skip_may_have_a_result_of_its_own() -> None:
