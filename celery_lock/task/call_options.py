@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from functools import update_wrapper
@@ -16,7 +17,7 @@ from .call_keys import with_queue
 from .option_words import COMMON_OF_CALLS, STRONG, WRITE, has_locks
 from .without_lock import without_lock
 
-__all__ = ["ChecksCalls", "check_call_options"]
+__all__ = ["ChecksCalls", "check_call_options", "show_as_celerys"]
 
 _OF_CALLS = {"lock", *STRONG}
 _KINDS = (Lock, Decision, Backoff, Scope)
@@ -60,9 +61,19 @@ class ChecksCalls(Task):  # type: ignore[type-arg]
         return super().retry(*args, **options)
 
 
+def show_as_celerys(method: Any, celerys: Any) -> None:
+    """Let whoever looks see the parameters of Celery's own method.
+
+    It is not wrapped by ours: of what is wrapped Celery's `add_around` takes the inner one, and
+    ours would be left out.
+    """
+    update_wrapper(method, celerys)
+    method.__signature__ = inspect.signature(celerys)
+    del method.__wrapped__
+
+
 for _method in ("apply_async", "apply", "retry"):
-    # whoever looks sees the parameters of Celery's own
-    update_wrapper(vars(ChecksCalls)[_method], getattr(Task, _method))
+    show_as_celerys(vars(ChecksCalls)[_method], getattr(Task, _method))
 
 
 def check_call_options(task: Any, options: Mapping[str, Any], how: str) -> None:

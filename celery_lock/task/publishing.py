@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from functools import partial, update_wrapper
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -28,7 +28,7 @@ from ..message import mark_of, marked, named, new_publication
 from ..model import Claim, End, Holder
 from ..model.made import made
 from ..model.per_process import PerProcess
-from .call_options import ChecksCalls
+from .call_options import ChecksCalls, show_as_celerys
 from .duplicates import Published, answer
 from .queue_life import queue_life
 from .wants import Want, each_name_once, wants_of
@@ -84,8 +84,7 @@ class PublishesLeases(ChecksCalls):
         return _publish(self, send, args, kwargs, options)
 
 
-# whoever looks sees the parameters of Celery's own
-update_wrapper(PublishesLeases.apply_async, Task.apply_async)
+show_as_celerys(PublishesLeases.apply_async, Task.apply_async)
 
 
 class _Call(NamedTuple):

@@ -630,6 +630,33 @@ def test_skip_may_have_a_result_of_its_own() -> None:
     assert task.delay(7).get() == "no"
 
 
+def test_what_is_put_around_the_methods_of_a_task_does_not_leave_ours_out(shop: Shop) -> None:
+    """By an annotation `"@apply_async"`, which Celery puts around what a method has wrapped."""
+    task = shop.task(UNTIL_FINISHED)
+    calls: list[Any] = []
+
+    def audit(inner: Any) -> Any:
+        def apply_async(self: Any, *args: Any, **options: Any) -> Any:
+            calls.append(args)
+            return inner(self, *args, **options)
+
+        return apply_async
+
+    type(task).add_around("apply_async", audit)
+    task.delay(7)
+    task.delay(7)
+
+    assert len(calls) == 2
+    assert len(shop.sent) == 1
+
+
+@pytest.mark.parametrize("name", ["apply_async", "apply", "retry"])
+def test_a_method_shows_the_parameters_of_celerys(name: str) -> None:
+    shown = inspect.signature(getattr(LockedTask, name))
+
+    assert shown == inspect.signature(getattr(Task, name))
+
+
 # -- permits and several locks ---------------------------------------------------------------
 
 
