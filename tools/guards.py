@@ -2231,8 +2231,8 @@ ENDINGS = (
     ),
     Guard(
         "what stores no result is not started",
-        "    if request.is_eager or _ignores_result(task, request):\n",
-        "    if False:\n",
+        "if request.is_eager or _ignores_result(task, request) or _is_aborted(task, request):",
+        "if False:",
         (UNIT + "copies.py",),
     ),
     Guard(
@@ -2456,6 +2456,54 @@ ENDINGS = (
         'if options.get("beat") and pool_memory.is_spawned(worker):',
         "if False:",
         (UNIT + "pool_memory.py",),
+    ),
+    Guard(
+        "where a body goes on beyond its time limit its lease does too",
+        "if self.at_most is not None or not enforced:",
+        "if self.at_most is not None:",
+        (UNIT + "run.py",),
+    ),
+    Guard(
+        "a worker knows whether its pool ends a body at its limit",
+        "            enforces_limits=_is_of(worker, _PREFORK, _GEVENT),\n",
+        "",
+        (UNIT + "limit_checks.py",),
+    ),
+    Guard(
+        "a pool that is derived from one of Celery's is of its kind",
+        "any(klass.__module__ in pools for klass in worker.pool_cls.__mro__)",
+        "worker.pool_cls.__module__ in pools",
+        (UNIT + "limit_checks.py",),
+    ),
+    Guard(
+        "a task that was aborted as it waited stays aborted",
+        "or _ignores_result(task, request) or _is_aborted(task, request):",
+        "or _ignores_result(task, request):",
+        (UNIT + "copies.py",),
+    ),
+    Guard(
+        "what is put around a method does not leave ours out",
+        "    del method.__wrapped__\n",
+        "",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "a method of ours shows the parameters of Celery's",
+        "    method.__signature__ = inspect.signature(celerys)\n",
+        "",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "the result of who is skipped knows its app",
+        "    result.app = task.app  #",
+        "    #",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
+        "what is terminated as it waits keeps nothing",
+        '"revoke_by_stamped_headers", "terminate"):',
+        '"revoke_by_stamped_headers"):',
+        (UNIT + "unrun.py",),
     ),
     Guard(
         "only the dead one is freed (Redis)",
@@ -3382,8 +3430,26 @@ TICKS = (
 BEATS = (
     Guard(
         "beats: what is put into Celery's class later is called",
-        "        return getattr(type(scheduler), name)(scheduler, *args, **options)\n",
-        "        return at_first(*args, **options)\n\n    at_first = getattr(scheduler, name)\n",
+        "        return getattr(type(owner), name)(owner, *args, **options)\n",
+        "        return at_first(*args, **options)\n\n    at_first = getattr(owner, name)\n",
+        (UNIT + "beat_publishing.py",),
+    ),
+    Guard(
+        "beats: what is put into the app's class later is called",
+        '    own = own_method(app, "send_task")\n',
+        "    own = app.send_task\n",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
+        "beats: what beat_init writes into the schedule is taken",
+        "        if self._taken is not None:\n",
+        "        if False:\n",
+        (UNIT + "beat_publishing.py",),
+    ),
+    Guard(
+        "beats: what beat_init leaves of the schedule stays",
+        "for n, one in now.items() if before.get(n) != one}",
+        "for n, one in now.items()}",
         (UNIT + "beat_publishing.py",),
     ),
     Guard(
