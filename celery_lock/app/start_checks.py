@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from ..errors import StoreError, duration
@@ -14,10 +16,12 @@ from ..message.origin import declared_arguments
 from ..model import Decision, Feature, Lock, LockStore
 from ..policies import outcomes
 from .bound import BoundLock, BoundLocks, each_lock
+from .settings import Settings
 
 __all__ = [
     "done_less_well",
     "warn_of_features",
+    "warn_of_late_settings",
     "warn_of_name",
     "warn_of_piling",
     "warn_of_spawned_beat",
@@ -46,6 +50,24 @@ def warn_of_store(store: LockStore, *, then: str) -> None:
             logger.warning("the lock store %s: %s", store.url, warning)
     except StoreError as error:
         logger.warning("%s; %s until the store answers", error, then)
+
+
+def warn_of_late_settings(read: Settings, conf: Any) -> None:
+    """Warn of settings that have changed after they were read, and so have no effect.
+
+    Raises `LockConfigurationError` for one that makes no sense.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unknown names were warned of as they were read
+        now = Settings.read(conf)
+    names = [each.name for each in fields(Settings)]
+    late = [f"lock_{name}" for name in names if getattr(read, name) != getattr(now, name)]
+    if late:
+        logger.warning(
+            "%s: set after the first locked task was bound, and without effect; set it before that,"
+            " or declare tasks with @app.task and not with lazy=False or register_task()",
+            ", ".join(late),
+        )
 
 
 def warn_of_spawned_beat() -> None:

@@ -26,6 +26,7 @@ from .refusing import refusing
 from .revoking import hear_revoked
 from .start_checks import (
     warn_of_features,
+    warn_of_late_settings,
     warn_of_piling,
     warn_of_spawned_beat,
     warn_of_store,
@@ -120,6 +121,7 @@ class WorkerStep(bootsteps.StartStopStep):
         locks = locks_of(worker.app)
         if not locks.bound:
             return
+        warn_of_late_settings(locks.settings, worker.app.conf)
         stamping.come_last()  # the worker has imported all modules: receivers of theirs stand by
         flags.send_events(bool(worker.task_events))
         locks.in_worker(

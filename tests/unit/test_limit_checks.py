@@ -73,6 +73,20 @@ def test_a_worker_knows_whether_its_pool_ends_a_body_at_its_limit(
         assert locks_of(app).enforces_limits is enforces
 
 
+def test_settings_that_came_too_late_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    app = an_app(skip(), {"lock_store": "memory://"})
+    kind = type("TaskPool", (), {"__module__": "celery.concurrency.solo"})
+    more = {"task_events": False, "time_limit": None, "hostname": "w1@host", "concurrency": 1}
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        WorkerStep(SimpleNamespace(app=app, pool_cls=kind, **more))
+        assert "without effect" not in caplog.text
+        app.conf.update(lock_ttl=60, lock_key_prefix="shop:")
+        WorkerStep(SimpleNamespace(app=app, pool_cls=kind, **more))
+
+    assert "lock_key_prefix, lock_ttl: set after the first locked task was bound" in caplog.text
+
+
 # -- a wait and a time limit -----------------------------------------------------------------
 
 
