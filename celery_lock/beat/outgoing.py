@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from ..message import HEADER, mark_in, marked, not_sent
@@ -106,6 +106,7 @@ class Outgoing:
             not_sent()
             return None
         options["headers"] = self._named(headers, name)
+        self._show(headers)
         if options.get("correlation_id") == self._first_id:
             options["correlation_id"] = self.task_id
         self._tick.in_flight = True
@@ -128,6 +129,14 @@ class Outgoing:
             header["id"] = self.task_id
         put(named, header)
         return named
+
+    def _show(self, headers: Mapping[str, Any]) -> None:
+        """Let receivers of `after_task_publish` see the id that the message has: they are given
+        the headers that Celery has made for it."""
+        if isinstance(headers, MutableMapping):
+            for place in ("id", "root_id"):
+                if headers.get(place) == self._first_id:
+                    headers[place] = self.task_id
 
     def _added(self, headers: Mapping[str, Any], body: Any) -> dict[str, Any]:
         """Return what the message says beyond what is known of it."""

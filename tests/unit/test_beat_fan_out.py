@@ -419,3 +419,29 @@ def test_what_is_put_into_celerys_class_after_a_tick_is_called_with_what_is_sent
     world.run(10)
 
     assert seen == [world.sent[-1].headers["task"]]
+
+
+def test_receivers_after_the_publishing_see_the_id_that_the_message_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Something is added to it by a receiver before that, so its name is another one."""
+    seen: list[str] = []
+
+    def add(headers: Any = None, **_: Any) -> None:
+        headers["environment"] = "prod"
+
+    def after(headers: Any = None, **_: Any) -> None:
+        seen.extend((headers["id"], headers["root_id"]))
+
+    signals.before_task_publish.connect(add)
+    signals.after_task_publish.connect(after)
+    world = World(every(10))
+    world.beat("a")
+
+    world.run(15)
+
+    signals.before_task_publish.disconnect(add)
+    signals.after_task_publish.disconnect(after)
+    (sent,) = world.sent
+    assert sent.headers["environment"] == "prod"
+    assert seen == [sent.task_id, sent.task_id]
