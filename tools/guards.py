@@ -2500,6 +2500,18 @@ ENDINGS = (
         (UNIT + "publishing.py",),
     ),
     Guard(
+        "settings that came too late are named",
+        "        warn_of_late_settings(locks.settings, worker.app.conf)\n",
+        "",
+        (UNIT + "limit_checks.py",),
+    ),
+    Guard(
+        "beats: receivers after the publishing see the message's id",
+        "        self._show(headers)\n",
+        "",
+        (UNIT + "beat_fan_out.py",),
+    ),
+    Guard(
         "what is terminated as it waits keeps nothing",
         '"revoke_by_stamped_headers", "terminate"):',
         '"revoke_by_stamped_headers"):',
