@@ -1,16 +1,15 @@
-"""Whether the mixin can lie over a scheduler class, found out as the class is made; its methods."""
+"""Whether the mixin can lie over a scheduler class, found out as the class is made."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from celery.beat import Scheduler
 
 from ..errors import LockConfigurationError
 
-__all__ = ["check_scheduler", "own_method", "sends_once"]
+__all__ = ["check_scheduler", "sends_once"]
 
 
 def check_scheduler(cls: Any, mixin: type) -> None:
@@ -57,17 +56,3 @@ def _check_tick(cls: Any, klass: Any, mixin: type) -> None:
         " celery.beat.PersistentScheduler; instead of RedBeat use"
         " celery_lock.beat:LockedScheduler, which needs no schedule file"
     )
-
-
-def own_method(owner: Any, name: str) -> Callable[..., Any]:
-    """Return what calls a method of a scheduler's or an app's class, as the class has it at each
-    call.
-
-    Sentry puts its own into Celery's class as a beat starts, when the scheduler is there already.
-    """
-    there: Callable[..., Any] | None = vars(owner).get(name)
-
-    def call(*args: Any, **options: Any) -> Any:
-        return getattr(type(owner), name)(owner, *args, **options)
-
-    return there or call

@@ -16,11 +16,11 @@ from celery.beat import BeatLazyFunc, SchedulingError
 
 from ..events.plain_text import moment
 from ..message import HEADER, is_handed_to, tick_header
-from .check import own_method
 from .entries import message_of
 from .ledger import Ledger
 from .naming import Names, spelled
 from .outgoing import Outgoing
+from .own_method import own_method
 from .ticks import Tick
 from .traces import without_traces
 

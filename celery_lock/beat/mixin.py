@@ -14,11 +14,12 @@ from ..events.plain_text import moment
 from ..model import LockStore
 from .asking import SOON
 from .begin import begin, refuse_early
-from .check import check_scheduler, own_method, sends_once
+from .check import check_scheduler, sends_once
 from .deciding import Deciding
 from .entries import on_clock
 from .fan_out import FanOut, listen
 from .ledger import Ledger
+from .own_method import own_method
 from .plan import plan_sooner, put_back
 from .ticks import Sending, Tick
 
