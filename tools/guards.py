@@ -2387,8 +2387,8 @@ ENDINGS = (
     ),
     Guard(
         "a process that did not find the map has no place in it",
-        '        raise LockError("it had no place where this process reads")\n\n\n_notes',
-        "        return []\n\n\n_notes",
+        '        raise LockError("it had no place where this process reads")\n',
+        "        return []\n",
         (UNIT + "notes.py",),
     ),
     Guard(

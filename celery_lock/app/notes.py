@@ -95,11 +95,9 @@ class _Notes:
         self.write(index, _written([]))
         self.sign(index, pid)
 
-    def read(self, pid: int) -> list[Noted]:
-        for place in range(2 * self.places):
-            if self.pid(place) == pid:
-                return _read(self.raw(place), pid)
-        raise LockError("it had no place where this process reads")
+    def place_of(self, pid: int) -> int | None:
+        places = range(2 * self.places)
+        return next((place for place in places if self.pid(place) == pid), None)
 
 
 _notes: _Notes | None = None
@@ -191,9 +189,10 @@ def claims_of(pid: int) -> list[Noted]:
     Raises `LockError` for a process that could note nothing (the pool has grown beyond the map, or
     the process did not share it), and for a note that its process has not brought to its end.
     """
-    if _notes is None:
+    place = None if _notes is None else _notes.place_of(pid)
+    if _notes is None or place is None:
         raise LockError("it had no place where this process reads")
-    return _notes.read(pid)
+    return _read(_notes.raw(place), pid)
 
 
 def is_gone(pid: int) -> bool:
