@@ -1,4 +1,4 @@
-"""The worker's steps for its locks: checks at the start, and what its pool processes share.
+"""The worker's steps for its locks: checks at the start, and what it hears of.
 
 The first locked task that is bound to an app installs them, so there is nothing to configure.
 """
@@ -6,22 +6,19 @@ The first locked task that is bound to an app installs them, so there is nothing
 from __future__ import annotations
 
 import logging
-import mmap
 import re
 import weakref
 from typing import Any
 
 from celery import bootsteps, signals
 
-from ..engine.completions import send_last
-from ..engine.pending_calls import make_last
 from ..errors import LockConfigurationError
 from ..message.hearing import hear_queues
-from . import flags, notes, pool_memory, stamping
+from . import flags, pool_memory, stamping
 from .bound import refuse_what_lacks
 from .limit_checks import warn_of_limits, warn_of_long_leases, warn_of_short_leases
-from .locks import all_locks, locks_of
-from .observing import last_words
+from .locks import locks_of
+from .pool_processes import begin_child, end_child, share_with
 from .refusing import refusing
 from .revoking import hear_revoked
 from .start_checks import (
@@ -62,8 +59,8 @@ def install(app: Any) -> None:
     """Add our steps to the workers of `app`; more than once is once."""
     app.steps["worker"].add(WorkerStep)
     app.steps["consumer"].add(ConsumerStep)
-    signals.worker_process_init.connect(_on_child_beginning, weak=False)
-    signals.worker_process_shutdown.connect(_on_child_leaving, weak=False)
+    signals.worker_process_init.connect(begin_child, weak=False)
+    signals.worker_process_shutdown.connect(end_child, weak=False)
 
 
 def forks(app: Any) -> bool:
@@ -113,7 +110,7 @@ class WorkerStep(bootsteps.StartStopStep):
         _solo.discard(worker.app)
         if _is_of(worker, _PREFORK):
             _forking.add(worker.app)
-            _share_memory(worker, _most_processes(options.get("autoscale"), worker))
+            share_with(worker, _most_processes(options.get("autoscale"), worker))
         is_solo = _is_of(worker, _SOLO)
         if is_solo:
             _solo.add(worker.app)
@@ -172,29 +169,6 @@ def _most_processes(autoscale: Any, worker: Any) -> int:
     return max(most, int(getattr(worker, "concurrency", 0) or 0))
 
 
-def _share_memory(worker: Any, processes: int) -> None:
-    size = notes.size_for(processes)
-    if not pool_memory.is_spawned(worker):
-        notes.begin(mmap.mmap(-1, size))  # an anonymous map is shared over a fork
-        return
-    memory = None
-    try:
-        memory = pool_memory.make(size)
-    except OSError as error:
-        logger.warning(
-            "celery_lock cannot share a file with the processes that this worker will spawn (%s):"
-            " the key of one that is killed stays taken until its lease has run out, and they do"
-            " not know of a shutdown, of a lost connection or of events. Let $TMPDIR name a folder"
-            " with room for %d KiB, or let the pool fork its processes",
-            error,
-            size >> 10,
-        )
-    else:
-        flags.share(memory.flags)
-    notes.begin(memory and memory.notes)
-    pool_memory.let_inherit(worker.time_limit, worker.hostname, memory)
-
-
 class ConsumerStep(bootsteps.StartStopStep):
     """Remember the consumer, which knows from which queue a message came; count connections."""
 
@@ -212,39 +186,3 @@ class ConsumerStep(bootsteps.StartStopStep):
         """The connection is lost: copies of what it brought may run before there is another one."""
         if not flags.stopping():
             flags.count_connection()
-
-
-def _on_child_beginning(**_: Any) -> None:
-    inherited = pool_memory.inherited()
-    if inherited is not None:
-        _do_as_if_forked(inherited)
-    notes.sign_in()
-
-
-def _do_as_if_forked(inherited: pool_memory.Inherited) -> None:
-    """Do in a pool process that was spawned what a forked one has from the main process."""
-    try:
-        memory = inherited.memory()
-    except OSError as error:
-        logger.warning(
-            "celery_lock cannot read the file that the worker shares with this process (%s): if the"
-            " process is killed, its key stays taken until its lease has run out, and it does not"
-            " know of a shutdown, of a lost connection or of events. Start the worker again, and"
-            " let no program remove its files from $TMPDIR",
-            error,
-        )
-        memory = None
-    if memory is not None:
-        flags.share(memory.flags)
-        notes.join(memory.notes)
-    stamping.come_last()
-    for locks in all_locks():  # the app was copied, so there are two of it
-        locks.in_worker(
-            events=flags.sends_events, hostname=inherited.hostname, time_limit=inherited.time_limit
-        )
-
-
-def _on_child_leaving(**_: Any) -> None:
-    make_last()  # a release without an answer: the key would stay taken for its ttl
-    send_last()
-    last_words()

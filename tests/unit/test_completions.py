@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celery_lock.app import worker
+from celery_lock.app import pool_processes
 from celery_lock.engine.completions import BATCH, FOR, WITHIN, send_last
 from celery_lock.engine.locker import Ask, Grant
 from celery_lock.errors import StoreUnavailable
@@ -213,7 +213,7 @@ def test_what_got_no_answer_is_not_forgotten(engine: Engine, error: BaseExceptio
 # -- processes that leave, and that are forked -----------------------------------------------
 
 
-@pytest.mark.parametrize("leave", [send_last, worker._on_child_leaving])
+@pytest.mark.parametrize("leave", [send_last, pool_processes.end_child])
 def test_a_process_that_leaves_tells_at_once(engine: Engine, leave: Callable[[], object]) -> None:
     engine.locker.told(run(engine))
 

@@ -18,7 +18,7 @@ from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool
 
 from celery_lock import Lock, LockError
-from celery_lock.app import flags, notes, pool_memory, stamping, worker
+from celery_lock.app import flags, notes, pool_memory, pool_processes, stamping, worker
 from celery_lock.app.locks import locks_of
 from celery_lock.app.pool_memory import PoolMemory
 
@@ -261,14 +261,14 @@ def test_a_spawned_process_does_what_a_forked_one_has_from_its_worker(
     elif there == "half a file":
         os.truncate(memory.path, 9)
     signals.before_task_publish.connect(later := lambda **_: None)
-    signals.worker_process_shutdown.disconnect(worker._on_child_leaving)
+    signals.worker_process_shutdown.disconnect(pool_processes.end_child)
     worker.install(app)
 
     signals.worker_process_init.send(sender=None)  # Celery before 5.7 names no worker
 
     assert signals.before_task_publish.receivers[-1][1] is stamping._stamp
     signals.before_task_publish.disconnect(later)
-    assert worker._on_child_leaving in [one for _, one in signals.worker_process_shutdown.receivers]
+    assert pool_processes.end_child in [one for _, one in signals.worker_process_shutdown.receivers]
     assert given == {"events": flags.sends_events, "hostname": "w1@host", "time_limit": 7.5}
     assert flags.stopping() is (there == "all of it")
     assert ("cannot read the file" in caplog.text) is (there != "all of it")
