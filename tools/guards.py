@@ -3238,6 +3238,30 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "a body sees how its message was published, though we sent that again",
+        "    show_published(request_dict, queue)",
+        "    pass",
+        ("tests/integration/test_requeue.py",),
+    ),
+    Guard(
+        "a message that was sent again says how it was published",
+        "header = note_published(step.header, request, raw.queue)",
+        "header = step.header",
+        ("tests/integration/test_requeue.py",),
+    ),
+    Guard(
+        "a dead letter in another queue shows how it came there",
+        'if queue is None or published.get("queue") != queue:',
+        "if queue is None:",
+        (UNIT + "as_published.py",),
+    ),
+    Guard(
+        "what was published anew shows its own way",
+        "            if all(ours == (its or 0) for ours, its in counts):",
+        "            if counts:",
+        (UNIT + "as_published.py",),
+    ),
+    Guard(
         "a header of another task is nobody's",
         "if id is not None and its is not None and its != id:",
         "if False:",

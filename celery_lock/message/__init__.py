@@ -1,5 +1,6 @@
 """What a message carries: its header, its publication, its raw form, and sending it again."""
 
+from .as_published import note_published
 from .context import headers_in, of_call, of_request, of_retry
 from .copies import asks_since, is_recorded, record_life
 from .delivery import (
@@ -52,6 +53,7 @@ __all__ = [
     "new_nonce",
     "new_publication",
     "not_sent",
+    "note_published",
     "of_call",
     "of_request",
     "of_retry",

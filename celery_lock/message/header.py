@@ -96,6 +96,8 @@ class Header:
     shown: Mapping[str, str] | None = carried(survives=_MESSAGE | _ANEW, read=texts_by_name)
     """What its key showed of the headers and the queue of the task's first message, by the field: a
     tool may take the headers of a retry away, and a retry may be sent to another queue."""
+    published: Mapping[str, str] | None = carried(survives=_MESSAGE, read=texts_by_name)
+    """What its body saw of how it was published, before we sent it again: see `as_published`."""
     others: Mapping[str, Any] | None = carried(survives=_MESSAGE)
     """The other headers of the message, where its key shows them: see `message.context`."""
     queue: str | None = carried(survives=_MESSAGE)
@@ -162,11 +164,9 @@ class Header:
                 header = _filled(other, header)
             else:
                 header = _filled(header, other)
-        if header is not None:
-            return header
-        if not retries and not nesting:
-            return NO_HEADER  # frozen
-        return _made({"retries": retries, "nesting": nesting})
+        if header is None and (retries or nesting):
+            return _made({"retries": retries, "nesting": nesting})
+        return NO_HEADER if header is None else header  # frozen
 
     def through(self, act: Survives, *, retries: int = 0, nesting: int = 0) -> Header:
         """Return what survives an act of publishing, in the message that it makes."""

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import LockError
 from ..model import Decision, written
 from ..model.made import made
+from .as_published import show_published
 from .delayed import delayed_for
 from .origin import Origin, arguments_in
 from .parts import Parts, give, parts_of
@@ -95,6 +96,7 @@ def attach(
         request_dict["delivery_info"].update(exchange="", routing_key=origin.queue)
         for name in [one for one in request_dict if one.startswith(_NOT_HEADERS_PREFIX)]:
             del request_dict[name]
+    show_published(request_dict, queue)
 
 
 def came_from(request: Any) -> str | None:

@@ -7,7 +7,7 @@ import time
 
 from ..app.locks import AppLocks
 from ..events.log_fields import fields_of
-from ..message import Homeless, Unsent, raw_of
+from ..message import Homeless, Unsent, note_published, raw_of
 from ..model.clock import steady
 from .delivery import Delivery
 from .holding import Holding
@@ -51,7 +51,10 @@ class Sends:
             self._stays_until = steady() + stays_for
         self._holding.sends()
         try:
-            self._locks.sender.send(raw_of(self.delivery.request), step.header, delay=step.delay)
+            request = self.delivery.request
+            raw = raw_of(request)
+            header = note_published(step.header, request, raw.queue)
+            self._locks.sender.send(raw, header, delay=step.delay)
             self.is_sent = True
         except Unsent as error:
             self.is_only_copy |= isinstance(error, Homeless)

@@ -297,6 +297,18 @@ def test_the_eta_is_our_pause(hops: Hops) -> None:
                 assert copy.seen - eta.timestamp() < 30
 
 
+def test_the_body_sees_the_times_that_its_publisher_gave(hops: Hops) -> None:
+    for case in hops.results:
+        pairs = zip(hops.copies[case], hops.results[case], strict=True)
+        for (first, *_), (*_, seen) in pairs:
+            assert seen["eta"] == first.headers.get("eta")
+            assert seen["expires"] == first.headers.get("expires")
+            assert (seen["timelimit"] or [None, None]) == (
+                first.headers.get("timelimit") or [None, None]
+            )
+    assert hops.results["countdown"][0][-1]["eta"]
+
+
 def test_only_the_header_bounds_the_waiting_of_a_message_that_expires(hops: Hops) -> None:
     (first, *later) = hops.copies["expires"][0]
 
@@ -330,7 +342,12 @@ def test_a_message_goes_back_to_the_queue_it_came_from(
         sent = _send(setup, exchange, routing_key)
         first, *later = setup.tap.wait_for(sent.id, HOPS + 1)
 
-    assert sent.get(timeout=20)[2] == 0
+    *_, retries, seen = sent.get(timeout=20)
+    assert retries == 0
+    assert seen["delivery_info"]["exchange"] == exchange.name
+    assert seen["delivery_info"]["routing_key"] == (
+        routing_key or setup.app.conf.task_default_routing_key
+    )
     way = {"exchange", "routing_key"}
     way |= {"properties.delivery_info.exchange", "properties.delivery_info.routing_key"}
     for copy in later:

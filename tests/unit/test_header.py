@@ -125,6 +125,7 @@ WRITTEN = Header(
     met={"key": "k", "by": "id-2", "expires_in": 1.5},
     wait=True,
     shown={"header[tenant]": "red"},
+    published={"exchange": "news", "routing_key": "news.rain", "queue": "rain"},
     extra={"theirs": 1},
 )
 TABLE = {
@@ -153,6 +154,7 @@ TABLE = {
     "met": {SENT_AGAIN},
     "wait": {SENT_AGAIN},
     "shown": {SENT_AGAIN, ANEW},
+    "published": {SENT_AGAIN},
 }
 NOT_WRITTEN = {"retries", "nesting", "others", "queue"}
 WAYS = {

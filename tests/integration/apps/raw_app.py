@@ -15,6 +15,9 @@ from celery_lock import Lock, LockedTask, constant, requeue
 PAUSE = 0.5
 KEY = "raw"
 
+SEEN = ("delivery_info", "eta", "expires", "timelimit", "reply_to")
+"""What the body returns of its request."""
+
 ORDERS = Exchange("orders", type="direct")
 NEWS = Exchange("news", type="topic")
 WEATHER = Exchange("weather", type="topic")
@@ -57,7 +60,8 @@ def make_app(**conf: Any) -> Celery:
     )
     def record(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
         """What has arrived in the body."""
-        return [repr(args), repr(kwargs), self.request.retries]
+        seen = {name: getattr(self.request, name) for name in SEEN}
+        return [repr(args), repr(kwargs), self.request.retries, seen]
 
     @app.task(name="raw.plain", shared=False)
     def plain(*args: Any) -> str:
