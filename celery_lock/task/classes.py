@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 import weakref
-from functools import wraps
+from functools import update_wrapper
 from typing import Any
 
 from celery import Task
@@ -137,13 +137,14 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
 
 
 def _taking_the_key(call: Any) -> Any:
-    @wraps(call)
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         own = call.__get__(self, type(self)) if hasattr(call, "__get__") else call
         return self._call_locked(own, args, kwargs)
 
-    __call__._celery_lock = True  # type: ignore[attr-defined]  # a function has any attribute
-    return __call__
+    ours: Any = update_wrapper(__call__, call)
+    del ours.__wrapped__  # or Celery's `add_around` would take that one, and leave ours out
+    ours._celery_lock = True
+    return ours
 
 
 def _hands_on(call: Any, locked_task: type) -> bool:

@@ -242,6 +242,23 @@ def test_a_call_that_runs_the_body_past_ours_runs_with_the_key(
     assert len(engine.told(Acquired)) == len(engine.told(Released)) == 1
 
 
+def test_what_is_put_around_such_a_call_does_not_leave_the_lock_out(
+    app: Celery, engine: Engine
+) -> None:
+    """By an annotation `"@__call__"`, which Celery puts around what a method has wrapped."""
+
+    def audit(inner: Any) -> Any:
+        return lambda self, *args, **kwargs: ("audited", inner(self, *args, **kwargs))
+
+    base = a_class("FlaskTask", Locked, __call__=runs_itself)
+    task = locked(app, Lock("k"), base=base, name="t")(body)
+
+    type(task).add_around("__call__", audit)
+
+    assert deliver(task).result == ("audited", ("around", None))
+    assert len(engine.told(Acquired)) == 1
+
+
 def test_a_call_that_is_no_function_is_made_with_the_key(app: Celery, engine: Engine) -> None:
     task = locked(app, Lock("k"), base=a_class("Odd", Locked, __call__=Callable()), name="t")(body)
 
