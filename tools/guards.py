@@ -3238,6 +3238,24 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "a wrapper that hides the parameters of a body is warned of",
+        "if inspect.isfunction(inner) and inner.__code__.co_argcount:",
+        "if False:",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "a wrapper is asked for parameters only where the key is made of them",
+        "*(_hidden(function, signature) if lock.key is None else ()),",
+        "*_hidden(function, signature),",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "a call that runs the body itself is not named as wrapped",
+        "    del ours.__wrapped__",
+        "    pass",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
         "a body sees how its message was published, though we sent that again",
         "    show_published(request_dict, queue)",
         "    pass",

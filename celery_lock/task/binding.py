@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from celery import Task
@@ -173,6 +174,7 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     queue_ttl = _seconds(lock.queue_ttl, QUEUE_TTL)
     early = ends_early(cls, queue_ttl) if scope.lasts else None
     for said in (
+        *(_hidden(function, signature) if lock.key is None else ()),
         *never_comes(on_conflict),
         *cut_short(lock.at_most, cls.time_limit),
         *([] if early is None else [early]),
@@ -206,6 +208,24 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
 
 def _seconds(value: Any, default: float) -> float:
     return default if value is None else float(value)  # Lock has made seconds of it
+
+
+def _hidden(function: Any, signature: inspect.Signature) -> Iterator[str]:
+    """Say which function a wrapper hides: of `f(*args, **kwargs)` nobody knows the parameters."""
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    hides = kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    if not (hides and inspect.isfunction(function)):
+        return
+    for inner in inspect.getclosurevars(function).nonlocals.values():
+        if inspect.isfunction(inner) and inner.__code__.co_argcount:
+            names = ", ".join(inspect.signature(inner).parameters)
+            yield (
+                f"its body is {function.__qualname__}(*args, **kwargs) around"
+                f" {inner.__qualname__}({names}), whose parameters it hides: a"
+                " call by position and the same call by name have two keys, so both run at once;"
+                f" write @functools.wraps({inner.__name__}) over the wrapper, or Lock(key=...) with"
+                " a function"
+            )
 
 
 def _check_body(name: str, function: Any) -> None:

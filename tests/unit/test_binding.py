@@ -537,6 +537,50 @@ def test_two_apps_may_contradict_each_other() -> None:
 # -- warnings --------------------------------------------------------------------------------
 
 
+def _bare(inner: Any) -> Any:
+    """A decorator that shows nothing of what it is put around."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, **kwargs)
+
+    return wrapper
+
+
+def _any(*args: Any, **kwargs: Any) -> None:
+    """Take whatever comes."""
+
+
+def _by_position(*args: Any) -> None:
+    """Take no names."""
+
+
+def test_a_wrapper_that_hides_the_parameters_is_warned_of_with_what_to_write() -> None:
+    with pytest.warns(UserWarning, match=r"task t: its body is .*wrapper\(\*args.*") as said:
+        locked(an_app(), Lock(), name="t")(_bare(body))
+
+    (message,) = [str(one.message) for one in said]
+    assert "around body(user_id, amount), whose parameters it hides" in message
+    assert "@functools.wraps(body)" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "function"),
+    [
+        (None, functools.wraps(body)(_bare(body))),
+        (None, _bare(lambda: None)),
+        (None, _bare(functools.partial(body, 7))),
+        (None, _any),
+        (None, _by_position),
+        ("all", _bare(body)),
+    ],
+    ids=["wraps", "nothing to hide", "no function", "no wrapper", "by position alone", "a key"],
+)
+def test_a_body_whose_calls_are_the_same_is_not_warned_of(key: Any, function: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locked(an_app(), Lock(key), name="t")(function)
+
+
 def test_a_long_wait_is_warned_of(app: Celery) -> None:
     with pytest.warns(UserWarning, match=r"task t waits for its lock for up to 31 s.*requeue\(\)"):
         locked(app, Lock("k", on_conflict=wait(LONG_WAIT + 1)), name="t")(body)
