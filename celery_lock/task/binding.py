@@ -24,7 +24,7 @@ from .lists import checked_list, is_declared
 from .option_words import LIST
 from .queue_life import ends_early
 
-__all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of"]
+__all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of", "not_read"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
@@ -125,6 +125,22 @@ def is_refused(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
     except TypeError:
         return True
     return False
+
+
+def not_read(task: Any, error: Exception) -> Exception:
+    """Return what a call fails with whose arguments a decorator may take, but that have no names.
+
+    `error` is what a call of the function behind the decorators raises.
+    """
+    if type(error) is not TypeError:  # pydantic's own, of a value
+        return error
+    run = inspect.getattr_static(type(task), "run")
+    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    return TypeError(
+        f"{error}: the key of task {task.name} is made by {inspect.signature(function)}, the"
+        " signature of the function behind its decorators. If one of these takes other arguments"
+        " than that, let what it returns say so: give it a __signature__, an inspect.Signature"
+    )
 
 
 def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:

@@ -22,7 +22,7 @@ from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from . import unrun
-from .binding import is_refused, name_of
+from .binding import is_refused, name_of, not_read
 from .call_keys import keep_shown, keys_of_call
 from .delivery import Delivery
 from .ended_by import EndedBy, goes_back
@@ -151,7 +151,7 @@ class LockedTask(_Task[_P, _R]):
             if run is None:  # not within the handler: the error's history is its own
                 if is_refused(self, args, kwargs):
                     return self._body(request, call)(*args, **kwargs)
-                raise error
+                raise not_read(self, error)
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 import pytest
@@ -109,7 +110,34 @@ def test_a_body_behind_a_decorator_that_takes_anything_is_not_run_without_its_lo
     kind, said = failure(locked(app, Lock("k:{user_id}"), name="t")(body), 1)
 
     assert (kind, ran) == (TypeError, [])
-    assert "amount" in said
+    assert "missing a required argument: 'amount'" in said
+    assert "key of task t is made by" in said
+    assert "give it a __signature__" in said
+
+
+def test_a_decorator_that_says_what_it_takes_is_believed(app: Celery, engine: Engine) -> None:
+    """One adds a session, one takes a tenant away: the key is of what is sent."""
+
+    def in_a_session(body: Callable[..., Any]) -> Any:
+        @wraps(body)
+        def run(*args: Any, tenant: str, **kwargs: Any) -> Any:
+            return body(f"session of {tenant}", *args, **kwargs)
+
+        wanted = [*signature(body).parameters.values()][1:]
+        taken = Parameter("tenant", Parameter.KEYWORD_ONLY)
+        said: Any = run
+        said.__signature__ = Signature([*wanted, taken])
+        return said
+
+    @in_a_session
+    def body(session: str, user_id: int) -> list[Any]:
+        return [session, user_id]
+
+    task = locked(app, Lock("{tenant}:{user_id}"), name="t")(body)
+
+    assert deliver(task, 7, kwargs={"tenant": "red"}).result == ["session of red", 7]
+    assert task.key_of(7, tenant="red") == "red:7"
+    assert [fact.key for fact in engine.told(Acquired)] == ["red:7"]
 
 
 def test_a_pydantic_argument_that_is_not_valid_raises_what_pydantic_does(app: Celery) -> None:
