@@ -37,6 +37,7 @@ __all__ = [
     "ConsumerStep",
     "WorkerStep",
     "acknowledges_last",
+    "begin",
     "forks",
     "install",
 ]
@@ -53,6 +54,16 @@ _forking: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker in this process runs the bodies in pool processes."""
 _solo: weakref.WeakSet[Any] = weakref.WeakSet()
 """The apps whose worker runs the bodies in its own thread."""
+
+
+def begin() -> None:
+    """Look from now on at each worker that starts, for its app may have no locked task at all."""
+    signals.celeryd_after_setup.connect(_on_setup, weak=False)
+
+
+def _on_setup(instance: Any, **_: Any) -> None:
+    if WorkerStep not in instance.app.steps["worker"]:
+        warn_of_unread(instance.app)
 
 
 def install(app: Any) -> None:

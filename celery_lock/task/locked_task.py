@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from celery.exceptions import Ignore, Reject, Retry
 
-from ..app import flags, stamping
+from ..app import flags, stamping, worker
 from ..app.bound import BoundLock, has_publishers
 from ..app.locks import AppLocks
 from ..app.observing import know_earlier_names
@@ -49,6 +49,7 @@ _ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
 
 stamping.begin(Holding.kept_by)
 unrun.begin()
+worker.begin()
 know_earlier_names()
 
 _BETWEEN_TRIES = exponential(first=0.5, factor=2, cap=5)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.beat import ScheduleEntry
 from kombu import Queue
 
@@ -158,6 +159,32 @@ def test_a_lock_that_an_annotation_gives_to_a_class_that_cannot_lock_is_warned_o
         warn_of_unread(app)
 
     assert "nobody takes, for their class is no LockedTask: plain. Write" in caplog.text
+
+
+def test_an_app_without_any_locked_task_hears_of_its_list_of_locks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A single lock says so where it is declared. A list is not asked, and binds nothing."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.task(name="plain", shared=False, lock=[Lock("a"), Lock("b")])(body)
+    app.finalize()
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        signals.celeryd_after_setup.send("w1", instance=SimpleNamespace(app=app), conf=app.conf)
+
+    assert "nobody takes, for their class is no LockedTask: plain. Write" in caplog.text
+
+
+def test_an_app_with_a_locked_task_hears_of_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.task(name="plain", shared=False, lock=[Lock("a"), Lock("b")])(body)
+    locked(app, name="locked")(body)
+    app.finalize()
+
+    with caplog.at_level(logging.WARNING, "celery_lock"):
+        signals.celeryd_after_setup.send("w1", instance=SimpleNamespace(app=app), conf=app.conf)
+
+    assert caplog.text == ""  # that is said by the step of its worker
 
 
 def test_without_such_a_lock_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
