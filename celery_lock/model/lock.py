@@ -31,7 +31,8 @@ _ELSEWHERE = {
     "expire": "here it is ttl",
     "expires": "here it is ttl",
     "expiry": "here it is ttl",
-    "lock_expiry": "here it is ttl",
+    "lock_expiry": "here a lease is renewed while its task runs; queue_ttl is how long the key is"
+    " kept for a message that nobody runs yet",
     "lock_ttl": "here it is ttl",
     "lifetime": "here it is ttl",
     "name": "here it is key",

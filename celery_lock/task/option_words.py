@@ -15,6 +15,8 @@ LIST = "lock=[Lock(...), Lock(...)]"
 
 _POLICY = {kind.word: kind.written for kind in KINDS}
 _OPTIONS = [f.name for f in fields(Lock)]
+_SENT = 'Lock("order:{order_id}", scope=Scope.UNTIL_FINISHED'
+"""What a library that locks as a task is sent has, but for its end."""
 
 WRITE = {
     **{name: f"lock=Lock(..., {name}=...)" for name in _OPTIONS},
@@ -24,9 +26,10 @@ WRITE = {
     "lock_id": 'lock=Lock("order:{order_id}")',
     "lock_keys": 'lock=Lock("order:{order_id}")',
     "lock_args": 'lock=Lock("order:{order_id}")',
-    "unique_on": 'lock=Lock("order:{order_id}"), with the arguments that count as fields',
+    "unique_on": f"lock={_SENT}), with the arguments that count as fields",
     "unique_key": 'lock=Lock("order:{order_id}")',
-    "once": f'lock=Lock("order:{{order_id}}", on_conflict={_POLICY["skip"]})',
+    "once": f"lock={_SENT}, on_conflict={_POLICY['skip']})",
+    "heimdall": f"lock={_SENT})",
     "singleton": "lock=Lock()",
     "unique": "lock=Lock()",
     "max_concurrency": "lock=Lock(..., limit=...)",
@@ -35,9 +38,9 @@ WRITE = {
     "locks": LIST,
     "locked": "lock=Lock()",
     "mutex": "lock=Lock()",
-    "raise_on_duplicate": f"lock=Lock(..., on_conflict={_POLICY['fail']})",
+    "raise_on_duplicate": f"lock={_SENT}, on_conflict={_POLICY['fail']})",
     "graceful": f"lock=Lock(..., on_conflict={_POLICY['skip']})",
-    "lock_expiry": "lock=Lock(..., ttl=...)",
+    "lock_expiry": "lock=Lock(..., scope=Scope.UNTIL_FINISHED, queue_ttl=...)",
     "lock_expire": "lock=Lock(..., ttl=...)",
     "lock_expires": "lock=Lock(..., ttl=...)",
     "lock_timeout": "lock=Lock(..., ttl=...)",

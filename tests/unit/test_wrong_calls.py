@@ -37,7 +37,7 @@ made: Any = celery_lock  # these calls are wrong, as type checkers would say
 CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: made.Lock("k", 30), "takes only key without a name, so 30 needs one; it has key,"),
     (lambda: made.Lock("k", key="j"), "'key' twice, with and without its name"),
-    (lambda: made.Lock(lock_expiry=5), "'lock_expiry': here it is ttl"),
+    (lambda: made.Lock(lock_expiry=5), "'lock_expiry': here a lease is renewed"),
     (lambda: made.Lock(unique_on=["a"]), "here it is a template"),
     (lambda: made.requeue(countdown=5), r"'countdown': here it is requeue\(constant\(5\)\)"),
     (lambda: made.requeue(max_retries=3), r"here it is requeue\(max_attempts=3\)"),
