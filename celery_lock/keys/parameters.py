@@ -173,5 +173,5 @@ class Parameters:
         raise kind(
             f"{self.whose}: its argument {shown!r} ({type(value).__name__}) has no JSON "
             f"form, which the key needs: {why}. Use a key template that names other arguments, "
-            "or a key function that does not need this one"
+            "or a key function: it gets this one as it came"
         ) from exc

@@ -261,7 +261,7 @@ class TestAnArgumentWithoutAForm:
         assert str(error) == (
             "task 'shop.charge': its argument 'items' (list) has no JSON form, which the key "
             "needs: Object of type set is not JSON serializable. Use a key template that names "
-            "other arguments, or a key function that does not need this one"
+            "other arguments, or a key function: it gets this one as it came"
         )
         assert isinstance(error.__cause__, TypeError)
 
