@@ -194,6 +194,8 @@ def _send_with(leases: PublishersLeases, sends: Any, call: _Call) -> Any:
         raise
     if not is_sent:  # a class behind ours keeps it, or it was sent before
         leases.undo()
+        if result is None:  # of what was sent before there is a result
+            _warn_once_of_what_is_kept(call.published.task)
         return result
     ends, heir, shown = [], f"{task_id}/queued/0", f".{call.mark}"
     for want in call.wants:
@@ -218,4 +220,23 @@ def _say_that_it_has_no_lease(task: Any, error: Exception) -> None:
         "a message of task %s is published without its lease, and its worker asks for one: %s",
         task.name,
         error,
+    )
+
+
+def _warn_once_of_what_is_kept(task: Any) -> None:
+    """Warn of a class that sends later what it is given, after a commit say: without its lease."""
+    cls = type(task)
+    if "_said_of_kept" in vars(cls):
+        return
+    cls._said_of_kept = True
+    behind = cls.__mro__[cls.__mro__.index(ChecksCalls) + 1 :]
+    whose = next(each for each in behind if "apply_async" in vars(each))
+    own = whose is not Task
+    write = f"; write class Both({whose.__name__}, LockedTask)" if own else ""
+    logger.warning(
+        "%s has not sent a message of task %s. If it is sent later, it has no lease, and a"
+        " duplicate is sent too: what sends later has to come before LockedTask%s",
+        f"{whose.__name__}.apply_async" if own else "apply_async",
+        task.name,
+        write,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -243,7 +245,9 @@ class Refusing:
         raise Refused
 
 
-def test_a_message_that_a_class_behind_ours_keeps_holds_no_key(shop: Shop) -> None:
+def test_a_message_that_a_class_behind_ours_keeps_holds_no_key(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     kept: list[Any] = []
     task = shop.task(UNTIL_FINISHED)
     own = shop.app.send_task
@@ -255,6 +259,52 @@ def test_a_message_that_a_class_behind_ours_keeps_holds_no_key(shop: Shop) -> No
 
     assert kept
     assert shop.held("report:7") is None
+    assert "apply_async has not sent a message of task report. If" in caplog.text
+
+
+class AfterCommit(Task):
+    """Sends after a commit, as many a project's base class does."""
+
+    abstract = True
+    sends: ClassVar[list[Callable[[], Any]]] = []
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        self.sends.append(partial(super().apply_async, *args, **options))
+
+    @classmethod
+    def commit(cls) -> None:
+        while cls.sends:
+            cls.sends.pop(0)()
+
+
+def test_a_class_behind_ours_that_sends_later_is_named_once(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    behind = type("Both", (LockedTask, AfterCommit), {"abstract": True})
+    task = shop.task(UNTIL_FINISHED, base=behind)
+
+    for _ in range(2):
+        task.delay(7)
+    AfterCommit.commit()
+
+    assert len(shop.sent) == 2
+    assert caplog.text.count("AfterCommit.apply_async has not sent a message of task report") == 1
+    assert "write class Both(AfterCommit, LockedTask)" in caplog.text
+
+
+def test_a_class_before_ours_that_sends_later_sends_no_duplicate(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = type("Both", (AfterCommit, LockedTask), {"abstract": True})
+    task = shop.task(UNTIL_FINISHED, base=before)
+
+    for _ in range(2):
+        task.delay(7)
+    AfterCommit.commit()
+
+    assert len(shop.sent) == 1
+    assert shop.held("report:7") is not None
+    assert "has not sent" not in caplog.text
 
 
 def test_a_call_that_its_task_does_not_take_takes_no_key(shop: Shop) -> None:
