@@ -2494,6 +2494,30 @@ ENDINGS = (
         (UNIT + "publishing.py",),
     ),
     Guard(
+        "a call that a decorator may take is told by which signature keys are made",
+        "raise not_read(self, error)",
+        "raise error",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "what pydantic says of a value is left as it is",
+        "if type(error) is not TypeError:",
+        "if False:",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "an app without a locked task hears of locks that nobody takes",
+        "signals.celeryd_after_setup.connect(_on_setup, weak=False)",
+        "pass",
+        (UNIT + "start_checks.py",),
+    ),
+    Guard(
+        "a class that sends later is named",
+        "            _warn_once_of_what_is_kept(call.published.task)\n",
+        "            pass\n",
+        (UNIT + "publishing.py",),
+    ),
+    Guard(
         "the result of who is skipped knows its app",
         "    result.app = task.app  #",
         "    #",
