@@ -1910,7 +1910,7 @@ TASKS = (
     ),
     Guard(
         "the key is taken around a __call__ that runs the body past ours",
-        '    cls.__call__ = _taking_the_key(inspect.getattr_static(cls, "__call__"))\n',
+        "    cls.__call__ = _taking_the_key(outer, awaits=awaits)\n",
         "",
         (UNIT + "classes.py",),
     ),
@@ -3272,6 +3272,42 @@ TICKS = (
         "*(_hidden(function, signature) if lock.key is None else ()),",
         "*_hidden(function, signature),",
         (UNIT + "binding.py",),
+    ),
+    Guard(
+        "functions that see nothing of what runs a coroutine are warned of",
+        "if call is not None and (awaits or not _hands_on(call, locked_task)):",
+        "if call is not None and not _hands_on(call, locked_task):",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "the key of a coroutine is taken around whatever runs it",
+        "            if awaits:\n                break\n",
+        "",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "a coroutine that nobody has run is an error",
+        "if not inspect.isawaitable(result) or task.request.called_directly:",
+        "if True:",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "whoever calls a task directly may await it",
+        "if not inspect.isawaitable(result) or task.request.called_directly:",
+        "if not inspect.isawaitable(result):",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "a coroutine is refused where no class runs it",
+        "if inspect.iscoroutinefunction(body) and has_own_call(cls):",
+        "if inspect.iscoroutinefunction(body):",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "an interrupt is refused for a coroutine",
+        '        if lock.on_lost != "interrupt":\n            return\n        raise',
+        "        return\n        raise",
+        (UNIT + "classes.py",),
     ),
     Guard(
         "a call that runs the body itself is not named as wrapped",

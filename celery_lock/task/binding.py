@@ -19,6 +19,7 @@ from ..errors import LockConfigurationError, duration
 from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import default_for
+from .classes import body_of, has_own_call
 from .fitting import is_ours
 from .lists import checked_list, is_declared
 from .option_words import LIST
@@ -31,6 +32,11 @@ QUEUE_TTL = 86_400.0
 
 LONG_WAIT = 30.0
 """Seconds of `wait` from which on a warning is given: the process does nothing else meanwhile."""
+
+
+_BY_CLASS = (
+    ", or give the task a class whose __call__ returns asyncio.run(self.run(*args, **kwargs))"
+)
 
 
 def name_of(cls: Any, app: Any) -> str | None:
@@ -159,7 +165,7 @@ def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     """Bind `lock` to the task class `cls`; raises `LockConfigurationError` for what cannot be."""
     run = inspect.getattr_static(cls, "run")
     function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
-    _check_body(name, function)
+    _check_body(cls, name, function, lock)
     settings = locks.settings
     signature = inspect.signature(function)
     if not isinstance(run, staticmethod):
@@ -244,10 +250,15 @@ def _hidden(function: Any, signature: inspect.Signature) -> Iterator[str]:
             )
 
 
-def _check_body(name: str, function: Any) -> None:
-    # Celery's own wrapper (pydantic=True) hands on what the body returns; a decorator that runs
-    # a coroutine to its end is a plain function, whatever it wraps
-    body = inspect.unwrap(function, stop=lambda each: not is_celerys(each))
+def _check_body(cls: Any, name: str, function: Any, lock: Lock) -> None:
+    body = body_of(function)
+    if inspect.iscoroutinefunction(body) and has_own_call(cls):
+        if lock.on_lost != "interrupt":
+            return
+        raise LockConfigurationError(
+            f"the body of task {name} is a coroutine function, which no interrupt reaches: leave"
+            ' on_lost="interrupt" out, and let the body ask self.lease.check()'
+        )
     for kind, is_one in (
         ("a coroutine function", inspect.iscoroutinefunction),
         ("an async generator", inspect.isasyncgenfunction),
@@ -258,4 +269,5 @@ def _check_body(name: str, function: Any) -> None:
                 f"the body of task {name} is {kind}: calling it runs nothing yet, so the lock"
                 " would be given back before the body runs; make it a plain function"
                 " (asyncio.run(...) inside it is fine)"
+                f"{_BY_CLASS if inspect.iscoroutinefunction(body) else ''}"
             )

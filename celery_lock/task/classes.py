@@ -10,11 +10,19 @@ from typing import Any
 
 from celery import Task
 
-from ..errors import LockConfigurationError
+from ..errors import LockConfigurationError, LockError
+from ..keys import is_celerys
 from .code_reading import names_in
 from .fitting import DJANGO_TASK, is_ours
 
-__all__ = ["lock_outside", "refuse_strategy", "use_own_lock", "warn_if_left_out"]
+__all__ = [
+    "body_of",
+    "has_own_call",
+    "lock_outside",
+    "refuse_strategy",
+    "use_own_lock",
+    "warn_if_left_out",
+]
 
 _STRATEGIES = ("celery.worker.strategy:default", "celery.worker.strategy.default")
 
@@ -108,10 +116,15 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
     key is made within what it sets up. Where nobody can tell, it is taken outside, which is
     right in any case: who has it passes ours.
 
+    Outside of all of them where the body is a coroutine function: what `run` returns has not run.
+
     `has_functions`: the lock has a function of its user's, which may ask for what is set up.
     """
+    awaits = _is_coroutine(cls)
     for klass in cls.__mro__:
         if klass is locked_task:
+            if awaits:
+                break
             return
         call = vars(klass).get("__call__")
         if call is not None and is_ours(call):
@@ -122,29 +135,73 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
                 " is called, and Celery awaits nothing; make it a plain function"
                 " (asyncio.run(...) inside it is fine)"
             )
-        if call is not None and not _hands_on(call, locked_task):
+        if call is not None and (awaits or not _hands_on(call, locked_task)):
             break
     else:  # pragma: no cover - a locked task has our class
         return
-    cls.__call__ = _taking_the_key(inspect.getattr_static(cls, "__call__"))
-    if has_functions:
+    outer = inspect.getattr_static(cls, "__call__")
+    cls.__call__ = _taking_the_key(outer, awaits=awaits)
+    if has_functions and klass is not locked_task:
+        instead = "; let it call super().__call__(*args, **kwargs) instead"
         warnings.warn(
             f"task {name}: {klass.__name__}.__call__ runs the body itself, so the key is taken"
-            " before it, and the functions of the lock do not see what it sets up; let it call"
-            " super().__call__(*args, **kwargs) instead",
+            " before it, and the functions of the lock do not see what it sets up"
+            f"{'' if awaits else instead}",
             stacklevel=3,
         )
 
 
-def _taking_the_key(call: Any) -> Any:
+def has_own_call(cls: Any) -> bool:
+    """Whether a class of the task's author, and not Celery's or ours, has a `__call__`."""
+    own = (klass for klass in cls.__mro__ if not _is_known(klass))
+    return any("__call__" in vars(klass) and not is_ours(vars(klass)["__call__"]) for klass in own)
+
+
+def _is_known(klass: type) -> bool:
+    return klass.__module__.partition(".")[0] in ("celery", "celery_lock") or klass is object
+
+
+def _is_coroutine(cls: Any) -> bool:
+    run = inspect.getattr_static(cls, "run")
+    return inspect.iscoroutinefunction(
+        body_of(run.__func__ if isinstance(run, (staticmethod, classmethod)) else run)
+    )
+
+
+def body_of(function: Any) -> Any:
+    """Return a body without Celery's own wrapper (pydantic=True), which hands on what it returns.
+
+    Any other decorator may run a coroutine to its end, and then is a plain function.
+    """
+    return inspect.unwrap(function, stop=lambda each: not is_celerys(each))
+
+
+def _taking_the_key(call: Any, *, awaits: bool) -> Any:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         own = call.__get__(self, type(self)) if hasattr(call, "__get__") else call
-        return self._call_locked(own, args, kwargs)
+        return self._call_locked(_to_its_end(self, own) if awaits else own, args, kwargs)
 
     ours: Any = update_wrapper(__call__, call)
     del ours.__wrapped__  # or Celery's `add_around` would take that one, and leave ours out
     ours._celery_lock = True
     return ours
+
+
+def _to_its_end(task: Any, call: Any) -> Any:
+    """Return a call that has run the body where it returns, and is an error where it has not."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        if not inspect.isawaitable(result) or task.request.called_directly:
+            return result
+        if inspect.iscoroutine(result):
+            result.close()
+        raise LockError(
+            f"the body of task {task.name} is a coroutine function, and its class has not run it:"
+            " let __call__ return asyncio.run(self.run(*args, **kwargs))"
+        )
+
+    return run
 
 
 def _hands_on(call: Any, locked_task: type) -> bool:

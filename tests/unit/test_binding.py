@@ -475,6 +475,22 @@ def test_a_coroutine_that_a_decorator_runs_to_its_end_is_fine(app: Celery) -> No
     assert key(task, 7) == "user:7"
 
 
+def test_a_coroutine_is_refused_with_both_ways_to_run_it(app: Celery) -> None:
+    with pytest.raises(MISTAKE, match=r"inside it is fine\), or give the task a class whose"):
+        locked(app, name="t")(coroutine())
+
+
+def test_a_generator_is_refused_also_if_a_class_might_run_it(app: Celery) -> None:
+    class Runs(LockedTask):  # type: ignore[type-arg]
+        abstract = True
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return list(self.run(*args, **kwargs))
+
+    with pytest.raises(MISTAKE, match="body of task t is a generator function"):
+        locked(app, base=Runs, name="t")(generator())
+
+
 def test_a_coroutine_behind_pydantic_is_refused(app: Celery) -> None:
     pytest.importorskip("pydantic")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,14 @@ import pytest
 from celery import Celery, Task
 from celery.contrib.django.task import DjangoTask
 
-from celery_lock import Lock, LockConfigurationError, LockedTask, is_skipped, skip
+from celery_lock import (
+    Lock,
+    LockConfigurationError,
+    LockedTask,
+    LockError,
+    is_skipped,
+    skip,
+)
 from celery_lock.events import Acquired, Released
 
 from .engine import Engine, deliver, locked
@@ -264,6 +273,138 @@ def test_a_call_that_is_no_function_is_made_with_the_key(app: Celery, engine: En
 
     assert deliver(task).result == ("around", "no body at all")
     assert len(engine.told(Acquired)) == 1
+
+
+# -- bodies that are coroutines --------------------------------------------------------------
+
+
+def awaits_run(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return asyncio.run(self.run(*args, **kwargs))
+
+
+def awaits_celerys(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """As in many an answer on the web: the call itself is within a coroutine."""
+
+    async def run() -> Any:
+        return await Task.__call__(self, *args, **kwargs)
+
+    return asyncio.run(run())
+
+
+class AwaitsOurs(LockedTask):  # type: ignore[type-arg]
+    """Runs what comes of the call of the class before: ours, where it is a base of its own."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(super().__call__(*args, **kwargs))
+        finally:
+            loop.close()
+
+
+AWAITING = {
+    "run": a_class("Async", Locked, __call__=awaits_run),
+    "ours": AwaitsOurs,
+    "Celery's": a_class("Async", Locked, __call__=awaits_celerys),
+    "before ours": a_class("Both", a_class("Async", PlainTask, __call__=awaits_run), Locked),
+    "behind ours": a_class("Both", Locked, a_class("Async", PlainTask, __call__=awaits_run)),
+    "an heir": a_class("Heir", a_class("Async", Locked, __call__=awaits_run)),
+}
+
+
+@pytest.mark.parametrize("how", AWAITING)
+def test_a_coroutine_that_a_class_runs_has_its_key_until_it_ends(
+    app: Celery, engine: Engine, how: str
+) -> None:
+    held: list[Any] = []
+
+    async def body(self: Any) -> str:
+        await asyncio.sleep(0)
+        held.append(engine.holder_of())
+        return str(self.lease.key)
+
+    with nothing_is_warned_of():
+        task = locked(app, Lock("k"), base=AWAITING[how], name="t", bind=True)(body)
+
+    assert deliver(task).result == "k"
+    assert held == ["id-1"]
+    assert engine.holder_of() is None
+    assert len(engine.told(Acquired)) == len(engine.told(Released)) == 1
+
+
+@pytest.mark.parametrize("how", AWAITING)
+def test_a_coroutine_that_a_class_runs_ends_with_its_error(
+    app: Celery, engine: Engine, how: str
+) -> None:
+    async def body() -> None:
+        await asyncio.sleep(0)
+        raise ValueError(engine.holder_of())
+
+    task = locked(app, Lock("k"), base=AWAITING[how], name="t")(body)
+    result = deliver(task).result
+
+    assert (type(result), str(result)) == (ValueError, "id-1")
+    assert engine.holder_of() is None
+
+
+def lazy(self: Any) -> Any:
+    return self.run()
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        a_class("Lazy", Locked, __call__=lazy),
+        a_class("Both", Locked, a_class("Lazy", PlainTask, __call__=lazy)),
+    ],
+    ids=["itself", "behind ours"],
+)
+def test_a_coroutine_that_its_class_has_not_run_is_an_error(
+    app: Celery, engine: Engine, base: Any
+) -> None:
+    async def body() -> None:
+        raise AssertionError("nobody awaits it")
+
+    task = locked(app, Lock("k"), base=base, name="t")(body)
+
+    with nothing_is_warned_of():  # of a coroutine that was never awaited
+        result = deliver(task).result
+        gc.collect()
+
+    assert isinstance(result, LockError)
+    assert "body of task t is a coroutine function, and its class has not run it" in str(result)
+    assert engine.holder_of() is None
+
+
+def test_whoever_calls_such_a_task_directly_gets_what_its_class_returns(app: Celery) -> None:
+    async def body() -> int:
+        return 7
+
+    task = locked(app, Lock("k"), base=a_class("Lazy", Locked, __call__=lazy), name="t")(body)
+
+    assert asyncio.run(task()) == 7
+
+
+def test_an_interrupt_is_refused_where_the_body_is_a_coroutine(app: Celery) -> None:
+    async def body() -> None:
+        """Do nothing."""
+
+    lock = Lock("k", on_lost="interrupt")
+    with pytest.raises(MISTAKE, match=r"coroutine function, which no interrupt reaches: leave"):
+        locked(app, lock, base=AWAITING["run"], name="t")(body)
+
+
+def test_functions_of_a_lock_do_not_see_what_a_class_sets_up_for_a_coroutine(app: Celery) -> None:
+    async def body() -> None:
+        """Do nothing."""
+
+    with pytest.warns(UserWarning, match=r"AwaitsOurs\.__call__ .* what it sets up$"):
+        locked(app, Lock(lambda: "k"), base=AwaitsOurs, name="t")(body)
+
+
+# -- calls that run nothing ------------------------------------------------------------------
 
 
 async def awaits(self: Any, *args: Any, **kwargs: Any) -> Any:
