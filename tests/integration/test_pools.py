@@ -261,6 +261,16 @@ def test_a_body_that_runs_ten_times_its_ttl_keeps_its_key(
     assert tokens == [first["token"], second["token"]]
 
 
+def test_a_body_that_is_a_coroutine_has_its_key_until_it_ends(setup: OnePool) -> None:
+    sent = [setup.send("awaits", "coroutine", 1.2 * TTL), setup.send("awaits", "coroutine", 0.0)]
+    first, second = sorted(result.get(timeout=QUICK) for result in sent)
+
+    assert first < second
+    assert setup.history.overlaps("coroutine") == []
+    assert len(setup.history.lines("end", "coroutine")) == 2
+    assert setup.keys.holder("awaits:coroutine") is None
+
+
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
 def test_many_leases_of_a_process_need_no_thread_each(
     setups: dict[str, OnePool], pool: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -36,6 +37,15 @@ _here: set[Any] = set()
 def our_threads() -> list[str]:
     """The name of each thread of ours in this process."""
     return sorted(t.name for t in threading.enumerate() if t.name.startswith("celery-lock"))
+
+
+class Coroutines(LockedTask):  # type: ignore[type-arg]
+    """Runs bodies that are coroutines, as the class of many a project does."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(self.run(*args, **kwargs))
 
 
 def make_app(**conf: Any) -> Celery:
@@ -160,6 +170,23 @@ def make_app(**conf: Any) -> Celery:
         """A body that calls its own task."""
         below = again(depth - 1) if depth else []
         return [*below, self.lease.token]
+
+    @app.task(
+        bind=True,
+        shared=False,
+        base=Coroutines,
+        name="pool.awaits",
+        lock=Lock("awaits:{job}", ttl=TTL, on_conflict=AGAIN),
+    )
+    async def awaits(self: Any, job: str, seconds: float) -> int:
+        """Keep the key over the steps of a coroutine."""
+        token: int = self.lease.token
+        tell("start", job, token=token)
+        for _ in range(10):
+            await asyncio.sleep(seconds / 10)
+            self.lease.check()
+        tell("end", job, token=token)
+        return token
 
     @lock_lost.connect(weak=False)
     def _(sender: Any, fact: Any, **_: Any) -> None:
