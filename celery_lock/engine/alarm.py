@@ -11,11 +11,15 @@ from contextlib import suppress
 from ..events.unwritten import write
 from ..model.clock import Clock
 
-__all__ = ["Alarm"]
+__all__ = ["Alarm", "NoThread"]
 
 logger = logging.getLogger("celery_lock")
 
 _FAILED = "the thread %s failed and goes on"
+
+
+class NoThread(RuntimeError):
+    """This process can begin no thread: it may have no more, or it is about to leave."""
 
 
 class Alarm:
@@ -46,7 +50,7 @@ class Alarm:
 
         Waking a thread costs more than all the rest of a claim. So this is called, and the thread
         woken, only for what comes sooner than `time` says; and the thread does not look before
-        that, so that it finds what has come and gone by then as one.
+        that, so that it finds what has come and gone by then as one. Raises `NoThread`.
         """
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -72,8 +76,10 @@ class Alarm:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         try:
             self._thread.start()
-        except BaseException:
+        except BaseException as error:
             self._thread = None  # a stop that fell into it may leave a thread that dies at once
+            if isinstance(error, RuntimeError):
+                raise NoThread(str(error)) from error
             raise
 
     def _run(self) -> None:

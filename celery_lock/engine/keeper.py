@@ -16,11 +16,11 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreUnavailable
 from ..model import Lease, LockStore, LossReason, Outcome
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
-from .alarm import Alarm
+from .alarm import Alarm, NoThread
 from .takers import takers
 
 __all__ = ["BATCH", "Keeper", "Kept"]
@@ -92,18 +92,27 @@ class Keeper:
     # -- what the locker asks for ------------------------------------------------------------
 
     def keep(self, kept: Kept, now: float) -> None:
-        """Renew a lease from now on; `now` is what the clock says."""
+        """Renew a lease from now on; `now` is what the clock says.
+
+        Raises `StoreUnavailable` where this process has no thread for that: what is done about
+        a store that cannot be asked holds for one that cannot be asked in time.
+        """
         own, lease = self._own.value, kept.lease
         deadline = lease.deadline
         # a slow answer has used up much of the time: half of what is left is soon enough
         kept.due = due = min(now + kept.ttl / 3, (now + deadline) / 2)
         kept.leases = own
         own.kept[lease] = kept
-        if self._threads:
+        if not self._threads:
+            return
+        try:
             if deadline < own.losses.time:
                 own.losses.set(deadline)
             if due < own.renewals.time:
                 own.renewals.set(due)
+        except NoThread as error:
+            cause = f"no thread can be begun here that renews its leases ({error})"
+            raise StoreUnavailable(self._store.url, cause) from error
 
     def drop(self, kept: Kept) -> bool:
         """Renew a lease no more, nor tell of its loss; `False`: it is another process's."""

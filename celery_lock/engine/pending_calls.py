@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import math
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ..errors import StoreError
 from ..events.unwritten import write
 from ..model.clock import Clock, steady
 from ..model.per_process import PerProcess
-from .alarm import Alarm
+from .alarm import Alarm, NoThread
 from .breaker import Breaker
 
 __all__ = ["NOT_YET", "PendingCall", "PendingCalls", "make_last"]
@@ -40,7 +41,8 @@ class PendingCall:
 class PendingCalls:
     """The pending calls of each process, made on a thread apart. Thread-safe.
 
-    A call that hangs holds up the calls behind it, and no renewal.
+    A call that hangs holds up the calls behind it, and no renewal. A process that can begin no
+    thread makes what is due whenever something is added, or is to be done at some time.
     """
 
     def __init__(
@@ -82,12 +84,22 @@ class PendingCalls:
         call = PendingCall(make, now, now + for_)
         own.waiting[call] = None
         if self._threads:
-            own.alarm.set(now)
+            self._set(own, now)
 
     def wake(self, time: float) -> None:
         """See to it that a step is taken at this time."""
-        if self._threads and time < (alarm := self._own.value.alarm).time:
-            alarm.set(time)
+        if self._threads and time < (own := self._own.value).alarm.time:
+            self._set(own, time)
+
+    def _set(self, own: _Calls, time: float) -> None:
+        try:
+            own.alarm.set(time)
+        except NoThread:
+            if own.in_hand.acquire(blocking=False):  # else they are being made, perhaps right here
+                try:
+                    self.make_due()
+                finally:
+                    own.in_hand.release()
 
     def make_due(self) -> float:
         """Make the calls whose time has come; return when the next one's has."""
@@ -141,6 +153,8 @@ class _Calls:
         """In the order in which they came. Its own operations are atomic, so nothing is locked."""
         self.unanswered = False
         self.alarm = Alarm("celery-lock-calls", calls.make_due, calls._clock)
+        self.in_hand = threading.Lock()
+        """Held by who makes them without a thread: a call that fails asks for the next step."""
 
 
 _all: weakref.WeakSet[PendingCalls] = weakref.WeakSet()
