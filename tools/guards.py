@@ -3310,6 +3310,30 @@ TICKS = (
         (UNIT + "classes.py",),
     ),
     Guard(
+        "a key that was kept for its message is forgotten when that has run",
+        "  shorten(places, tonumber(ARGV[5]))",
+        "",
+        (LIVES,),
+    ),
+    Guard(
+        "a key that is freed with its message is forgotten then",
+        "shorten(places, tonumber(ARGV[7]))",
+        "",
+        (LIVES,),
+    ),
+    Guard(
+        "another permit outlasts one that is forgotten",
+        "    until_ = math.max(until_, permit(slot).free_at)\n  end\n  redis.call('PEXPIRE'",
+        "  end\n  redis.call('PEXPIRE'",
+        (LIVES,),
+    ),
+    Guard(
+        "undone claims outlast a key that is forgotten",
+        "    until_ = math.max(until_, tonumber(ends))\n",
+        "",
+        (LIVES,),
+    ),
+    Guard(
         "a call that runs the body itself is not named as wrapped",
         "    del ours.__wrapped__",
         "    pass",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from celery_lock.model import Claim, Lease
+from celery_lock.model import Claim, End, Holder, Lease
 from celery_lock.stores.redis import RedisStore
 
 pytestmark = pytest.mark.contract
@@ -74,3 +74,87 @@ def test_the_state_of_a_key_outlives_its_lease_and_its_floor(
     assert taken > 100_000
     assert renewed > 200_000
     assert released > 100_000 - 1000
+
+
+DAY = 86_400
+GRACE = 60
+
+
+def queue(store: RedisStore, *, task: str = "a", limit: int = 1) -> str:
+    """Take a key for a message, as its publisher does; return who has it until that comes."""
+    heir = str(Holder.for_retry(task, 0))
+    claim = Claim("k", f"{task}#n#1#p", ttl=5, limit=limit, unconfirmed=True)
+    lease = store.acquire(claim)
+    assert isinstance(lease, Lease)
+    assert store.release(lease, End(heir=heir, heir_ttl=DAY))
+    return heir
+
+
+def adopt(store: RedisStore, *, task: str = "a", limit: int = 1, at_least: float = 0) -> Lease:
+    heir = str(Holder.for_retry(task, 0))
+    claim = Claim("k", f"{task}#n#1#x", ttl=5, limit=limit, at_least=at_least, heir_of=heir)
+    lease = store.acquire(claim)
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def seconds(server: redis.Redis) -> float:
+    return max(ttls(server).values()) / 1000
+
+
+def test_a_key_that_was_kept_for_its_message_is_forgotten_when_that_has_run(
+    store: RedisStore, server: redis.Redis
+) -> None:
+    """A publisher keeps it for a day: a hundred new keys a second would else be gigabytes."""
+    queue(store)
+    assert seconds(server) > DAY
+
+    lease = adopt(store)
+    assert store.release(lease)
+
+    assert GRACE - 5 < seconds(server) <= GRACE
+    assert store.release(lease), "it was given back in time, and that is still known"
+
+
+def test_a_key_that_is_freed_with_its_message_is_forgotten_then(
+    store: RedisStore, server: redis.Redis
+) -> None:
+    assert store.free("k", queue(store)) is not None
+
+    assert seconds(server) <= GRACE
+
+
+def test_a_floor_outlasts_the_key_that_was_kept_for_a_message(
+    store: RedisStore, server: redis.Redis
+) -> None:
+    queue(store)
+
+    store.release(adopt(store, at_least=500))
+
+    assert GRACE + 490 < seconds(server) <= GRACE + 500
+
+
+def test_a_permit_that_is_kept_for_a_message_outlasts_another_one(
+    store: RedisStore, server: redis.Redis
+) -> None:
+    _, second, third = (queue(store, task=task, limit=3) for task in ("a", "b", "c"))
+
+    store.release(adopt(store, task="a", limit=3))
+    store.free("k", third)
+    assert seconds(server) > DAY
+
+    store.free("k", second)
+    assert seconds(server) <= GRACE
+
+
+def test_an_undone_claim_is_refused_though_the_key_is_given_back_meanwhile(
+    store: RedisStore, server: redis.Redis
+) -> None:
+    late = RedisStore(store.url, deadline=400)
+    try:
+        queue(store)
+        late.undo(Claim("k", "b#n#1#z", ttl=5))
+        store.release(adopt(store))
+        assert 390 + GRACE < seconds(server) <= 400 + GRACE
+    finally:
+        late.close()

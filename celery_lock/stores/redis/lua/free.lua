@@ -49,6 +49,7 @@ for _, one in ipairs(ended) do
   limit = math.max(limit, one.limit)
   freed = freed or one.floor <= now
 end
+shorten(places, tonumber(ARGV[7]))
 if freed and watched and tonumber(watched) > now then
   wake(KEYS[2], free_permits(limit, places))
 end

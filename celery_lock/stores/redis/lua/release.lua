@@ -46,11 +46,12 @@ if not (held or ended or floor) then
   return answer
 end
 
-local heir = ARGV[8] and ARGV[8] ~= ''
+local heir, adopted = ARGV[8] and ARGV[8] ~= '', false
 local waited_for = watched and tonumber(watched) > now
 if held and not heir then
   -- No HSET comes first: a server whose memory is full would refuse it. The expiry of the whole
-  -- state is long enough as it is.
+  -- state is long enough as it is; too long only where a message was kept the key before.
+  adopted = x and redis.call('HMGET', KEYS[1], 'h' .. i)[1]
   redis.call('HDEL', KEYS[1], 'e' .. i)
   if i ~= '' then
     redis.call('HSET', KEYS[1], 'e' .. i, -now)
@@ -60,7 +61,7 @@ if held and not heir then
     redis.call('PEXPIRE', KEYS[3], math.ceil(ARGV[6] / 1000))
     ended = false
   end
-  if not ended and not floor and not waited_for then
+  if not ended and not floor and not waited_for and not adopted then
     return answer
   end
 end
@@ -88,6 +89,9 @@ if heir then
   redis.call('HSET', KEYS[1], 'd' .. i, '', 'p' .. i, '', 'c' .. i, '',
     'u' .. i, ARGV[10] or '', 'e' .. i, now + ARGV[9], 's' .. i, ARGV[8], 'x' .. i, 1, 'r' .. i, (c ~= '' and c or k) .. ' ' .. t)
   return answer
+end
+if adopted then
+  shorten(places, tonumber(ARGV[5]))
 end
 if not waited_for then
   return answer

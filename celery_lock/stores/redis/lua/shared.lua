@@ -113,6 +113,21 @@ local function outlive(until_, grace)
   redis.call('PEXPIRE', KEYS[1], math.max(life, redis.call('PTTL', KEYS[1])))
 end
 
+-- Let the state live no longer than what is left in it. A lease that was kept for a message may
+-- have been promised for a day, and ended within a second.
+local function shorten(places, grace)
+  local watched, marks = unpack(redis.call('HMGET', KEYS[1], 'w', 'z'))
+  local until_ = tonumber(watched) or 0
+  for ends in (marks or ''):gmatch(' (%d+)\n') do
+    until_ = math.max(until_, tonumber(ends))
+  end
+  read(places)
+  for slot = 0, (tonumber(places) or 1) - 1 do
+    until_ = math.max(until_, permit(slot).free_at)
+  end
+  redis.call('PEXPIRE', KEYS[1], math.ceil((math.max(until_ - now, 0) + grace) / 1000))
+end
+
 local function claimant(k, d, p, c)
   return (k .. '#' .. d .. '#' .. p .. '#' .. c):gsub('%s', '_')
 end
