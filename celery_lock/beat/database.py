@@ -39,7 +39,15 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
     enabled again or changed, the row counts.
     """
 
-    Entry = _RowEntry
+    Entry: type[ModelEntry] = _RowEntry
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        entry = cls.Entry
+        if issubclass(entry, ModelEntry) and not issubclass(entry, _RowEntry):
+            # an entry class of its author's: its methods come first, and what they call is ours
+            body = {"__module__": entry.__module__, "__qualname__": entry.__qualname__}
+            cls.Entry = type(entry.__name__, (entry, _RowEntry), body)
 
     def populate_heap(self, *args: Any, **options: Any) -> None:
         """Plan all entries again, and write into blank rows where their entries begin.
@@ -49,7 +57,8 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
         """
         super().populate_heap(*args, **options)
         knows = self._deciding.ledger.views.knows
-        begun = [e for e in list(self._schedule.values()) if e.blank_since and knows(e.name)]
+        entries = list(self._schedule.values())
+        begun = [e for e in entries if getattr(e, "blank_since", None) and knows(e.name)]
         if begun:
             self._dirty.update(entry.name for entry in begun)
             self.sync()

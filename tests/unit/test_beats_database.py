@@ -35,11 +35,11 @@ class Table:
         self._monkeypatch.setattr("django.utils.timezone.now", lambda: moment(world.now))
         return world
 
-    def beat(self, world: World, name: str, longest: float = 5) -> Beat:
+    def beat(self, world: World, name: str, longest: float = 5, kind: Any = None) -> Beat:
         """Start a beat that looks at the table so often."""
         from celery_lock.beat import LockedDatabaseScheduler
 
-        beat = world.beat(name, kind=LockedDatabaseScheduler)
+        beat = world.beat(name, kind=kind or LockedDatabaseScheduler)
         beat.scheduler.max_interval = longest
         return beat
 
@@ -186,3 +186,62 @@ def test_an_entry_for_once_with_a_start_time_fires_again_when_it_is_enabled_agai
 
     assert len(world.dues("e")) == 2
     assert not table.models.PeriodicTask.objects.get(name="e").enabled
+
+
+def test_a_scheduler_with_an_entry_class_of_its_own_runs_and_keeps_its_phase(
+    table: Table,
+) -> None:
+    from django_celery_beat.schedulers import ModelEntry
+
+    from celery_lock.beat import LockedDatabaseScheduler
+
+    saved = []
+
+    class Audited(ModelEntry):  # type: ignore[misc]  # the package has no types
+        def save(self) -> None:
+            saved.append(self.name)
+            super().save()
+
+    class Auditing(LockedDatabaseScheduler):
+        Entry = Audited
+
+    class Further(Auditing):
+        """It adds nothing."""
+
+    world = table.world()
+    table.add("first", 1)
+    table.add("e", 30)
+    table.beat(world, "a", kind=Auditing)
+    table.beat(world, "b", kind=Further)
+    world.run(105)
+    table.edit("e")  # a row that was written back whole would undo this, or begin anew
+    world.run(100)
+
+    assert len(world.dues("e")) == 6
+    assert gaps(world.dues("e")) == {30}
+    assert "e" in saved
+    assert Further.Entry is Auditing.Entry
+    assert issubclass(Auditing.Entry, Audited)
+
+
+def test_an_entry_class_that_calls_the_packages_init_by_name_runs_all_the_same(
+    table: Table,
+) -> None:
+    from django_celery_beat.schedulers import ModelEntry
+
+    from celery_lock.beat import LockedDatabaseScheduler
+
+    class Bare(ModelEntry):  # type: ignore[misc]  # the package has no types
+        def __init__(self, model: Any, app: Any = None) -> None:
+            ModelEntry.__init__(self, model, app=app)
+
+    class Barely(LockedDatabaseScheduler):
+        Entry = Bare
+
+    world = table.world()
+    table.add("e", 30)
+    table.beat(world, "a", kind=Barely)
+    world.run(100)
+
+    assert len(world.dues("e")) == 3
+    assert gaps(world.dues("e")) == {30}
