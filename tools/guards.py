@@ -3262,6 +3262,12 @@ TICKS = (
         (UNIT + "stamping.py",),
     ),
     Guard(
+        "a request that says nothing of its way has none to note",
+        'if any(way) and way != ["", queue]:',
+        'if way != ["", queue]:',
+        (UNIT + "as_published.py",),
+    ),
+    Guard(
         "a wrapper that hides the parameters of a body is warned of",
         "if inspect.isfunction(inner) and inner.__code__.co_argcount:",
         "if False:",

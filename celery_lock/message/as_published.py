@@ -24,7 +24,7 @@ def note_published(header: Header, request: Any, queue: str | None) -> Header:
     published: dict[str, Any] = {}
     info = request.delivery_info or {}
     way = [str(info.get(name) or "") for name in _WAY]
-    if way != ["", queue]:
+    if any(way) and way != ["", queue]:
         published.update(zip(_WAY, way, strict=True), queue=queue)
     if isinstance(request.eta, str):
         published["eta"] = request.eta

@@ -138,7 +138,8 @@ def test_the_copy_among_the_inner_headers_counts_where_it_is_the_only_one() -> N
     assert about["eta"] == ETA
 
 
-def test_a_request_that_says_nothing_of_its_way_has_none_to_note() -> None:
-    request: Any = SimpleNamespace(delivery_info=None, eta=None)
+@pytest.mark.parametrize("info", [None, {}, {"exchange": None, "redelivered": False}])
+def test_a_request_that_says_nothing_of_its_way_has_none_to_note(info: Any) -> None:
+    request: Any = SimpleNamespace(delivery_info=info, eta=None)
 
-    assert note_published(Header(), request, None).published == {}
+    assert note_published(Header(), request, "rain").published == {}

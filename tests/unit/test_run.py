@@ -221,6 +221,7 @@ def test_requeue_sends_the_message_again_and_ends_this_run_without_a_result(
         "attempt": 1,
         "first_conflict": pytest.approx(EPOCH + 1000),
         "first_mark": str(round((EPOCH + 1000) * 1e6)),
+        "published": {},
     }
 
 
