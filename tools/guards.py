@@ -4041,15 +4041,15 @@ SETTLED = (
     ),
     Guard(
         "a body without a lock that goes back keeps its lease",
-        "        if not _comes_again(error, task, request):\n            settling.end()",
-        "        settling.end()",
+        "        if settling is not None and not _comes_again(error, task, request):\n",
+        "        if settling is not None:\n",
         (UNIT + "settling.py",),
     ),
     Guard(
         "a body that calls its own task settles once",
-        "queued = None if within in _within else queued_of(request)",
-        "queued = queued_of(request)",
-        (UNIT + "settling.py",),
+        "(request.called_directly or is_within(request))",
+        "request.called_directly",
+        (UNIT + "settling.py", UNIT + "looks.py"),
     ),
     Guard(
         "a message that fails before its claim frees its lease",

@@ -32,7 +32,7 @@ from .holding import Holding
 from .lease_here import lease_of, leases_of
 from .publishing import PublishesLeases
 from .run import Run
-from .settling import settle, watch_for, without_lock
+from .settling import is_within, settle, watch_for, without_lock
 from .started import take_over_started, write_started
 from .steps import DropCopy, GiveUp, Resend, RunBody, Skip
 from .without_lock import is_without_lock
@@ -137,8 +137,8 @@ class LockedTask(_Task[_P, _R]):
             # Holding.of: a body that calls its own task directly has its request, and the key
             if self._refused and not request.called_directly:
                 raise LockConfigurationError(self._refused)  # its app has gone on without it
-            if not bound and not request.called_directly:
-                return without_lock(self, request, call, args, kwargs)
+            if not bound and not (request.called_directly or is_within(request)):
+                return without_lock(self, request, self._body(request, call), args, kwargs)
             return call(*args, **kwargs)
         locks = self._app_locks
         run: Run | None = None

@@ -28,6 +28,7 @@ __all__ = [
     "Settling",
     "is_last",
     "is_watched",
+    "is_within",
     "left",
     "settle",
     "subject_of",
@@ -47,8 +48,9 @@ _reached: WeakSet[Any] = WeakSet()
 """The requests whose messages name a lease and have come to a `__call__` of ours: it settles."""
 
 _within: set[int] = set()
-"""The numbers of what the requests say of their delivery whose bodies run without a lock: a body
-that calls its own task gets a copy of its request, with the same object in it."""
+"""The numbers of what the requests say of their delivery, or of the requests where they say nothing
+of it, whose bodies run without a lock: a body that calls its own task gets a copy of its request,
+with the same object in it."""
 
 _watching: list[bool] = []
 
@@ -102,23 +104,32 @@ def without_lock(
     task: Any, request: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call the body of a task that has no lock here, and settle the lease of its publisher's."""
-    within = id(request.delivery_info)
-    queued = None if within in _within else queued_of(request)
-    if queued is None:
-        return call(*args, **kwargs)
-    settling = Settling(queued, task, request, locks_of(task.app))
-    _within.add(within)
+    queued, within = queued_of(request), _number_of(request)
+    settling = None if queued is None else Settling(queued, task, request, locks_of(task.app))
     try:
-        settling.start()
+        _within.add(within)
+        if settling is not None:
+            settling.start()
         result = call(*args, **kwargs)
     except BaseException as error:
-        if not _comes_again(error, task, request):
+        if settling is not None and not _comes_again(error, task, request):
             settling.end()
         raise
     finally:
         _within.discard(within)
-    settling.end()
+    if settling is not None:
+        settling.end()
     return result
+
+
+def is_within(request: Any) -> bool:
+    """Whether this is the request of a body that runs without a lock, or a copy of it."""
+    return _number_of(request) in _within
+
+
+def _number_of(request: Any) -> int:
+    info = request.delivery_info
+    return id(request if info is None else info)
 
 
 def settle(task: Any, request: Any, error: BaseException) -> None:

@@ -211,6 +211,7 @@ def seen_by(
     base: type,
     look: Callable[[Any], Any],
     reach: Callable[[dict[str, Any]], dict[str, Any]],
+    lock: Lock | None = None,
 ) -> list[Any]:
     """Run one message as a worker does, and return what was seen on its way, in order."""
 
@@ -222,7 +223,7 @@ def seen_by(
 
     app._tasks.pop("t", None)
     noting = type("Noting", (Noting, base), {"abstract": True, "seen": []})
-    options: dict[str, Any] = {"lock": Lock()} if base is LockedTask else {}
+    options: dict[str, Any] = {"lock": lock} if base is LockedTask else {}
     bind: Any = app.task(
         bind=True, name="t", base=noting, shared=False, lazy=False, max_retries=7, **options
     )
@@ -247,12 +248,13 @@ def seen_by(
 
 
 @EACH_POOL
+@pytest.mark.parametrize("lock", [Lock(), None], ids=["with a lock", "without one"])
 @pytest.mark.parametrize("name", LOOKS)
 def test_whoever_looks_sees_what_a_plain_task_has(
-    app: Celery, name: str, reach: Callable[[dict[str, Any]], dict[str, Any]]
+    app: Celery, name: str, lock: Lock | None, reach: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     plain = seen_by(app, Task, LOOKS[name], reach)
-    locked = seen_by(app, LockedTask, LOOKS[name], reach)
+    locked = seen_by(app, LockedTask, LOOKS[name], reach, lock)
 
     assert locked == plain
 
