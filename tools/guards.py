@@ -4346,6 +4346,18 @@ OUTSIDE = (
         (UNIT + "logs.py", UNIT + "alarm.py", UNIT + "pending_calls.py"),
     ),
     Guard(
+        "a thread that waits for nothing ends",
+        "                    self._thread = None  # the next need finds that there is none\n",
+        "                    pass\n",
+        (UNIT + "alarm.py", UNIT + "keeper.py"),
+    ),
+    Guard(
+        "a thread lives while there is a lease that may be forsaken",
+        "min((min(kept.due, kept.lease.deadline) for kept in lasting)",
+        "min((kept.due for kept in lasting)",
+        (UNIT + "keeper.py",),
+    ),
+    Guard(
         "an alarm whose thread has ended is not nudged",
         "if thread is not None and thread.is_alive() and self.time >",
         "if self.time >",

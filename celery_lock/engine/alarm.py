@@ -17,6 +17,11 @@ logger = logging.getLogger("celery_lock")
 
 _FAILED = "the thread %s failed and goes on"
 
+_IDLE = 5.0
+"""Seconds after which a thread that waits for nothing ends. Longer: a process that makes one app
+after the other, as tests do, has more threads of those that are gone. Shorter: a lock that is taken
+now and then begins a thread more often, at the cost of a claim or two."""
+
 
 class NoThread(RuntimeError):
     """This process can begin no thread: it may have no more, or it is about to leave."""
@@ -25,8 +30,9 @@ class NoThread(RuntimeError):
 class Alarm:
     """Takes a step on a thread of its own, as often as the step and its callers say.
 
-    The thread begins at first need. An alarm belongs to the process that made it: a child that
-    was forked has none of its parent's threads, and makes its own alarms.
+    The thread begins at first need, and ends once it has waited for nothing for some seconds: an
+    app that nobody has any more leaves none behind. An alarm belongs to the process that made it: a
+    child that was forked has none of its parent's threads, and makes its own alarms.
     """
 
     __slots__ = ("_changed", "_clock", "_lock", "_name", "_step", "_thread", "time")
@@ -100,7 +106,10 @@ class Alarm:
                     self.time = math.inf  # what comes while the step is taken is seen after it
                     return True
                 # at most a minute: a clock that goes on in a suspend does not wake a wait
-                self._changed.wait(min(pause, 60.0))
+                is_idle = pause == math.inf
+                is_woken = self._changed.wait(_IDLE if is_idle else min(pause, 60.0))
+                if is_idle and not is_woken and self.time == math.inf:
+                    self._thread = None  # the next need finds that there is none
         return False
 
     def _take_step(self) -> None:

@@ -186,7 +186,8 @@ class Keeper:
         # A lease that has ended is the clock thread's business. With gevent, a greenlet that came
         # back to it here without a pause would never let the clock thread's greenlet run.
         lasting = [kept for kept in list(own.kept.values()) if kept.lease.reason is None]
-        return min((kept.due for kept in lasting), default=math.inf)
+        # what is renewed no more may be forsaken yet: the thread that hears of it must not end
+        return min((min(kept.due, kept.lease.deadline) for kept in lasting), default=math.inf)
 
     def _renew_batch(self, own: _Leases, batch: list[Kept]) -> None:
         sent = self._clock()

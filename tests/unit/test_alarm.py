@@ -199,6 +199,26 @@ def test_a_thread_that_has_ended_is_followed_by_another(steps: Steps) -> None:
     assert alarm._thread is not first
 
 
+def test_a_thread_that_waits_for_nothing_ends_and_the_next_need_begins_another(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_IDLE", 0.01)
+    clock = ManualClock(1000.0)
+    alarm = Alarm("test", steps, clock)
+    alarm.set(1000.05)
+    first = alarm._thread
+    assert first is not None
+    clock.move(0.05)
+    assert was_taken(steps)
+
+    first.join(PATIENCE)
+
+    assert not first.is_alive()
+    assert (alarm.time, alarm._thread) == (math.inf, None)
+    alarm.set(clock())
+    assert was_taken(steps)
+
+
 def test_a_nudge_takes_the_step_now(steps: Steps) -> None:
     alarm = Alarm("test", steps, steady)
     alarm.set(steady() + 3600)

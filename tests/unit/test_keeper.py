@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import Celery
 
-from celery_lock.engine import keeper
+from celery_lock import Lock
+from celery_lock.app.locks import locks_of
+from celery_lock.engine import alarm, keeper
 from celery_lock.engine.alarm import Alarm
 from celery_lock.engine.keeper import Keeper
 from celery_lock.errors import StoreUnavailable
@@ -21,7 +24,7 @@ from celery_lock.stores.manual_clock import ManualClock
 from celery_lock.stores.memory import MemoryServer, MemoryStore
 from celery_lock.testing import FaultyStore, StoreCall
 
-from .engine import Engine
+from .engine import Engine, locked
 from .forking import holds_in_a_child
 
 DOWN = StoreUnavailable("memory://", "no answer")
@@ -74,6 +77,15 @@ def test_a_lease_that_has_ended_is_no_work_for_the_renewal_though_nobody_has_tol
     assert kept.losses == []
     engine.keeper.notify_losses()
     assert kept.losses == ["expired"]
+
+
+def test_a_lease_that_is_renewed_no_more_is_looked_after_until_it_ends(engine: Engine) -> None:
+    """It may be forsaken yet, and a thread that waits for nothing would end before it hears it."""
+    kept = Kept(engine, ttl=3, at_most=3)
+    engine.clock.move(1)
+
+    assert engine.keeper.renew() == kept.lease.deadline
+    assert kept.due == math.inf
 
 
 def test_a_body_of_ten_ttls_keeps_its_key(engine: Engine) -> None:
@@ -512,3 +524,30 @@ def test_a_keeper_that_never_kept_anything_leaves_nothing_behind(clock: ManualCl
 
     assert threading.active_count() == before
     assert keeper() is None
+
+
+def test_an_app_that_is_gone_leaves_neither_threads_nor_its_store_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fixture makes an app for each test; each had two threads, and a connection, for ever."""
+    monkeypatch.setattr(alarm, "_IDLE", 0.01)
+    before = set(threading.enumerate())
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.lock_store = "memory://"
+
+    @locked(app, Lock(ttl=0.1), name="t")
+    def task() -> None: ...
+
+    task.apply()
+    store = weakref.ref(locks_of(app).locker.store)
+    begun = set(threading.enumerate()) - before
+    assert {thread.name for thread in begun} == {"celery-lock-clock", "celery-lock-renewal"}
+
+    del app, task
+    for thread in begun:
+        thread.join(PATIENCE)
+    gc.collect()
+    gc.collect()  # what only the app has known is garbage once the app is gone
+
+    assert not any(thread.is_alive() for thread in begun)
+    assert store() is None
