@@ -150,15 +150,25 @@ def not_read(task: Any, error: Exception) -> Exception:
 
 
 def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:
-    """The task has `locked_task` by its own choice, not only as the app's default class."""
-    by_default = default.__mro__
+    """The task has `locked_task` by its own choice, not only as an app's default class.
+
+    As that of any app: two that share their tasks bind those to both.
+    """
+    defaults = {default, *(klass for klass in cls.__mro__ if _is_default(klass))}
+    by_default = {klass for each in defaults for klass in each.__mro__}
     for klass in cls.__mro__:
         if klass in by_default:
             continue
         for base in klass.__bases__:
-            if issubclass(base, locked_task) and base is not default:
+            if issubclass(base, locked_task) and base not in defaults:
                 return True
     return False
+
+
+def _is_default(klass: type) -> bool:
+    """Whether an app has made this class of its `task_cls`."""
+    app = vars(klass).get("_app")
+    return app is not None and app.Task is klass
 
 
 def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:

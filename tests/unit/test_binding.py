@@ -129,6 +129,23 @@ def test_celerys_own_tasks_are_left_alone() -> None:
     assert [name for name, task in app.tasks.items() if bound_lock(task)] == []
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Celery 5.7 warns of builtin tasks made twice
+@pytest.mark.parametrize("second", [LockedTask, None])
+def test_a_task_of_the_default_class_is_not_locked_in_a_second_app_that_shares_it(
+    second: type | None,
+) -> None:
+    app = an_app(task_cls=LockedTask)
+    app.task(name="plain", shared=False, lazy=False)(body)
+    app.task(name="declared", shared=False, lazy=False, lock=Lock("k"))(body)
+    app.finalize()
+
+    other = an_app(task_cls=second, tasks=app.tasks)
+    other.finalize()
+
+    assert other.tasks is app.tasks
+    assert [name for name, task in other.tasks.items() if bound_lock(task)] == ["declared"]
+
+
 def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_every_task() -> None:
     class ByUser(LockedTask):
         lock = Lock("user:{user_id}")
