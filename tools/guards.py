@@ -3268,6 +3268,12 @@ TICKS = (
         (UNIT + "as_published.py",),
     ),
     Guard(
+        "the thread of events that has nothing to send ends",
+        "                    if own.events.empty():  # what comes",
+        "                    if False:  # what comes",
+        (UNIT + "observing.py",),
+    ),
+    Guard(
         "a wrapper that hides the parameters of a body is warned of",
         "if inspect.isfunction(inner) and inner.__code__.co_argcount:",
         "if False:",

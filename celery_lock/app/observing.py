@@ -91,6 +91,10 @@ def last_words() -> None:
     For a process that `atexit` does not see: the children of a prefork pool leave without it.
     """
     log_lines.flush()
+    _flush_posts()
+
+
+def _flush_posts() -> None:
     for post in list(_posts):
         post._flush()
 
@@ -109,24 +113,25 @@ class EventPost:
     a pool process that it has its lock: a monitor that heard of the lock first would show a task
     that has not started. Longer: later news. Shorter: the wrong order beside a busy worker."""
 
+    IDLE = 5.0
+    """Seconds after which a thread that has nothing to send ends: see `engine.alarm`."""
+
     def __init__(self, app: Any, hostname: str | None = None) -> None:
         """`hostname`: whose events they are; `None`: those of a process that is no worker."""
         self._app = weakref.ref(app)
         self._hostname = hostname
         self._own = PerProcess(lambda: _Waiting(self.FULL))
         _posts.add(self)
-        atexit.register(self._flush)
 
     def send(self, type_: str, fields: dict[str, Any]) -> None:
         """Take an event on its way; never waits."""
         own = self._own.value
-        if own.thread is None:
-            self._begin(own)
         try:
             due, at = monotonic() + self.AFTER, {"timestamp": wall_clock()}
             own.events.put_nowait((due, type_, {**at, **fields}))
         except queue.Full:
             logger.debug("the event %s is dropped: %d wait already", type_, self.FULL)
+        self._begin(own)
 
     def _begin(self, own: _Waiting) -> None:
         """Start the thread, one alone: two would change the order of the events."""
@@ -140,7 +145,14 @@ class EventPost:
 
     def _run(self, own: _Waiting) -> None:
         while True:
-            due, type_, fields = own.events.get()
+            try:
+                due, type_, fields = own.events.get(timeout=self.IDLE)
+            except queue.Empty:
+                with own.begins:
+                    if own.events.empty():  # what comes after this begins another one
+                        own.thread = None
+                        return
+                continue
             own.leaves.wait(max(0.0, due - monotonic()))
             app = self._app()
             try:
@@ -174,3 +186,6 @@ class _Waiting:
 
 
 _posts: weakref.WeakSet[EventPost] = weakref.WeakSet()
+"""Those of this process: one whose thread has something to send lives as long as that."""
+
+atexit.register(_flush_posts)

@@ -46,8 +46,9 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
         entry = cls.Entry
         if issubclass(entry, ModelEntry) and not issubclass(entry, _RowEntry):
             # an entry class of its author's: its methods come first, and what they call is ours
+            bases: tuple[Any, ...] = (entry, _RowEntry)
             body = {"__module__": entry.__module__, "__qualname__": entry.__qualname__}
-            cls.Entry = type(entry.__name__, (entry, _RowEntry), body)
+            cls.Entry = type(entry.__name__, bases, body)
 
     def populate_heap(self, *args: Any, **options: Any) -> None:
         """Plan all entries again, and write into blank rows where their entries begin.

@@ -263,6 +263,31 @@ def test_two_threads_that_send_the_first_event_at_once_begin_one_thread(app: Cel
     assert own.thread is first
 
 
+def test_a_thread_that_has_nothing_to_send_ends_and_the_next_event_begins_another(
+    app: Celery, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that nobody has any more leaves none behind: a test suite makes one for each test."""
+    monkeypatch.setattr(EventPost, "IDLE", 0.01)
+    post = EventPost(app)
+    post.send("first", {})
+    first = post._own.value.thread
+    assert first is not None
+
+    first.join(PATIENCE)
+    assert not first.is_alive()
+    post.send("second", {})
+    post._own.value.events.join()
+
+    assert [type_ for type_, _ in monitor.sent] == ["first", "second"]
+
+
+def test_a_post_that_nobody_has_any_more_is_gone(app: Celery) -> None:
+    post = weakref.ref(EventPost(app))
+    gc.collect()
+
+    assert post() is None
+
+
 def test_what_does_not_fit_any_more_is_dropped_and_the_rest_arrives(
     app: Celery, monitor: Monitor, caplog: pytest.LogCaptureFixture
 ) -> None:
