@@ -73,6 +73,7 @@ headers = st.builds(
     met=st.none() | st.fixed_dictionaries({"key": names, "by": names, "expires_in": finite}),
     wait=st.booleans(),
     shown=st.none() | st.dictionaries(names, names, max_size=2),
+    published=st.none() | st.dictionaries(names, names, max_size=2),
 )
 READ_ELSEWHERE = {"others", "queue"}
 """Other headers of the message, and where it is: not written into ours."""
