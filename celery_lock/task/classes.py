@@ -153,8 +153,8 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
 
 def has_own_call(cls: Any) -> bool:
     """Whether a class of the task's author, and not Celery's or ours, has a `__call__`."""
-    own = (klass for klass in cls.__mro__ if not _is_known(klass))
-    return any("__call__" in vars(klass) and not is_ours(vars(klass)["__call__"]) for klass in own)
+    # one of ours there has been put around that of the author, as the task was bound before
+    return any("__call__" in vars(klass) for klass in cls.__mro__ if not _is_known(klass))
 
 
 def _is_known(klass: type) -> bool:

@@ -349,6 +349,29 @@ def test_a_coroutine_that_a_class_runs_ends_with_its_error(
     assert engine.holder_of() is None
 
 
+def test_a_class_based_coroutine_is_locked_in_a_second_app_and_with_another_lock(
+    engine: Engine,
+) -> None:
+    """Our call stands in the place of its own by then."""
+
+    class Sync(LockedTask):  # type: ignore[type-arg]
+        name = "sync"
+        lock = Lock("k")
+        __call__ = awaits_run
+
+        async def run(self) -> str:
+            return str(self.lease.key)
+
+    for _ in range(2):
+        app = engine.app()
+        task = app.register_task(Sync())
+
+        assert deliver(task).result == "k"
+
+    task.lock = Lock("l")
+    assert deliver(task).result == "l"
+
+
 def lazy(self: Any) -> Any:
     return self.run()
 
