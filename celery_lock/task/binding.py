@@ -20,6 +20,7 @@ from ..keys import compile_key, find_models, is_celerys
 from ..model import Decision, Lock, Scope
 from ..policies import default_for
 from .classes import body_of, has_own_call
+from .code_reading import handed_on_to
 from .fitting import is_ours
 from .lists import checked_list, is_declared
 from .option_words import LIST
@@ -248,7 +249,7 @@ def _hidden(function: Any, signature: inspect.Signature) -> Iterator[str]:
     hides = kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     if not (hides and inspect.isfunction(function)):
         return
-    for inner in inspect.getclosurevars(function).nonlocals.values():
+    for inner in handed_on_to(function):
         if inspect.isfunction(inner) and inner.__code__.co_argcount:
             names = ", ".join(inspect.signature(inner).parameters)
             yield (

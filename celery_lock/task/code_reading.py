@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["names_in", "reads_of", "words_in"]
+__all__ = ["handed_on_to", "names_in", "reads_of", "words_in"]
 
 
 def names_in(code: CodeType) -> Iterator[str]:
@@ -43,3 +43,28 @@ def reads_of(code: CodeType, roots: set[str]) -> Iterator[str]:
             yield from reads_of(constant, roots)
         elif isinstance(constant, str) and "getattr" in code.co_names:
             yield constant
+
+
+def handed_on_to(function: FunctionType) -> Iterator[Any]:
+    """Yield what a function calls with `*args`, or names in such a call, of what it closes over."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    roots = dict(cells)
+    for name in dict.fromkeys(_spread_over(function.__code__, set(roots))):
+        try:
+            yield roots[name].cell_contents
+        except ValueError:  # it comes later in the function that both are in
+            continue
+
+
+def _spread_over(code: CodeType, roots: set[str]) -> Iterator[str]:
+    loaded: list[str] = []  # and not called yet
+    for step in dis.get_instructions(code):
+        if step.opname == "LOAD_DEREF" and step.argval in roots:
+            loaded.append(step.argval)
+        elif step.opname == "CALL_FUNCTION_EX":
+            yield from loaded[-1:]
+        if step.opname.startswith("CALL") and "INTRINSIC" not in step.opname:
+            del loaded[-1:]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _spread_over(constant, roots)

@@ -614,6 +614,49 @@ def test_a_body_whose_calls_are_the_same_is_not_warned_of(key: Any, function: An
         locked(an_app(), Lock(key), name="t")(function)
 
 
+def test_a_body_that_calls_other_functions_is_no_wrapper_of_them(app: Celery) -> None:
+    """What it hands its arguments on to is named, and nothing else that it closes over."""
+
+    def tell(error: Exception) -> None:
+        raise AssertionError(error)
+
+    def guarded(inner: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return inner("a session", *args, **kwargs)
+            except ValueError as error:
+                tell(error)
+
+        return wrapper
+
+    def generic(*args: Any, **kwargs: Any) -> None:
+        tell(ValueError(args, kwargs))
+
+    with pytest.warns(UserWarning, match="around body") as said:
+        locked(app, Lock(), name="t")(guarded(body))
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        locked(app, Lock(), name="u")(generic)
+
+
+def test_a_body_may_name_what_comes_after_it(app: Celery) -> None:
+    """As a task does that sends itself, in a function which makes it in an app that is ready."""
+    app.finalize()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        @locked(app, Lock(), name="t")
+        def again(*args: Any, **kwargs: Any) -> Any:
+            return again.name, later(*args, **kwargs)
+
+    def later(number: int) -> int:
+        return number
+
+    assert again(7) == ("t", 7)
+
+
 def test_a_long_wait_is_warned_of(app: Celery) -> None:
     with pytest.warns(UserWarning, match=r"task t waits for its lock for up to 31 s.*requeue\(\)"):
         locked(app, Lock("k", on_conflict=wait(LONG_WAIT + 1)), name="t")(body)
