@@ -42,10 +42,10 @@ def measure(server: Server) -> Section:
         "Memory",
         "By MEMORY USAGE, the name of the key included; the key has 17 characters, the holder is a"
         " task id with a worker's name. Ratios are to redis-py's Lock. After a key is given"
-        " back, its record stays until 60 s after the lease would have ended, and for 60 s where it"
-        " was kept for a message before. The record keeps the tokens growing, and answers a release"
-        " that is sent again. A tombstone is written as well if a copy of a message may be on its"
-        " way. It stays for a little longer than the visibility timeout.",
+        " back, its record stays until 60 s after the lease would have ended. The record keeps the"
+        " tokens growing, and answers a release that is sent again. A tombstone is written as well"
+        " if a copy of a message may be on its way. It stays for a little longer than the"
+        " visibility timeout.",
         names.REDIS_PY_LOCK,
         [Row(name, {names.HELD: cells[name], names.GIVEN_BACK: after[name]}) for name in cells],
     )

@@ -3323,13 +3323,25 @@ TICKS = (
     ),
     Guard(
         "a key that was kept for its message is forgotten when that has run",
-        "  shorten(places, tonumber(ARGV[5]))",
+        "  shorten(places, tonumber(ARGV[5]), tonumber(e))",
         "",
         (LIVES,),
     ),
     Guard(
         "a key that is freed with its message is forgotten then",
-        "shorten(places, tonumber(ARGV[7]))",
+        "shorten(places, tonumber(ARGV[7]), until_)",
+        "",
+        (LIVES,),
+    ),
+    Guard(
+        "what was kept for a message lives for as long as the lease that ended (release)",
+        "shorten(places, tonumber(ARGV[5]), tonumber(e))",
+        "shorten(places, tonumber(ARGV[5]), 0)",
+        (LIVES,),
+    ),
+    Guard(
+        "what was kept for a message lives for as long as the lease that ended (free)",
+        "    until_ = math.max(until_, one.expiry)\n",
         "",
         (LIVES,),
     ),

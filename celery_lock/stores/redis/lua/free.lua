@@ -36,8 +36,11 @@ if not his then
   return nil
 end
 outlive(0, tonumber(ARGV[7]))
-local limit, freed = 1, false
+local limit, freed, until_ = 1, false, 0
 for _, one in ipairs(ended) do
+  if one.s == '' then -- else it was kept for a message
+    until_ = math.max(until_, one.expiry)
+  end
   local i = suffix(one.slot)
   if one.expiry > 0 then -- what was given back before stays so
     redis.call('HSET', KEYS[1], 'e' .. i, 0)
@@ -49,7 +52,7 @@ for _, one in ipairs(ended) do
   limit = math.max(limit, one.limit)
   freed = freed or one.floor <= now
 end
-shorten(places, tonumber(ARGV[7]))
+shorten(places, tonumber(ARGV[7]), until_)
 if freed and watched and tonumber(watched) > now then
   wake(KEYS[2], free_permits(limit, places))
 end

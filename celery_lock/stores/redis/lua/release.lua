@@ -91,7 +91,7 @@ if heir then
   return answer
 end
 if adopted then
-  shorten(places, tonumber(ARGV[5]))
+  shorten(places, tonumber(ARGV[5]), tonumber(e))
 end
 if not waited_for then
   return answer

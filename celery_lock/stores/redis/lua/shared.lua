@@ -113,11 +113,12 @@ local function outlive(until_, grace)
   redis.call('PEXPIRE', KEYS[1], math.max(life, redis.call('PTTL', KEYS[1])))
 end
 
--- Let the state live no longer than what is left in it. A lease that was kept for a message may
--- have been promised for a day, and ended within a second.
-local function shorten(places, grace)
+-- Let the state live no longer than what is left in it, nor than the lease that has just ended was
+-- to live: its release may come again for so long. A lease that was kept for a message may have been
+-- promised for a day, and ended within a second.
+local function shorten(places, grace, until_)
   local watched, marks = unpack(redis.call('HMGET', KEYS[1], 'w', 'z'))
-  local until_ = tonumber(watched) or 0
+  until_ = math.max(until_, tonumber(watched) or 0)
   for ends in (marks or ''):gmatch(' (%d+)\n') do
     until_ = math.max(until_, tonumber(ends))
   end
