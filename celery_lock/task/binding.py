@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Task
+from celery import Celery, Task
 
 from ..app.bound import BoundLock
 from ..app.limit_checks import cut_short, longest_wait, never_comes
@@ -169,7 +169,7 @@ def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:
 def _is_default(klass: type) -> bool:
     """Whether an app has made this class of its `task_cls`."""
     app = vars(klass).get("_app")
-    return app is not None and app.Task is klass
+    return isinstance(app, Celery) and app.Task is klass  # else it is something of its author's
 
 
 def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:

@@ -146,6 +146,16 @@ def test_a_task_of_the_default_class_is_not_locked_in_a_second_app_that_shares_i
     assert [name for name, task in other.tasks.items() if bound_lock(task)] == ["declared"]
 
 
+def test_a_class_that_keeps_an_app_of_another_framework_locks(app: Celery) -> None:
+    """Celery writes its own app under that name into the task's class, and into no base of it."""
+
+    class FlaskTask(LockedTask):  # type: ignore[type-arg]
+        abstract = True
+        _app = object()
+
+    assert bound_lock(locked(app, base=FlaskTask, name="t")(body)) is not None
+
+
 def test_a_lock_on_the_default_class_is_refused_for_it_would_lock_every_task() -> None:
     class ByUser(LockedTask):
         lock = Lock("user:{user_id}")
