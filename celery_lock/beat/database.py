@@ -44,7 +44,9 @@ class LockedDatabaseScheduler(LockedSchedulerMixin, DatabaseScheduler):  # type:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         entry = cls.Entry
-        if issubclass(entry, ModelEntry) and not issubclass(entry, _RowEntry):
+        if entry is ModelEntry:  # it is a base of ours
+            cls.Entry = _RowEntry
+        elif issubclass(entry, ModelEntry) and not issubclass(entry, _RowEntry):
             # an entry class of its author's: its methods come first, and what they call is ours
             bases: tuple[Any, ...] = (entry, _RowEntry)
             body = {"__module__": entry.__module__, "__qualname__": entry.__qualname__}

@@ -245,3 +245,18 @@ def test_an_entry_class_that_calls_the_packages_init_by_name_runs_all_the_same(
 
     assert len(world.dues("e")) == 3
     assert gaps(world.dues("e")) == {30}
+
+
+def test_a_scheduler_that_names_the_packages_entry_class_has_ours(table: Table) -> None:
+    """As the one of the package does, whose body is copied."""
+    from django_celery_beat.schedulers import ModelEntry
+
+    from celery_lock.beat import LockedDatabaseScheduler
+
+    class Copied(LockedDatabaseScheduler):
+        Entry = ModelEntry
+
+    class Further(Copied):
+        """It adds nothing."""
+
+    assert Copied.Entry is Further.Entry is LockedDatabaseScheduler.Entry
