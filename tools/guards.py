@@ -3316,6 +3316,36 @@ TICKS = (
         (UNIT + "binding.py",),
     ),
     Guard(
+        "a class whose call we have replaced still runs its coroutine",
+        "for klass in cls.__mro__ if not _is_known(klass))\n\n\ndef _is_known",
+        "for klass in cls.__mro__[1:] if not _is_known(klass))\n\n\ndef _is_known",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "a body may name what has no value yet",
+        "        except ValueError:  # it comes later",
+        "        except KeyError:  # it comes later",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "what has been called is not what the arguments are handed on to",
+        "            del loaded[-1:]\n",
+        "            pass\n",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "something of an author's under the name _app is no app",
+        "return isinstance(app, Celery) and app.Task is klass",
+        "return app is not None and app.Task is klass",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "a scheduler that names the package's entry class has ours",
+        "        if entry is ModelEntry:",
+        "        if False:",
+        (UNIT + "beats_database.py",),
+    ),
+    Guard(
         "an interrupt is refused for a coroutine",
         '        if lock.on_lost != "interrupt":\n            return\n        raise',
         "        return\n        raise",
