@@ -3299,14 +3299,20 @@ TICKS = (
     ),
     Guard(
         "a coroutine that nobody has run is an error",
-        "if not inspect.isawaitable(result) or task.request.called_directly:",
+        "if not runs_on or task.request.called_directly:",
         "if True:",
         (UNIT + "classes.py",),
     ),
     Guard(
+        "a coroutine that runs on in another thread is an error",
+        "inspect.isawaitable(result) or isinstance(result, Future)",
+        "inspect.isawaitable(result)",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
         "whoever calls a task directly may await it",
-        "if not inspect.isawaitable(result) or task.request.called_directly:",
-        "if not inspect.isawaitable(result):",
+        "if not runs_on or task.request.called_directly:",
+        "if not runs_on:",
         (UNIT + "classes.py",),
     ),
     Guard(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 import weakref
+from concurrent.futures import Future
 from functools import update_wrapper
 from typing import Any
 
@@ -192,13 +193,14 @@ def _to_its_end(task: Any, call: Any) -> Any:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         result = call(*args, **kwargs)
-        if not inspect.isawaitable(result) or task.request.called_directly:
+        runs_on = inspect.isawaitable(result) or isinstance(result, Future)
+        if not runs_on or task.request.called_directly:
             return result
         if inspect.iscoroutine(result):
             result.close()
         raise LockError(
-            f"the body of task {task.name} is a coroutine function, and its class has not run it:"
-            " let __call__ return asyncio.run(self.run(*args, **kwargs))"
+            f"the body of task {task.name} is a coroutine function, and its class has not run it"
+            " to its end: let __call__ return asyncio.run(self.run(*args, **kwargs))"
         )
 
     return run

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -372,6 +373,12 @@ def test_a_class_based_coroutine_is_locked_in_a_second_app_and_with_another_lock
     assert deliver(task).result == "l"
 
 
+def elsewhere(self: Any) -> Any:
+    """Hand the coroutine to a loop in another thread, and do not wait for it."""
+    self.run().close()
+    return Future()
+
+
 def lazy(self: Any) -> Any:
     return self.run()
 
@@ -381,8 +388,9 @@ def lazy(self: Any) -> Any:
     [
         a_class("Lazy", Locked, __call__=lazy),
         a_class("Both", Locked, a_class("Lazy", PlainTask, __call__=lazy)),
+        a_class("Lazy", Locked, __call__=elsewhere),
     ],
-    ids=["itself", "behind ours"],
+    ids=["itself", "behind ours", "in another thread"],
 )
 def test_a_coroutine_that_its_class_has_not_run_is_an_error(
     app: Celery, engine: Engine, base: Any
