@@ -1904,8 +1904,14 @@ TASKS = (
     ),
     Guard(
         "a user's own Request class is kept under ours",
-        "    keep_users_request(klass, locked_task.Request)\n",
+        "    keep_users_request(klass, locked_task.Request, is_locked=bool(declared))\n",
         "",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "a user's own Request class is kept where its task class stands behind ours",
+        "        users = _hidden_request(cls, ours)\n",
+        "        users = None\n",
         (UNIT + "binding.py",),
     ),
     Guard(

@@ -62,6 +62,7 @@ def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundL
     declared = declared_locks(klass, name, locked_task, app.Task)
     if klass.lock is not None and not name.startswith("celery."):
         check_task_options(klass, name, locked_task, is_locked=bool(declared))
+    keep_users_request(klass, locked_task.Request, is_locked=bool(declared))
     if not declared:
         return ()
     refuse_strategy(klass, name)
@@ -73,6 +74,5 @@ def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundL
     stamping.expect(name)
     if any(lock.interrupts for lock in bound):
         let_interrupt(klass, app, name)
-    keep_users_request(klass, locked_task.Request)
     worker.install(app)
     return bound

@@ -6,6 +6,7 @@ import inspect
 from functools import wraps
 from typing import Any
 
+from celery import Task
 from celery._state import get_current_task
 
 from .holding import Holding
@@ -67,10 +68,26 @@ def offer_on_commit(cls: Any, app: Any) -> None:
             setattr(cls, name, getattr(DjangoTask, name))
 
 
-def keep_users_request(cls: Any, ours: str) -> None:
-    """Put our request over one that the user's class brought; `ours`: where ours is."""
-    if cls.Request == ours:
+def keep_users_request(cls: Any, ours: str, *, is_locked: bool) -> None:
+    """Put our request over one that the user's class brought; `ours`: where ours is.
+
+    Where the user's class stands behind ours, ours hides it: then also of a task without a lock,
+    which would have none of its own.
+    """
+    users = cls.Request
+    if users == ours:
+        users = _hidden_request(cls, ours)
+        if users is None:
+            return
+    elif not is_locked:
         return
     from .request import combined
 
-    cls.Request = combined(cls.Request)
+    cls.Request = combined(users)
+
+
+def _hidden_request(cls: Any, ours: str) -> Any:
+    """Return the Request of a class behind ours; `None`: there is only Celery's."""
+    known = (None, ours, Task.Request)
+    named = (vars(klass).get("Request") for klass in cls.__mro__)
+    return next((each for each in named if each not in known), None)

@@ -14,6 +14,7 @@ import pytest
 from celery import Celery, Task, shared_task
 from celery._state import _on_app_finalizers
 from celery.worker.request import Request
+from kombu.utils.imports import symbol_by_name
 
 from celery_lock import (
     Lock,
@@ -388,6 +389,32 @@ def test_a_users_own_request_class_is_kept_under_ours(app: Celery, as_name: bool
     assert issubclass(task.Request, LockedRequestMixin)
     assert issubclass(task.Request, UsersRequest)
     assert task.Request.__mro__.index(LockedRequestMixin) < task.Request.__mro__.index(UsersRequest)
+
+
+@pytest.mark.parametrize("lock", [Lock("k"), None], ids=["locked", "without a lock"])
+def test_a_request_of_a_users_class_behind_ours_is_kept_under_ours_too(
+    app: Celery, lock: Any
+) -> None:
+    """`class Both(LockedTask, Theirs)` is what we advise, and ours is found first there."""
+
+    class Theirs(Task):  # type: ignore[type-arg]
+        abstract = True
+        Request = UsersRequest
+
+    class Both(LockedTask, Theirs):
+        abstract = True
+
+    task = locked(app, base=Both, name="t", lock=lock)(body)
+    found = symbol_by_name(task.Request)
+    task.bind(app)
+
+    assert issubclass(found, UsersRequest)
+    assert found.__mro__.index(LockedRequestMixin) < found.__mro__.index(UsersRequest)
+    assert task.Request is found
+
+
+def test_without_a_request_of_its_users_a_task_has_ours_alone(app: Celery) -> None:
+    assert locked(app, Lock("k"), name="t")(body).Request == LockedTask.Request
 
 
 class UsersRequest(Request):
