@@ -1784,8 +1784,26 @@ TASKS = (
     ),
     Guard(
         "what nobody knows to fail is not called without a key",
-        "if is_refused(self, args, kwargs):",
+        "if is_refused(self, call, args, kwargs):",
         "if True:",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "what a class may add to a call is not called without a key",
+        "    if not is_celerys_call(call):\n        return False\n",
+        "",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "what a function says is sent is not taken for what it takes",
+        '    if "__signature__" in getattr(body, "__dict__", ()):\n',
+        "    if False:\n",
+        (UNIT + "as_plain.py",),
+    ),
+    Guard(
+        "what was put around a body on its task may give it more",
+        '    run = vars(task).get("run")\n    if run is not None:  # ',
+        "    run = None\n    if run is not None:  # ",
         (UNIT + "as_plain.py",),
     ),
     Guard(
@@ -1802,8 +1820,8 @@ TASKS = (
     ),
     Guard(
         "whoever stands in the place of Celery's __call__ is called",
-        'place = getattr(call, "__globals__", {}).get("__name__")',
-        "place = call.__module__",
+        "return _place_of(call) in _CALLS",
+        "return call.__module__ in _CALLS",
         (UNIT + "body.py",),
     ),
     Guard(
@@ -2501,7 +2519,7 @@ ENDINGS = (
     ),
     Guard(
         "a call that a decorator may take is told by which signature keys are made",
-        "raise not_read(self, error)",
+        "raise not_read(self, call, error)",
         "raise error",
         (UNIT + "as_plain.py",),
     ),

@@ -16,17 +16,16 @@ from ..app.bound import BoundLock
 from ..app.limit_checks import cut_short, longest_wait, never_comes
 from ..app.locks import AppLocks
 from ..errors import LockConfigurationError, duration
-from ..keys import compile_key, find_models, is_celerys
+from ..keys import compile_key, find_models
 from ..model import Decision, Lock, Scope
 from ..policies import default_for
 from .classes import body_of, has_own_call
 from .code_reading import handed_on_to
-from .fitting import is_ours
 from .lists import checked_list, is_declared
 from .option_words import LIST
 from .queue_life import ends_early
 
-__all__ = ["LONG_WAIT", "bind", "declared_locks", "is_refused", "name_of", "not_read"]
+__all__ = ["LONG_WAIT", "bind", "declared_locks", "name_of"]
 
 QUEUE_TTL = 86_400.0
 """Seconds that a retry may be on its way: a day."""
@@ -115,39 +114,6 @@ class _Named:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-
-def is_refused(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call of the body raises `TypeError` for sure, before its first line.
-
-    A decorator may take what the function in it does not, and give that more than it got: then
-    nobody knows.
-    """
-    run = inspect.getattr_static(type(task), "run")
-    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
-    body = inspect.unwrap(function, stop=lambda each: not (is_celerys(each) or is_ours(each)))
-    own = () if isinstance(run, staticmethod) else (task,)
-    try:
-        inspect.signature(body, follow_wrapped=False).bind(*own, *args, **kwargs)
-    except TypeError:
-        return True
-    return False
-
-
-def not_read(task: Any, error: Exception) -> Exception:
-    """Return what a call fails with whose arguments a decorator may take, but that have no names.
-
-    `error` is what a call of the function behind the decorators raises.
-    """
-    if type(error) is not TypeError:  # pydantic's own, of a value
-        return error
-    run = inspect.getattr_static(type(task), "run")
-    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
-    return TypeError(
-        f"{error}: the key of task {task.name} is made by {inspect.signature(function)}, the"
-        " signature of the function behind its decorators. If one of these takes other arguments"
-        " than that, let what it returns say so: give it a __signature__, an inspect.Signature"
-    )
 
 
 def _names_its_base(cls: Any, locked_task: type, default: type) -> bool:

@@ -22,7 +22,7 @@ from ..keys import WrongArguments
 from ..message import Unsent, leave, take
 from ..model import Lease, Lock
 from . import unrun
-from .binding import is_refused, name_of, not_read
+from .binding import name_of
 from .call_keys import keep_shown, keys_of_call
 from .delivery import Delivery
 from .ended_by import EndedBy, goes_back
@@ -30,6 +30,7 @@ from .ending import Ending
 from .fitted import FittedAnew, bound_for
 from .holding import Holding
 from .lease_here import lease_of, leases_of
+from .not_read import IN_A_WORKER, is_celerys_call, is_refused, not_read
 from .publishing import PublishesLeases
 from .run import Run
 from .settling import is_within, settle, watch_for, without_lock
@@ -43,9 +44,6 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R", covariant=True)
 
 _NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<by its base>"})()
-
-_ANYWHERE, _IN_A_WORKER = "celery.app.task", "celery.app.trace"
-"""Where Celery has its `Task.__call__`: that of the class, and what a worker puts in its place."""
 
 stamping.begin(Holding.kept_by)
 unrun.begin()
@@ -150,9 +148,9 @@ class LockedTask(_Task[_P, _R]):
             except WrongArguments as wrong:
                 error = wrong.error
             if run is None:  # not within the handler: the error's history is its own
-                if is_refused(self, args, kwargs):
+                if is_refused(self, call, args, kwargs):
                     return self._body(request, call)(*args, **kwargs)
-                raise not_read(self, error)
+                raise not_read(self, call, error)
             while True:
                 step = run.next_step()
                 if isinstance(step, RunBody):
@@ -192,14 +190,13 @@ class LockedTask(_Task[_P, _R]):
         Celery's `__call__` makes a request for a call that has none. Here the trace has made one.
         What is seen of the request in the body is what a plain task's shows there.
         """
-        # not by its module, which whoever wraps it copies
-        place = getattr(call, "__globals__", {}).get("__name__")
-        if place == _IN_A_WORKER:
+        if not is_celerys_call(call):
+            return call
+        if call.__globals__["__name__"] == IN_A_WORKER:
             if request._protected or len(self.request_stack) != 1:
                 return call  # an eager call of its own task in a body
             request._protected = 1  # so that the body's call of its own task gets a request
-            return self.run
-        return self.run if place == _ANYWHERE else call
+        return self.run
 
     def on_replace(self, sig: Any) -> Any:
         """Let what takes the task's place have its lease.

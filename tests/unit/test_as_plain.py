@@ -9,7 +9,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any
 
 import pytest
-from celery import Celery, chain, group
+from celery import Celery, Task, chain, group
 
 from celery_lock import Lock, LockConflict, LockedTask, LockError, fail, requeue, skip
 from celery_lock.events import Acquired, Released
@@ -113,6 +113,101 @@ def test_a_body_behind_a_decorator_that_takes_anything_is_not_run_without_its_lo
     assert "missing a required argument: 'amount'" in said
     assert "key of task t is made by" in said
     assert "give it a __signature__" in said
+
+
+def with_session_in_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return super(self.adds, self).__call__("a session", *args, **kwargs)
+
+
+def adding(*bases: Any) -> Any:
+    """A base class like Warehouse's, which gives each body a request of its web framework."""
+    members: Any = {"abstract": True, "__call__": with_session_in_call}
+    plain: Any = Task
+    adds = type("Adds", tuple(bases) or (plain,), members)
+    adds.adds = adds  # type: ignore[attr-defined]
+    return adds
+
+
+def with_what_is_sent(function: Callable[..., Any]) -> Any:
+    said: Any = function
+    _, *sent = signature(function).parameters.values()
+    said.__signature__ = Signature(sent)
+    return said
+
+
+def test_a_body_to_which_a_class_behind_ours_gives_more_is_not_run_without_its_lock(
+    app: Celery,
+) -> None:
+    ran: list[int] = []
+
+    def body(session: str, user_id: int) -> None:
+        ran.append(user_id)
+
+    locked_class: Any = LockedTask
+    both = type("Both", (locked_class, adding()), {"abstract": True})
+    kind, said = failure(locked(app, Lock("k:{user_id}"), name="t", base=both)(body), 1)
+
+    assert (kind, ran) == (TypeError, [])
+    assert "missing a required argument: 'user_id'" in said
+    assert "If with_session_in_call gives that more than is sent" in said
+
+
+def test_a_class_behind_ours_may_give_more_where_the_function_says_what_is_sent(
+    app: Celery, engine: Engine
+) -> None:
+    def body(session: str, user_id: int) -> list[Any]:
+        return [session, user_id]
+
+    locked_class: Any = LockedTask
+    both = type("Both", (locked_class, adding()), {"abstract": True})
+    task = locked(app, Lock("k:{user_id}"), name="t", base=both)(with_what_is_sent(body))
+
+    assert deliver(task, 7).result == ["a session", 7]
+    assert task.key_of(7) == "k:7"
+    assert [fact.key for fact in engine.told(Acquired)] == ["k:7"]
+
+
+def test_a_class_before_ours_may_give_more_and_the_key_is_made_of_that(
+    app: Celery, engine: Engine
+) -> None:
+    def body(session: str, user_id: int) -> list[Any]:
+        return [session, user_id]
+
+    task = locked(app, Lock("k:{user_id}"), name="t", base=adding(LockedTask))(body)
+
+    assert deliver(task, 7).result == ["a session", 7]
+    assert [fact.key for fact in engine.told(Acquired)] == ["k:7"]
+
+
+def test_a_body_that_takes_more_than_it_says_is_sent_is_not_run_without_its_lock(
+    app: Celery,
+) -> None:
+    ran: list[int] = []
+
+    @with_what_is_sent
+    def body(session: str, user_id: int) -> None:
+        ran.append(user_id)
+
+    kind, said = failure(
+        locked(app, Lock("k:{user_id}"), name="t", base=adding(LockedTask))(body), 1
+    )
+
+    assert (kind, ran) == (TypeError, [])
+    assert "too many positional arguments" in said
+
+
+def test_what_is_put_around_a_body_on_its_task_may_give_it_more(app: Celery) -> None:
+    ran: list[int] = []
+
+    def body(session: str, user_id: int) -> None:
+        ran.append(user_id)
+
+    task = locked(app, Lock("k:{user_id}"), name="t")(body)
+    task.run = wraps(body)(lambda *args: body("a session", *args))
+    kind, said = failure(task, 1)
+
+    assert (kind, ran) == (TypeError, [])
+    assert "key of task t is made by" in said
 
 
 def test_a_decorator_that_says_what_it_takes_is_believed(app: Celery, engine: Engine) -> None:
