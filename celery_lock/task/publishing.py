@@ -114,8 +114,10 @@ def _is_itself(task: Any, options: Mapping[str, Any]) -> bool:
 def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
     try:
         call = _read(task, args, kwargs, options)
-    except WrongArguments:
-        return send(args, kwargs, **options)  # Celery says so, or the worker
+    except WrongArguments as error:
+        result = send(args, kwargs, **options)  # Celery says so, unless a class adds what is missing
+        _say_that_it_has_no_lease(task, error)
+        return result
     except Exception as error:
         _say_that_it_has_no_lease(task, error)
         return send(args, kwargs, **options)

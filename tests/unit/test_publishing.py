@@ -314,6 +314,21 @@ def test_a_call_that_its_task_does_not_take_takes_no_key(shop: Shop) -> None:
     assert shop.sent == []
 
 
+def test_a_call_that_is_sent_though_its_task_does_not_take_it_is_warned_of(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its class may add an argument: then the worker alone can make the key."""
+    task = shop.task(UNTIL_FINISHED)
+    type(task).typing = False
+
+    task.delay()
+
+    (message,) = shop.sent
+    assert "had" not in message.header
+    assert "published without its lease" in caplog.text
+    assert "missing a required argument" in caplog.text
+
+
 def test_a_key_that_cannot_be_made_is_left_to_the_worker(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
