@@ -1921,6 +1921,12 @@ TASKS = (
         ("tests/contract/test_redis_long_times.py",),
     ),
     Guard(
+        "a class that sends past ours is warned of",
+        "        warn_if_sent_past(klass, name, locked_task)\n",
+        "        pass\n",
+        (UNIT + "classes.py",),
+    ),
+    Guard(
         "a user's own Request class is kept under ours",
         "    keep_users_request(klass, locked_task.Request, is_locked=bool(declared))\n",
         "",

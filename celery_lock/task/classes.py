@@ -23,6 +23,7 @@ __all__ = [
     "refuse_strategy",
     "use_own_lock",
     "warn_if_left_out",
+    "warn_if_sent_past",
 ]
 
 _STRATEGIES = ("celery.worker.strategy:default", "celery.worker.strategy.default")
@@ -108,6 +109,24 @@ def warn_if_left_out(cls: Any, app: Any, name: str, locked_task: type) -> None:
         f" what {mine} does around each task is not done for this one; {write}",
         stacklevel=3,
     )
+
+
+def warn_if_sent_past(cls: Any, name: str, locked_task: type) -> None:
+    """Warn of a class whose `apply_async` calls Celery's own by name: it sends without a lease."""
+    for klass in cls.__mro__[: cls.__mro__.index(locked_task)]:
+        send = vars(klass).get("apply_async")
+        if send is None or not _calls_celerys(send):
+            continue
+        whose = klass.__name__
+        has_ours = issubclass(klass, locked_task)
+        other = "" if has_ours else f", or write class Both(LockedTask, {whose})"
+        warnings.warn(
+            f"task {name}: {whose}.apply_async calls Celery's own by its name, past ours, so no"
+            " lease is taken as a message is sent, and a duplicate is sent too; let it call"
+            f" super().apply_async(...){other}",
+            stacklevel=3,
+        )
+        return
 
 
 def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool) -> None:
@@ -217,11 +236,31 @@ def _hands_on(call: Any, locked_task: type) -> bool:
         return False
     if "super" in names:
         return True
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    values = [*cells, *(function.__globals__.get(each) for each in names)]
     return "__call__" in names and any(
-        isinstance(value, type) and issubclass(value, locked_task) for value in values
+        isinstance(value, type) and issubclass(value, locked_task)
+        for value in _values(function, names)
     )
+
+
+def _calls_celerys(send: Any) -> bool:
+    """Whether an `apply_async` calls that of Celery's class by name, and not by `super()`."""
+    function = inspect.unwrap(send)
+    code = getattr(function, "__code__", None)
+    names = set() if code is None else set(names_in(code))
+    if "super" in names or "apply_async" not in names:
+        return False
+    values = _values(function, names)
+    values += [getattr(each, "Task", None) for each in values if inspect.ismodule(each)]
+    return any(
+        isinstance(value, type) and getattr(value, "apply_async", None) is Task.apply_async
+        for value in values
+    )
+
+
+def _values(function: Any, names: set[str]) -> list[Any]:
+    """Return what the globals and the closure of a function have for these names, and more."""
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    return [*cells, *(function.__globals__.get(each) for each in names)]
 
 
 def _is_filled(cell: Any) -> bool:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..app import stamping, worker
-from ..app.bound import BoundLock
+from ..app.bound import BoundLock, has_publishers
 from ..app.locks import locks_of
 from .binding import bind, declared_locks
-from .classes import lock_outside, refuse_strategy, use_own_lock, warn_if_left_out
+from .classes import (
+    lock_outside,
+    refuse_strategy,
+    use_own_lock,
+    warn_if_left_out,
+    warn_if_sent_past,
+)
 from .fitting import keep_users_request, let_interrupt, offer_on_commit
 from .options import check_task_options
 
@@ -70,6 +76,8 @@ def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundL
     bound = tuple(bind(klass, name, lock, locks) for lock in declared)
     has_functions = any(lock.has_functions for lock in bound)
     lock_outside(klass, name, locked_task, has_functions=has_functions)
+    if has_publishers(bound):
+        warn_if_sent_past(klass, name, locked_task)
     locks.register(name, bound)
     stamping.expect(name)
     if any(lock.interrupts for lock in bound):

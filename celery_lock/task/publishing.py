@@ -115,7 +115,9 @@ def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, A
     try:
         call = _read(task, args, kwargs, options)
     except WrongArguments as error:
-        result = send(args, kwargs, **options)  # Celery says so, unless a class adds what is missing
+        result = send(
+            args, kwargs, **options
+        )  # Celery says so, unless a class adds what is missing
         _say_that_it_has_no_lease(task, error)
         return result
     except Exception as error:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+import celery
 import pytest
 from celery import Celery, Task
 from celery.contrib.django.task import DjangoTask
@@ -19,6 +20,7 @@ from celery_lock import (
     LockConfigurationError,
     LockedTask,
     LockError,
+    Scope,
     is_skipped,
     skip,
 )
@@ -654,3 +656,50 @@ def test_a_lock_on_a_plain_task_is_warned_of_with_our_class() -> None:
         app.task(name="t", lock=Lock("k"), shared=False, lazy=False)(body)
 
     assert "Both" not in str(said[0].message)
+
+
+# -- an apply_async that sends past ours -----------------------------------------------------
+
+
+def sends_by_name(self: Any, *args: Any, **options: Any) -> Any:
+    return PlainTask.apply_async(self, *args, **options)
+
+
+def sends_by_the_modules_name(self: Any, *args: Any, **options: Any) -> Any:
+    return celery.Task.apply_async(self, *args, **options)
+
+
+def sends_later(self: Any, *args: Any, **options: Any) -> Any:
+    return (lambda: PlainTask.apply_async(self, *args, **options))()
+
+
+@pytest.mark.parametrize("send", [sends_by_name, sends_by_the_modules_name, sends_later])
+def test_a_class_that_sends_past_ours_is_warned_of_where_a_publisher_takes_the_key(
+    app: Celery, send: Any
+) -> None:
+    theirs = a_class("Theirs", PlainTask, apply_async=send)
+    lock = Lock("k", scope=Scope.UNTIL_FINISHED)
+
+    with pytest.warns(
+        UserWarning, match=r"Theirs\.apply_async calls .* Both\(LockedTask, Theirs\)"
+    ):
+        locked(app, lock, base=a_class("Both", theirs, Locked), name="a")(body)
+    with pytest.warns(UserWarning, match=r"let it call super\(\)\.apply_async\(\.\.\.\)$"):
+        locked(app, lock, base=a_class("Ours", Locked, apply_async=send), name="b")(body)
+
+
+def test_a_class_that_sends_through_ours_is_not_warned_of(app: Celery) -> None:
+    class Hands(LockedTask):  # type: ignore[type-arg]
+        abstract = True
+
+        def apply_async(self, *args: Any, **options: Any) -> Any:
+            assert isinstance(self, PlainTask)
+            return super().apply_async(*args, **options)
+
+    behind = a_class("Both", Locked, a_class("Theirs", PlainTask, apply_async=sends_by_name))
+    lock = Lock("k", scope=Scope.UNTIL_FINISHED)
+
+    with nothing_is_warned_of():
+        locked(app, lock, base=Hands, name="a")(body)
+        locked(app, lock, base=behind, name="b")(body)
+        locked(app, Lock("c"), base=a_class("C", Locked, apply_async=sends_by_name), name="c")(body)
