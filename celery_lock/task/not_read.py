@@ -30,6 +30,7 @@ def is_refused(task: Any, call: Any, args: tuple[Any, ...], kwargs: dict[str, An
     """
     if not is_celerys_call(call):
         return False
+    body: Any
     body, own = _body_of(task)
     while is_celerys(body) or is_ours(body) or _place_of(body) == "celery.app.autoretry":
         body = body.__wrapped__
