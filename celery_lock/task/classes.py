@@ -222,6 +222,7 @@ def _to_its_end(task: Any, call: Any) -> Any:
             " to its end: let __call__ return asyncio.run(self.run(*args, **kwargs))"
         )
 
+    run.__qualname__ = getattr(call, "__qualname__", run.__qualname__)  # an error names it
     return run
 
 

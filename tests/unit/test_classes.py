@@ -375,6 +375,21 @@ def test_a_class_based_coroutine_is_locked_in_a_second_app_and_with_another_lock
     assert deliver(task).result == "l"
 
 
+def test_a_call_that_a_coroutine_does_not_take_names_the_class_that_runs_it(
+    app: Celery, engine: Engine
+) -> None:
+    async def body(user_id: int) -> None:
+        """Do nothing."""
+
+    task = locked(app, Lock("{user_id}"), base=AwaitsOurs, name="t")(body)
+    result = deliver(task).result
+
+    assert isinstance(result, TypeError)
+    assert "'user_id'" in str(result)
+    assert "If AwaitsOurs.__call__ gives that more" in str(result)
+    assert engine.told(Acquired) == []
+
+
 def elsewhere(self: Any) -> Any:
     """Hand the coroutine to a loop in another thread, and do not wait for it."""
     self.run().close()
