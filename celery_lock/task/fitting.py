@@ -87,7 +87,10 @@ def keep_users_request(cls: Any, ours: str, *, is_locked: bool) -> None:
 
 
 def _hidden_request(cls: Any, ours: str) -> Any:
-    """Return the Request of a class behind ours; `None`: there is only Celery's."""
+    """Return the Request of a class behind ours; `None`: there is only Celery's.
+
+    One of a class behind Celery's own is not the task's: Celery's hides that from a plain task.
+    """
     known = (None, ours, Task.Request)
-    named = (vars(klass).get("Request") for klass in cls.__mro__)
+    named = (vars(klass).get("Request") for klass in cls.__mro__[: cls.__mro__.index(Task)])
     return next((each for each in named if each not in known), None)

@@ -417,6 +417,22 @@ def test_without_a_request_of_its_users_a_task_has_ours_alone(app: Celery) -> No
     assert locked(app, Lock("k"), name="t")(body).Request == LockedTask.Request
 
 
+def test_what_a_mixin_behind_celerys_class_calls_its_request_is_none_of_the_tasks(
+    app: Celery,
+) -> None:
+    """One of a web framework, say: a plain task with the mixin has Celery's."""
+
+    class FromTheWeb:
+        class Request:
+            """What a browser sends."""
+
+    both: Any = type("Both", (LockedTask, FromTheWeb), {"abstract": True})
+    plain: Any = type("Plain", (Task, FromTheWeb), {"abstract": True})
+
+    assert locked(app, Lock("k"), name="t", base=both)(body).Request == LockedTask.Request
+    assert plain.Request == Task.Request
+
+
 class UsersRequest(Request):
     """A user's own."""
 
