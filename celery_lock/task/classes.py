@@ -13,7 +13,7 @@ from celery import Task
 
 from ..errors import LockConfigurationError, LockError
 from ..keys import is_celerys
-from .code_reading import names_in
+from .code_reading import names_in, reads_of
 from .fitting import DJANGO_TASK, is_ours
 
 __all__ = [
@@ -115,7 +115,7 @@ def warn_if_sent_past(cls: Any, name: str, locked_task: type) -> None:
     """Warn of a class whose `apply_async` calls Celery's own by name: it sends without a lease."""
     for klass in cls.__mro__[: cls.__mro__.index(locked_task)]:
         send = vars(klass).get("apply_async")
-        if send is None or not _calls_celerys(send):
+        if send is None or not _calls_celerys(send, locked_task):
             continue
         whose = klass.__name__
         has_ours = issubclass(klass, locked_task)
@@ -239,29 +239,34 @@ def _hands_on(call: Any, locked_task: type) -> bool:
         return True
     return "__call__" in names and any(
         isinstance(value, type) and issubclass(value, locked_task)
-        for value in _values(function, names)
+        for value in _named(function, names).values()
     )
 
 
-def _calls_celerys(send: Any) -> bool:
-    """Whether an `apply_async` calls that of Celery's class by name, and not by `super()`."""
+def _calls_celerys(send: Any, locked_task: type) -> bool:
+    """Whether an `apply_async` calls that of Celery's class by name, and never ours."""
     function = inspect.unwrap(send)
     code = getattr(function, "__code__", None)
-    names = set() if code is None else set(names_in(code))
+    if code is None:
+        return False
+    names = set(names_in(code))
     if "super" in names or "apply_async" not in names:
         return False
-    values = _values(function, names)
-    values += [getattr(each, "Task", None) for each in values if inspect.ismodule(each)]
-    return any(
-        isinstance(value, type) and getattr(value, "apply_async", None) is Task.apply_async
-        for value in values
-    )
+    known = _named(function, names)
+    for module in [each for each in known.values() if inspect.ismodule(each)]:  # celery.Task
+        known.update({name: vars(module)[name] for name in names & set(vars(module))})
+    classes = {name: each for name, each in known.items() if isinstance(each, type)}
+    ours = {name for name, each in classes.items() if issubclass(each, locked_task)}
+    own = Task.apply_async
+    celerys = {name for name, each in classes.items() if getattr(each, "apply_async", 0) is own}
+    return "apply_async" in reads_of(code, celerys) and "apply_async" not in reads_of(code, ours)
 
 
-def _values(function: Any, names: set[str]) -> list[Any]:
-    """Return what the globals and the closure of a function have for these names, and more."""
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    return [*cells, *(function.__globals__.get(each) for each in names)]
+def _named(function: Any, names: set[str]) -> dict[str, Any]:
+    """Return what a function closes over, and what its globals have for these names."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    closed = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+    return {**{each: function.__globals__.get(each) for each in names}, **closed}
 
 
 def _is_filled(cell: Any) -> bool:

@@ -703,6 +703,36 @@ def test_a_class_that_sends_past_ours_is_warned_of_where_a_publisher_takes_the_k
         locked(app, lock, base=a_class("Ours", Locked, apply_async=send), name="b")(body)
 
 
+def asks_celery_and_sends_by_our_name(self: Any, *args: Any, **options: Any) -> Any:
+    if celery.current_task and isinstance(self, PlainTask):
+        options.setdefault("headers", {})
+    return LockedTask.apply_async(self, *args, **options)
+
+
+def sends_by_a_function(self: Any, *args: Any, **options: Any) -> Any:
+    assert isinstance(self, PlainTask)
+    self.told.apply_async()
+    return asks_celery_and_sends_by_our_name(self, *args, **options)
+
+
+def sends_past_ours_where_asked(self: Any, *args: Any, bare: bool = False, **options: Any) -> Any:
+    send = PlainTask.apply_async if bare else LockedTask.apply_async
+    return send(self, *args, **options)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [asks_celery_and_sends_by_our_name, sends_by_a_function, sends_past_ours_where_asked],
+)
+def test_a_class_that_names_celerys_for_something_else_is_not_warned_of(
+    app: Celery, send: Any
+) -> None:
+    lock = Lock("k", scope=Scope.UNTIL_FINISHED)
+
+    with nothing_is_warned_of():
+        locked(app, lock, base=a_class("Ours", Locked, apply_async=send), name="a")(body)
+
+
 def test_a_class_that_sends_through_ours_is_not_warned_of(app: Celery) -> None:
     class Hands(LockedTask):  # type: ignore[type-arg]
         abstract = True
