@@ -1933,6 +1933,18 @@ TASKS = (
         (UNIT + "binding.py",),
     ),
     Guard(
+        "a class that sends through ours is not warned of for Celery's name in it",
+        'return "apply_async" in reads_of(code, celerys) and "apply_async" not in',
+        'return bool(celerys) or "apply_async" not in',
+        (UNIT + "classes.py",),
+    ),
+    Guard(
+        "a Request of a class behind Celery's is not the task's",
+        "for klass in cls.__mro__[: cls.__mro__.index(Task)])",
+        "for klass in cls.__mro__)",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
         "a user's own Request class is kept where its task class stands behind ours",
         "        users = _hidden_request(cls, ours)\n",
         "        users = None\n",
@@ -3365,8 +3377,14 @@ TICKS = (
     ),
     Guard(
         "what has been called is not what the arguments are handed on to",
-        "            del loaded[-1:]\n",
-        "            pass\n",
+        "places = {place: name for place, name in places.items() if place < below}",
+        "pass",
+        (UNIT + "binding.py",),
+    ),
+    Guard(
+        "a wrapper is known that chooses what else it hands on",
+        "depth = after_jump.get(step.offset, depth)",
+        "pass",
         (UNIT + "binding.py",),
     ),
     Guard(

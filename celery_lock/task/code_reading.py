@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["handed_on_to", "names_in", "reads_of", "words_in"]
 
+_JUMPS = {*dis.hasjrel, *dis.hasjabs}
+
 
 def names_in(code: CodeType) -> Iterator[str]:
     """Yield each global and attribute that the code names, its inner functions included."""
@@ -57,14 +59,25 @@ def handed_on_to(function: FunctionType) -> Iterator[Any]:
 
 
 def _spread_over(code: CodeType, roots: set[str]) -> Iterator[str]:
-    loaded: list[str] = []  # and not called yet
+    """Yield each root that is called with `*args`: it is known by its place on the stack."""
+    depth = 0
+    after_jump: dict[int, int] = {}
+    places: dict[int, str] = {}
     for step in dis.get_instructions(code):
+        depth = after_jump.get(step.offset, depth)
+        after = depth + dis.stack_effect(step.opcode, step.arg, jump=False)
+        if step.opcode in _JUMPS:
+            jumped = depth + dis.stack_effect(step.opcode, step.arg, jump=True)
+            after_jump.setdefault(step.argval, jumped)
+        if step.opname == "CALL_FUNCTION_EX":  # its result takes the place of the called, or
+            called = places.get(after - 1) or places.get(after)  # of a NULL before that (3.11)
+            yield from [called] if called else []
+        puts = after >= depth or step.opname.startswith("CALL")
+        below = after - 1 if puts else after
+        places = {place: name for place, name in places.items() if place < below}
         if step.opname == "LOAD_DEREF" and step.argval in roots:
-            loaded.append(step.argval)
-        elif step.opname == "CALL_FUNCTION_EX":
-            yield from loaded[-1:]
-        if step.opname.startswith("CALL") and "INTRINSIC" not in step.opname:
-            del loaded[-1:]
+            places[below] = step.argval
+        depth = after
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _spread_over(constant, roots)

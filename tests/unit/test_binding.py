@@ -687,6 +687,7 @@ def test_a_body_that_calls_other_functions_is_no_wrapper_of_them(app: Celery) ->
 
     def generic(*args: Any, **kwargs: Any) -> None:
         tell(ValueError(args, kwargs))
+        print(*args, tell, **kwargs)
 
     with pytest.warns(UserWarning, match="around body") as said:
         locked(app, Lock(), name="t")(guarded(body))
@@ -694,6 +695,42 @@ def test_a_body_that_calls_other_functions_is_no_wrapper_of_them(app: Celery) ->
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         locked(app, Lock(), name="u")(generic)
+
+
+def wrappers(inner: Any, times: int, session: Callable[..., Any]) -> dict[str, Any]:
+    def adds(*args: Any, **kwargs: Any) -> Any:
+        return inner(times, *args, **kwargs)
+
+    def names(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, times=times, session=session, **kwargs)
+
+    def cleans(*args: Any, **kwargs: Any) -> Any:
+        return inner(*args, **dict(kwargs))
+
+    def chooses(*args: Any, **kwargs: Any) -> Any:
+        return inner(session if times else None, times if session else 1, *args, **kwargs)
+
+    def tries(*args: Any, **kwargs: Any) -> Any:
+        for _ in range(times):
+            try:
+                with session():
+                    return inner(*args, *[times for _ in args], **kwargs)
+            except KeyError as error:
+                session(error)
+        return None
+
+    return {each.__name__: each for each in (adds, names, cleans, chooses, tries)}
+
+
+@pytest.mark.parametrize("name", ["adds", "names", "cleans", "chooses", "tries"])
+def test_a_wrapper_is_known_whatever_else_it_hands_on(app: Celery, name: str) -> None:
+    def session(*given: Any) -> Any:
+        raise AssertionError(given)
+
+    with pytest.warns(UserWarning, match="around body") as said:
+        locked(app, Lock(), name="t")(wrappers(body, 3, session)[name])
+
+    assert len(said) == 1
 
 
 def test_a_body_may_name_what_comes_after_it(app: Celery) -> None:
