@@ -1820,8 +1820,14 @@ TASKS = (
     ),
     Guard(
         "whoever stands in the place of Celery's __call__ is called",
+        "return type(call) is MethodType and _place_of(call) in _CALLS",
+        "return type(call) is MethodType and call.__module__ in _CALLS",
+        (UNIT + "body.py",),
+    ),
+    Guard(
+        "a proxy of Celery's __call__ is called",
+        "return type(call) is MethodType and _place_of(call) in _CALLS",
         "return _place_of(call) in _CALLS",
-        "return call.__module__ in _CALLS",
         (UNIT + "body.py",),
     ),
     Guard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import MethodType
 from typing import Any
 
 from ..keys import is_celerys
@@ -18,8 +19,8 @@ _CALLS = ("celery.app.task", IN_A_WORKER)
 
 def is_celerys_call(call: Any) -> bool:
     """Whether it is Celery's `__call__`, that of its class or of its worker."""
-    # not by its module, which whoever wraps it copies
-    return _place_of(call) in _CALLS
+    # not by its module, which whoever wraps it copies; and a proxy, as wrapt's, shows all of it
+    return type(call) is MethodType and _place_of(call) in _CALLS
 
 
 def is_refused(task: Any, call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

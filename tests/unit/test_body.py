@@ -121,6 +121,36 @@ def test_a_call_that_was_put_in_celerys_place_is_called(
     assert calls == ["watched", "body"]
 
 
+class Proxy:
+    """Like wrapt's, which tracers put around methods: it shows all that is of what is in it."""
+
+    def __init__(self, inner: Any, calls: list[str]) -> None:
+        self.inner, self.calls = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __get__(self, task: Any, kind: Any = None) -> Proxy:
+        return Proxy(self.inner.__get__(task, kind), self.calls)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append("proxy")
+        return self.inner(*args, **kwargs)
+
+
+def test_a_proxy_of_celerys_call_is_called(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    celerys: Any = Task.__call__
+    monkeypatch.setattr(Task, "__call__", Proxy(celerys, calls))
+
+    def body(self: Any) -> None:
+        calls.append("body")
+
+    deliver(task_of(app, body))
+
+    assert calls == ["proxy", "body"]
+
+
 def test_what_is_retried_by_itself_is_retried(app: Celery) -> None:
     def body(self: Any) -> None:
         raise ValueError(self.request.retries)
