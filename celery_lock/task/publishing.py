@@ -23,7 +23,6 @@ from ..app.outgoing import header_of_call, outgoing
 from ..engine.publishing import PublishersLeases
 from ..errors import StoreError
 from ..events import Subject
-from ..keys import WrongArguments
 from ..message import mark_of, marked, named, new_publication
 from ..model import Claim, End, Holder
 from ..model.made import made
@@ -112,17 +111,15 @@ def _is_itself(task: Any, options: Mapping[str, Any]) -> bool:
 
 
 def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+    unread: Exception | None = None
     try:
         call = _read(task, args, kwargs, options)
-    except WrongArguments as error:
-        result = send(
-            args, kwargs, **options
-        )  # Celery says so, unless a class adds what is missing
-        _say_that_it_has_no_lease(task, error)
-        return result
     except Exception as error:
-        _say_that_it_has_no_lease(task, error)
-        return send(args, kwargs, **options)
+        unread = error
+    if unread is not None:  # not within the handler: the history of Celery's error is its own
+        result = send(args, kwargs, **options)  # or Celery says what is wrong
+        _say_that_it_has_no_lease(task, unread)
+        return result
     locks, published = task._app_locks, call.published
     wants = call.wants
     subject = made(Subject, (task.name, published.task_id, wants[0].bound.key.template))

@@ -308,10 +308,11 @@ def test_a_class_before_ours_that_sends_later_sends_no_duplicate(
 
 
 def test_a_call_that_its_task_does_not_take_takes_no_key(shop: Shop) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError) as said:
         shop.task(UNTIL_FINISHED).delay()
 
     assert shop.sent == []
+    assert said.value.__context__ is None, "it is told as that of a plain task"
 
 
 def test_a_call_that_is_sent_though_its_task_does_not_take_it_is_warned_of(
