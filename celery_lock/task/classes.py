@@ -217,6 +217,8 @@ def _to_its_end(task: Any, call: Any) -> Any:
             return result
         if inspect.iscoroutine(result):
             result.close()
+        elif isinstance(result, Future):
+            result.cancel()  # without its key it is not to run on
         raise LockError(
             f"the body of task {task.name} is a coroutine function, and its class has not run it"
             " to its end: let __call__ return asyncio.run(self.run(*args, **kwargs))"

@@ -111,12 +111,13 @@ def _is_itself(task: Any, options: Mapping[str, Any]) -> bool:
 
 
 def _publish(task: Any, send: Send, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
-    unread: Exception | None = None
+    call: _Call | None = None
+    unread: Any = None
     try:
         call = _read(task, args, kwargs, options)
     except Exception as error:
         unread = error
-    if unread is not None:  # not within the handler: the history of Celery's error is its own
+    if call is None:  # not within the handler: the history of Celery's error is its own
         result = send(args, kwargs, **options)  # or Celery says what is wrong
         _say_that_it_has_no_lease(task, unread)
         return result

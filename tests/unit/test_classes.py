@@ -390,10 +390,14 @@ def test_a_call_that_a_coroutine_does_not_take_names_the_class_that_runs_it(
     assert engine.told(Acquired) == []
 
 
+FUTURES: list[Any] = []
+
+
 def elsewhere(self: Any) -> Any:
     """Hand the coroutine to a loop in another thread, and do not wait for it."""
     self.run().close()
-    return Future()
+    FUTURES.append(Future())
+    return FUTURES[-1]
 
 
 def lazy(self: Any) -> Any:
@@ -423,6 +427,7 @@ def test_a_coroutine_that_its_class_has_not_run_is_an_error(
 
     assert isinstance(result, LockError)
     assert "body of task t is a coroutine function, and its class has not run it" in str(result)
+    assert all(future.cancelled() for future in FUTURES)
     assert engine.holder_of() is None
 
 
