@@ -28,6 +28,7 @@ from .delivery import Delivery
 from .ended_by import EndedBy, goes_back
 from .ending import Ending
 from .fitted import FittedAnew, bound_for
+from .handed_on import warn_of_other_arguments
 from .holding import Holding
 from .lease_here import lease_of, leases_of
 from .not_read import IN_A_WORKER, is_celerys_call, is_refused, not_read
@@ -85,6 +86,7 @@ class LockedTask(_Task[_P, _R]):
     _refused: str = ""
     _class_lock: Lock | Sequence[Lock] | None
     _writes_started: bool = False
+    _compares: bool = False
     _app_locks: AppLocks
 
     @classmethod
@@ -145,6 +147,8 @@ class LockedTask(_Task[_P, _R]):
             take(request)
             try:
                 run = Run(Delivery.of(self, bound, locks, request, args, kwargs), locks)
+                if self._compares:
+                    warn_of_other_arguments(self, bound, request, args, kwargs)
             except WrongArguments as wrong:
                 error = wrong.error
             if run is None:  # not within the handler: the error's history is its own
