@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from ..app.bound import BoundLock
@@ -27,8 +28,9 @@ def warn_of_other_arguments(
     the key of `Lock()` is another one for each user, and duplicates are sent. Never raises.
     """
     sent = tuple(request.args or ()), dict(request.kwargs or {})
-    if sent == (args, kwargs):
-        return
+    with suppress(Exception):  # an array, say, that cannot be compared: its keys can
+        if sent == (args, kwargs):
+            return
     header = Header.of(request)
     if header.given:
         return

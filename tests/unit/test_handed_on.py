@@ -77,6 +77,32 @@ def test_a_call_without_that_argument_is_not_warned_of(
     assert warned(engine, caplog, Lock(scope=Scope.UNTIL_FINISHED)) == []
 
 
+class NotCompared(int):
+    """As an array of numbers is: there is no one answer."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Rebuilds(WithUser):
+    """Makes new arguments of those that were sent."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*map(NotCompared, args), **kwargs)
+
+
+def test_arguments_that_cannot_be_compared_fail_no_task(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = Lock("k:{product}", scope=Scope.UNTIL_FINISHED)
+
+    assert warned(engine, caplog, lock, base=Rebuilds) == []
+
+
 def test_a_key_that_its_sender_names_is_not_warned_of(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
