@@ -3270,7 +3270,7 @@ TICKS = (
     Guard(
         "a tick says for which publication it is one, so that its retry runs",
         "publication: str | None = carried(survives=_MESSAGE",
-        "publication: str | None = carried(survives=_MESSAGE | _RETRY",
+        "publication: str | None = carried(survives=_MESSAGE | _ANEW",
         (UNIT + "tick_runs.py", UNIT + "tick.py"),
     ),
     Guard(
