@@ -535,6 +535,18 @@ def test_with_fire_a_silent_store_is_asked_once_a_second_for_a_hundred_entries()
     assert len(set(world.dues("e0"))) == len(world.dues("e0")) == 32
 
 
+def test_a_beat_sleeps_while_its_store_is_silent_however_much_is_due() -> None:
+    world = World({f"e{n}": {"task": f"t:e{n}", "schedule": 5} for n in range(50)})
+    beat = world.beat("a")
+    world.run(130)
+    beat.store.refuse()
+    before = len(beat.slept)
+
+    world.run(60)
+
+    assert len(beat.slept) - before <= 2 * 60  # and not once for each entry that is due
+
+
 def test_a_confirm_that_could_not_be_said_is_said_before_anybody_takes_over() -> None:
     world = World(every(2))
     three(world)
