@@ -22,7 +22,9 @@ def sent_again(
 ) -> dict[str, Any]:
     """Return our header in the form in which it travels with a message that we have sent again."""
     request = Context({"id": "id-1", "delivery_info": info, "eta": eta})
-    return note_published(Header(id="id-1", attempt=1, **header), request, queue).write()
+    return note_published(
+        Header(id="id-1", publication="n-1", attempt=1, **header), request, queue
+    ).write()
 
 
 def request_dict(written: Any, **changes: Any) -> dict[str, Any]:
