@@ -14,6 +14,7 @@ from typing import Any
 
 from celery.app.events import Events
 
+from ..engine import alarm
 from ..events import Fact, Observers
 from ..events.log_lines import log_lines
 from ..events.task_events import event_observer
@@ -113,9 +114,6 @@ class EventPost:
     a pool process that it has its lock: a monitor that heard of the lock first would show a task
     that has not started. Longer: later news. Shorter: the wrong order beside a busy worker."""
 
-    IDLE = 5.0
-    """Seconds after which a thread that has nothing to send ends: see `engine.alarm`."""
-
     def __init__(self, app: Any, hostname: str | None = None) -> None:
         """`hostname`: whose events they are; `None`: those of a process that is no worker."""
         self._app = weakref.ref(app)
@@ -146,7 +144,7 @@ class EventPost:
     def _run(self, own: _Waiting) -> None:
         while True:
             try:
-                due, type_, fields = own.events.get(timeout=self.IDLE)
+                due, type_, fields = own.events.get(timeout=alarm.IDLE)
             except queue.Empty:
                 with own.begins:
                     if own.events.empty():  # what comes after this begins another one

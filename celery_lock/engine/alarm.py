@@ -11,13 +11,13 @@ from contextlib import suppress
 from ..events.unwritten import write
 from ..model.clock import Clock
 
-__all__ = ["Alarm", "NoThread"]
+__all__ = ["IDLE", "Alarm", "NoThread"]
 
 logger = logging.getLogger("celery_lock")
 
 _FAILED = "the thread %s failed and goes on"
 
-_IDLE = 5.0
+IDLE = 5.0
 """Seconds after which a thread that waits for nothing ends. Longer: a process that makes one app
 after the other, as tests do, has more threads of those that are gone. Shorter: a lock that is taken
 now and then begins a thread more often, at the cost of a claim or two."""
@@ -107,7 +107,7 @@ class Alarm:
                     return True
                 # at most a minute: a clock that goes on in a suspend does not wake a wait
                 is_idle = pause == math.inf
-                is_woken = self._changed.wait(_IDLE if is_idle else min(pause, 60.0))
+                is_woken = self._changed.wait(IDLE if is_idle else min(pause, 60.0))
                 if is_idle and not is_woken and self.time == math.inf:
                     self._thread = None  # the next need finds that there is none
         return False

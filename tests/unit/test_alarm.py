@@ -202,7 +202,7 @@ def test_a_thread_that_has_ended_is_followed_by_another(steps: Steps) -> None:
 def test_a_thread_that_waits_for_nothing_ends_and_the_next_need_begins_another(
     steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_IDLE", 0.01)
+    monkeypatch.setattr(module, "IDLE", 0.01)
     clock = ManualClock(1000.0)
     alarm = Alarm("test", steps, clock)
     alarm.set(1000.05)

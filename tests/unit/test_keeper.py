@@ -531,7 +531,7 @@ def test_an_app_that_is_gone_leaves_neither_threads_nor_its_store_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fixture makes an app for each test; each had two threads, and a connection, for ever."""
-    monkeypatch.setattr(alarm, "_IDLE", 0.01)
+    monkeypatch.setattr(alarm, "IDLE", 0.01)
     before = set(threading.enumerate())
     app = Celery("shop", broker="memory://", set_as_current=False)
     app.conf.lock_store = "memory://"

@@ -20,6 +20,7 @@ from celery_lock.app import flags
 from celery_lock.app.locks import locks_of
 from celery_lock.app.observing import EventPost, observers_of
 from celery_lock.app.settings import Settings
+from celery_lock.engine import alarm
 from celery_lock.events import Acquired, Fact, Observers
 from celery_lock.signals import lock_acquired
 from celery_lock.stores.manual_clock import ManualClock
@@ -267,7 +268,7 @@ def test_a_thread_that_has_nothing_to_send_ends_and_the_next_event_begins_anothe
     app: Celery, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An app that nobody has any more leaves none behind: a test suite makes one for each test."""
-    monkeypatch.setattr(EventPost, "IDLE", 0.01)
+    monkeypatch.setattr(alarm, "IDLE", 0.01)
     post = EventPost(app)
     post.send("first", {})
     first = post._own.value.thread
