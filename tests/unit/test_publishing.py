@@ -277,15 +277,17 @@ class AfterCommit(Task):
             cls.sends.pop(0)()
 
 
-def test_a_class_behind_ours_that_sends_later_is_named_once(
-    shop: Shop, caplog: pytest.LogCaptureFixture
-) -> None:
-    behind = type("Both", (LockedTask, AfterCommit), {"abstract": True})
-    task = shop.task(UNTIL_FINISHED, base=behind)
-
+def send_twice_and_commit(shop: Shop, *bases: type) -> None:
+    task = shop.task(UNTIL_FINISHED, base=type("Both", bases, {"abstract": True}))
     for _ in range(2):
         task.delay(7)
     AfterCommit.commit()
+
+
+def test_a_class_behind_ours_that_sends_later_is_named_once(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    send_twice_and_commit(shop, LockedTask, AfterCommit)
 
     assert len(shop.sent) == 2
     assert caplog.text.count("AfterCommit.apply_async has not sent a message of task report") == 1
@@ -295,12 +297,7 @@ def test_a_class_behind_ours_that_sends_later_is_named_once(
 def test_a_class_before_ours_that_sends_later_sends_no_duplicate(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = type("Both", (AfterCommit, LockedTask), {"abstract": True})
-    task = shop.task(UNTIL_FINISHED, base=before)
-
-    for _ in range(2):
-        task.delay(7)
-    AfterCommit.commit()
+    send_twice_and_commit(shop, AfterCommit, LockedTask)
 
     assert len(shop.sent) == 1
     assert shop.held("report:7") is not None
