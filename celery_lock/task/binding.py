@@ -19,7 +19,7 @@ from ..errors import LockConfigurationError, duration
 from ..keys import compile_key, find_models
 from ..model import Decision, Lock, Scope
 from ..policies import default_for
-from .classes import body_of, has_own_call
+from .body import behind_celerys, function_of, own_call
 from .code_reading import handed_on_to
 from .lists import checked_list, is_declared
 from .option_words import LIST
@@ -140,12 +140,11 @@ def _is_default(klass: type) -> bool:
 
 def bind(cls: Any, name: str, lock: Lock, locks: AppLocks) -> BoundLock:
     """Bind `lock` to the task class `cls`; raises `LockConfigurationError` for what cannot be."""
-    run = inspect.getattr_static(cls, "run")
-    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    function, gets_task = function_of(cls)
     _check_body(cls, name, function, lock)
     settings = locks.settings
     signature = inspect.signature(function)
-    if not isinstance(run, staticmethod):
+    if gets_task:
         parameters = list(signature.parameters.values())
         if not parameters:
             raise LockConfigurationError(
@@ -228,8 +227,8 @@ def _hidden(function: Any, signature: inspect.Signature) -> Iterator[str]:
 
 
 def _check_body(cls: Any, name: str, function: Any, lock: Lock) -> None:
-    body = body_of(function)
-    if inspect.iscoroutinefunction(body) and has_own_call(cls):
+    body = behind_celerys(function)
+    if inspect.iscoroutinefunction(body) and own_call(cls) is not None:
         if lock.on_lost != "interrupt":
             return
         raise LockConfigurationError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
-from functools import update_wrapper
 from typing import Any
 
 from celery import Task
@@ -14,6 +13,7 @@ from ..backoff import Backoff
 from ..errors import LockConfigurationError
 from ..model import Decision, Lock, Scope
 from .call_keys import with_queue
+from .fitting import show_as
 from .option_words import COMMON_OF_CALLS, STRONG, WRITE, has_locks
 from .without_lock import without_lock
 
@@ -62,14 +62,8 @@ class ChecksCalls(Task):  # type: ignore[type-arg]
 
 
 def show_as_celerys(method: Any, celerys: Any) -> None:
-    """Let whoever looks see the parameters of Celery's own method.
-
-    It is not wrapped by ours: of what is wrapped Celery's `add_around` takes the inner one, and
-    ours would be left out.
-    """
-    update_wrapper(method, celerys)
-    method.__signature__ = inspect.signature(celerys)
-    del method.__wrapped__
+    """Let whoever looks see the parameters of Celery's own method."""
+    show_as(method, celerys).__signature__ = inspect.signature(celerys)
 
 
 for _method in ("apply_async", "apply", "retry"):

@@ -5,20 +5,16 @@ from __future__ import annotations
 import inspect
 import warnings
 import weakref
-from concurrent.futures import Future
-from functools import update_wrapper
 from typing import Any
 
 from celery import Task
 
-from ..errors import LockConfigurationError, LockError
-from ..keys import is_celerys
-from .code_reading import names_in, reads_of
-from .fitting import DJANGO_TASK, is_ours
+from ..errors import LockConfigurationError
+from .body import is_coroutine, to_its_end
+from .code_reading import closed_over, names_in, reads_of
+from .fitting import DJANGO_TASK, is_ours, show_as
 
 __all__ = [
-    "body_of",
-    "has_own_call",
     "lock_outside",
     "refuse_strategy",
     "use_own_lock",
@@ -140,7 +136,7 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
 
     `has_functions`: the lock has a function of its user's, which may ask for what is set up.
     """
-    awaits = _is_coroutine(cls)
+    awaits = is_coroutine(cls)
     for klass in cls.__mro__:
         if klass is locked_task:
             if awaits:
@@ -171,70 +167,19 @@ def lock_outside(cls: Any, name: str, locked_task: type, *, has_functions: bool)
         )
 
 
-def has_own_call(cls: Any) -> bool:
-    """Whether a class of the task's author, and not Celery's or ours, has a `__call__`."""
-    # one of ours there has been put around that of the author, as the task was bound before
-    return any("__call__" in vars(klass) for klass in cls.__mro__ if not _is_known(klass))
-
-
-def _is_known(klass: type) -> bool:
-    return klass.__module__.partition(".")[0] in ("celery", "celery_lock") or klass is object
-
-
-def _is_coroutine(cls: Any) -> bool:
-    run = inspect.getattr_static(cls, "run")
-    return inspect.iscoroutinefunction(
-        body_of(run.__func__ if isinstance(run, (staticmethod, classmethod)) else run)
-    )
-
-
-def body_of(function: Any) -> Any:
-    """Return a body without Celery's own wrapper (pydantic=True), which hands on what it returns.
-
-    Any other decorator may run a coroutine to its end, and then is a plain function.
-    """
-    return inspect.unwrap(function, stop=lambda each: not is_celerys(each))
-
-
 def _taking_the_key(call: Any, *, awaits: bool) -> Any:
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         own = call.__get__(self, type(self)) if hasattr(call, "__get__") else call
-        return self._call_locked(_to_its_end(self, own) if awaits else own, args, kwargs)
+        return self._call_locked(to_its_end(self, own) if awaits else own, args, kwargs)
 
-    ours: Any = update_wrapper(__call__, call)
-    del ours.__wrapped__  # or Celery's `add_around` would take that one, and leave ours out
+    ours = show_as(__call__, call)
     ours._celery_lock = True
     return ours
 
 
-def _to_its_end(task: Any, call: Any) -> Any:
-    """Return a call that has run the body where it returns, and is an error where it has not."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
-        runs_on = inspect.isawaitable(result) or isinstance(result, Future)
-        if not runs_on or task.request.called_directly:
-            return result
-        if inspect.iscoroutine(result):
-            result.close()
-        elif isinstance(result, Future):
-            result.cancel()  # without its key it is not to run on
-        raise LockError(
-            f"the body of task {task.name} is a coroutine function, and its class has not run it"
-            " to its end: let __call__ return asyncio.run(self.run(*args, **kwargs))"
-        )
-
-    run.__qualname__ = getattr(call, "__qualname__", run.__qualname__)  # an error names it
-    return run
-
-
 def _hands_on(call: Any, locked_task: type) -> bool:
     """Whether a `__call__` surely comes to ours: by `super()`, or by one of our classes' name."""
-    function = inspect.unwrap(call)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return False
-    names = set(names_in(code))
+    function, names = _read(call)
     if "run" in names:
         return False
     if "super" in names:
@@ -247,11 +192,7 @@ def _hands_on(call: Any, locked_task: type) -> bool:
 
 def _calls_celerys(send: Any, locked_task: type) -> bool:
     """Whether an `apply_async` calls that of Celery's class by name, and never ours."""
-    function = inspect.unwrap(send)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return False
-    names = set(names_in(code))
+    function, names = _read(send)
     if "super" in names or "apply_async" not in names:
         return False
     known = _named(function, names)
@@ -261,21 +202,21 @@ def _calls_celerys(send: Any, locked_task: type) -> bool:
     ours = {name for name, each in classes.items() if issubclass(each, locked_task)}
     own = Task.apply_async
     celerys = {name for name, each in classes.items() if getattr(each, "apply_async", 0) is own}
-    return "apply_async" in reads_of(code, celerys) and "apply_async" not in reads_of(code, ours)
+    code, send_by = function.__code__, "apply_async"
+    return send_by in reads_of(code, celerys) and send_by not in reads_of(code, ours)
+
+
+def _read(call: Any) -> tuple[Any, set[str]]:
+    """Return the function behind a method's wrappers, and the names in its code; none: it has no
+    code to be read."""
+    function = inspect.unwrap(call)
+    code = getattr(function, "__code__", None)
+    return function, set() if code is None else set(names_in(code))
 
 
 def _named(function: Any, names: set[str]) -> dict[str, Any]:
     """Return what a function closes over, and what its globals have for these names."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    closed = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
-    return {**{each: function.__globals__.get(each) for each in names}, **closed}
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
+    return {**{each: function.__globals__.get(each) for each in names}, **closed_over(function)}
 
 
 def _adds(klass: type) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["handed_on_to", "names_in", "reads_of", "words_in"]
+__all__ = ["closed_over", "handed_on_to", "names_in", "reads_of", "words_in"]
 
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
 
@@ -47,15 +48,21 @@ def reads_of(code: CodeType, roots: set[str]) -> Iterator[str]:
             yield constant
 
 
+def closed_over(function: FunctionType) -> dict[str, Any]:
+    """Return what a function closes over, by name, without what has no value yet."""
+    closed = {}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    for name, cell in cells:
+        with suppress(ValueError):
+            closed[name] = cell.cell_contents
+    return closed
+
+
 def handed_on_to(function: FunctionType) -> Iterator[Any]:
     """Yield what a function calls with `*args`, or names in such a call, of what it closes over."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    roots = dict(cells)
-    for name in dict.fromkeys(_spread_over(function.__code__, set(roots))):
-        try:
-            yield roots[name].cell_contents
-        except ValueError:  # it comes later in the function that both are in
-            continue
+    closed = closed_over(function)
+    for name in dict.fromkeys(_spread_over(function.__code__, set(closed))):
+        yield closed[name]
 
 
 def _spread_over(code: CodeType, roots: set[str]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from ..app import stamping, worker
 from ..app.bound import BoundLock, has_publishers
 from ..app.locks import locks_of
 from .binding import bind, declared_locks
+from .body import own_call
 from .classes import (
-    has_own_call,
     lock_outside,
     refuse_strategy,
     use_own_lock,
@@ -77,7 +77,7 @@ def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundL
     bound = tuple(bind(klass, name, lock, locks) for lock in declared)
     has_functions = any(lock.has_functions for lock in bound)
     lock_outside(klass, name, locked_task, has_functions=has_functions)
-    klass._compares = has_publishers(bound) and has_own_call(klass)
+    klass._compares = has_publishers(bound) and own_call(klass) is not None
     if has_publishers(bound):
         warn_if_sent_past(klass, name, locked_task)
     locks.register(name, bound)

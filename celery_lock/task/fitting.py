@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import wraps
+from functools import update_wrapper, wraps
 from typing import Any
 
 from celery import Task
@@ -11,7 +11,14 @@ from celery._state import get_current_task
 
 from .holding import Holding
 
-__all__ = ["DJANGO_TASK", "is_ours", "keep_users_request", "let_interrupt", "offer_on_commit"]
+__all__ = [
+    "DJANGO_TASK",
+    "is_ours",
+    "keep_users_request",
+    "let_interrupt",
+    "offer_on_commit",
+    "show_as",
+]
 
 DJANGO_TASK = "celery.contrib.django.task"
 """Where Celery's own Django task is."""
@@ -50,6 +57,16 @@ def _interruptible(body: Any) -> Any:
 def is_ours(body: Any) -> bool:
     """Whether a body is a wrapper of ours, which hands on all arguments."""
     return bool(getattr(body, "_celery_lock", False))
+
+
+def show_as(method: Any, other: Any) -> Any:
+    """Let whoever looks at a method of ours see another one, which is not wrapped by it.
+
+    Of what is wrapped Celery's `add_around` takes the inner one, and ours would be left out.
+    """
+    update_wrapper(method, other)
+    del method.__wrapped__
+    return method
 
 
 def offer_on_commit(cls: Any, app: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..app.bound import BoundLock
 from ..message import Header
-from .fitting import is_ours
+from .body import own_call
 
 __all__ = ["warn_of_other_arguments"]
 
@@ -49,15 +49,8 @@ def warn_of_other_arguments(
                 " be %r. So a duplicate is sent too, if these arguments differ; write a template"
                 " that names others",
                 task.name,
-                _whose(cls),
+                getattr(own_call(cls), "__name__", cls.__name__),
                 made,
                 would_be,
             )
             return
-
-
-def _whose(cls: Any) -> str:
-    """Return the name of the class whose `__call__` is the first."""
-    calls = ((klass, vars(klass).get("__call__")) for klass in cls.__mro__)
-    names = (str(klass.__name__) for klass, call in calls if call is not None and not is_ours(call))
-    return next(names)

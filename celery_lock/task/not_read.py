@@ -7,6 +7,7 @@ from types import MethodType
 from typing import Any
 
 from ..keys import is_celerys
+from .body import function_of
 from .fitting import is_ours
 
 __all__ = ["IN_A_WORKER", "is_celerys_call", "is_refused", "not_read"]
@@ -53,8 +54,7 @@ def not_read(task: Any, call: Any, error: Exception) -> Exception:
     """
     if type(error) is not TypeError:  # pydantic's own, of a value
         return error
-    run = inspect.getattr_static(type(task), "run")
-    function = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    function, _ = function_of(type(task))
     said = f"{error}: the key of task {task.name} is made by {inspect.signature(function)}, the"
     if is_celerys_call(call):
         return TypeError(
@@ -74,9 +74,8 @@ def _body_of(task: Any) -> tuple[Any, tuple[Any, ...]]:
     run = vars(task).get("run")
     if run is not None:  # Celery's autoretry, or somebody's own
         return (run.__func__, (task,)) if inspect.ismethod(run) else (run, ())
-    run = inspect.getattr_static(type(task), "run")
-    body = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
-    return body, () if isinstance(run, staticmethod) else (task,)
+    function, gets_task = function_of(type(task))
+    return function, (task,) if gets_task else ()
 
 
 def _place_of(function: Any) -> Any:
