@@ -77,8 +77,9 @@ def bound_for(klass: Any, app: Any, name: str, locked_task: Any) -> tuple[BoundL
     bound = tuple(bind(klass, name, lock, locks) for lock in declared)
     has_functions = any(lock.has_functions for lock in bound)
     lock_outside(klass, name, locked_task, has_functions=has_functions)
-    klass._compares = has_publishers(bound) and own_call(klass) is not None
-    if has_publishers(bound):
+    publishes = has_publishers(bound)
+    klass._compares = publishes and own_call(klass) is not None
+    if publishes:
         warn_if_sent_past(klass, name, locked_task)
     locks.register(name, bound)
     stamping.expect(name)
