@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import LockConfigurationError, did_you_mean
 from ..link.tls import TLS_OPTIONS, tls_options
-from ..link.urls import one_login, refuse_unknown, unreadable, written
+from ..link.urls import one_login, pieces_of, refuse_unknown, unreadable, written
 
 __all__ = ["OPTIONS", "Address", "Endpoint"]
 
@@ -53,7 +53,7 @@ class Address:
         given = options or {}
         refuse_unknown(given, OPTIONS, "etcd")
         try:
-            parts = urlsplit(url)
+            parts = pieces_of(url)
         except ValueError:
             raise unreadable(_FORM) from None  # its text has a piece of the password
         if "#" in url or "@" in unquote(parts.path) + parts.query:  # it begins in a password

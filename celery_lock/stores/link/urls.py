@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import SplitResult, urlsplit
 
 from ...errors import LockConfigurationError, did_you_mean
 
-__all__ = ["one_login", "refuse_unknown", "unreadable", "written"]
+__all__ = ["one_login", "pieces_of", "refuse_unknown", "unreadable", "written"]
 
 _SERVER = re.compile(r"([^:@\[\]]+|\[[^\]]*\])(:\d+)?")
 """A server as a list has it, with its port or without."""
+_REMOVED = str.maketrans("", "", "\t\r\n")
+"""What Python takes out of a URL wherever it stands, such as the end of a secret file's line."""
 
 
 def written(host: str, port: int) -> str:
@@ -26,9 +29,22 @@ def unreadable(advice: str = "") -> LockConfigurationError:
     form = f": {advice}" if advice else ""
     return LockConfigurationError(
         f"the URL of the lock store cannot be read{form}. Percent-encode the odd characters of its"
-        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, ',' %2C, ';' %3B, '?' %3F, '%' %25."
+        " password: ':' is %3A, '/' %2F, '@' %40, '#' %23, ',' %2C, ';' %3B, '?' %3F, '%' %25,"
+        " '[' %5B, ']' %5D."
         " A port is a number, and an address of IPv6 stands in brackets: [::1]:6379"
     )
+
+
+def pieces_of(url: str) -> SplitResult:
+    """Return the pieces of a URL, of whose hosts nothing is asked yet.
+
+    Python's `urlsplit` takes all hosts of a list for one, and the releases since early 2025 refuse
+    an address of IPv6 that stands behind another host (CVE-2025-0938). Raises `ValueError`.
+    """
+    head, slashes, rest = url.partition("//")
+    netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit(f"{head}{slashes}{rest[len(netloc) :]}")
+    return parts._replace(netloc=netloc.translate(_REMOVED))
 
 
 def one_login(netloc: str, form: str) -> tuple[str, str]:

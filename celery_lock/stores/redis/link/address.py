@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ....errors import LockConfigurationError, did_you_mean
 from ...link.tls import TLS_OPTIONS, tls_options
-from ...link.urls import refuse_unknown, unreadable, written
+from ...link.urls import pieces_of, refuse_unknown, unreadable, written
 
 __all__ = ["CARE_OPTIONS", "OPTIONS", "WITHOUT_EFFECT", "Address"]
 
@@ -78,8 +78,8 @@ class Address:
         given = dict(options or {})
         refuse_unknown(given, OPTIONS, "Redis", besides=CARE_OPTIONS)
         try:
+            _refuse_several(pieces_of(url))
             parts = urlsplit(url)
-            _refuse_several(parts)
             host, port = unquote(parts.hostname or "localhost"), parts.port or 6379
         except ValueError:
             raise unreadable(_FORM) from None  # its text has a piece of the password

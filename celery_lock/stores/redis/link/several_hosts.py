@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from ...link.urls import one_login, unreadable, written
+from ...link.urls import one_login, pieces_of, unreadable, written
 
 __all__ = ["SeveralHosts"]
 
@@ -36,7 +36,7 @@ class SeveralHosts:
             if "#" in part:
                 raise unreadable(_FORM)
             try:
-                parts = urlsplit(part if "://" in part else f"//{part}")
+                parts = pieces_of(part if "://" in part else f"//{part}")
             except ValueError:
                 raise unreadable(_FORM) from None  # its text has a piece of the password
             if "@" in unquote(parts.path):  # it begins in a password
