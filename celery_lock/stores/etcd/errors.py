@@ -8,7 +8,7 @@ import ssl
 from ...errors import StoreError, StoreUnavailable
 from ..link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ..link.dialling import Unreachable
-from ..link.tls import unreadable_file, untrusted
+from ..link.tls import ENDED, unreadable_file, untrusted
 from .address import Address
 from .connection import NoEtcd
 
@@ -100,9 +100,7 @@ def _unreachable(cause: BaseException | None, asked: str, shown: str, seconds: f
         return StoreUnavailable(shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(asked, cause)
-    # the end of a server that has read something else may overtake its last words
-    was_reset = isinstance(cause, (ConnectionResetError, BrokenPipeError))
-    if isinstance(cause, ssl.SSLEOFError) or (was_reset and asked.startswith("etcds:")):
+    if isinstance(cause, ENDED) and asked.startswith("etcds:"):
         why = f"{asked} ended the TLS handshake; is that a TLS port?"
         return StoreUnavailable(shown, why)
     if isinstance(cause, ssl.SSLError):

@@ -12,7 +12,22 @@ from typing import Any
 
 from ...errors import LockConfigurationError, StoreError, did_you_mean
 
-__all__ = ["TLS_OPTIONS", "context_of", "tls_options", "unreadable_file", "untrusted", "unverified"]
+__all__ = [
+    "ENDED",
+    "TLS_OPTIONS",
+    "context_of",
+    "tls_options",
+    "unreadable_file",
+    "untrusted",
+    "unverified",
+]
+
+ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError)
+"""How the end of a handshake looks that the server has broken off.
+
+Which one it is depends on the release of Python, and on whether the end of a server that has read
+something else overtakes its last words.
+"""
 
 _EXPIRED = 10
 """What OpenSSL calls X509_V_ERR_CERT_HAS_EXPIRED."""

@@ -14,7 +14,7 @@ from kazoo.exceptions import (
 )
 
 from ...errors import StoreError, StoreUnavailable
-from ..link.tls import unreadable_file, untrusted
+from ..link.tls import ENDED, unreadable_file, untrusted
 from .address import Address
 
 __all__ = ["denied", "hopeless", "refused", "unreachable"]
@@ -43,12 +43,12 @@ def unreachable(
             return untrusted(shown, error)
         if address.tls is not None and (unread := unreadable_file(shown, error)):
             return unread
-        if isinstance(error, ssl.SSLError):
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ENDED):
             return StoreError(
                 f"no TLS with {shown} ({error.reason or error}). Is that a TLS port, and does it"
                 " ask for a client certificate (?ssl_certfile=...&ssl_keyfile=...)?"
             )
-    if reached or any(isinstance(error, ConnectionResetError) for error in errors):
+    if reached or any(isinstance(error, ENDED) for error in errors):
         return StoreUnavailable(
             shown,
             f"no server has taken a session within {seconds:.3g} s: those that were reached hang,"

@@ -14,7 +14,7 @@ from typing import Any
 from ....errors import StoreError, StoreUnavailable
 from ...link.deadline_socket import ConnectionLost, DeadlineExceeded
 from ...link.dialling import Unreachable
-from ...link.tls import unreadable_file, untrusted
+from ...link.tls import ENDED, unreadable_file, untrusted
 from .address import Address
 from .care import TooFewReplicas, Unacknowledged
 from .guard import Guarded
@@ -118,9 +118,7 @@ def _unreachable(cause: BaseException | None, address: Address, seconds: float) 
         return StoreUnavailable(address.shown, why)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return untrusted(address.shown, cause)
-    was_ended = isinstance(cause, (ssl.SSLEOFError, ConnectionResetError, BrokenPipeError))
-    if was_ended and address.tls is not None:
-        # the end of a server that has read something else may overtake its last words
+    if isinstance(cause, ENDED) and address.tls is not None:
         why = f"it ended the TLS handshake; {_CLIENT_CERTIFICATE}"
         return StoreUnavailable(address.shown, why)
     if isinstance(cause, ssl.SSLError):
