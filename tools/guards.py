@@ -120,6 +120,30 @@ REDLOCK = (
 
 STORES = (
     Guard(
+        "a list of servers is not handed to Python as one host",
+        "    return parts._replace(netloc=netloc.translate(_REMOVED))",
+        "    return urlsplit(url)",
+        (f"{UNIT}url_pieces.py",),
+    ),
+    Guard(
+        "a line break within a list of servers is taken out",
+        "netloc=netloc.translate(_REMOVED)",
+        "netloc=netloc",
+        (f"{UNIT}url_pieces.py",),
+    ),
+    Guard(
+        "an end of a handshake is known in the words of each Python",
+        "ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ",
+        "ENDED = (ssl.SSLEOFError, ",
+        (f"{UNIT}ended_handshakes.py",),
+    ),
+    Guard(
+        "zookeeper: a server that ends a handshake is no wrong setting",
+        "isinstance(error, ssl.SSLError) and not isinstance(error, ENDED)",
+        "isinstance(error, ssl.SSLError)",
+        (f"{UNIT}ended_handshakes.py",),
+    ),
+    Guard(
         "a server that sentinels name is asked what it is",
         "self._verify(address, named, ends)",
         "pass",
