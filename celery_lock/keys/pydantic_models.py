@@ -62,13 +62,14 @@ def find_models(run: Callable[..., Any]) -> dict[str, Model]:
     wrapper = next(filter(is_celerys, _unwrapped(run)), None)
     if pydantic is None or wrapper is None:
         return {}
+    body = wrapper.__wrapped__  # what Celery looks at: Python 3.14 lets a wrapper have other hints
     try:
-        hints = typing.get_type_hints(run)
+        hints = typing.get_type_hints(body)
     except (AttributeError, NameError, TypeError):
         hints = {}
     models = {}
     context = _context(wrapper)
-    for name, parameter in inspect.signature(run).parameters.items():
+    for name, parameter in inspect.signature(body).parameters.items():
         cls = _without_none(hints.get(name, parameter.annotation))
         if isinstance(cls, type) and _is_subclass(cls, pydantic.BaseModel):
             models[name] = Model(cls, context)
