@@ -30,6 +30,9 @@ def make_app(**conf: Any) -> Celery:
             "visibility_timeout": 4,
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,
+            # a server that is killed while a worker looks keeps kombu's mutex, for five minutes
+            # unless it is told otherwise: nothing is given back meanwhile, to any worker
+            "unacked_mutex_expire": 1,
         },
         lock_store_deadline=DEADLINE,
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
