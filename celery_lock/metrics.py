@@ -21,10 +21,9 @@ scraper reaches. There, push from the child (`worker_process_shutdown`, or a tim
 
 from __future__ import annotations
 
-import threading
-
 from .events import Fact, Subject
 from .events.table import TABLE, as_label, row_of
+from .model.mutex import new_mutex
 from .model.per_process import PerProcess
 
 __all__ = ["LABELS", "OTHER", "Counters", "counters"]
@@ -91,7 +90,7 @@ class _Counts:
     """What one process has counted, by series, and what guards it."""
 
     def __init__(self) -> None:
-        self.mutex = threading.Lock()
+        self.mutex = new_mutex()
         self.counts: dict[tuple[str, ...], int] = {}
 
 

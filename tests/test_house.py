@@ -200,6 +200,28 @@ def test_what_a_fork_changes_is_told_in_one_file() -> None:
     assert asks == []
 
 
+def test_a_lock_that_a_time_limit_may_fall_into_is_a_mutex() -> None:
+    """And a condition is not what `with` takes: its methods are Python."""
+    without_tasks = {
+        "beat/naming.py",
+        "engine/pending_calls.py",  # where it is taken already by this very thread, it is not given
+        "model/mutex.py",
+        "stores/manual_clock.py",
+        "stores/memory.py",  # for tests
+    }
+    found = [
+        f"{where(file)}: {said}"
+        for file in files()
+        if where(file) not in without_tasks and room(module(file)) != "contract"
+        for said in (ast.unparse(node) for node in ast.walk(tree(file)))
+        if re.fullmatch(r"threading\.R?Lock|(threading\.)?Condition\((?!self\._mutex\)).*", said)
+        or re.fullmatch(r"from threading import .*\bR?Lock\b.*", said)
+        or re.search(r"^with self\._(changed|returned)\b", said)
+    ]
+
+    assert found == []
+
+
 def test_stores_never_sleep() -> None:
     sleeping = [
         f"{where(file)}:{node.lineno}"

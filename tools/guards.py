@@ -3181,6 +3181,18 @@ INTERRUPTS = (
         (UNIT + "interrupt.py",),
     ),
     Guard(
+        "what an error has let a thread take unawares is given back",
+        "        if mutex._is_owned():\n            mutex.release()\n        raise",
+        "        raise",
+        (f"{UNIT}mutex.py",),
+    ),
+    Guard(
+        "where gevent has put its locks a mutex is one of them",
+        'if type(threading.Lock()).__module__ != "_thread":',
+        "if False:",
+        (f"{UNIT}mutex.py",),
+    ),
+    Guard(
         "the end of a body waits for one who is sending",
         "with self.sending:  # who is sending has sent after this, and nobody begins",
         "if True:",
@@ -4821,8 +4833,8 @@ ETCD = (
     ),
     Guard(
         "a lease of etcd is kept alive where less is left than a claim is for",
-        "if not (lease.id and lease.ends >= needed):\n            if not lease.asking",
-        "if not lease.id:\n            if not lease.asking",
+        "if not (lease.id and lease.ends >= needed):\n            if not take(lease.asking",
+        "if not lease.id:\n            if not take(lease.asking",
         (ETCD_LEASES,),
     ),
     Guard(

@@ -20,6 +20,7 @@ from ..events.log_lines import log_lines
 from ..events.task_events import event_observer
 from ..metrics import counters
 from ..model.clock import monotonic
+from ..model.mutex import new_mutex
 from ..model.per_process import PerProcess
 from ..signals import signal_observer
 from .settings import Settings
@@ -177,7 +178,7 @@ class _Waiting:
 
     def __init__(self, most: int) -> None:
         self.events: queue.Queue[tuple[float, str, dict[str, Any]]] = queue.Queue(most)
-        self.begins = threading.RLock()
+        self.begins = new_mutex()
         self.leaves = threading.Event()
         """The process ends: what waits is sent at once."""
         self.thread: threading.Thread | None = None

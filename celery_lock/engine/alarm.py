@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from ..events.unwritten import write
 from ..model.clock import Clock
+from ..model.mutex import new_mutex, take
 
 __all__ = ["IDLE", "Alarm", "NoThread"]
 
@@ -35,7 +36,7 @@ class Alarm:
     child that was forked has none of its parent's threads, and makes its own alarms.
     """
 
-    __slots__ = ("_changed", "_clock", "_lock", "_name", "_step", "_thread", "time")
+    __slots__ = ("_changed", "_clock", "_mutex", "_name", "_step", "_thread", "time")
 
     def __init__(self, name: str, step: Callable[[], float], clock: Clock) -> None:
         """`step` returns the time of the next one; an error of it is logged, and it goes on."""
@@ -45,10 +46,8 @@ class Alarm:
         self._name = name
         self._step = step
         self._clock = clock
-        # taken by itself, not through the condition, whose methods are Python: a time limit that
-        # fell between its taking and its body would leave it taken for ever
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._mutex = new_mutex()
+        self._changed = threading.Condition(self._mutex)
         self._thread: threading.Thread | None = None
 
     def set(self, time: float) -> None:
@@ -58,7 +57,7 @@ class Alarm:
         woken, only for what comes sooner than `time` says; and the thread does not look before
         that, so that it finds what has come and gone by then as one. Raises `NoThread`.
         """
-        with self._lock:
+        with self._mutex:
             if self._thread is None or not self._thread.is_alive():
                 self._begin()
             if time < self.time:
@@ -67,7 +66,7 @@ class Alarm:
 
     def nudge(self) -> None:
         """Let a step be taken now, if there is a thread; for who must wait for nothing here."""
-        if not self._lock.acquire(blocking=False):
+        if not take(self._mutex, 0):
             return
         try:
             thread = self._thread
@@ -76,7 +75,7 @@ class Alarm:
                 with suppress(RuntimeError):  # this very thread was in the midst of a notify
                     self._changed.notify_all()
         finally:
-            self._lock.release()
+            self._mutex.release()
 
     def _begin(self) -> None:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -93,13 +92,13 @@ class Alarm:
             while self._wait():
                 self._take_step()
         finally:  # whoever ends this thread: the next need finds that there is none
-            with self._lock:  # after the one that began it has said what it waits for
+            with self._mutex:  # after the one that began it has said what it waits for
                 if self._thread is threading.current_thread():
                     self.time = math.inf
 
     def _wait(self) -> bool:
         """Wait for the time of the next step; `False`: another thread does that by now."""
-        with self._lock:
+        with self._mutex:
             while self._thread is threading.current_thread():
                 pause = self.time - self._clock()
                 if pause <= 0:
@@ -118,5 +117,5 @@ class Alarm:
         except Exception:  # what goes on here is what keeps leases alive
             write(logger, logging.ERROR, _FAILED, self._name, exc_info=True)
             time = self._clock() + 1.0
-        with self._lock:
+        with self._mutex:
             self.time = min(self.time, time)

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from ..errors import LeaseLost
+from ..model.mutex import new_mutex
 from .ignored import hear_of, no_more_of
 
 __all__ = ["SIGNAL", "Interrupt"]
@@ -44,9 +45,8 @@ class Interrupt:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self.sending = threading.Lock()
-        """Held by whoever sends. Taken by `with` and by nothing else: a time limit may raise
-        anywhere, and never between the taking of a C lock and the block."""
+        self.sending = new_mutex()
+        """Held by whoever sends."""
         self.way: Way | None = None
         """How an error gets into the body; `None`: the body does not run."""
         self.armed = False

@@ -10,11 +10,11 @@ from __future__ import annotations
 import atexit
 import logging
 import math
-import threading
 from collections import deque
 from dataclasses import dataclass, field
 
 from ..model.clock import Clock, steady
+from ..model.mutex import new_mutex
 from ..model.per_process import PerProcess
 from .facts import Fact
 from .log_fields import log_fields
@@ -80,7 +80,7 @@ class _Budgets:
     """How much of each budget one process has spent, and what guards it."""
 
     def __init__(self) -> None:
-        self.mutex = threading.Lock()
+        self.mutex = new_mutex()
         self.spent: dict[tuple[object, ...], _Spent] = {}
         self.due = math.inf
         """When the next sum may be written, by the clock."""

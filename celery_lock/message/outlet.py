@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..model.clock import Clock, steady
+from ..model.mutex import new_mutex
 from .delayed import EXIT, binding_key
 from .pauses import Outgoing
 
@@ -27,7 +27,7 @@ class Outlet:
     def __init__(
         self, connect: Callable[[Callable[..., None]], Any], clock: Clock = steady
     ) -> None:
-        self.lock = threading.Lock()
+        self.lock = new_mutex()
         """Held while a message is sent."""
         self.found_no_queue = False
         """The message that is sent now has met that its queue was gone."""

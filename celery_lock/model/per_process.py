@@ -5,11 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, overload
+
+from .mutex import new_mutex
 
 __all__ = ["PerProcess", "look_for_fork", "this_process"]
 
@@ -38,7 +39,7 @@ def _wiped_by_a_fork() -> mmap.mmap | bytearray:
 _not_forked = _wiped_by_a_fork()
 
 _all: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
-_locks: dict[int, threading.Lock] = {}
+_locks: dict[int, Any] = {}
 _parents: list[object] = []
 """Values of the processes before this one: not used, and not collected either."""
 
@@ -114,7 +115,7 @@ def look_for_fork() -> None:
     if _not_forked[0]:
         return
     # a lock by the number of the process: no thread of its parent can have left it held
-    with _locks.setdefault(os.getpid(), threading.Lock()):
+    with _locks.setdefault(os.getpid(), new_mutex()):
         if not _not_forked[0]:
             _begin_anew()
 

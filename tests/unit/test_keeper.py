@@ -426,7 +426,7 @@ class Running:
 
 def waits(alarm: Alarm) -> bool:
     """Its thread waits for news."""
-    with alarm._lock:
+    with alarm._mutex:
         return len(alarm._changed._waiters) == 1  # type: ignore[attr-defined]
 
 

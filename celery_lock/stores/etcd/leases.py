@@ -11,12 +11,12 @@ that goes takes nothing with it. All of about the same life share one.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...model.clock import Clock
+from ...model.mutex import new_mutex, take
 from .names import encoded
 from .txn import TXN, delete, made_at, txn, within
 
@@ -58,7 +58,7 @@ class Renewed:
     """When it ends at the earliest, by the steady clock."""
     searched: float = 0.0
     entries: dict[bytes, Held] = field(default_factory=dict)
-    asking: threading.Lock = field(default_factory=threading.Lock)
+    asking: Any = field(default_factory=new_mutex)
 
     @property
     def life(self) -> int:
@@ -84,7 +84,7 @@ class Leases:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._guard = threading.Lock()
+        self._guard = new_mutex()
         self._renewed: dict[float, Renewed] = {}
         self._kept: list[_Kept] = []
         self._homes: dict[bytes, Renewed] = {}
@@ -100,7 +100,7 @@ class Leases:
                 lease = self._renewed[ttl] = Renewed(ttl)
         needed = self.clock() + ttl
         if not (lease.id and lease.ends >= needed):
-            if not lease.asking.acquire(timeout=patience):
+            if not take(lease.asking, patience):
                 raise Waited
             try:
                 if not (lease.id and lease.ends >= needed):  # another thread may have done it

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 
 from ...model.clock import monotonic
+from ...model.mutex import new_mutex
 
 __all__ = ["Watchers"]
 
@@ -26,7 +27,7 @@ class Watchers:
         self._free = size
         self._watched: set[str] = set()
         self._queue: deque[tuple[str, threading.Event]] = deque()
-        self._guard = threading.Lock()
+        self._guard = new_mutex()
 
     def enter(self, key: str, seconds: float) -> bool:
         """Wait until the caller may watch `key`; `False`: it should try the claim instead."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ...errors import StoreError, StoreUnavailable
 from ...model.clock import monotonic
 from ...model.lease import DRIFT
+from ...model.mutex import new_mutex
 from ..link.deadline_socket import DeadlineSocket
 from ..redis.link.address import Address
 from ..redis.link.connection import Connection
@@ -73,7 +74,7 @@ class Node:
         self._longest_ttl = longest_ttl
         self._again_at = 0.0
         self._trying = 0
-        self._guard = threading.Lock()
+        self._guard = new_mutex()
 
     # -- connecting --------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ answer, and the present is as much later as this machine's steady clock says.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Lock
 
 from ...model.clock import Clock, steady
 from ...model.lease import DRIFT
+from ...model.mutex import new_mutex
 from ..key_state import Interval
 
 __all__ = ["FRESH", "USABLE", "LeaderClock"]
@@ -43,7 +43,7 @@ class LeaderClock:
 
     def __init__(self, clock: Clock = steady) -> None:
         self._clock = clock
-        self._guard = Lock()
+        self._guard = new_mutex()
         self._note: _Note | None = None
         self._earliest = self._latest = 0
         """The two moments that were named last: none that is named after them is earlier. The

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import SHUT_RDWR
-from threading import Condition, Lock
+from threading import Condition
 from typing import Any
 
 from kazoo.client import KazooClient
@@ -22,6 +22,7 @@ from kazoo.retry import KazooRetry
 
 from ...errors import StoreError, StoreUnavailable
 from ...model.clock import monotonic
+from ...model.mutex import new_mutex
 from ..link.urls import written
 from .address import Address
 from .hearing import Hearing, Hears, handler
@@ -52,8 +53,9 @@ class Link(Hears):
     def __init__(self, address: Address, deadline: float) -> None:
         self._address = address
         self._deadline = deadline
-        self._guard = Lock()
-        self._changed = Condition()
+        self._guard = new_mutex()
+        self._mutex = new_mutex()
+        self._changed = Condition(self._mutex)
         self._client: Any = None
         self._live: Any = None
         self._rounds = 0
@@ -145,7 +147,7 @@ class Link(Hears):
         client = self._started()
         if client.connected:
             return client
-        with self._changed:
+        with self._mutex:
             first = self._rounds
             while not client.connected:
                 errors, reached = self._failed
@@ -226,7 +228,7 @@ class Link(Hears):
     # -- what kazoo's thread says ------------------------------------------------------------
 
     def _turned(self, client: Any, state: str) -> None:
-        with self._changed:
+        with self._mutex:
             self._denied = client.client_state == KeeperState.AUTH_FAILED
             if state == KazooState.CONNECTED:
                 self.sessions += 1
@@ -241,7 +243,7 @@ class Link(Hears):
             # a server that lost its data, or was set back, knows nothing of what we have seen:
             # it would be refused for ever. No decision is made on what was not synced
             client.last_zxid = 0
-        with self._changed:
+        with self._mutex:
             self._rounds += 1
             self._failed = (errors, reached)
             self._changed.notify_all()
@@ -251,5 +253,5 @@ class Link(Hears):
         client = self._client
         if client is not None and client.handler is handler:
             self._drop(client)
-        with self._changed:
+        with self._mutex:
             self._changed.notify_all()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from threading import Lock
 
 from ...model.clock import monotonic
+from ...model.mutex import new_mutex
 from ..stepping import Entry
 
 __all__ = ["Memory", "Node"]
@@ -39,7 +39,7 @@ class Memory:
     """The last entries that one process has seen. Threads may share it."""
 
     def __init__(self) -> None:
-        self._guard = Lock()
+        self._guard = new_mutex()
         self._nodes: dict[str, Node] = {}
         self._shards: dict[str, int] = {}
         self._shared: dict[str, None] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event, Lock
+from threading import Event
 from typing import Any
+
+from ...model.mutex import new_mutex
 
 __all__ = ["Watches"]
 
@@ -14,7 +16,7 @@ class _Watch:
 
     def __init__(self, over: Callable[[], object]) -> None:
         self._over = over
-        self._guard = Lock()
+        self._guard = new_mutex()
         self._waiting: list[Event] | None = []
 
     def enter(self) -> Event | None:
@@ -48,7 +50,7 @@ class Watches:
     """
 
     def __init__(self) -> None:
-        self._guard = Lock()
+        self._guard = new_mutex()
         self._watches: dict[str, _Watch] = {}
 
     def at(self, path: str) -> _Watch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 from ....model.clock import monotonic
+from ....model.mutex import new_mutex
 from .connection import Connection
 from .discovery import Directory
 from .guard import Guard
@@ -26,7 +27,8 @@ class Pool:
     def __init__(self, directory: Directory, size: int, guard: Guard | None = None) -> None:
         self.size = size
         self._idle = [Connection(directory, guard) for _ in range(size)]  # none is connected yet
-        self._returned = threading.Condition(threading.Lock())
+        self._mutex = new_mutex()
+        self._returned = threading.Condition(self._mutex)
         self._waiting = 0
         self._closed = False
 
@@ -36,7 +38,7 @@ class Pool:
             return self._idle.pop()
         except IndexError:
             pass
-        with self._returned:
+        with self._mutex:
             # counted before the list is looked at again: `give` appends first and looks at the
             # count then, so one of the two sees the other
             self._waiting += 1
@@ -61,7 +63,7 @@ class Pool:
         else:
             self._idle.insert(0, connection)
         if self._waiting:
-            with self._returned:
+            with self._mutex:
                 self._returned.notify()
 
     def hear(self, ends: float) -> None:

@@ -8,7 +8,6 @@ fail-over counts, and the server that it names is asked whether it is a primary.
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 
 from ....errors import StoreError, StoreUnavailable
 from ....model.clock import monotonic
+from ....model.mutex import new_mutex, take
 from ....model.per_process import PerProcess
 from ...link.tls import context_of
 from .address import Address
@@ -54,7 +54,7 @@ class _Known:
     """What this process knows."""
 
     def __init__(self) -> None:
-        self.asking = threading.Lock()
+        self.asking = new_mutex()
         self.address: Address | None = None
         self.epoch = -1
         """The number of the fail-over that made it the primary."""
@@ -83,7 +83,7 @@ class Sentinels:
         if known.address is not None:
             return known.address
         seconds = max(ends - monotonic(), 0.0)
-        if not known.asking.acquire(timeout=seconds):
+        if not take(known.asking, seconds):
             why = f"its sentinels were being asked by another thread for {seconds:.3g} s"
             raise StoreUnavailable(self.shown, why)
         try:
@@ -132,7 +132,7 @@ class Sentinels:
         """Ask whether there was a fail-over, if that was not asked of late; one thread does so."""
         known = self._own.value
         now = monotonic()
-        if now < known.fresh_until or known.address is None or not known.asking.acquire(False):
+        if now < known.fresh_until or known.address is None or not take(known.asking, 0):
             return
         try:
             before = known.address
