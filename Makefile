@@ -69,6 +69,7 @@ pairs:
 	@sh tools/test_services.sh
 	@SHARED='$(SHARED)' sh tools/pair.sh 3.10 'celery==5.5.*' 'redis==5.2.*'
 	@SHARED='$(SHARED)' sh tools/pair.sh 3.13 'celery==5.7.*'
+	@SHARED='$(SHARED)' sh tools/pair.sh 3.14 'celery==5.7.*'
 
 lint: $(STAMP)-lint
 	@$(RUN) -m ruff check .
