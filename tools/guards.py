@@ -4808,6 +4808,24 @@ ETCD_MACHINE = "tests/property/test_etcd_machine.py"
 
 ETCD = (
     Guard(
+        "etcd: a refusal is read in the form of its newest gateway",
+        '        if type(said.get("code")) is int and isinstance(said.get("message"), str):  # of the latter',
+        "        if False:",
+        (f"{UNIT}etcd_answers.py",),
+    ),
+    Guard(
+        "etcd: a stream that is refused by its newest gateway has the code",
+        'code = error.get("grpc_code", error.get("code", 2))',
+        'code = error.get("grpc_code", 2)',
+        (f"{UNIT}etcd_answers.py",),
+    ),
+    Guard(
+        "etcd: what answers with another code is no etcd",
+        'type(said.get("code")) is int and isinstance(said.get("message"), str)',
+        '"message" in said',
+        (f"{UNIT}etcd_answers.py",),
+    ),
+    Guard(
         "a claim is granted in etcd only where nobody came since it was looked",
         '            nothing_since(self.base + b"f", self.base + b"m", revision),\n',
         "",

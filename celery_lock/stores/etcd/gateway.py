@@ -237,10 +237,13 @@ def _read(answer: Answer) -> Any:
     if not isinstance(said, dict):
         raise NoEtcd(answer.text[:60].decode("ascii", "replace"))
     error = said.get("error")
-    if isinstance(error, dict):  # of a stream
-        return Refusal(int(error.get("grpc_code", 2)), str(error.get("message", "")))
+    if isinstance(error, dict):  # of a stream; etcd 3.6 has `code`, and so has Debian's 3.5.16
+        code = error.get("grpc_code", error.get("code", 2))
+        return Refusal(int(code), str(error.get("message", "")))
     if error is not None:
         return Refusal(int(said.get("code", 2)), str(said.get("message") or error))
     if answer.status != 200:
+        if type(said.get("code")) is int and isinstance(said.get("message"), str):  # of the latter
+            return Refusal(said["code"], said["message"])
         raise NoEtcd(f"HTTP status {answer.status}")
     return said.get("result", said)
