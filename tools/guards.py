@@ -4809,14 +4809,14 @@ ETCD_MACHINE = "tests/property/test_etcd_machine.py"
 ETCD = (
     Guard(
         "etcd: a refusal is read in the form of its newest gateway",
-        '        if type(said.get("code")) is int and isinstance(said.get("message"), str):  # of the latter',
-        "        if False:",
+        '            return Refusal(said["code"], said["message"])\n',
+        "            pass\n",
         (f"{UNIT}etcd_answers.py",),
     ),
     Guard(
         "etcd: a stream that is refused by its newest gateway has the code",
-        'code = error.get("grpc_code", error.get("code", 2))',
-        'code = error.get("grpc_code", 2)',
+        'code = int(error.get("grpc_code") or error.get("code") or 2)',
+        'code = int(error.get("grpc_code") or 2)',
         (f"{UNIT}etcd_answers.py",),
     ),
     Guard(

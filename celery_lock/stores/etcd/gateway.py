@@ -238,8 +238,8 @@ def _read(answer: Answer) -> Any:
         raise NoEtcd(answer.text[:60].decode("ascii", "replace"))
     error = said.get("error")
     if isinstance(error, dict):  # of a stream; etcd 3.6 has `code`, and so has Debian's 3.5.16
-        code = error.get("grpc_code", error.get("code", 2))
-        return Refusal(int(code), str(error.get("message", "")))
+        code = int(error.get("grpc_code") or error.get("code") or 2)
+        return Refusal(code, str(error.get("message", "")))
     if error is not None:
         return Refusal(int(said.get("code", 2)), str(said.get("message") or error))
     if answer.status != 200:
